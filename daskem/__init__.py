@@ -1,0 +1,26 @@
+"""Soft clustering, and any model that Expectation-Maximization can fit, on data larger than memory."""
+
+from daskem.algorithms import EM
+from daskem.coordinator import fit, iterate
+from daskem.estimators import GaussianMixture
+from daskem.families import Bernoulli, Gaussian, Poisson
+from daskem.fitting import Status
+from daskem.modelfile import load
+from daskem.models import Mixture
+from daskem.result import Result
+
+__all__ = [
+    "EM",
+    "Bernoulli",
+    "Gaussian",
+    "GaussianMixture",
+    "Mixture",
+    "Poisson",
+    "Result",
+    "Status",
+    "fit",
+    "iterate",
+    "load",
+]
+
+__version__ = "0.1.0"

@@ -1,0 +1,64 @@
+"""Blocks of an array in this machine's memory (or a memmap), on its own threads."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dask.system import CPU_COUNT
+
+from daskem.blocks.block import Block
+from daskem.statistics import TreeSum
+
+_CHUNK_BYTES = 2**22
+_FEWEST_ROWS = 2**14
+
+
+@dataclass(frozen=True, eq=False)
+class LocalBlocks:
+    """Rows (sample, feature) in chunks whose size depends on nothing but their number of features.
+
+    Attributes
+    ----------
+    rows : ndarray, (sample, feature)
+    weights : ndarray, (sample,), or None
+    """
+
+    rows: np.ndarray
+    weights: np.ndarray | None = None
+
+    @property
+    def n_features(self) -> int:
+        return self.rows.shape[1]
+
+    @property
+    def n_chunks(self) -> int:
+        return max(1, -(-len(self.rows) // self.chunk_rows))
+
+    @property
+    def chunk_rows(self) -> int:
+        return max(_FEWEST_ROWS, _CHUNK_BYTES // (8 * max(self.n_features, 1)))
+
+    def sum(self, f: Callable[..., Any], *args: Any, name: str = "e-step") -> Any:
+        """The tree sum of ``f(block, *args)``; `name` is for dashboards, which this has none of."""
+        tree = TreeSum()
+        if self.n_chunks == 1:
+            return f(next(self._blocks()), *args)
+        with ThreadPoolExecutor(CPU_COUNT) as pool:
+            pending: deque[Future[Any]] = deque()
+            for block in self._blocks():
+                pending.append(pool.submit(f, block, *args))
+                if len(pending) > 2 * CPU_COUNT:
+                    tree.push(pending.popleft().result())
+            for future in pending:
+                tree.push(future.result())
+        return tree.total()
+
+    def _blocks(self) -> Iterator[Block]:
+        for number in range(self.n_chunks):
+            start = number * self.chunk_rows
+            here = slice(start, start + self.chunk_rows)
+            weights = None if self.weights is None else self.weights[here]
+            yield Block(self.rows[here], weights, (number,), number, start)

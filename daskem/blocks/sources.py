@@ -1,0 +1,150 @@
+"""The door for arrays: anything that holds rows becomes blocks, or is refused with a reason."""
+
+import os
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import zarr
+from dask.utils import format_bytes
+
+from daskem.blocks.dask import DaskBlocks
+from daskem.blocks.local import LocalBlocks
+from daskem.errors import DataError, DataTypeError, StoreNotFoundError
+
+AnyBlocks = LocalBlocks | DaskBlocks
+
+
+def as_blocks(data: Any, weights: Any = None) -> AnyBlocks:
+    """Blocks of `data`.
+
+    Parameters
+    ----------
+    data : array-like, (..., feature)
+        Anything that `as_array` takes.
+    weights : array-like, (...), optional
+        How many times each row counts.
+
+    Raises
+    ------
+    DataError
+        If there are no rows, no features, or `weights` does not match.
+    """
+    array = as_array(data)
+    if weights is not None:
+        weights = weights if isinstance(weights, da.Array) else np.asarray(weights, np.float64)
+        known = not np.isnan([*weights.shape, *array.shape]).any()
+        if weights.ndim != array.ndim - 1 or (known and weights.shape != array.shape[:-1]):
+            raise DataError(
+                f"sample_weight has shape {weights.shape}, but there should be one number for "
+                f"each of the rows, {array.shape[:-1]}"
+            )
+    if isinstance(array, np.ndarray):
+        rows = array.reshape(-1, array.shape[-1])
+        return LocalBlocks(rows, None if weights is None else np.asarray(weights).reshape(-1))
+    if weights is not None and not np.isnan(array.shape).any():
+        weights = da.asarray(weights).rechunk(array.chunks[:-1])
+    return DaskBlocks(array, weights)
+
+
+def as_array(data: Any) -> np.ndarray | da.Array:
+    """NumPy array or Dask array of rows (..., feature), with the features in one chunk.
+
+    Parameters
+    ----------
+    data : array-like
+        A NumPy array or memmap, Dask array, zarr array, path or URL of a zarr array, or nested
+        lists.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If a path leads to no zarr array.
+    DataTypeError, DataError
+        If these are not rows of real numbers.
+    """
+    if isinstance(data, str | os.PathLike):
+        data = open_zarr(data)
+    if isinstance(data, zarr.Array):
+        data = da.from_zarr(data)
+    if not isinstance(data, da.Array):
+        data = _as_numpy(data)
+    check_rows(data)
+    if isinstance(data, da.Array) and data.numblocks[-1] > 1:
+        data = _features_in_one_chunk(data)
+    return data
+
+
+def open_zarr(path: str | os.PathLike[str], name: str | None = None) -> zarr.Array:
+    """The zarr array at `path`, or called `name` in the group at `path`.
+
+    Raises
+    ------
+    StoreNotFoundError
+        If there is none; the message lists what is there.
+    """
+    try:
+        node = zarr.open(os.fspath(path), mode="r")
+    except (FileNotFoundError, zarr.errors.NodeNotFoundError, ValueError) as error:
+        raise StoreNotFoundError(f"there is no zarr store at {os.fspath(path)!r}") from error
+    if isinstance(node, zarr.Array):
+        return node
+    arrays = dict(node.arrays())
+    if name is None or name not in arrays:
+        wanted = "is a group, not an array" if name is None else f"has no array {name!r}"
+        raise StoreNotFoundError(f"{os.fspath(path)!r} {wanted}; it holds {sorted(arrays)}")
+    return arrays[name]
+
+
+def check_rows(array: Any, least_rows: int = 1) -> None:
+    """Raise DataError unless `array` can be rows of real numbers."""
+    if array.dtype.kind == "c":
+        raise DataError(f"Complex data not supported: the data are {array.dtype}")
+    if array.dtype.kind not in "fiub":
+        raise DataTypeError(
+            f"the data are {array.dtype}; rows must be real numbers. Convert them first, for "
+            "instance dates to days since a reference date, or names to indicator columns"
+        )
+    if array.ndim < 2:
+        raise DataError(
+            f"Expected rows and features, got an array of shape {array.shape}. Reshape your data "
+            "with array.reshape(-1, 1) if it has a single feature, or array.reshape(1, -1) if it "
+            "is a single row"
+        )
+    if array.shape[-1] == 0:
+        raise DataError(f"0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
+    if any(length == 0 for length in array.shape):
+        raise DataError(
+            f"Found array with 0 sample(s) (shape={array.shape}) while a minimum of {least_rows} "
+            "is required."
+        )
+
+
+def _as_numpy(data: Any) -> np.ndarray:
+    if hasattr(data, "tocsr") or hasattr(data, "tocoo"):
+        raise DataTypeError(
+            "sparse data are not supported: a Gaussian row has no zeros to skip. Use "
+            "data.toarray() if it fits in memory, or dimension reduction first"
+        )
+    array = data if isinstance(data, np.ndarray) else np.asarray(data)
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataTypeError(
+                f"the data are Python objects, and not all of them are numbers: {error}"
+            ) from error
+    return array
+
+
+def _features_in_one_chunk(array: da.Array) -> da.Array:
+    """Gather the features of each row; a small cost beside recomputing it in every pass."""
+    gathered = array.rechunk({array.ndim - 1: -1})
+    largest = max(np.prod([max(c) for c in gathered.chunks]), 1) * array.dtype.itemsize
+    if largest > 2**30:
+        raise DataError(
+            f"the features lie in chunks of {array.chunks[-1]}, and gathering them would make "
+            f"chunks of {format_bytes(int(largest))}. Rechunk the store to whole rows first, "
+            f"for instance array.rechunk({{{array.ndim - 1}: -1, 0: 'auto'}})"
+        )
+    return gathered

@@ -1,0 +1,41 @@
+"""What can go wrong, by name. Every message says where, with the numbers, and what to do."""
+
+
+class DaskemError(Exception):
+    """Base of every error that daskem raises on purpose."""
+
+
+class DataError(DaskemError, ValueError):
+    """The data cannot be used as they are: shape, dtype, missing or impossible values."""
+
+
+class DataTypeError(DataError, TypeError):
+    """The data are of a kind that has no numbers in it: objects, strings, dates."""
+
+
+class StoreNotFoundError(DaskemError, FileNotFoundError):
+    """A store, or an array in a store, is not there."""
+
+
+class ParameterError(DaskemError, ValueError):
+    """Parameters or settings of the wrong name, shape or range."""
+
+
+class ModelError(DaskemError):
+    """A model breaks the contract of an E step and an M step."""
+
+
+class LikelihoodFellError(ModelError):
+    """The objective of an accepted iterate fell by more than rounding can explain."""
+
+
+class ModelFileError(DaskemError, ValueError):
+    """A model file is not one, is damaged, or is from a newer daskem."""
+
+
+class NotFittedError(DaskemError, ValueError, AttributeError):
+    """Something was asked of an estimator that only a fitted one can answer."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A fit ended before it converged; the message says what to change."""

@@ -1,0 +1,263 @@
+"""scikit-learn's manners: constructor, attributes and methods; all the work is done by `fit`."""
+
+import inspect
+import sys
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from daskem.coordinator import fit
+from daskem.errors import NotFittedError, ParameterError
+from daskem.families import Gaussian
+from daskem.modelfile import save
+from daskem.models import Mixture
+from daskem.result import Result
+
+
+class GaussianMixture:
+    """Gaussian mixture for arrays of any size.
+
+    NumPy arrays in give NumPy arrays out, Dask arrays lazy Dask arrays, DataArrays labelled
+    DataArrays, lazy where they are chunked.
+
+    Parameters
+    ----------
+    n_components : int, default 1
+    covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
+    tol : float, default 1e-4
+        Converged when the predicted remaining gain in log-likelihood, in nats per row, is below
+        this (scikit-learn's is a change per iteration).
+    reg_covar : float, default 1e-6
+        Weak prior on the covariances, relative to the covariance of the data and so free of
+        units; see `daskem.Gaussian` (scikit-learn's is an absolute variance). 0 for none.
+    max_iter : int, default 200
+        Most passes over the data.
+    n_init : int, default 1
+        Starts, which share every pass; the best is kept.
+    init_params : {"k-means++", "random_from_data"}
+    weights_init, means_init, precisions_init : array-like, optional
+        Parameters to start from; (component,), (component, feature), and the inverse of the
+        covariances in their shape. Any that are left out come from `init_params`.
+    random_state : int, Generator or RandomState, optional
+
+    Attributes
+    ----------
+    weights_ : ndarray, (component,)
+    means_ : ndarray, (component, feature)
+    covariances_, precisions_, precisions_cholesky_ : ndarray
+        (component, feature, feature), (feature, feature), (component, feature) or (component,)
+        for the four covariance types.
+    converged_ : bool
+    n_iter_ : int
+        Passes.
+    lower_bound_ : float
+        Mean log-likelihood per row in the last pass, nats.
+    lower_bounds_ : list of float
+        The same for every pass.
+    n_features_in_ : int
+    result_ : Result
+        Everything else: history, events, runs, table, dataset.
+
+    References
+    ----------
+    Bishop (2006), Pattern Recognition and Machine Learning, section 9.2.
+    """
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float = 1e-4,
+        reg_covar: float = 1e-6,
+        max_iter: int = 200,
+        n_init: int = 1,
+        init_params: str = "k-means++",
+        weights_init: Any = None,
+        means_init: Any = None,
+        precisions_init: Any = None,
+        random_state: Any = None,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+
+    def fit(
+        self, X: Any, y: Any = None, *, sample_weight: Any = None, feature_dim: str | None = None
+    ) -> "GaussianMixture":
+        """Estimate the parameters by EM.
+
+        Parameters
+        ----------
+        X : array-like, (..., feature)
+            As `daskem.fit` takes it.
+        y : ignored
+        sample_weight : array-like, (...), optional
+        feature_dim : str, optional
+            Dimension of a DataArray that holds the features.
+
+        Raises
+        ------
+        DataError, ParameterError
+            As `daskem.fit`.
+        """
+        family = Gaussian(self.covariance_type, self.reg_covar)
+        self.result_ = fit(
+            Mixture(family),
+            X,
+            self.n_components,
+            start=self._start(),
+            sample_weight=sample_weight,
+            feature_dim=feature_dim,
+            n_init=self.n_init,
+            init_params=self.init_params,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            random_state=self.random_state,
+        )
+        self._publish(self.result_)
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None) -> Any:
+        """Fit, and the most probable component of each row."""
+        return self.fit(X).predict(X)
+
+    def predict(self, X: Any) -> Any:
+        """The most probable component of each row, (...), int."""
+        return self._fitted.predict(X)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Responsibilities of the components for each row, (..., component)."""
+        return self._fitted.predict_proba(X)
+
+    def score_samples(self, X: Any) -> Any:
+        """log p(x) of each row, (...), nats."""
+        return self._fitted.score_samples(X)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean log p(x) per row, nats."""
+        return self._fitted.score(X)
+
+    def bic(self, X: Any) -> float:
+        """Bayesian information criterion on `X`; lower is better."""
+        return self._fitted.bic(X)
+
+    def aic(self, X: Any) -> float:
+        """Akaike information criterion on `X`; lower is better."""
+        return self._fitted.aic(X)
+
+    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Draw rows (sample, feature) and the component (sample,) of each."""
+        return self._fitted.sample(n_samples, self.random_state)
+
+    def to_dataset(self) -> xr.Dataset:
+        """The parameters, with dims ``component`` and ``feature``."""
+        return self._fitted.to_dataset()
+
+    def save(self, path: Any) -> None:
+        """Write the fitted model to a zarr store, for `daskem.load`."""
+        save(self._fitted, path)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Constructor settings by name."""
+        return {name: getattr(self, name) for name in _settings()}
+
+    def set_params(self, **params: Any) -> "GaussianMixture":
+        """Change constructor settings."""
+        for name, value in params.items():
+            if name not in _settings():
+                raise ParameterError(
+                    f"Invalid parameter {name!r} for GaussianMixture; there are {_settings()}"
+                )
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self)).parameters
+        changed = (
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if value is not defaults[name].default and repr(value) != repr(defaults[name].default)
+        )
+        return f"GaussianMixture({', '.join(changed)})"
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "result_")
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="density_estimator",
+            target_tags=TargetTags(required=False),
+            input_tags=InputTags(),
+        )
+
+    @property
+    def _fitted(self) -> Result:
+        if not hasattr(self, "result_"):
+            raise _not_fitted()("this GaussianMixture is not fitted yet: call fit(X) first")
+        return self.result_
+
+    def _start(self) -> dict[str, np.ndarray]:
+        start = {"weights": self.weights_init, "means": self.means_init}
+        if self.precisions_init is not None:
+            precisions = np.asarray(self.precisions_init, dtype=np.float64)
+            start["covariances"] = _inverse(precisions, self.covariance_type)
+        return {name: value for name, value in start.items() if value is not None}
+
+    def _publish(self, result: Result) -> None:
+        params = result.params
+        self.weights_, self.means_ = params["weights"], params["means"]
+        self.covariances_ = params["covariances"]
+        if self.covariance_type in ("full", "tied"):
+            upper = _precision_factor(result)
+            upper = upper[0] if self.covariance_type == "tied" else upper
+            self.precisions_cholesky_, self.precisions_ = upper, upper @ upper.swapaxes(-1, -2)
+        else:
+            self.precisions_ = 1 / self.covariances_
+            self.precisions_cholesky_ = np.sqrt(self.precisions_)
+        self.converged_ = result.converged
+        self.n_iter_ = len(result.history)
+        self.lower_bound_ = result.log_likelihood
+        self.lower_bounds_ = [p.log_likelihood for p in result.history]
+        self.n_features_in_ = result.n_features
+
+
+def _settings() -> list[str]:
+    return [name for name in inspect.signature(GaussianMixture).parameters]
+
+
+def _precision_factor(result: Result) -> np.ndarray:
+    """Upper triangular U with precision = U U^T, (component, feature, feature).
+
+    From the frame, where the covariances are well conditioned even if they are not in the units
+    of the data: precision = W^T W with W = root @ linear, and a QL factorisation of W gives U.
+    """
+    model = result.model
+    whiteners = model.family.root(result.best.params) @ model.frame.linear
+    lower = np.linalg.qr(whiteners[..., ::-1]).R[..., ::-1, ::-1]
+    signs = np.sign(np.diagonal(lower, axis1=-2, axis2=-1))
+    return (lower * signs[..., None]).swapaxes(-1, -2)
+
+
+def _inverse(matrices: np.ndarray, covariance_type: str) -> np.ndarray:
+    return np.linalg.inv(matrices) if covariance_type in ("full", "tied") else 1 / matrices
+
+
+def _not_fitted() -> type[Exception]:
+    """scikit-learn's own error, which its tools catch, wherever scikit-learn is in use."""
+    if "sklearn" in sys.modules:
+        import sklearn.exceptions
+
+        return sklearn.exceptions.NotFittedError
+    return NotFittedError

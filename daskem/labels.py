@@ -1,0 +1,68 @@
+"""xarray at the door: labels come off on the way in, and go back on on the way out."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from daskem.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What the last axis of the data is called, and what its entries are.
+
+    Attributes
+    ----------
+    dim : str
+    names : ndarray or None
+        The coordinate along `dim`, where the data have one.
+    """
+
+    dim: str = "feature"
+    names: np.ndarray | None = None
+
+
+def unlabel(data: Any, feature_dim: str | None = None) -> tuple[Any, Features]:
+    """The array (..., feature) in `data`, and what the features are called.
+
+    Parameters
+    ----------
+    data : DataArray, DataFrame or any array
+    feature_dim : str, optional
+        Dimension of a DataArray that holds the features. Default: ``"feature"`` if there is such
+        a dimension, else the last one.
+
+    Raises
+    ------
+    DataError
+        If there is no such dimension.
+    """
+    if isinstance(data, xr.Dataset):
+        raise DataError(
+            f"a Dataset holds several arrays ({list(data.data_vars)}); pass one of them, or "
+            'dataset.to_dataarray("feature") to use its variables as features'
+        )
+    if hasattr(data, "columns") and hasattr(data, "to_numpy"):
+        return data.to_numpy(), Features(names=np.asarray(data.columns))
+    if not isinstance(data, xr.DataArray):
+        return data, Features()
+    if feature_dim is None:
+        feature_dim = "feature" if "feature" in data.dims else str(data.dims[-1])
+    if feature_dim not in data.dims:
+        raise DataError(f"there is no dimension {feature_dim!r}; the data have {data.dims}")
+    names = data.indexes.get(feature_dim)
+    last = data.transpose(..., feature_dim)
+    return last.data, Features(feature_dim, None if names is None else names.to_numpy())
+
+
+def relabel(answers: Any, data: Any, features: Features, name: str) -> Any:
+    """`answers` (...) or (..., component) with the labels of the rows of `data`, if it has any."""
+    if not isinstance(data, xr.DataArray):
+        return answers
+    dims = [dim for dim in data.dims if dim != features.dim]
+    coords = {key: coord for key, coord in data.coords.items() if features.dim not in coord.dims}
+    if answers.ndim > len(dims):
+        dims.append("component")
+    return xr.DataArray(answers, dims=dims, coords=coords, name=name)

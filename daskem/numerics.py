@@ -1,0 +1,110 @@
+"""Arithmetic that families and models share: softmax on tiles, logarithms, one BLAS thread."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import numpy as np
+from scipy.special import gammaln
+from threadpoolctl import ThreadpoolController
+
+EPS = np.finfo(np.float64).eps
+
+# exp() of less than this is nothing beside the largest term, and stays clear of the
+# subnormal numbers, on which both exp and the matrix products slow down many times.
+_NEGLIGIBLE = -300.0
+
+
+def exponentiate(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Replace logits by ``exp(logits - peak)``, in place, and return ``peak`` and the column sums.
+
+    Parameters
+    ----------
+    logits : ndarray, (component, row)
+
+    Returns
+    -------
+    peak, total : ndarray, (row,)
+        ``log sum_k exp(logits_k) = peak + log(total)``; dividing by `total` gives the softmax.
+    """
+    peak = logits.max(axis=0)
+    logits -= peak
+    np.maximum(logits, _NEGLIGIBLE, out=logits)
+    np.exp(logits, out=logits)
+    return peak, logits.sum(axis=0)
+
+
+def sum_of_logs(totals: np.ndarray, n_components: int) -> float:
+    """Sum of ``log(totals)`` for values in [1, n_components], with one log for many values."""
+    # A product of that many such values cannot overflow.
+    group = max(1, min(32, int(600 / max(np.log(n_components), 1.0))))
+    whole = len(totals) - len(totals) % group
+    products = totals[:whole].reshape(group, -1).prod(axis=0)
+    return float(np.log(products).sum() + np.log(totals[whole:]).sum())
+
+
+@cache
+def _log_factorials() -> np.ndarray:
+    return gammaln(np.arange(1.0, 1025.0))
+
+
+def log_factorial(counts: np.ndarray) -> np.ndarray:
+    """``log(n!)`` of an array of whole numbers stored as floats."""
+    table = _log_factorials()
+    if counts.size and counts.max() < len(table):
+        return table.take(counts.astype(np.intp))
+    return gammaln(counts + 1.0)
+
+
+def is_positive_definite(matrices: np.ndarray) -> np.ndarray:
+    """Whether each matrix of a stack (..., feature, feature) has a Cholesky factor.
+
+    A pivot that has lost all but its last digits to cancellation does not count as positive.
+    """
+    stack = matrices.reshape(-1, *matrices.shape[-2:])
+    answers = np.zeros(len(stack), dtype=bool)
+    for k, matrix in enumerate(stack):
+        diagonal = np.diagonal(matrix)
+        if not np.isfinite(matrix).all() or (diagonal <= 0).any():
+            continue
+        scale = np.sqrt(diagonal)
+        try:
+            factor = np.linalg.cholesky(matrix / np.outer(scale, scale))
+        except np.linalg.LinAlgError:
+            continue
+        answers[k] = np.diagonal(factor).min() ** 2 > len(matrix) * EPS
+    return answers.reshape(matrices.shape[:-2])
+
+
+_lock = threading.Lock()
+_active = 0
+_limiter = None
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Limit BLAS to one thread while any thread of this process is inside.
+
+    The limit belongs to the process, so the first one in sets it and the last one out lifts it:
+    the number of BLAS threads changes the last bits of a product, and must not depend on who
+    else happens to be computing.
+    """
+    global _active, _limiter
+    with _lock:
+        _active += 1
+        if _active == 1:
+            _limiter = _controller().limit(limits=1, user_api="blas")
+    try:
+        yield
+    finally:
+        with _lock:
+            _active -= 1
+            if _active == 0 and _limiter is not None:
+                _limiter.restore_original_limits()
+                _limiter = None

@@ -1,0 +1,121 @@
+"""What a parameter is: its dimensions and its support, declared once and used everywhere."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from daskem.errors import ParameterError
+from daskem.numerics import is_positive_definite
+
+Params = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Support:
+    """The set of values that a parameter may take.
+
+    Attributes
+    ----------
+    name : str
+        In words, for messages.
+    contains : callable
+        ``array -> bool array``; one answer for each element, vector or matrix.
+    free : callable
+        ``shape -> int``; the number of free values in an array of that shape.
+    """
+
+    name: str
+    contains: Callable[[np.ndarray], np.ndarray]
+    free: Callable[[tuple[int, ...]], int]
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape))
+
+
+REAL = Support("finite numbers", np.isfinite, _size)
+POSITIVE = Support("positive numbers", lambda a: np.isfinite(a) & (a > 0), _size)
+NON_NEGATIVE = Support("numbers >= 0", lambda a: np.isfinite(a) & (a >= 0), _size)
+PROBABILITY = Support("probabilities in [0, 1]", lambda a: (a >= 0) & (a <= 1), _size)
+SIMPLEX = Support(
+    "probabilities that add to 1",
+    lambda a: (a >= 0).all(axis=-1) & (np.abs(a.sum(axis=-1) - 1) < 1e-6),
+    lambda shape: _size(shape) - _size(shape[:-1]),
+)
+POSITIVE_DEFINITE = Support(
+    "symmetric positive definite matrices",
+    lambda a: (
+        is_positive_definite(a)
+        & (np.abs(a - a.swapaxes(-1, -2)).max(axis=(-1, -2)) <= 1e-8 * np.abs(a).max(axis=(-1, -2)))
+    ),
+    lambda shape: _size(shape[:-2]) * shape[-1] * (shape[-1] + 1) // 2,
+)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Declaration of one array of a model's params.
+
+    Attributes
+    ----------
+    dims : tuple of str
+        Names of its dimensions, such as ``("component", "feature")``. The second axis of a
+        square matrix carries the suffix ``_2``, as labelled arrays want each name once.
+    support : Support
+        The values it may take.
+    """
+
+    dims: tuple[str, ...]
+    support: Support
+
+
+def sizes(declared: Mapping[str, Parameter], params: Params) -> dict[str, int]:
+    """The length of every dimension of `params`.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is missing, unknown, has the wrong number of dimensions, or disagrees
+        with another one about a length.
+    """
+    if set(params) != set(declared):
+        raise ParameterError(
+            f"the parameters are {sorted(params)}, but this model has {sorted(declared)}"
+        )
+    lengths: dict[str, int] = {}
+    for name, parameter in declared.items():
+        shape = np.shape(params[name])
+        dims = [dim.removesuffix("_2") for dim in parameter.dims]
+        wanted = tuple(lengths.get(dim, dim) for dim in dims)
+        fits = len(shape) == len(dims)
+        fits = fits and all(lengths.setdefault(d, n) == n for d, n in zip(dims, shape, strict=True))
+        if not fits:
+            raise ParameterError(f"{name!r} has shape {shape}; it should be {wanted}")
+    return lengths
+
+
+def check(declared: Mapping[str, Parameter], params: Params) -> Params:
+    """Return `params` as float64 arrays after checking names, shapes and supports.
+
+    Raises
+    ------
+    ParameterError
+        Naming the parameter, the place in it and what it should be.
+    """
+    params = {name: np.asarray(value, dtype=np.float64) for name, value in params.items()}
+    sizes(declared, params)
+    for name, parameter in declared.items():
+        inside = np.asarray(parameter.support.contains(params[name]))
+        if not inside.all():
+            where = tuple(int(i) for i in np.argwhere(~inside)[0])
+            place = f"{name}{list(where)}" if where else name
+            raise ParameterError(
+                f"{place} = {params[name][where]} is not among: {parameter.support.name}"
+            )
+    return params
+
+
+def count_free(declared: Mapping[str, Parameter], params: Params) -> int:
+    """The number of free parameters, as BIC and AIC count them."""
+    return sum(p.support.free(np.shape(params[name])) for name, p in declared.items())

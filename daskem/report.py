@@ -1,0 +1,45 @@
+"""The clusters as a person would describe them: their size, location and shape."""
+
+from typing import Any
+
+import numpy as np
+
+from daskem.parameters import Params
+
+_MOST_AXES = 3
+
+
+def table(model: Any, params: Params, names: np.ndarray | None = None) -> str:
+    """One line for each component, largest first.
+
+    Weight (share of the rows), mean of every feature, and for Gaussian components the principal
+    axes: the standard deviation along each, and its direction.
+    """
+    location = next(params[name] for name in ("means", "rates", "probabilities") if name in params)
+    names = np.arange(location.shape[1]) if names is None else names
+    matrices = None
+    if "covariances" in params:
+        matrices = model.family.structure.expand(params["covariances"], *location.shape)
+    width = max(10, *(len(str(name)) for name in names))
+    shown = min(location.shape[1], 8)
+    dots = " ..." if shown < location.shape[1] else ""
+    header = "component  weight  " + " ".join(f"{name!s:>{width}}" for name in names[:shown]) + dots
+    lines = [header + ("" if matrices is None else "  principal axes: sd (direction)")]
+    for k in np.argsort(-params["weights"], kind="stable"):
+        cells = " ".join(f"{value:>{width}.4g}" for value in location[k, :shown])
+        line = f"{k:>9}  {params['weights'][k]:>6.4f}  {cells}{dots}"
+        lines.append(line if matrices is None else f"{line}  {_axes(matrices[k])}")
+    return "\n".join(lines)
+
+
+def _axes(covariance: np.ndarray) -> str:
+    """The longest principal axes of an ellipsoid."""
+    values, vectors = np.linalg.eigh(covariance)
+    order = np.argsort(-values)[:_MOST_AXES]
+    texts = []
+    for i in order:
+        direction = vectors[:, i] * np.sign(vectors[np.argmax(np.abs(vectors[:, i])), i])
+        entries = ", ".join(f"{c:.2f}" for c in direction[:4])
+        more = ", ..." if len(direction) > 4 else ""
+        texts.append(f"{np.sqrt(max(values[i], 0)):.4g} ({entries}{more})")
+    return "; ".join(texts) + (" ..." if len(values) > _MOST_AXES else "")

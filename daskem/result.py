@@ -1,0 +1,194 @@
+"""A fitted model: its params in the data's own units, how it got there, what it says of rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from daskem.blocks import as_array, as_blocks, first_bad, map_rows
+from daskem.errors import DataError
+from daskem.fitting import Pass, Run, Status, evaluate
+from daskem.labels import Features, relabel, unlabel
+from daskem.parameters import Params, count_free
+from daskem.report import table
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What `daskem.fit` returns, and what `daskem.iterate` yields after every pass.
+
+    Attributes
+    ----------
+    runs : sequence of Run
+        One for each start, in their order.
+    n_features : int
+    n_rows : float
+        Rows that were fitted, or the sum of their weights.
+    features : Features
+        What the features are called.
+    """
+
+    runs: Sequence[Run]
+    n_features: int
+    n_rows: float
+    features: Features = field(default_factory=Features)
+
+    @property
+    def best(self) -> Run:
+        """The run with the best objective; among runs that differ in size, the best BIC."""
+        return min(self.runs, key=self._badness)
+
+    def _badness(self, run: Run) -> float:
+        if not run.history:
+            return np.inf
+        declared = getattr(run.model, "parameters", None)
+        free = 0 if declared is None else count_free(declared, run.params)
+        return free * np.log(self.n_rows) - 2 * self.n_rows * run.history[-1].objective
+
+    @property
+    def model(self) -> Any:
+        return self.best.model
+
+    @property
+    def params(self) -> Params:
+        """Params of the best run, in the units of the data."""
+        back = getattr(self.model, "from_frame", None)
+        return self.best.params if back is None else back(self.best.params)
+
+    @property
+    def status(self) -> Status:
+        return self.best.status
+
+    @property
+    def converged(self) -> bool:
+        return self.status is Status.CONVERGED
+
+    @property
+    def history(self) -> tuple[Pass, ...]:
+        """Every pass of the best run."""
+        return self.best.history
+
+    @property
+    def log_likelihood(self) -> float:
+        """Mean log p(x) per row, in nats, in the last pass: before its M step."""
+        return self.history[-1].log_likelihood
+
+    @property
+    def n_components(self) -> int:
+        return len(self.best.params["weights"])
+
+    def predict(self, data: Any) -> Any:
+        """The most probable component of each row, (...), int."""
+        return self._map(data, _labels, "labels", dtype=np.int64)
+
+    def predict_proba(self, data: Any) -> Any:
+        """Responsibilities of the components for each row, (..., component)."""
+        return self._map(data, _responsibilities, "responsibilities", columns=self.n_components)
+
+    def score_samples(self, data: Any) -> Any:
+        """log p(x) of each row, (...), in nats."""
+        return self._map(data, _log_prob, "log_prob")
+
+    def _map(self, data: Any, f: Any, name: str, **form: Any) -> Any:
+        array = self._array(data)
+        answers = map_rows(array, _checked, f, self.model, self.best.params, name=name, **form)
+        return relabel(answers, data, self.features, name)
+
+    def _array(self, data: Any) -> Any:
+        array = as_array(unlabel(data, self.features.dim)[0])
+        if array.shape[-1] != self.n_features:
+            raise DataError(
+                f"X has {array.shape[-1]} features, but {type(self.model).__name__} is expecting "
+                f"{self.n_features} features as input"
+            )
+        return array
+
+    def score(self, data: Any, sample_weight: Any = None) -> float:
+        """Mean log p(x) per row of `data`, in nats; one pass over it."""
+        return self._total(data, sample_weight)[0]
+
+    def bic(self, data: Any, sample_weight: Any = None) -> float:
+        """Bayesian information criterion, -2 L + p log n (Schwarz 1978); lower is better."""
+        mean, n = self._total(data, sample_weight)
+        return float(self.n_parameters * np.log(n) - 2 * n * mean)
+
+    def aic(self, data: Any, sample_weight: Any = None) -> float:
+        """Akaike information criterion, -2 L + 2 p; lower is better."""
+        mean, n = self._total(data, sample_weight)
+        return float(2 * self.n_parameters - 2 * n * mean)
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters."""
+        return count_free(self.model.parameters, self.best.params)
+
+    def _total(self, data: Any, sample_weight: Any) -> tuple[float, float]:
+        blocks = as_blocks(self._array(data), sample_weight)
+        seen = blocks.sum(evaluate, [(self.model, [self.best.params])], name="score")
+        return seen["statistics"][0][0]["log_likelihood"] / seen["weight"], seen["weight"]
+
+    def sample(
+        self, n_samples: int, random_state: int | np.random.Generator | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw rows (sample, feature) and the component (sample,) that made each."""
+        rng = np.random.default_rng(random_state)
+        return self.model.sample(self.best.params, n_samples, rng)
+
+    def to_dataset(self) -> xr.Dataset:
+        """The params as a labelled Dataset, dims ``component`` and ``feature``, in data units."""
+        declared = self.model.parameters
+        variables = {name: (declared[name].dims, value) for name, value in self.params.items()}
+        dataset = xr.Dataset(variables)
+        if self.features.names is not None:
+            for dim in {"feature", "feature_2"} & set(dataset.dims):
+                dataset = dataset.assign_coords({dim: self.features.names})
+        return dataset.assign_attrs(
+            log_likelihood=self.log_likelihood, n_rows=self.n_rows, n_passes=len(self.history)
+        )
+
+    def table(self) -> str:
+        """Size, location and shape of every cluster, for reading."""
+        return table(self.model, self.params, self.features.names)
+
+    def save(self, path: Any) -> None:
+        """Write the model to a zarr store that `daskem.load` reads; see `daskem.modelfile`."""
+        from daskem.modelfile import save
+
+        save(self, path)
+
+    def __str__(self) -> str:
+        head = (
+            f"{self.status.name.lower()} after {len(self.history)} passes, log-likelihood "
+            f"{self.log_likelihood:.6g} per row"
+        )
+        return head if "weights" not in self.params else f"{head}\n{self.table()}"
+
+
+def _checked(block: Any, f: Any, model: Any, params: Params) -> np.ndarray:
+    bad = first_bad(block, model.valid)
+    if bad is not None:
+        raise DataError(f"Input X contains {bad}; expected {model.domain}")
+    return f(block.rows, model, params)
+
+
+def _labels(rows: np.ndarray, model: Any, params: Params) -> np.ndarray:
+    labels = np.empty(len(rows), dtype=np.int64)
+    for here, _, responsibilities in model.posterior(rows, params):
+        responsibilities.argmax(axis=0, out=labels[here])
+    return labels
+
+
+def _responsibilities(rows: np.ndarray, model: Any, params: Params) -> np.ndarray:
+    answers = np.empty((len(rows), len(params["weights"])))
+    for here, _, responsibilities in model.posterior(rows, params):
+        answers[here] = responsibilities.T
+    return answers
+
+
+def _log_prob(rows: np.ndarray, model: Any, params: Params) -> np.ndarray:
+    answers = np.empty(len(rows))
+    for here, log_prob, _ in model.posterior(rows, params):
+        answers[here] = log_prob
+    return answers
