@@ -1,4 +1,4 @@
-"""Soft clustering, and any model that Expectation-Maximization can fit, on data larger than memory."""
+"""Soft clustering, and any model that EM can fit, on data larger than memory."""
 
 from daskem.algorithms import EM
 from daskem.coordinator import fit, iterate

@@ -3,6 +3,7 @@
 import inspect
 import numbers
 import warnings
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -101,8 +102,8 @@ def iterate(
         Run(model, how, how.start(_begin(model, seen, k, own, init_params, child)))
         for (k, own), child in zip(pairs, rng.spawn(len(pairs)), strict=True)
     ]
-    for runs in passes(runs, blocks, stop):
-        yield Result(runs, blocks.n_features, seen.weight, features)
+    for stand in passes(runs, blocks, stop):
+        yield Result(stand, blocks.n_features, seen.weight, features)
 
 
 def fit(*args: Any, **options: Any) -> Result:
@@ -115,8 +116,7 @@ def fit(*args: Any, **options: Any) -> Result:
     ConvergenceWarning
         If the best run did not converge.
     """
-    for result in iterate(*args, **options):
-        pass
+    (result,) = deque(iterate(*args, **options), maxlen=1)
     if not result.converged:
         warnings.warn(result.status.value, ConvergenceWarning, stacklevel=2)
     return result

@@ -234,7 +234,7 @@ class GaussianMixture:
 
 
 def _settings() -> list[str]:
-    return [name for name in inspect.signature(GaussianMixture).parameters]
+    return list(inspect.signature(GaussianMixture).parameters)
 
 
 def _precision_factor(result: Result) -> np.ndarray:

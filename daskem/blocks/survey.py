@@ -133,7 +133,7 @@ def survey(
 
 
 def first_bad(block: Block, valid: Callable[[np.ndarray], np.ndarray]) -> str | None:
-    """The first entry of a block that a model cannot use, and where it is; None if there is none."""
+    """The first entry of a block that a model cannot use, and where it is."""
     usable = valid(block.rows)
     if not usable.all():
         row, column = (int(i) for i in np.argwhere(~usable)[0])
