@@ -5,9 +5,8 @@ from daskem.coordinator import fit, iterate
 from daskem.estimators import GaussianMixture
 from daskem.families import Bernoulli, Gaussian, Poisson
 from daskem.fitting import Status
-from daskem.modelfile import load
 from daskem.models import Mixture
-from daskem.result import Result
+from daskem.result import Result, load
 
 __all__ = [
     "EM",

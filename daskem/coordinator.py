@@ -1,7 +1,6 @@
 """Where the loop runs: in the process that calls `fit`."""
 
 import inspect
-import numbers
 import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,15 +9,13 @@ from typing import Any
 import numpy as np
 
 from daskem.algorithms import EM
-from daskem.blocks import Survey, as_blocks, survey
-from daskem.errors import ConvergenceWarning, DataError, ParameterError
+from daskem.blocks import as_blocks
+from daskem.errors import ConvergenceWarning
 from daskem.fitting import Run, Stop, passes
 from daskem.labels import unlabel
-from daskem.parameters import Params, check, sizes
+from daskem.parameters import number, whole
 from daskem.result import Result
-from daskem.starts import SEEDERS, begin
-
-Start = Mapping[str, np.ndarray]
+from daskem.starts import Start, begin, surveyed
 
 
 def iterate(
@@ -80,26 +77,17 @@ def iterate(
     ParameterError
         If a setting or a start does not suit the model or the data.
     """
-    stop = Stop(_at_least("tol", tol, 0), _at_least("max_iter", max_iter, 1))
+    stop = Stop(number("tol", tol, 0), whole("max_iter", max_iter))
     rng = _generator(random_state)
     array, features = unlabel(data, feature_dim)
     blocks = as_blocks(array, unlabel(sample_weight)[0])
-    seen = blocks.sum(
-        survey,
-        getattr(model, "valid", np.isfinite),
-        int(rng.integers(2**63)),
-        getattr(model, "cross_moments", False),
-        name="survey",
-    )
-    _check_usable(seen, model)
-    if hasattr(model, "given"):
-        model = model.given(seen.mean, seen.spread)
+    model, seen = surveyed(model, blocks, seed=int(rng.integers(2**63)))
     counts = n_components if isinstance(n_components, Sequence) else [n_components]
     given = [start] if start is None or isinstance(start, Mapping) else start
-    pairs = [(k, own) for k in counts for own in given for _ in range(n_init)]
+    pairs = [(k, own) for k in counts for own in given for _ in range(whole("n_init", n_init))]
     how = EM() if algorithm is None else algorithm
     runs = [
-        Run(model, how, how.start(_begin(model, seen, k, own, init_params, child)))
+        Run(model, how, how.start(begin(model, seen, k, own, init_params, child)))
         for (k, own), child in zip(pairs, rng.spawn(len(pairs)), strict=True)
     ]
     for stand in passes(runs, blocks, stop):
@@ -123,65 +111,6 @@ def fit(*args: Any, **options: Any) -> Result:
 
 
 fit.__signature__ = inspect.signature(iterate).replace(return_annotation=Result)  # type: ignore[attr-defined]
-
-
-def _begin(
-    model: Any,
-    seen: Survey,
-    n_components: int | None,
-    given: Start | None,
-    init_params: str,
-    rng: np.random.Generator,
-) -> Params:
-    """Params to start from, in the coordinates of the model."""
-    declared = getattr(model, "parameters", None)
-    if declared is None:
-        if given is None:
-            raise ParameterError(
-                f"{type(model).__name__} declares no parameters, so it needs some to start from: "
-                "pass start={...}"
-            )
-        return dict(given)
-    given = dict(given or {})
-    if set(given) >= set(declared):
-        began = {}
-    elif n_components is None or not hasattr(model, "from_labels"):
-        missing = sorted(set(declared) - set(given))
-        raise ParameterError(f"pass n_components, or start with {missing} in it")
-    else:
-        k = _at_least("n_components", n_components, 1)
-        if init_params not in SEEDERS:
-            raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
-        began = begin(model, seen.sample, seen.sample_weights, k, rng, init_params)
-    given = check({name: p for name, p in declared.items() if name in given}, given)
-    forth = getattr(model, "to_frame", dict)
-    params = {**began, **forth(given)}
-    lengths = sizes(declared, params)
-    expected = {"feature": len(seen.origin), "component": n_components}
-    for dim, wanted in expected.items():
-        if dim in lengths and wanted is not None and lengths[dim] != wanted:
-            raise ParameterError(
-                f"the start has {lengths[dim]} along {dim!r}, but there should be {wanted}"
-            )
-    return params
-
-
-def _check_usable(seen: Survey, model: Any) -> None:
-    if seen.bad is not None:
-        raise DataError(
-            f"Input X contains {seen.bad}; expected {getattr(model, 'domain', 'finite numbers')}. "
-            "Drop or fill such rows first"
-        )
-    if not seen.n_rows:
-        raise DataError("the data have no rows: every chunk is empty")
-    if not seen.weight > 0:
-        raise DataError("every sample_weight is zero")
-
-
-def _at_least(name: str, value: Any, least: int) -> Any:
-    if not isinstance(value, numbers.Real) or not float(value) >= least:
-        raise ParameterError(f"{name}={value!r} should be a number >= {least}")
-    return value
 
 
 def _generator(seed: Any) -> np.random.Generator:

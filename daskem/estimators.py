@@ -10,7 +10,6 @@ import xarray as xr
 from daskem.coordinator import fit
 from daskem.errors import NotFittedError, ParameterError
 from daskem.families import Gaussian
-from daskem.modelfile import save
 from daskem.models import Mixture
 from daskem.result import Result
 
@@ -165,7 +164,7 @@ class GaussianMixture:
 
     def save(self, path: Any) -> None:
         """Write the fitted model to a zarr store, for `daskem.load`."""
-        save(self._fitted, path)
+        self._fitted.save(path)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor settings by name."""

@@ -1,11 +1,10 @@
-"""Fitted models as zarr stores: labelled arrays that any zarr or xarray reader opens, no pickles.
+"""The format of model files: a zarr store that any zarr or xarray reader opens, no pickles.
 
-The root group is `Result.to_dataset`, in the units of the data, for people. The group
-``state`` holds what predictions are made from, to the last bit: the params in the coordinates
-of the frame, and the frame. A digest over all of it tells a damaged file from a sound one.
+The root group is a labelled Dataset in the units of the data, for people. The group ``state``
+holds what predictions are made from, to the last bit. A description in JSON says which model it
+is, and a digest over everything tells a damaged file from a sound one.
 """
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -16,63 +15,41 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from daskem import families
 from daskem.errors import ModelFileError, ParameterError, StoreNotFoundError
-from daskem.fitting import Pass, Run, Status
-from daskem.frames import Frame
-from daskem.labels import Features
-from daskem.models import Mixture
-from daskem.parameters import check
-from daskem.result import Result
 
 VERSION = 1
-_FRAME = [field.name for field in dataclasses.fields(Frame)]
 
 
-def save(result: Result, path: str | os.PathLike[str]) -> None:
-    """Write the best run of `result` to a zarr store at `path`.
+def write(
+    path: str | os.PathLike[str], about: dict[str, Any], state: xr.Dataset, readable: xr.Dataset
+) -> None:
+    """Write a model to a zarr store at `path`.
 
     Parameters
     ----------
-    result : Result
-        Of a `Mixture` of one of daskem's families.
     path : path or URL
         A model that is there already is replaced; anything else is left alone.
+    about : dict
+        What JSON can say of the model.
+    state, readable : Dataset
 
     Raises
     ------
     ParameterError
-        If `path` holds something that is not a model, or the model is of your own making (save
-        its params with ``result.to_dataset()``).
+        If `path` holds something that is not a model.
     """
-    model, path = result.model, os.fspath(path)
-    if not isinstance(model, Mixture) or type(model.family).__module__.split(".")[0] != "daskem":
-        raise ParameterError(
-            f"{type(model).__name__} is not a mixture of daskem's families; keep its params with "
-            "result.to_dataset().to_zarr(...)"
-        )
+    path = os.fspath(path)
     if "://" not in path and Path(path).exists() and not _is_model(path):
         raise ParameterError(f"{path!r} exists and is not a model; choose another path")
-    state = xr.Dataset({**_state_variables(model, result.best.params)})
-    readable = result.to_dataset()
-    about = {
-        "daskem_model": VERSION,
-        "family": type(model.family).__name__,
-        "settings": dataclasses.asdict(model.family),
-        "feature_dim": result.features.dim,
-        "feature_names": _plain(result.features.names),
-        "status": result.status.name,
-        "history": [dataclasses.asdict(p) for p in result.history],
-    }
+    about = {"format": VERSION, **about}
     attributes = {"daskem": json.dumps(about), "sha256": _digest(about, state, readable)}
-    readable.assign_attrs({**readable.attrs, **attributes}).to_zarr(
-        path, mode="w", zarr_format=2, consolidated=True
-    )
-    state.to_zarr(path, group="state", mode="w", zarr_format=2, consolidated=True)
+    labelled = readable.assign_attrs({**readable.attrs, **attributes})
+    for group, dataset in ((None, labelled), ("state", state)):
+        dataset.to_zarr(path, group=group, mode="w", zarr_format=2, consolidated=True)
 
 
-def load(path: str | os.PathLike[str]) -> Result:
-    """The fitted model at `path`.
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], xr.Dataset, xr.Dataset]:
+    """What `write` wrote: `about`, `state` and `readable`.
 
     Raises
     ------
@@ -87,7 +64,7 @@ def load(path: str | os.PathLike[str]) -> Result:
     try:
         readable = xr.open_zarr(path, chunks=None, consolidated=False).load()
         about = json.loads(readable.attrs["daskem"])
-        version = about["daskem_model"]
+        version = about["format"]
     except Exception as error:
         raise ModelFileError(
             f"{path!r} is not a daskem model, or its metadata are damaged: {error}"
@@ -106,40 +83,7 @@ def load(path: str | os.PathLike[str]) -> Result:
             f"{path!r} is damaged: its contents do not match their checksum. Fit again, or restore "
             "it from a copy"
         )
-    return _rebuild(about, state, readable)
-
-
-def _rebuild(about: dict[str, Any], state: xr.Dataset, readable: xr.Dataset) -> Result:
-    arrays = {str(name): variable.to_numpy() for name, variable in state.data_vars.items()}
-    frame = Frame(*(arrays.pop(name) for name in _FRAME)) if _FRAME[0] in arrays else None
-    family = getattr(families, about["family"])(**about["settings"])
-    model = Mixture(family, frame)
-    history = tuple(
-        Pass(**{**record, "events": tuple(record["events"])}) for record in about["history"]
-    )
-    params = check(model.parameters, arrays)
-    run = Run(model, None, _Fitted(params), history, Status[about["status"]])
-    names = about["feature_names"]
-    features = Features(about["feature_dim"], None if names is None else np.asarray(names))
-    return Result([run], readable.sizes["feature"], readable.attrs["n_rows"], features)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Fitted:
-    """The state of a run that has ended: its params."""
-
-    params: dict[str, np.ndarray]
-
-
-def _state_variables(model: Mixture, params: dict[str, np.ndarray]) -> dict[str, Any]:
-    variables: dict[str, Any] = {
-        name: (declared.dims, params[name]) for name, declared in model.parameters.items()
-    }
-    if model.frame is not None:
-        for name in _FRAME:
-            value = getattr(model.frame, name)
-            variables[name] = (("feature", "feature_2")[: value.ndim], np.array(value))
-    return variables
+    return about, state, readable
 
 
 def _digest(about: dict[str, Any], *datasets: xr.Dataset) -> str:
@@ -149,10 +93,6 @@ def _digest(about: dict[str, Any], *datasets: xr.Dataset) -> str:
             digest.update(f"{name}{variable.dims}{variable.shape}".encode())
             digest.update(np.ascontiguousarray(variable.to_numpy(), dtype="<f8").tobytes())
     return digest.hexdigest()
-
-
-def _plain(names: np.ndarray | None) -> list[Any] | None:
-    return None if names is None else [n if isinstance(n, str) else str(n) for n in names.tolist()]
 
 
 def _is_model(path: str) -> bool:

@@ -4,10 +4,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import numpy as np
 from scipy.special import gammaln
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 EPS = np.finfo(np.float64).eps
 
@@ -78,8 +79,8 @@ def is_positive_definite(matrices: np.ndarray) -> np.ndarray:
 
 
 _lock = threading.Lock()
-_active = 0
-_limiter = None
+_inside = 0
+_limiter: Any = None
 
 
 @cache
@@ -87,24 +88,35 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def _take_control() -> None:
+    # From 3.8 on, threadpoolctl lets only the thread that limited a shared pool change it again.
+    clear = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
+
+
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Limit BLAS to one thread while any thread of this process is inside.
 
-    The limit belongs to the process, so the first one in sets it and the last one out lifts it:
-    the number of BLAS threads changes the last bits of a product, and must not depend on who
-    else happens to be computing.
+    The number of BLAS threads changes the last bits of a product, and must not depend on who
+    else happens to be computing. Some libraries have one limit for the process, so the first one
+    in sets it and the last one out lifts it; others have one for each thread, so that everybody
+    sets their own besides.
     """
-    global _active, _limiter
+    global _inside, _limiter
     with _lock:
-        _active += 1
-        if _active == 1:
+        _inside += 1
+        if _inside == 1:
+            _take_control()
             _limiter = _controller().limit(limits=1, user_api="blas")
     try:
-        yield
+        with _controller().limit(limits=1, user_api="blas"):
+            yield
     finally:
         with _lock:
-            _active -= 1
-            if _active == 0 and _limiter is not None:
+            _inside -= 1
+            if _inside == 0:
+                _take_control()
                 _limiter.restore_original_limits()
-                _limiter = None
+                _take_control()

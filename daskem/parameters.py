@@ -1,7 +1,9 @@
 """What a parameter is: its dimensions and its support, declared once and used everywhere."""
 
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -95,7 +97,7 @@ def sizes(declared: Mapping[str, Parameter], params: Params) -> dict[str, int]:
     return lengths
 
 
-def check(declared: Mapping[str, Parameter], params: Params) -> Params:
+def check(declared: Mapping[str, Parameter], params: Mapping[str, np.ndarray]) -> Params:
     """Return `params` as float64 arrays after checking names, shapes and supports.
 
     Raises
@@ -119,3 +121,17 @@ def check(declared: Mapping[str, Parameter], params: Params) -> Params:
 def count_free(declared: Mapping[str, Parameter], params: Params) -> int:
     """The number of free parameters, as BIC and AIC count them."""
     return sum(p.support.free(np.shape(params[name])) for name, p in declared.items())
+
+
+def number(name: str, value: Any, least: float) -> float:
+    """A setting that is a number, or ParameterError."""
+    if not isinstance(value, numbers.Real) or not float(value) >= least:
+        raise ParameterError(f"{name}={value!r} should be a number >= {least}")
+    return float(value)
+
+
+def whole(name: str, value: Any) -> int:
+    """A setting that counts something, or ParameterError."""
+    if not isinstance(value, numbers.Integral) or not int(value) >= 1:
+        raise ParameterError(f"{name}={value!r} should be a whole number >= 1")
+    return int(value)

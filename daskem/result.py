@@ -1,5 +1,7 @@
 """A fitted model: its params in the data's own units, how it got there, what it says of rows."""
 
+import dataclasses
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,11 +9,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from daskem import families, modelfile
 from daskem.blocks import as_array, as_blocks, first_bad, map_rows
-from daskem.errors import DataError
+from daskem.errors import DataError, ParameterError
 from daskem.fitting import Pass, Run, Status, evaluate
+from daskem.frames import Frame
 from daskem.labels import Features, relabel, unlabel
-from daskem.parameters import Params, count_free
+from daskem.models import Mixture
+from daskem.parameters import Params, check, count_free
 from daskem.report import table
 
 
@@ -152,11 +157,40 @@ class Result:
         """Size, location and shape of every cluster, for reading."""
         return table(self.model, self.params, self.features.names)
 
-    def save(self, path: Any) -> None:
-        """Write the model to a zarr store that `daskem.load` reads; see `daskem.modelfile`."""
-        from daskem.modelfile import save
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the best run to a zarr store that `daskem.load` reads; see `daskem.modelfile`.
 
-        save(self, path)
+        Parameters
+        ----------
+        path : path or URL
+            A model that is there already is replaced.
+
+        Raises
+        ------
+        ParameterError
+            If `path` holds something else, or the model is of your own making.
+        """
+        model = self.model
+        if not isinstance(model, Mixture) or not hasattr(families, type(model.family).__name__):
+            raise ParameterError(
+                f"{type(model).__name__} is not a mixture of daskem's families, which `load` could "
+                "make again; keep its params with result.to_dataset().to_zarr(...)"
+            )
+        names = self.features.names
+        about = {
+            "family": type(model.family).__name__,
+            "settings": dataclasses.asdict(model.family),
+            "feature_dim": self.features.dim,
+            "feature_names": None if names is None else [str(name) for name in names],
+            "n_features": self.n_features,
+            "n_rows": self.n_rows,
+            "status": self.status.name,
+            "history": [dataclasses.asdict(record) for record in self.history],
+        }
+        state = {n: (p.dims, self.best.params[n]) for n, p in model.parameters.items()}
+        for name, value in ({} if model.frame is None else dataclasses.asdict(model.frame)).items():
+            state[name] = (("feature", "feature_2")[: value.ndim], value)
+        modelfile.write(path, about, xr.Dataset(state), self.to_dataset())
 
     def __str__(self) -> str:
         head = (
@@ -164,6 +198,34 @@ class Result:
             f"{self.log_likelihood:.6g} per row"
         )
         return head if "weights" not in self.params else f"{head}\n{self.table()}"
+
+
+def load(path: str | os.PathLike[str]) -> Result:
+    """The fitted model that `Result.save` wrote to `path`; its predictions have the same bits.
+
+    Raises
+    ------
+    StoreNotFoundError, ModelFileError
+        If there is none, or it is damaged.
+    """
+    about, stored, _ = modelfile.read(path)
+    arrays = {str(name): variable.to_numpy() for name, variable in stored.data_vars.items()}
+    framed = {f.name: arrays.pop(f.name) for f in dataclasses.fields(Frame) if f.name in arrays}
+    family = getattr(families, about["family"])(**about["settings"])
+    model = Mixture(family, Frame(**framed) if framed else None)
+    history = tuple(Pass(**{**p, "events": tuple(p["events"])}) for p in about["history"])
+    state = Fitted(check(model.parameters, arrays))
+    run = Run(model, None, state, history, Status[about["status"]])
+    names = about["feature_names"]
+    features = Features(about["feature_dim"], None if names is None else np.asarray(names))
+    return Result([run], about["n_features"], about["n_rows"], features)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The state of a run that has ended: its params, in the coordinates of the model."""
+
+    params: Params
 
 
 def _checked(block: Any, f: Any, model: Any, params: Params) -> np.ndarray:

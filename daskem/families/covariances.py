@@ -6,6 +6,7 @@ is a sum of them, (component, quadratic). A `root` is R with R (z - mean) white:
 Cholesky factor of the covariance, or one over the standard deviations.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from daskem.numerics import EPS, is_positive_definite
 from daskem.parameters import POSITIVE, POSITIVE_DEFINITE, Parameter
 
 _TINY = np.finfo(np.float64).tiny
+
+upper_triangle = cache(np.triu_indices)
 
 
 class Full:
@@ -36,7 +39,7 @@ class Full:
 
     def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
         products = np.multiply(u, r, out=spare) @ u.T
-        return products[np.triu_indices(len(u))]
+        return products[upper_triangle(len(u))]
 
     def root(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
         factors = np.linalg.inv(np.linalg.cholesky(covariances))
@@ -58,11 +61,12 @@ class Full:
 
     def linear(self, root: np.ndarray, means: np.ndarray) -> np.ndarray:
         """Precision times mean, (component, feature)."""
-        return np.einsum("kji,kjl,kl->ki", root, root, means, optimize=True)
+        white = np.matmul(root, means[:, :, None])
+        return np.matmul(root.swapaxes(-1, -2), white)[:, :, 0]
 
     def quadratic(self, root: np.ndarray) -> np.ndarray:
         """Coefficients of the quadratics in the log-density, (component, quadratic)."""
-        rows, columns = np.triu_indices(root.shape[-1])
+        rows, columns = upper_triangle(root.shape[-1])
         precision = root.swapaxes(-1, -2) @ root
         return -np.where(rows == columns, 0.5, 1.0) * precision[:, rows, columns]
 
@@ -81,7 +85,7 @@ class Full:
         return (left <= 8 * EPS * of).any(axis=-1) | ~is_positive_definite(matrices)
 
     def matrices(self, quadratics: np.ndarray, d: int) -> np.ndarray:
-        rows, columns = np.triu_indices(d)
+        rows, columns = upper_triangle(d)
         matrices = np.empty((len(quadratics), d, d))
         matrices[:, rows, columns] = quadratics
         matrices[:, columns, rows] = quadratics

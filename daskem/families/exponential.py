@@ -73,7 +73,7 @@ class ProductKernel:
         self._tile_moments = np.empty_like(self._natural)
         self._features = np.empty((family.n_statistics(n_features), width))
         self._log_joint = np.empty((len(self._natural), width))
-        self._common: np.ndarray | float = 0.0
+        self._common = family.common(np.empty((n_features, 0)), None)
 
     def log_joint(self, x: np.ndarray) -> np.ndarray:
         """Offset plus log-density (component, row) of a tile (feature, row), but for `log_base`."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from daskem.errors import ParameterError
 from daskem.families.centred import CentredKernel
-from daskem.families.covariances import STRUCTURES
+from daskem.families.covariances import STRUCTURES, upper_triangle
 from daskem.families.exponential import ProductKernel
 from daskem.frames import Frame, whitening
 from daskem.numerics import EPS
@@ -128,7 +128,7 @@ class Gaussian:
     def common(self, z: np.ndarray, weights: np.ndarray | None) -> np.ndarray | float:
         if not self.structure.pooled:
             return 0.0
-        return (z @ z.T if weights is None else (z * weights) @ z.T)[np.triu_indices(len(z))]
+        return (z @ z.T if weights is None else (z * weights) @ z.T)[upper_triangle(len(z))]
 
     def statistics(
         self, moments: np.ndarray, common: np.ndarray | float, params: Params

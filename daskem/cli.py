@@ -1,0 +1,204 @@
+"""The command line: parse, call, print."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import xarray as xr
+
+from daskem.blocks.sources import open_zarr
+from daskem.coordinator import iterate
+from daskem.errors import DaskemError, ParameterError
+from daskem.families import Gaussian
+from daskem.families.covariances import STRUCTURES
+from daskem.models import Mixture
+from daskem.result import Result, load
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 2 when it cannot be done as it was asked for."""
+    options = vars(_parser().parse_args(argv))
+    command = options.pop("command")
+    try:
+        return int(command(**options) or 0)
+    except DaskemError as error:
+        print(f"daskem: {error}", file=sys.stderr)
+        return 2
+
+
+def fit(
+    store: str,
+    array: str | None,
+    out: str,
+    covariance_type: str,
+    reg_covar: float,
+    scheduler: str | None,
+    **options: Any,
+) -> None:
+    """Fit a Gaussian mixture to the rows of a zarr store."""
+    model, data = Mixture(Gaussian(covariance_type, reg_covar)), open_rows(store, array)
+    if scheduler is None:
+        result = follow(iterate(model, data, **options))
+    else:
+        from distributed import Client
+
+        with Client(scheduler):
+            result = follow(iterate(model, data, **options))
+    print(result.table())
+    result.save(out)
+    print(f"model: {out}")
+
+
+def predict(store: str, array: str | None, model: str, out: str, proba: bool) -> None:
+    """Write the most probable component of every row, or the probability of each, to zarr."""
+    result, data = load(model), open_rows(store, array)
+    write(result.predict_proba(data) if proba else result.predict(data), out)
+    print(f"{'responsibilities' if proba else 'labels'}: {out}")
+
+
+def info(model: str) -> None:
+    """Print how a model was fitted, and its clusters."""
+    result = load(model)
+    settings = ", ".join(f"{k}={v}" for k, v in vars(result.model.family).items())
+    print(f"{type(result.model.family).__name__} mixture: {settings}")
+    print(
+        f"{result.n_components} components of {result.n_features} features, from "
+        f"{result.n_rows:,.0f} rows"
+    )
+    print(
+        f"{result.status.value}\n{len(result.history)} passes, log-likelihood "
+        f"{result.log_likelihood:.9g} per row"
+    )
+    print(result.table())
+
+
+def demo(rows: int | None, out: str) -> int:
+    """Make data larger than memory from a known mixture, fit it, and compare; in one minute."""
+    from daskem.demo import run
+
+    return 0 if run(Path(out), rows, follow) else 1
+
+
+def follow(results: Iterable[Result]) -> Result:
+    """Print a line for each pass, then how the fit ended; returns the last of `results`."""
+    print("pass  log-likelihood/row  left to gain  seconds   MB/s", flush=True)
+    events: dict[str, int] = {}
+    for number, result in enumerate(results, 1):
+        best, last = result.history[-1], max((run.history for run in result.runs), key=len)[-1]
+        rate = last.n_bytes / last.seconds / 1e6
+        print(
+            f"{number:>4}  {best.log_likelihood:>18.9g}  {best.remaining:>12.2g}  "
+            f"{last.seconds:>7.2f}  {rate:>5.0f}",
+            flush=True,
+        )
+        for event in best.events:
+            events.setdefault(event, number)
+    print(result.status.value)
+    for event, number in events.items():
+        print(f"from pass {number}: {event}")
+    return result
+
+
+def open_rows(store: str, name: str | None) -> Any:
+    """The array `name` of a store, lazily; with its labels where xarray has written them."""
+    array = open_zarr(store, name)
+    named = getattr(array.metadata, "dimension_names", None) or "_ARRAY_DIMENSIONS" in array.attrs
+    return xr.open_zarr(store)[name] if name is not None and named else array
+
+
+def write(answers: da.Array | xr.DataArray, out: str | os.PathLike[str]) -> None:
+    """Compute `answers` chunk by chunk into a zarr store at `out`, which appears when complete."""
+    out = os.fspath(out)
+    if os.path.lexists(out):
+        raise ParameterError(f"{out!r} exists already; choose another path, or remove it first")
+    # A store with a chunk missing reads as zeros: nobody should find one under the final name.
+    remote = "://" in out
+    target = out if remote else f"{out}.partial"
+    if isinstance(answers, xr.DataArray):
+        # The encodings are those of the input: its compressors, and chunks of another shape.
+        bare, mode = answers.drop_encoding(), "w-" if remote else "w"
+        bare.to_zarr(target, mode=mode, zarr_format=2, consolidated=True)
+    else:
+        answers.to_zarr(target, overwrite=not remote)
+    if not remote:
+        os.rename(target, out)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="daskem", description="Soft clustering of data larger than memory."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    rows = argparse.ArgumentParser(add_help=False)
+    rows.add_argument("store", metavar="STORE", help="path or URL of a zarr store")
+    rows.add_argument("--array", metavar="NAME", help="which array of the store")
+
+    def verb(command: Callable[..., Any], *parents: argparse.ArgumentParser) -> Callable[..., Any]:
+        about = command.__doc__
+        sub = commands.add_parser(command.__name__, parents=parents, help=about, description=about)
+        sub.set_defaults(command=command)
+        return sub.add_argument
+
+    add = verb(fit, rows)
+    add("-k", dest="n_components", type=int, required=True, metavar="K", help="components")
+    add("--covariance-type", choices=STRUCTURES, default="full")
+    add(
+        "--n-init",
+        type=int,
+        default=1,
+        metavar="N",
+        help="starts, which share every pass (%(default)s)",
+    )
+    add(
+        "--max-iter",
+        type=int,
+        default=200,
+        metavar="N",
+        help="most passes over the data (%(default)s)",
+    )
+    add(
+        "--tol",
+        type=float,
+        default=1e-4,
+        metavar="T",
+        help="nats per row that may be left to gain (%(default)s)",
+    )
+    add(
+        "--reg-covar",
+        type=float,
+        default=1e-6,
+        metavar="R",
+        help="weak prior on covariances, free of units (%(default)s)",
+    )
+    add(
+        "--feature-dim",
+        metavar="DIM",
+        help="dimension of the features: 'feature', or else the last",
+    )
+    add("--random-state", type=int, metavar="S", help="seed of the sample and the starts")
+    add(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="dask cluster to use; else the threads of this machine",
+    )
+    add("--out", required=True, metavar="MODEL", help="where to save the model")
+
+    add = verb(predict, rows)
+    add("--model", required=True, metavar="MODEL", help="saved by daskem fit")
+    add("--out", required=True, metavar="LABELS", help="zarr store to write")
+    add("--proba", action="store_true", help="write the probability of every component")
+
+    verb(info)("model", metavar="MODEL", help="saved by daskem fit")
+
+    add = verb(demo)
+    add("--rows", type=int, metavar="N", help="fewer, for a quick look; default: more than memory")
+    add("--out", default="daskem-demo", metavar="DIR", help="where to put everything")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,300 @@
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import dask
+import dask.array as da
+import distributed
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from cluster import bits
+from dask._task_spec import convert_legacy_graph
+from dask.callbacks import Callback
+
+import daskem
+from daskem.blocks import as_blocks
+from daskem.blocks.dask import DaskBlocks
+from daskem.blocks.local import LocalBlocks
+
+MODEL = daskem.Mixture(daskem.Gaussian())
+pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+
+
+def fit(data, start, **options):
+    return daskem.fit(MODEL, data, start=start, max_iter=4, random_state=0, **options)
+
+
+def chunked(rows, size=200):
+    return da.from_array(rows, chunks={0: size, rows.ndim - 1: -1})
+
+
+def in_random_order(seed):
+    """A Dask scheduler that runs whatever task is ready, at random."""
+    rng = random.Random(seed)
+
+    def get(graph, keys, **_):
+        waiting = convert_legacy_graph(graph.__dask_graph__())
+        done = {}
+        while waiting:
+            ready = [key for key, task in waiting.items() if task.dependencies <= done.keys()]
+            key = rng.choice(ready)
+            task = waiting.pop(key)
+            done[key] = task({name: done[name] for name in task.dependencies})
+        return nested(keys, done)
+
+    def nested(keys, done):
+        return [nested(key, done) for key in keys] if isinstance(keys, list) else done[keys]
+
+    return get
+
+
+# The same bits, whatever computes them.
+
+
+def test_memory_and_dask_give_the_same_bits_for_the_same_chunks(rows, start):
+    many = np.tile(rows, (100, 1))
+    local = LocalBlocks(many)
+    assert local.n_chunks > 3
+    again = DaskBlocks(da.from_array(many, chunks=(local.chunk_rows, -1)))
+    parts = [blocks.sum(MODEL.e_step, start) for blocks in (local, again)]
+    for name in parts[0]:
+        np.testing.assert_array_equal(parts[0][name], parts[1][name])
+    assert bits(fit(many, start)) == bits(fit(again.array, start))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_any_number_of_threads_gives_the_same_bits(rows, start, threads):
+    data = chunked(rows)
+    with dask.config.set(scheduler="synchronous"):
+        expected = bits(fit(data, start))
+    with ThreadPoolExecutor(threads) as pool, dask.config.set(scheduler="threads", pool=pool):
+        assert bits(fit(data, start)) == expected
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_order_of_tasks_gives_the_same_bits(rows, start, seed):
+    data = chunked(rows, 70)
+    expected = bits(fit(data, start))
+    with dask.config.set(scheduler=in_random_order(seed)):
+        assert bits(fit(data, start)) == expected
+
+
+def test_chunks_of_another_size_change_the_last_bits(rows, start):
+    # Otherwise the tests above could not fail.
+    assert bits(fit(chunked(rows, 70), start)) != bits(fit(chunked(rows, 71), start))
+
+
+@pytest.mark.parametrize("layout", ["fortran", "reversed", "transposed"])
+def test_the_layout_in_memory_does_not_reach_the_bits(rows, start, layout):
+    # distributed sends chunks that are neither C nor Fortran contiguous in C order: were this
+    # not so, the bits would depend on which worker a chunk had been loaded by.
+    same = {
+        "fortran": np.asfortranarray(rows),
+        "reversed": np.ascontiguousarray(rows[:, ::-1])[:, ::-1],
+        "transposed": np.ascontiguousarray(rows.reshape(100, 30, 3).transpose(2, 0, 1)).transpose(
+            1, 2, 0
+        ),
+    }[layout]
+    np.testing.assert_array_equal(same.reshape(rows.shape), rows)
+    assert bits(fit(same, start)) == bits(fit(rows, start))
+    lazy = da.from_array(same, chunks=(10, *same.shape[1:]))
+    straight = da.from_array(np.ascontiguousarray(same), chunks=(10, *same.shape[1:]))
+    assert bits(fit(lazy, start)) == bits(fit(straight, start))
+
+
+# What a pass costs.
+
+
+class Watched(Callback):
+    """Names of the tasks that ran, one list for each computation."""
+
+    def __init__(self):
+        super().__init__(start=lambda graph: self.ran.append([]), pretask=self._note)
+        self.ran = []
+
+    def _note(self, key, *_):
+        self.ran[-1].append(key[0] if isinstance(key, tuple) else key)
+
+
+def tasks_of_a_pass(data, start):
+    with Watched() as watched:
+        fit(data, start)
+    return [name.split("-")[0] for name in watched.ran[-1]]
+
+
+@pytest.fixture
+def store(rows, tmp_path):
+    array = zarr.create_array(
+        tmp_path / "rows.zarr", shape=rows.shape, chunks=(200, 3), dtype=rows.dtype
+    )
+    array[:] = rows
+    return tmp_path / "rows.zarr"
+
+
+@pytest.mark.parametrize("then", [lambda x: x, lambda x: x + 1.0, lambda x: x[:, ::-1]])
+def test_one_task_for_each_chunk_loads_computes_and_returns(store, start, then):
+    names = tasks_of_a_pass(then(da.from_zarr(store)), start)
+    assert sorted(names) == ["e"] * 15 + ["reduce"]
+
+
+def test_weights_ride_in_the_task_of_their_chunk(store, start):
+    names = tasks_of_a_pass(da.from_zarr(store), start)
+    weighted = as_blocks(da.from_zarr(store), da.ones(3000, chunks=200))
+    with Watched() as watched:
+        weighted.sum(MODEL.e_step, start)
+    assert len(watched.ran[-1]) == len(names) == 16
+
+
+def test_one_computation_for_each_pass_and_one_for_the_survey(rows, start):
+    with Watched() as watched:
+        result = fit(chunked(rows), start)
+    assert len(watched.ran) == 1 + len(result.history)
+
+
+def test_the_tree_joins_sixteen_at_a_time(rows, start):
+    names = tasks_of_a_pass(chunked(rows, 10), start)
+    assert names.count("e") == 300
+    assert names.count("reduce") == 19 + 2 + 1
+
+
+def test_no_cluster_is_ever_started(rows, start, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a cluster was started")
+
+    monkeypatch.setattr(distributed.Client, "__init__", refuse)
+    monkeypatch.setattr(distributed.LocalCluster, "__init__", refuse)
+    result = fit(chunked(rows), start)
+    result.predict(chunked(rows)).compute()
+    result.score(chunked(rows))
+
+
+# What may be data.
+
+
+def memmap(rows, path):
+    mapped = np.memmap(path / "rows.bin", dtype=rows.dtype, mode="w+", shape=rows.shape)
+    mapped[:] = rows
+    return mapped
+
+
+def zarr_array(rows, path, **options):
+    array = zarr.create_array(
+        path / "a.zarr", shape=rows.shape, chunks=(500, 3), dtype=rows.dtype, **options
+    )
+    array[:] = rows
+    return array
+
+
+def zarr_in_group(rows, path, zarr_format):
+    group = zarr.open_group(path / "g.zarr", mode="w", zarr_format=zarr_format)
+    group.create_array("a", data=np.array(rows), chunks=(500, 3))
+    return path / "g.zarr" / "a"
+
+
+SOURCES = {
+    "fortran": lambda rows, path: np.asfortranarray(rows),
+    "every other": lambda rows, path: np.repeat(rows, 2, axis=0)[::2],
+    "columns of more": lambda rows, path: np.repeat(rows, 2, axis=1)[:, ::2],
+    "lists": lambda rows, path: rows.tolist(),
+    "objects": lambda rows, path: rows.astype(object),
+    "memmap": memmap,
+    "dask": lambda rows, path: chunked(rows),
+    "uneven chunks": lambda rows, path: da.from_array(rows, chunks=((1, 2000, 999), 3)),
+    "empty chunks": lambda rows, path: da.from_array(rows, chunks=((0, 1500, 0, 1500, 0), 3)),
+    "features in two chunks": lambda rows, path: da.from_array(rows, chunks=(500, 2)),
+    "more dimensions": lambda rows, path: chunked(rows.reshape(50, 60, 3), 7),
+    "unknown lengths": lambda rows, path: chunked(rows)[chunked(rows)[:, 0] > -np.inf],
+    "zarr array": zarr_array,
+    "zarr v2": lambda rows, path: zarr_array(rows, path, zarr_format=2),
+    "sharded zarr": lambda rows, path: zarr_array(rows, path, shards=(1000, 3)),
+    "zarr path": lambda rows, path: path / zarr_array(rows, path).store.root,
+    "zarr text": lambda rows, path: str(zarr_array(rows, path).store.root),
+    "in a group, v2": lambda rows, path: zarr_in_group(rows, path, 2),
+    "in a group, v3": lambda rows, path: zarr_in_group(rows, path, 3),
+    "DataArray": lambda rows, path: xr.DataArray(rows, dims=("t", "feature")),
+    "feature first": lambda rows, path: xr.DataArray(rows.T, dims=("feature", "t")),
+    "feature between": lambda rows, path: xr.DataArray(
+        chunked(rows.reshape(50, 60, 3)).transpose(0, 2, 1), dims=("t", "feature", "y")
+    ),
+    "DataFrame": lambda rows, path: xr.DataArray(rows, dims=("t", "feature")).to_pandas(),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_rows_come_from_anything_that_holds_them(rows, start, tmp_path, source):
+    result = fit(SOURCES[source](rows, tmp_path), start)
+    expected = fit(rows, start)
+    assert result.n_rows == len(rows)
+    assert result.history[-1].n_rows == len(rows)
+    for name, value in expected.params.items():
+        np.testing.assert_allclose(result.params[name], value, rtol=1e-10, atol=1e-12)
+    assert result.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64, np.float16, np.float32])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_numbers_of_any_kind_are_fitted_as_the_same_values_in_float64(rows, start, dtype, lazy):
+    values = (np.abs(rows) > 1) if dtype is bool else np.abs(4 * rows).astype(dtype)
+    data, same = values, values.astype(np.float64)
+    if lazy:
+        data, same = chunked(data), chunked(same)
+    assert bits(fit(data, start)) == bits(fit(same, start))
+
+
+WEIGHTS = {
+    "numpy": lambda w: w,
+    "integers": lambda w: w.astype(int),
+    "float32": lambda w: w.astype(np.float32),
+    "list": lambda w: w.tolist(),
+    "dask": lambda w: da.from_array(w, chunks=200),
+    "dask in other chunks": lambda w: da.from_array(w, chunks=777),
+    "DataArray": lambda w: xr.DataArray(w, dims="t"),
+}
+
+
+@pytest.mark.parametrize("kind", WEIGHTS)
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_weight_is_a_number_of_repeats(rows, start, kind, lazy):
+    times = np.random.default_rng(0).integers(0, 4, len(rows)).astype(float)
+    repeated = np.repeat(rows, times.astype(int), axis=0)
+    data = chunked(rows) if lazy else rows
+    result = fit(data, start, sample_weight=WEIGHTS[kind](times))
+    expected = fit(repeated, start)
+    assert result.n_rows == len(repeated)
+    for name, value in expected.params.items():
+        np.testing.assert_allclose(result.params[name], value, rtol=1e-9, atol=1e-12)
+    assert result.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-12)
+
+
+def test_weights_of_chunks_of_unknown_length_are_chosen_like_the_rows(rows, start):
+    some = chunked(rows)[:, 0] > 1
+    weights = da.arange(len(rows), chunks=200) % 3
+    result = fit(chunked(rows)[some], start, sample_weight=weights[some])
+    here = rows[:, 0] > 1
+    expected = fit(rows[here], start, sample_weight=(np.arange(len(rows)) % 3)[here])
+    np.testing.assert_allclose(result.params["means"], expected.params["means"], rtol=1e-10)
+
+
+def test_weights_are_laid_along_the_rows_by_the_names_of_their_dimensions(rows, start):
+    data = xr.DataArray(rows[:2500].reshape(50, 50, 3), dims=("t", "y", "feature"))
+    weights = xr.DataArray(np.random.default_rng(0).random((50, 50)), dims=("t", "y"))
+    assert bits(fit(data, start, sample_weight=weights.T)) == bits(
+        fit(data, start, sample_weight=weights)
+    )
+
+
+def test_blocks_know_where_they_come_from(rows):
+    def place(block):
+        return f"{block.chunk} number {block.number} from {block.start}, {len(block)} rows. "
+
+    known = as_blocks(da.from_array(rows.reshape(50, 60, 3), chunks=(30, 40, 3)))
+    assert known.sum(place) == (
+        "(0, 0) number 0 from 0, 1200 rows. (0, 1) number 1 from 1200, 600 rows. "
+        "(1, 0) number 2 from 1800, 800 rows. (1, 1) number 3 from 2600, 400 rows. "
+    )
+    some = chunked(rows, 1500)[:, 0] > -np.inf
+    unknown = as_blocks(chunked(rows, 1500)[some])
+    assert unknown.sum(place) == (
+        "(0,) number 0 from -1, 1500 rows. (1,) number 1 from -1, 1500 rows. "
+    )

@@ -1,0 +1,253 @@
+"""Data that leave a component nothing to live on: the fit ends, whole, and says what happened."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import daskem
+from daskem import Bernoulli, Gaussian, Mixture, Poisson
+from daskem.errors import ConvergenceWarning
+
+KINDS = ("full", "tied", "diag", "spherical")
+GAUSSIANS = [Gaussian(kind, reg_covar) for kind in KINDS for reg_covar in (0.0, 1e-6)]
+COUNTS = [Poisson(), Bernoulli()]
+
+every_gaussian = pytest.mark.parametrize("family", GAUSSIANS, ids=repr)
+every_family = pytest.mark.parametrize("family", [*GAUSSIANS, *COUNTS], ids=repr)
+
+
+def normal(n=200, d=2, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, d))
+
+
+def ends(family, rows, k=None, **options):
+    """Fit, and check what must hold however poor the data: whole numbers, one warning at most."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = daskem.fit(Mixture(family), rows, k, **{"random_state": 0, **options})
+    assert [w.category for w in caught] in ([], [ConvergenceWarning])
+    for name, value in result.params.items():
+        assert np.isfinite(value).all(), name
+    assert result.params["weights"].sum() == pytest.approx(1)
+    assert np.isfinite([p.objective for p in result.history]).all()
+    assert np.isfinite(result.score_samples(rows)).all()
+    assert np.isfinite(result.predict_proba(rows)).all()
+    return result
+
+
+def events(result):
+    return {event for record in result.history for event in record.events}
+
+
+def says(result, *words):
+    return any(all(word in event for word in words) for event in events(result))
+
+
+def far_start(family, k, d, at):
+    """One component where the rows are, and one where no row ever will be."""
+    means = np.zeros((k, d))
+    means[-1] = at
+    start = {"weights": np.full(k, 1 / k)}
+    if not isinstance(family, Gaussian):
+        (name,) = family.parameters
+        return {**start, name: means}
+    covariances = {
+        "full": np.tile(np.eye(d), (k, 1, 1)),
+        "tied": np.eye(d),
+        "diag": np.ones((k, d)),
+        "spherical": np.ones(k),
+    }
+    return {**start, "means": means, "covariances": covariances[family.covariance_type]}
+
+
+@every_gaussian
+def test_a_component_that_loses_all_its_rows(family):
+    rows = normal()
+    result = ends(family, rows, start=far_start(family, 2, 2, at=1e4))
+    assert says(result, "component 1 has lost all its rows")
+    np.testing.assert_allclose(result.params["weights"], [1, 0], atol=1e-12)
+    np.testing.assert_allclose(result.params["means"][1], 1e4)
+    np.testing.assert_allclose(result.params["means"][0], rows.mean(axis=0), atol=1e-10)
+
+
+def test_a_poisson_component_that_loses_all_its_rows():
+    rows = np.random.default_rng(0).poisson(2.0, (200, 2)).astype(float)
+    start = {"weights": [0.5, 0.5], "rates": [[2.0, 2.0], [1e4, 1e4]]}
+    result = ends(Poisson(), rows, start=start)
+    assert says(result, "component 1 has lost all its rows")
+    np.testing.assert_allclose(result.params["rates"][0], rows.mean(axis=0), rtol=1e-12)
+    np.testing.assert_array_equal(result.params["rates"][1], [1e4, 1e4])
+
+
+def test_a_bernoulli_component_that_loses_all_its_rows():
+    rows = np.zeros((50, 2))
+    start = {"weights": [0.5, 0.5], "probabilities": [[0.5, 0.5], [1.0, 1.0]]}
+    result = ends(Bernoulli(), rows, start=start)
+    assert says(result, "component 1 has lost all its rows")
+    np.testing.assert_array_equal(result.params["probabilities"], [[0, 0], [1, 1]])
+
+
+@every_gaussian
+def test_every_row_twice_is_the_same_fit(family):
+    rows = normal()
+    start = far_start(family, 2, 2, at=1.0)
+    once, twice = ends(family, rows, start=start), ends(family, np.tile(rows, (2, 1)), start=start)
+    assert len(once.history) == len(twice.history)
+    for name in once.params:
+        np.testing.assert_allclose(once.params[name], twice.params[name], 1e-8, 1e-10)
+
+
+@every_gaussian
+@pytest.mark.parametrize("value", [0.0, 0.1, -1e8])
+@pytest.mark.parametrize("k", [1, 3])
+def test_nothing_but_one_row_repeated(family, value, k):
+    result = ends(family, np.full((60, 2), value), k)
+    np.testing.assert_allclose(result.params["means"], value, rtol=1e-12, atol=1e-12)
+    if family.covariance_type != "tied" or k == 1:
+        assert says(result, "no spread left")
+
+
+@every_gaussian
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e8])
+@pytest.mark.parametrize("k", [1, 2])
+def test_a_constant_column_does_not_hide_the_others(family, value, k):
+    rows = np.column_stack(
+        [normal(300, 1)[:, 0] + np.repeat([0.0, 20.0], 150), np.full(300, value)]
+    )
+    result = ends(family, rows, k)
+    np.testing.assert_allclose(result.params["means"][:, 1], value, rtol=1e-12, atol=1e-9)
+    if k == 2:
+        labels = result.predict(rows)
+        assert set(labels[:150]) != set(labels[150:])
+        assert len(set(labels[:150])) == len(set(labels[150:])) == 1
+    if family.covariance_type != "spherical":
+        assert says(result, "no spread left")
+
+
+@every_gaussian
+def test_a_column_that_repeats_another(family):
+    rows = normal(300, 1) @ np.ones((1, 2))
+    result = ends(family, rows, 2)
+    if family.covariance_type in ("full", "tied"):
+        assert says(result, "no spread left")
+
+
+@every_gaussian
+@pytest.mark.parametrize("distinct", [1, 2, 3])
+def test_more_components_than_distinct_points(family, distinct):
+    points = np.array([[0.0, 0.0], [3.0, 1.0], [-2.0, 5.0]])[:distinct]
+    rows = np.tile(points, (20, 1))
+    result = ends(family, rows, 6)
+    labels = result.predict(points)
+    assert len(set(labels)) == distinct
+    assert events(result)
+
+
+@every_gaussian
+def test_a_single_row(family):
+    row = np.array([[3.0, -7.0]])
+    result = ends(family, row, 1)
+    np.testing.assert_allclose(result.params["means"], row, rtol=1e-14)
+    assert says(result, "no spread left")
+
+
+@every_gaussian
+@pytest.mark.parametrize("n", [2, 3])
+def test_as_many_components_as_rows(family, n):
+    rows = normal(n, 4)
+    result = ends(family, rows, n)
+    assert events(result)
+
+
+@every_gaussian
+def test_fewer_rows_than_features(family):
+    ends(family, normal(5, 12), 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_component_is_the_moments_of_the_data(kind):
+    rows = normal(500, 3) @ np.array([[1.0, 0.5, 0], [0, 2, 0], [0, 0, 0.1]]) + [1, 2, 3]
+    result = ends(Gaussian(kind, 0.0), rows, 1)
+    assert result.converged
+    assert events(result) == set()
+    covariance = np.cov(rows.T, bias=True)
+    expected = {
+        "full": covariance[None],
+        "tied": covariance,
+        "diag": np.diagonal(covariance)[None],
+        "spherical": np.trace(covariance)[None] / 3,
+    }[kind]
+    np.testing.assert_allclose(result.params["means"], rows.mean(axis=0)[None], rtol=1e-12)
+    np.testing.assert_allclose(result.params["covariances"], expected, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("family", COUNTS, ids=repr)
+def test_one_component_of_counts_is_the_mean_of_the_data(family):
+    rows = np.random.default_rng(0).integers(0, 2, (300, 3)).astype(float)
+    result = ends(family, rows, 1)
+    assert result.converged
+    (name,) = family.parameters
+    np.testing.assert_allclose(result.params[name], rows.mean(axis=0)[None], rtol=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("family", "constant"), [(Poisson(), 0.0), (Bernoulli(), 0.0), (Bernoulli(), 1.0)], ids=repr
+)
+@pytest.mark.parametrize("every_column", [True, False])
+def test_counts_that_never_vary(family, constant, k, every_column):
+    rows = np.random.default_rng(0).integers(0, 2, (100, 3)).astype(float)
+    rows[:, : 3 if every_column else 1] = constant
+    result = ends(family, rows, k)
+    (name,) = family.parameters
+    held = result.params["weights"] > 1e-12
+    np.testing.assert_allclose(result.params[name][held, 0], constant, atol=1e-12)
+    if every_column:
+        assert result.score(rows) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("family", COUNTS, ids=repr)
+def test_a_single_row_of_counts(family):
+    ends(family, np.array([[1.0, 0.0]]), 1)
+
+
+@pytest.mark.parametrize("family", COUNTS, ids=repr)
+def test_more_components_of_counts_than_distinct_rows(family):
+    ends(family, np.tile([[1.0, 0.0], [0.0, 1.0]], (20, 1)), 5)
+
+
+@every_gaussian
+def test_an_outlier_of_weight_almost_nothing(family):
+    rows = np.vstack([normal(300), [[1e6, 1e6]]])
+    weights = np.append(np.ones(300), 1e-12)
+    ends(family, rows, 2, sample_weight=weights)
+
+
+few_numbers = st.sampled_from([0.0, 1.0, 1.0 + 1e-15, 2.0, -3.0, 0.1, 1e-8, 1e8])
+
+
+@every_gaussian
+@given(
+    rows=arrays(np.float64, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=few_numbers),
+    k=st.integers(1, 4),
+    seed=st.integers(0, 3),
+)
+@settings(max_examples=40, deadline=None)
+def test_whatever_the_data_a_fit_ends(family, rows, k, seed):
+    ends(family, rows, min(k, len(rows)), random_state=seed, max_iter=40)
+
+
+@pytest.mark.parametrize("family", COUNTS, ids=repr)
+@given(
+    rows=arrays(
+        np.float64, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=st.integers(0, 1)
+    ),
+    k=st.integers(1, 4),
+)
+@settings(max_examples=40, deadline=None)
+def test_whatever_the_counts_a_fit_ends(family, rows, k):
+    ends(family, rows, min(k, len(rows)), max_iter=40)

@@ -1,0 +1,257 @@
+"""What the units of the data, the order of rows and the names of components may not change."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import adjusted_rand_score
+
+import daskem
+from daskem import Bernoulli, Gaussian, Mixture, Poisson
+from daskem.errors import ConvergenceWarning
+from daskem.frames import scaling, uniform_scaling, whitening
+
+KINDS = ("full", "tied", "diag", "spherical")
+K, D, N = 3, 3, 1000
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+# Whole powers of two, and matrices of whole numbers, map rows of few digits without rounding:
+# what is left to see is the rounding of the fit.
+TINY_TO_HUGE = 2.0 ** np.array([-40, 0, 40])  # 1e-12, 1, 1e12
+OFFSET = 1e8
+SHEARS = {
+    "above": np.array([[1.0, 1e4, 0], [0, 1, 0], [0, 0, 1]]),
+    "below": np.array([[1.0, 0, 0], [1e4, 1, 0], [0, 0, 1]]),
+    "both": np.array([[1.0, 1e4, 0], [0, 1, 0], [0, 1e3, 1]]),
+}
+
+
+def clusters(seed=0):
+    """Clusters apart in every direction, in multiples of 2^-16."""
+    rng = np.random.default_rng(seed)
+    means = np.array([[0.0, 0, 0], [8, 6, -6], [-6, 8, 7]])
+    roots = np.eye(D) + 0.3 * rng.normal(size=(K, D, D))
+    labels = rng.integers(K, size=N)
+    rows = means[labels] + np.einsum("nij,nj->ni", roots[labels], rng.normal(size=(N, D)))
+    return np.round(rows * 2**16) / 2**16
+
+
+def start(kind, rows, linear):
+    """The same start in the units of `rows`, which are ``linear @ x`` of the well-scaled ones."""
+    squares = linear @ linear.T
+    covariances = {
+        "full": np.tile(squares, (K, 1, 1)),
+        "tied": squares,
+        "diag": np.tile(np.diagonal(squares), (K, 1)),
+        "spherical": np.full(K, squares[0, 0]),
+    }
+    return {
+        "weights": np.array([0.5, 0.3, 0.2]),
+        "means": rows[[5, 77, 301]],
+        "covariances": covariances[kind],
+    }
+
+
+def after(passes, family, rows, begin, **options):
+    model = Mixture(family)
+    with pytest.warns(ConvergenceWarning):
+        return daskem.fit(model, rows, start=begin, tol=0, max_iter=passes, **options)
+
+
+def allowed(kind):
+    """Maps that turn a mixture of this kind into another one of it: their matrices."""
+    if kind == "spherical":
+        return [np.eye(D) * scale for scale in (1.0, TINY_TO_HUGE[0], TINY_TO_HUGE[2])]
+    return [np.eye(D), np.diag(TINY_TO_HUGE), np.diag(TINY_TO_HUGE[::-1])]
+
+
+@pytest.mark.parametrize(
+    ("kind", "linear"), [(kind, linear) for kind in KINDS for linear in allowed(kind)]
+)
+@pytest.mark.parametrize("offset", [0.0, OFFSET, -OFFSET])
+@pytest.mark.parametrize("reg_covar", [0.0, 1e-6])
+def test_offsets_and_scales(kind, linear, offset, reg_covar):
+    near = clusters()
+    far = (near + offset) @ linear
+    family = Gaussian(kind, reg_covar)
+    one = after(12, family, near, start(kind, near, np.eye(D)))
+    other = after(12, family, far, start(kind, far, linear))
+    log_det = np.log(np.diagonal(linear)).sum()
+    scores, mapped = one.score_samples(near), other.score_samples(far)
+    np.testing.assert_allclose(mapped + log_det, scores, 0, 1e-8)
+    np.testing.assert_array_equal(one.predict(near), other.predict(far))
+    for here, there in zip(one.history, other.history, strict=True):
+        assert there.log_likelihood + log_det == pytest.approx(here.log_likelihood, abs=1e-8)
+        assert there.objective + log_det == pytest.approx(here.objective, abs=1e-8)
+    assert other.bic(far) == pytest.approx(one.bic(near) + 2 * N * log_det, abs=2e-8 * N)
+
+
+@every_kind
+@pytest.mark.parametrize("offset", [0.0, OFFSET])
+def test_offsets_and_scales_find_the_same_clusters_by_themselves(kind, offset):
+    near = clusters()
+    for linear in allowed(kind):
+        far = (near + offset) @ linear
+        one, other = (
+            daskem.GaussianMixture(K, covariance_type=kind, random_state=0).fit_predict(rows)
+            for rows in (near, far)
+        )
+        assert adjusted_rand_score(one, other) > 0.999
+
+
+@pytest.mark.parametrize("kind", ["full", "tied"])
+@pytest.mark.parametrize("shear", SHEARS)
+@pytest.mark.parametrize("offset", [0.0, OFFSET])
+@pytest.mark.parametrize("reg_covar", [0.0, 1e-6])
+def test_ill_conditioned_data(kind, shear, offset, reg_covar):
+    linear, near = SHEARS[shear], clusters()
+    assert np.linalg.cond(linear) > 9.9e7
+    far = near @ linear.T + offset
+    family = Gaussian(kind, reg_covar)
+    options = {"n_components": K, "n_init": 2, "random_state": 0}
+    one, other = (after(60, family, rows, None, **options) for rows in (near, far))
+    assert adjusted_rand_score(one.predict(near), other.predict(far)) > 0.999
+    assert other.score(far) == pytest.approx(one.score(near), abs=1e-8)
+    np.testing.assert_allclose(other.score_samples(far), one.score_samples(near), 0, 1e-7)
+
+
+@pytest.mark.parametrize("kind", ["full", "tied"])
+def test_a_narrow_direction_across_all_features(kind):
+    """Singular values 1, 1e-4 and 1e-8 in a basis at random; the product itself rounds."""
+    rng = np.random.default_rng(1)
+    left, right = (np.linalg.qr(rng.normal(size=(D, D)))[0] for _ in range(2))
+    near = clusters()
+    far = near @ (left @ np.diag([1, 1e-4, 1e-8]) @ right).T
+    family = Gaussian(kind, 0.0)
+    options = {"n_components": K, "n_init": 2, "random_state": 0}
+    one, other = (after(60, family, rows, None, **options) for rows in (near, far))
+    assert adjusted_rand_score(one.predict(near), other.predict(far)) > 0.999
+    assert other.score(far) + np.log(1e-12) == pytest.approx(one.score(near), abs=1e-8)
+
+
+def moderate(kind, seed):
+    """A random map of the kind that a covariance type allows, and what it does to volumes."""
+    rng = np.random.default_rng(seed)
+    scales = 10.0 ** rng.uniform(-3, 3, D)
+    linear = {
+        "diag": np.diag(scales),
+        "spherical": np.eye(D) * scales[0],
+    }.get(kind, np.diag(scales) @ (np.eye(D) + 0.3 * rng.normal(size=(D, D))))
+    return linear, rng.normal(size=D) * 1e3 * scales
+
+
+@every_kind
+@given(seed=st.integers(0, 2**32), reg_covar=st.sampled_from([0.0, 1e-6, 1e-2]))
+@settings(max_examples=15, deadline=None)
+def test_any_map_that_the_structure_allows(kind, seed, reg_covar):
+    linear, offset = moderate(kind, seed)
+    near = clusters()[:600]
+    far = near @ linear.T + offset
+    family = Gaussian(kind, reg_covar)
+    one = after(5, family, near, start(kind, near, np.eye(D)))
+    other = after(5, family, far, start(kind, far, linear))
+    log_det = np.linalg.slogdet(linear)[1]
+    np.testing.assert_allclose(other.score_samples(far) + log_det, one.score_samples(near), 0, 1e-8)
+    for here, there in zip(one.history, other.history, strict=True):
+        assert there.objective + log_det == pytest.approx(here.objective, abs=1e-8)
+    np.testing.assert_allclose(other.params["means"], one.params["means"] @ linear.T + offset, 1e-8)
+
+
+def a_fit(family, seed=0, n=800):
+    """Rows that suit a family, and a start."""
+    rng = np.random.default_rng(seed)
+    if isinstance(family, Gaussian):
+        rows = clusters(seed)[:n]
+        return rows, start(family.covariance_type, rows, np.eye(D))
+    centres = np.array([[0.2, 0.8, 0.5], [0.7, 0.3, 0.4], [0.9, 0.9, 0.1]])
+    truth = centres[rng.integers(K, size=n)]
+    (name,) = family.parameters
+    if isinstance(family, Bernoulli):
+        rows = (rng.random((n, D)) < truth).astype(float)
+    else:
+        rows = rng.poisson(5 * truth).astype(float)
+    begin = centres[::-1] if isinstance(family, Bernoulli) else 4 * centres[::-1]
+    return rows, {"weights": np.array([0.5, 0.3, 0.2]), name: begin}
+
+
+FAMILIES = [*(Gaussian(kind, 1e-6) for kind in KINDS), Poisson(), Bernoulli()]
+every_family = pytest.mark.parametrize("family", FAMILIES, ids=repr)
+
+
+@every_family
+def test_relabelling_the_start_relabels_the_result(family):
+    rows, begin = a_fit(family)
+    order = np.array([2, 0, 1])
+    moved = {
+        name: value if name == "covariances" and family.structure.pooled else value[order]
+        for name, value in begin.items()
+    }
+    one, other = after(10, family, rows, begin), after(10, family, rows, moved)
+    for name, value in one.params.items():
+        pooled = name == "covariances" and family.structure.pooled
+        expected = value if pooled else value[order]
+        np.testing.assert_allclose(other.params[name], expected, 1e-10, 1e-12)
+    np.testing.assert_array_equal(order[other.predict(rows)], one.predict(rows))
+
+
+@every_family
+def test_the_order_of_rows_does_not_matter(family):
+    rows, begin = a_fit(family)
+    shuffled = np.random.default_rng(1).permutation(rows)
+    one, other = after(10, family, rows, begin), after(10, family, shuffled, begin)
+    for name, value in one.params.items():
+        np.testing.assert_allclose(other.params[name], value, 1e-9, 1e-11)
+
+
+@every_family
+def test_the_order_of_features_does_not_matter(family):
+    rows, begin = a_fit(family)
+    order = np.array([1, 2, 0])
+    per_feature = {"means", "rates", "probabilities"}
+    moved = {name: v[:, order] if name in per_feature else v for name, v in begin.items()}
+    one, other = after(10, family, rows, begin), after(10, family, rows[:, order], moved)
+    np.testing.assert_allclose(
+        other.score_samples(rows[:, order]), one.score_samples(rows), rtol=1e-9
+    )
+
+
+def test_what_counts_as_presence_does_not_matter():
+    rows, begin = a_fit(Bernoulli())
+    flipped = {**begin, "probabilities": 1 - begin["probabilities"]}
+    one, other = after(10, Bernoulli(), rows, begin), after(10, Bernoulli(), 1 - rows, flipped)
+    np.testing.assert_allclose(1 - other.params["probabilities"], one.params["probabilities"], 1e-9)
+    np.testing.assert_allclose(other.score_samples(1 - rows), one.score_samples(rows), rtol=1e-10)
+
+
+@pytest.mark.parametrize("make", [scaling, uniform_scaling, whitening])
+def test_a_frame_and_its_inverse(make):
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(D, D)) * [1e-3, 1.0, 1e3]
+    spread = root.T @ root
+    mean = np.array([1.0, -5.0, 1e4])
+    frame = make(mean, spread if make is whitening else np.diagonal(spread))
+    points = mean + rng.normal(size=(50, D)) @ root
+    inside = frame.apply(points)
+    np.testing.assert_allclose(frame.restore(inside), points, rtol=1e-10)
+    matrix = np.diag(frame.linear) if frame.linear.ndim == 1 else frame.linear
+    assert frame.log_det == pytest.approx(np.linalg.slogdet(matrix)[1], rel=1e-12)
+    tile = frame.tile(points, out=np.empty((D, 50)), spare=np.empty((D, 50)))
+    np.testing.assert_allclose(tile.T, inside, rtol=1e-10, atol=1e-12)
+
+
+def test_whitened_data_are_white():
+    rows = clusters()
+    frame = whitening(rows.mean(axis=0), np.cov(rows.T, bias=True))
+    inside = frame.apply(rows)
+    np.testing.assert_allclose(inside.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(np.cov(inside.T, bias=True), np.eye(D), atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [scaling, uniform_scaling, whitening])
+def test_features_that_do_not_vary_are_not_blown_up(make):
+    spread = np.diag([1.0, 0.0, 1e-20])
+    frame = make(np.array([0.0, 3.0, 1e8]), spread if make is whitening else np.diagonal(spread))
+    assert np.isfinite(frame.linear).all()
+    assert np.isfinite(frame.inverse).all()
+    assert np.abs(frame.apply(np.array([0.0, 3.0 + 1e-15, 1e8]))).max() < 1e-8

@@ -1,0 +1,81 @@
+"""Fits that others have published, reached or passed: ours >= published - its last digit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import daskem
+from daskem import Gaussian, Mixture, Poisson
+from daskem.errors import ConvergenceWarning
+
+FAITHFUL = Path(__file__).parents[2] / "shared" / "data" / "faithful.csv"
+
+# Bayesian information criterion in mclust's sign, 2 L - p log n (Scrucca et al. 2016).
+OLD_FAITHFUL = [
+    ("full", 1, -2607.623),
+    ("full", 2, -2322.192),
+    ("tied", 1, -2607.623),
+    ("tied", 2, -2325.220),
+    ("tied", 3, -2314.316),
+    ("diag", 1, -3055.835),
+    ("diag", 2, -2346.065),
+    ("spherical", 1, -4024.721),
+    ("spherical", 2, -3458.305),
+    ("spherical", 3, -3336.598),
+]
+# Converged EM, where that is further than what was published.
+CONVERGED = {("tied", 3): -2314.296, ("spherical", 2): -3458.299, ("spherical", 3): -3336.533}
+
+# Days with 0, 1, ... 9 death notices of women over 80 in The Times (Hasselblad 1969).
+DEATH_NOTICES = [162, 267, 271, 185, 111, 61, 27, 8, 3, 1]
+
+
+@pytest.fixture(scope="module")
+def faithful():
+    if not FAITHFUL.exists():
+        pytest.skip(f"needs {FAITHFUL.name}, which is not part of the repository")
+    return np.loadtxt(FAITHFUL, delimiter=",", skiprows=1, usecols=(1, 2))
+
+
+def maximum_likelihood(kind, rows, k):
+    return daskem.fit(
+        Mixture(Gaussian(kind, 0.0)), rows, k, tol=1e-11, max_iter=20_000, n_init=8, random_state=0
+    )
+
+
+@pytest.mark.parametrize(("kind", "k", "published"), OLD_FAITHFUL)
+def test_old_faithful(faithful, kind, k, published):
+    result = maximum_likelihood(kind, faithful, k)
+    bic = -result.bic(faithful)
+    assert bic >= published - 5e-4
+    assert bic == pytest.approx(CONVERGED.get((kind, k), published), abs=1.5e-3)
+
+
+def test_old_faithful_with_three_tied_components_has_the_published_likelihood(faithful):
+    result = maximum_likelihood("tied", faithful, 3)
+    assert len(faithful) * result.score(faithful) >= -1126.3159 - 5e-5
+
+
+def test_waiting_times(faithful):
+    """mixtools (Benaglia et al. 2009): two components of equal variance."""
+    waiting = faithful[:, 1:]
+    result = maximum_likelihood("tied", waiting, 2)
+    order = np.argsort(result.params["means"][:, 0])
+    np.testing.assert_allclose(result.params["weights"][order], [0.36085, 0.63915], atol=6e-6)
+    np.testing.assert_allclose(result.params["means"][order, 0], [54.61364, 80.09031], atol=6e-5)
+    assert np.sqrt(result.params["covariances"].item()) == pytest.approx(5.86909, abs=6e-6)
+    assert len(waiting) * result.score(waiting) >= -1034.002 - 5e-4
+
+
+def test_death_notices():
+    """So flat near its top that plain EM needs thousands of iterations."""
+    values, days = np.arange(10.0)[:, None], np.array(DEATH_NOTICES, dtype=float)
+    start = {"weights": [0.5, 0.5], "rates": [[3.0], [1.0]]}
+    with pytest.warns(ConvergenceWarning):
+        result = daskem.fit(
+            Mixture(Poisson()), values, start=start, sample_weight=days, tol=0, max_iter=4000
+        )
+    np.testing.assert_allclose(result.params["weights"], [0.6401146, 0.3598854], atol=1e-7)
+    np.testing.assert_allclose(result.params["rates"], [[2.6634044], [1.2560951]], atol=1e-7)
+    assert days.sum() * result.score(values, days) >= -1989.945859883 - 5e-10

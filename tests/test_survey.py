@@ -1,0 +1,164 @@
+import random
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chi2
+
+from daskem.blocks import as_blocks, survey
+from daskem.statistics import add_all
+
+
+def look(data, weights=None, seed=0, cross=True, valid=np.isfinite):
+    return as_blocks(data, weights).sum(survey, valid, seed, cross)
+
+
+def chunked(rows, *sizes):
+    return da.from_array(rows, chunks=(sizes if sizes else 100, -1))
+
+
+lengths = st.lists(st.integers(0, 400), min_size=1, max_size=20).filter(lambda n: sum(n) > 1)
+
+
+@given(lengths, st.floats(0, 1e6), st.booleans())
+def test_mean_and_covariance_are_those_of_numpy_for_any_chunks(sizes, offset, cross):
+    rows = np.random.default_rng(0).standard_normal((sum(sizes), 3)) * [1, 10, 0.1] + offset
+    seen = look(da.from_array(rows, chunks=(tuple(sizes), -1)), cross=cross)
+    covariance = np.cov(rows.T, bias=True)
+    expected = covariance if cross else np.diagonal(covariance)
+    assert seen.n_rows == seen.weight == len(rows)
+    np.testing.assert_allclose(seen.mean, rows.mean(axis=0), rtol=1e-13, atol=1e-12)
+    np.testing.assert_allclose(seen.spread, expected, rtol=1e-9, atol=1e-10)
+
+
+@given(st.integers(1, 500), st.booleans())
+def test_weights_are_numpy_weights_for_any_chunks(size, cross):
+    rng = np.random.default_rng(1)
+    rows, weights = rng.standard_normal((500, 2)) + 7, rng.exponential(size=500)
+    seen = look(da.from_array(rows, chunks=(size, -1)), weights, cross=cross)
+    covariance = np.cov(rows.T, aweights=weights, bias=True)
+    np.testing.assert_allclose(seen.weight, weights.sum(), rtol=1e-13)
+    np.testing.assert_allclose(seen.mean, np.average(rows, axis=0, weights=weights), rtol=1e-13)
+    expected = covariance if cross else np.diagonal(covariance)
+    np.testing.assert_allclose(seen.spread, expected, rtol=1e-10, atol=1e-13)
+
+
+def test_an_offset_of_1e8_costs_no_digits_of_the_covariance():
+    rows = np.random.default_rng(0).standard_normal((10_000, 2))
+    there = (rows + 1e8) - 1e8
+    np.testing.assert_allclose(
+        look(chunked(there + 1e8)).spread, np.cov(there.T, bias=True), rtol=1e-9
+    )
+
+
+# The sample.
+
+
+def test_all_rows_are_sampled_where_they_are_few():
+    rows = np.arange(600.0).reshape(300, 2)
+    seen = look(chunked(rows))
+    np.testing.assert_array_equal(seen.sample[np.argsort(seen.sample[:, 0])], rows)
+
+
+@pytest.mark.parametrize("sizes", [(50_000,), (1, 49_999), (0, 20_000, 0, 30_000), (1000,) * 50])
+def test_the_sample_does_not_depend_on_the_chunks(sizes):
+    rows = np.arange(50_000.0)[:, None]
+    expected, seen = look(rows), look(chunked(rows, *sizes))
+    assert len(seen.sample) == 2**14
+    np.testing.assert_array_equal(seen.sample, expected.sample)
+
+
+@pytest.mark.parametrize("size", [300, 5_000])
+def test_the_sample_is_without_repeats_where_lengths_are_unknown(size):
+    rows = da.arange(50_000, chunks=size, dtype=float)[:, None]
+    seen = look(rows[rows[:, 0] >= 0])
+    assert len(np.unique(seen.sample)) == 2**14
+
+
+def test_another_seed_draws_another_sample():
+    rows = np.arange(50_000.0)[:, None]
+    first, second = (set(look(rows, seed=seed).sample.ravel()) for seed in (0, 1))
+    # Two independent thirds of the rows share a ninth of them.
+    expected = 2**28 / 50_000
+    assert abs(len(first & second) - expected) < 5 * np.sqrt(expected)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("seed", [0, 1, 2**62])
+def test_the_sample_is_uniform(known, seed):
+    n, bins = 200_000, 50
+    rows = da.arange(n, chunks=7_000, dtype=float)[:, None]
+    sample = look(rows if known else rows[rows[:, 0] >= 0], seed=seed).sample.ravel()
+    expected = len(sample) / bins
+    # Whole chunks, neighbours, and what is left over when counted round, all alike.
+    for label in (sample // (n / bins), sample % bins, (sample // 7) % bins):
+        observed = np.bincount(label.astype(int), minlength=bins)
+        statistic = (np.square(observed - expected) / expected).sum()
+        # Drawing without replacement makes the counts a little more even than multinomial.
+        assert chi2.ppf(1e-4, bins - 1) * 0.8 < statistic < chi2.ppf(1 - 1e-4, bins - 1)
+
+
+def test_sampled_rows_keep_their_weights():
+    weights = np.arange(40_000.0)
+    seen = look(da.from_array(weights[:, None], chunks=(999, 1)), weights)
+    np.testing.assert_array_equal(seen.sample[:, 0], seen.sample_weights)
+
+
+# What cannot be used.
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("size", [1000, 100, 7])
+def test_the_first_bad_value_is_found_whatever_the_chunks(value, size):
+    rows = np.zeros((1000, 4))
+    rows[[321, 321, 500, 999], [2, 3, 0, 0]] = value
+    bad = look(da.from_array(rows, chunks=(size, -1))).bad
+    shown = "NaN" if np.isnan(value) else value
+    place = f"chunk {321 // size}, row {321 % size} (row 321 of the input), column 2"
+    assert bad == f"{shown} at {place}"
+
+
+def test_chunks_are_named_by_all_their_indices_where_there_are_more_dimensions():
+    rows = np.zeros((40, 50, 2))
+    rows[31, 47, 1] = np.nan
+    bad = look(da.from_array(rows, chunks=(20, 25, -1))).bad
+    # In chunk (1, 1), which starts after 1500 rows, at (11, 22) of 20 by 25.
+    assert bad == "NaN at chunk (1, 1), row 297 (row 1797 of the input), column 1"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_first_bad_value_is_the_first_in_any_order_of_execution(seed):
+    rows = np.zeros((2000, 1))
+    rows[123:, 0] = np.nan
+    blocks = as_blocks(da.from_array(rows, chunks=(10, -1)))
+    expected = "NaN at chunk 12, row 3 (row 123 of the input), column 0"
+
+    def delayed(block, *args):
+        # However the chunks finish: the first ones have the most to do.
+        np.linalg.eigvalsh(np.eye(random.Random(seed + block.number).choice([2, 80])))
+        return survey(block, *args)
+
+    with dask.config.set(scheduler="threads", num_workers=8):
+        assert blocks.sum(delayed, np.isfinite, 0, True).bad == expected
+
+
+@given(st.permutations(range(6)), st.integers(0, 5))
+def test_surveys_of_any_runs_of_blocks_add_to_the_same_answer(order, cut):
+    rows = np.random.default_rng(0).standard_normal((60, 2))
+    alone = [look(rows[10 * i : 10 * i + 10]) for i in range(6)]
+    left, right = order[:cut], order[cut:]
+    parts = [add_all([alone[i] for i in run]) for run in (left, right) if run]
+    seen = add_all(parts)
+    np.testing.assert_allclose(seen.mean, rows.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(seen.spread, np.cov(rows.T, bias=True), rtol=1e-12)
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
+def test_a_bad_weight_is_found_too(value):
+    weights = np.ones(100)
+    weights[42] = value
+    bad = look(chunked(np.zeros((100, 1)), 40, 60), weights).bad
+    assert bad == f"sample_weight {value} at chunk 1, row 2 (row 42 of the input)"
