@@ -1,6 +1,7 @@
 """The command line: parse, call, print."""
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -40,6 +41,8 @@ def fit(
     **options: Any,
 ) -> None:
     """Fit a Gaussian mixture to the rows of a zarr store."""
+    if os.path.exists(out):
+        load(out)  # only a model may be replaced, which is better known before the fit
     model, data = Mixture(Gaussian(covariance_type, reg_covar)), open_rows(store, array)
     if scheduler is None:
         result = follow(iterate(model, data, **options))
@@ -85,22 +88,25 @@ def demo(rows: int | None, out: str) -> int:
 
 def follow(results: Iterable[Result]) -> Result:
     """Print a line for each pass, then how the fit ended; returns the last of `results`."""
-    print("pass  log-likelihood/row  left to gain  seconds   MB/s", flush=True)
+    print("pass  log-likelihood/row  left to gain  seconds     MB/s", flush=True)
     events: dict[str, int] = {}
     for number, result in enumerate(results, 1):
-        best, last = result.history[-1], max((run.history for run in result.runs), key=len)[-1]
-        rate = last.n_bytes / last.seconds / 1e6
-        print(
-            f"{number:>4}  {best.log_likelihood:>18.9g}  {best.remaining:>12.2g}  "
-            f"{last.seconds:>7.2f}  {rate:>5.0f}",
-            flush=True,
-        )
-        for event in best.events:
+        print(f"{number:>4}  {_line(result)}", flush=True)
+        for event in result.history[-1].events:
             events.setdefault(event, number)
     print(result.status.value)
     for event, number in events.items():
         print(f"from pass {number}: {event}")
     return result
+
+
+def _line(result: Result) -> str:
+    best = result.history[-1]
+    # The best run may have ended in an earlier pass than the last one.
+    last = max((run.history for run in result.runs), key=len)[-1]
+    left = f"{best.remaining:.2g}" if math.isfinite(best.remaining) else "-"
+    rate = last.n_bytes / last.seconds / 1e6
+    return f"{best.log_likelihood:>18.9g}  {left:>12}  {last.seconds:>7.2f}  {rate:>7.1f}"
 
 
 def open_rows(store: str, name: str | None) -> Any:
@@ -112,7 +118,7 @@ def open_rows(store: str, name: str | None) -> Any:
 
 def write(answers: da.Array | xr.DataArray, out: str | os.PathLike[str]) -> None:
     """Compute `answers` chunk by chunk into a zarr store at `out`, which appears when complete."""
-    out = os.fspath(out)
+    out = os.fspath(out).rstrip("/")
     if os.path.lexists(out):
         raise ParameterError(f"{out!r} exists already; choose another path, or remove it first")
     # A store with a chunk missing reads as zeros: nobody should find one under the final name.
@@ -120,8 +126,8 @@ def write(answers: da.Array | xr.DataArray, out: str | os.PathLike[str]) -> None
     target = out if remote else f"{out}.partial"
     if isinstance(answers, xr.DataArray):
         # The encodings are those of the input: its compressors, and chunks of another shape.
-        bare, mode = answers.drop_encoding(), "w-" if remote else "w"
-        bare.to_zarr(target, mode=mode, zarr_format=2, consolidated=True)
+        bare = answers.drop_encoding()
+        bare.to_zarr(target, mode="w-" if remote else "w", zarr_format=2, consolidated=True)
     else:
         answers.to_zarr(target, overwrite=not remote)
     if not remote:

@@ -23,8 +23,9 @@ from daskem.plot import plot, require_matplotlib
 from daskem.result import Result
 
 WORKERS, MEMORY = 2, 500_000_000
-CHUNK_ROWS, START_ROWS = 500_000, 20_000
+CHUNK_ROWS, START_ROWS = 500_000, 100_000
 SEED = 2026
+MADE = ["water.zarr", "model.zarr", "labels.zarr", "fit.png"]
 
 FEATURES = ["salinity", "temperature", "oxygen", "nitrate"]
 
@@ -44,11 +45,11 @@ MEANS = np.array(
 )
 SPREADS = np.array(
     [
-        [0.40, 3.0, 18.0, 3.0],
-        [0.30, 2.6, 35.0, 6.0],
-        [0.26, 2.4, 26.0, 5.5],
-        [0.13, 1.6, 22.0, 3.6],
-        [0.10, 1.0, 20.0, 4.0],
+        [0.32, 2.4, 15.0, 2.8],
+        [0.26, 2.2, 32.0, 5.5],
+        [0.22, 2.0, 22.0, 4.6],
+        [0.11, 1.4, 18.0, 3.0],
+        [0.08, 0.8, 17.0, 3.3],
     ]
 )
 LOADINGS = np.array(
@@ -78,14 +79,14 @@ def run(out: Path, rows: int | None, follow: Callable[[Iterator[Result]], Result
     out : Path
         A directory that is not there, is empty, or was made by an earlier demo.
     rows : int, optional
-        Default: a tenth more than all workers could hold in their memory.
+        Default: a fifth more than all workers could hold in their memory.
     follow : callable
         Exhausts the iterator of a fit, and returns its last result.
     """
     require_matplotlib()
     clear(out)
     if rows is None:
-        rows = int(1.1 * WORKERS * MEMORY / (8 * len(FEATURES)))
+        rows = int(1.2 * WORKERS * MEMORY / (8 * len(FEATURES)))
     with (
         LocalCluster(
             n_workers=WORKERS,
@@ -97,33 +98,37 @@ def run(out: Path, rows: int | None, follow: Callable[[Iterator[Result]], Result
         Client(cluster),
     ):
         print(
-            f"a cluster of {WORKERS} workers with {format_bytes(MEMORY)} each; "
-            f"dashboard: {cluster.dashboard_link}"
+            f"cluster: {WORKERS} workers of {format_bytes(MEMORY)}, dashboard at "
+            f"{cluster.dashboard_link}"
         )
-        store = out / "water.zarr"
-        make(truth(), rows).to_zarr(store, zarr_format=2)
-        data = xr.open_zarr(store)["water"]
-        print(f"data: {store}, {rows:,} rows of {', '.join(FEATURES)}: {format_bytes(data.nbytes)}")
+        drawn = make(truth(), rows)
+        print(
+            f"data: {out / 'water.zarr'}, {rows:,} rows of {', '.join(FEATURES)}, "
+            f"{format_bytes(drawn.nbytes)}",
+            flush=True,
+        )
+        drawn.to_zarr(out / "water.zarr", zarr_format=2)
+        data = xr.open_zarr(out / "water.zarr")["water"]
         result = follow(fitting(data))
         print(result.table())
         result.save(out / "model.zarr")
         result.predict(data).to_zarr(out / "labels.zarr", zarr_format=2)
         plot(result, data[:5000]).savefig(out / "fit.png", dpi=160)
-    for name in ("model.zarr", "labels.zarr", "fit.png"):
+    for name in MADE[1:]:
         print(f"{name.partition('.')[0]}: {out / name}")
-    return verdict(departures(result.params, truth(), rows))
+    return verdict(departures(result.params, truth(), standard_errors(truth(), rows)))
 
 
 def clear(out: Path) -> None:
-    """Make `out` an empty directory, if what is there is ours to remove."""
+    """Remove what an earlier demo left in `out`, and nothing else."""
     mark = out / ".made-by-daskem-demo"
-    if out.is_dir() and mark.exists():
-        shutil.rmtree(out)
-    elif out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    if out.exists() and not mark.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise ParameterError(
             f"{str(out)!r} exists and is not the work of an earlier demo, so it stays as it is; "
             "choose another directory with --out"
         )
+    for name in MADE:
+        shutil.rmtree(out / name, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     mark.touch()
 
@@ -132,7 +137,7 @@ def make(params: Params, rows: int) -> xr.Dataset:
     """Rows drawn from the mixture of `params`, to be made on the workers, chunk by chunk."""
     sizes = [min(CHUNK_ROWS, rows - start) for start in range(0, rows, CHUNK_ROWS)]
     water = da.map_blocks(
-        draw,
+        _chunk,
         chunks=(tuple(sizes), (len(FEATURES),)),
         dtype=np.float64,
         meta=np.empty((0, 0)),
@@ -141,17 +146,21 @@ def make(params: Params, rows: int) -> xr.Dataset:
     return xr.Dataset({"water": (("sample", "feature"), water)}, coords={"feature": FEATURES})
 
 
-def draw(params: Params, block_info: Any) -> np.ndarray:
-    """One chunk: for each row pick a component, then draw from it."""
+def _chunk(params: Params, block_info: Any) -> np.ndarray:
     place = block_info[None]
-    rng = np.random.default_rng([SEED, *place["chunk-location"]])
-    picked = rng.choice(len(params["weights"]), size=place["chunk-shape"][0], p=params["weights"])
-    rows = np.empty(place["chunk-shape"])
-    for k, (mean, covariance) in enumerate(
-        zip(params["means"], params["covariances"], strict=True)
-    ):
+    return draw(params, place["chunk-shape"][0], [SEED, place["chunk-location"][0]])
+
+
+def draw(params: Params, n_rows: int, seed: int | list[int]) -> np.ndarray:
+    """For each row pick a component, then draw from it; (row, feature)."""
+    rng = np.random.default_rng(seed)
+    picked = rng.choice(len(params["weights"]), size=n_rows, p=params["weights"])
+    rows = np.empty((n_rows, params["means"].shape[1]))
+    for k, covariance in enumerate(params["covariances"]):
         mine = np.flatnonzero(picked == k)
-        rows[mine] = rng.multivariate_normal(mean, covariance, len(mine), method="cholesky")
+        rows[mine] = rng.multivariate_normal(
+            params["means"][k], covariance, len(mine), method="cholesky"
+        )
     return rows
 
 
@@ -167,12 +176,11 @@ def fitting(data: xr.DataArray) -> Iterator[Result]:
     return iterate(model, data, start=first.params, tol=0.01 / len(data), random_state=SEED)
 
 
-def departures(params: Params, true: Params, n_rows: int) -> dict[str, np.ndarray]:
-    """How far every parameter is from its true value, in standard errors, in its order."""
+def departures(params: Params, true: Params, errors: Params) -> dict[str, np.ndarray]:
+    """How far every parameter is from its true value, in standard errors, in the order of those."""
     spread = np.sqrt(np.einsum("kii->ki", true["covariances"]))
     apart = (true["means"][:, None] - params["means"]) / spread[:, None]
     order = linear_sum_assignment(np.square(apart).sum(axis=-1))[1]
-    errors = standard_errors(true, n_rows)
     return {name: np.abs(params[name][order] - true[name]) / errors[name] for name in errors}
 
 
@@ -184,8 +192,7 @@ def standard_errors(params: Params, n_rows: int) -> Params:
     """
     k, d = params["means"].shape
     upper = np.triu_indices(d)
-    place = {"chunk-location": (2**31,), "chunk-shape": (50_000, d)}
-    rows = draw(params, {None: place})
+    rows = draw(params, 50_000, SEED)
     # The weights sum to one: they can only move along the directions that keep it so.
     free = block_diag(null_space(np.ones((1, k))), np.eye(k * d + k * len(upper[0])))
     scores = scores_of(rows, params) @ free

@@ -153,25 +153,26 @@ def predicted_gain(objectives: Sequence[float]) -> float:
     if len(objectives) < 3:
         return math.inf
     before, last = np.diff(objectives)
-    if last <= 4 * np.finfo(float).eps * abs(objectives[-1]):
+    if last <= 0:
         return 0.0
-    return float(last * last / (before - last)) if before > last else math.inf
+    if before > last:
+        return float(last * last / (before - last))
+    # Gains that grow predict nothing, unless they are so small that they are rounding.
+    return 0.0 if last <= _ROUNDING * max(1.0, abs(objectives[-1])) else math.inf
 
 
 def evaluate(block: Any, requests: Sequence[tuple[Any, Sequence[Params]]]) -> dict[str, Any]:
     """The statistics of one block for every params of every model, and what the block held."""
     weight = len(block.rows) if block.weights is None else float(block.weights.sum())
-    return {
-        "rows": len(block.rows),
-        "bytes": block.rows.nbytes,
-        "weight": weight,
-        "statistics": [
+    with one_blas_thread():
+        statistics = [
             model.e_steps(block, candidates)
             if hasattr(model, "e_steps")
             else [model.e_step(block, params) for params in candidates]
             for model, candidates in requests
-        ],
-    }
+        ]
+    rows = block.rows
+    return {"rows": len(rows), "bytes": rows.nbytes, "weight": weight, "statistics": statistics}
 
 
 def passes(runs: Sequence[Run], blocks: Any, stop: Stop) -> Iterator[list[Run]]:

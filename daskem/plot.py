@@ -9,7 +9,7 @@ from daskem.labels import unlabel
 from daskem.result import Result
 
 # Okabe and Ito (2008): told apart by all common forms of colour vision.
-PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000"]
+PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000"]
 
 
 def require_matplotlib() -> None:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from daskem import families, modelfile
 from daskem.blocks import as_array, as_blocks, first_bad, map_rows
-from daskem.errors import DataError, ParameterError
+from daskem.errors import DataError, ModelError, ParameterError
 from daskem.fitting import Pass, Run, Status, evaluate
 from daskem.frames import Frame
 from daskem.labels import Features, relabel, unlabel
@@ -84,6 +84,15 @@ class Result:
     def n_components(self) -> int:
         return len(self.best.params["weights"])
 
+    def _of_model(self, name: str, purpose: str) -> Any:
+        """What the model says of itself, which a model of the user's own need not."""
+        if not hasattr(self.model, name):
+            raise ModelError(
+                f"{purpose} needs `{name}`, which {type(self.model).__name__} does not have; its "
+                "fitted values are in result.params"
+            )
+        return getattr(self.model, name)
+
     def predict(self, data: Any) -> Any:
         """The most probable component of each row, (...), int."""
         return self._map(data, _labels, "labels", dtype=np.int64)
@@ -97,6 +106,7 @@ class Result:
         return self._map(data, _log_prob, "log_prob")
 
     def _map(self, data: Any, f: Any, name: str, **form: Any) -> Any:
+        self._of_model("posterior", "predicting")
         array = self._array(data)
         answers = map_rows(array, _checked, f, self.model, self.best.params, name=name, **form)
         return relabel(answers, data, self.features, name)
@@ -127,7 +137,7 @@ class Result:
     @property
     def n_parameters(self) -> int:
         """Free parameters."""
-        return count_free(self.model.parameters, self.best.params)
+        return count_free(self._of_model("parameters", "counting"), self.best.params)
 
     def _total(self, data: Any, sample_weight: Any) -> tuple[float, float]:
         blocks = as_blocks(self._array(data), sample_weight)
@@ -138,12 +148,12 @@ class Result:
         self, n_samples: int, random_state: int | np.random.Generator | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows (sample, feature) and the component (sample,) that made each."""
-        rng = np.random.default_rng(random_state)
-        return self.model.sample(self.best.params, n_samples, rng)
+        draw = self._of_model("sample", "drawing rows")
+        return draw(self.best.params, n_samples, np.random.default_rng(random_state))
 
     def to_dataset(self) -> xr.Dataset:
         """The params as a labelled Dataset, dims ``component`` and ``feature``, in data units."""
-        declared = self.model.parameters
+        declared = self._of_model("parameters", "labelling")
         variables = {name: (declared[name].dims, value) for name, value in self.params.items()}
         dataset = xr.Dataset(variables)
         if self.features.names is not None:
@@ -155,6 +165,7 @@ class Result:
 
     def table(self) -> str:
         """Size, location and shape of every cluster, for reading."""
+        self._of_model("family", "the table of clusters")
         return table(self.model, self.params, self.features.names)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -174,7 +185,7 @@ class Result:
         if not isinstance(model, Mixture) or not hasattr(families, type(model.family).__name__):
             raise ParameterError(
                 f"{type(model).__name__} is not a mixture of daskem's families, which `load` could "
-                "make again; keep its params with result.to_dataset().to_zarr(...)"
+                "make again; keep result.params in a format of your choice"
             )
         names = self.features.names
         about = {
@@ -197,7 +208,7 @@ class Result:
             f"{self.status.name.lower()} after {len(self.history)} passes, log-likelihood "
             f"{self.log_likelihood:.6g} per row"
         )
-        return head if "weights" not in self.params else f"{head}\n{self.table()}"
+        return f"{head}\n{self.table()}" if hasattr(self.model, "family") else head
 
 
 def load(path: str | os.PathLike[str]) -> Result:

@@ -5,19 +5,27 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cloudpickle
 import numpy as np
+from distributed.protocol import pickle
 
 from daskem.blocks import Block, as_array, as_blocks
+from daskem.differences import (
+    ROUNDING,
+    changed,
+    differences,
+    differs_in_form,
+    leaves,
+    not_numbers,
+    same_bits,
+    scaled,
+    sizes,
+)
 from daskem.errors import ModelError, ParameterError
 from daskem.numerics import one_blas_thread
 from daskem.parameters import Params, check
 from daskem.starts import begin, surveyed
 from daskem.statistics import add_all
 
-# Beyond this, relative to the terms of a sum, a difference is not rounding. A mistake is off by
-# more like one part in the number of rows.
-_ROUNDING = 1e-9
 _ITERATIONS = 20
 _SINGLE_ROWS = 32
 
@@ -95,7 +103,7 @@ class _Bench:
     def sizes(self) -> dict[str, float]:
         """Of the statistics, from parts of the rows: over all of them, terms may cancel."""
         parts = np.array_split(self.rows, min(4, len(self.rows)))
-        return _sizes([self.e_step(part) for part in parts])
+        return sizes([self.e_step(part) for part in parts])
 
 
 def _prepare(
@@ -144,8 +152,8 @@ def e_step_gives_sums(bench: _Bench) -> Iterator[str]:
     elif np.shape(statistics["log_likelihood"]) != ():
         shape = np.shape(statistics["log_likelihood"])
         yield f"'log_likelihood' has shape {shape}, not (): sum it over the rows"
-    yield from _not_numbers(statistics, "statistic")
-    for name, value in _leaves(statistics).items():
+    yield from not_numbers(statistics, "statistic")
+    for name, value in leaves(statistics).items():
         if value.dtype.kind == "f" and value.dtype.itemsize < 8:
             yield (
                 f"statistic {name!r} is {value.dtype}, too few digits for a sum over many rows: "
@@ -161,23 +169,23 @@ def m_step_gives_params(bench: _Bench) -> Iterator[str]:
         return
     if set(params) != set(bench.start):
         yield f"m_step returned {sorted(params)}, but was given params {sorted(bench.start)}"
-    yield from _not_numbers(params, "param")
+    yield from not_numbers(params, "param")
 
 
 def statistics_add(bench: _Bench) -> Iterator[str]:
     singles = min(len(bench.rows), _SINGLE_ROWS)
     parts = [*np.split(bench.rows[:singles], singles), bench.rows[singles:], bench.rows[:0]]
     statistics = [bench.e_step(part) for part in parts]
-    whole = _leaves(bench.e_step(bench.rows))
+    whole = leaves(bench.e_step(bench.rows))
     for part, own in zip(parts, statistics, strict=True):
-        wrong = list(_differs_in_form(_leaves(own), whole, f"for a block of {len(part)} rows"))
+        wrong = list(differs_in_form(leaves(own), whole, f"for a block of {len(part)} rows"))
         if wrong:
             yield from wrong
             return
     zeros = {name: np.zeros_like(value) for name, value in whole.items()}
-    for text in _differences(_leaves(statistics[-1]), zeros, dict.fromkeys(zeros, 0.0)):
+    for text in differences(leaves(statistics[-1]), zeros, dict.fromkeys(zeros, 0.0)):
         yield f"{text} for a block of no rows. Is something added once for each block?"
-    for text in _differences(whole, _leaves(add_all(statistics)), _sizes(statistics)):
+    for text in differences(whole, leaves(add_all(statistics)), sizes(statistics)):
         yield (
             f"{text}, the sum over {len(parts)} blocks of the same rows. Is it a mean, or does it "
             "depend on the block in another way (its length, its largest value)?"
@@ -194,14 +202,14 @@ def weights_are_repeats(bench: _Bench) -> Iterator[str]:
     repeated = bench.e_step(bench.rows.repeat(times, axis=0))
     cases = [
         ("weights 0, 1, 2, 0, ...", times.astype(float), repeated, _ONCE),
-        ("all weights 1/2", np.full(n, 0.5), _scaled(plain, 0.5), "Are they rounded?"),
+        ("all weights 1/2", np.full(n, 0.5), scaled(plain, 0.5), "Are they rounded?"),
         ("all weights 1", np.ones(n), plain, "Are they handled apart from no weights?"),
     ]
     for words, weights, expected, hint in cases:
-        got, wanted = _leaves(bench.e_step(bench.rows, weights)), _leaves(expected)
-        wrong = list(_differs_in_form(got, wanted, f"with {words}"))
+        got, wanted = leaves(bench.e_step(bench.rows, weights)), leaves(expected)
+        wrong = list(differs_in_form(got, wanted, f"with {words}"))
         wrong += [
-            f"{text} with {words}. {hint}" for text in _differences(got, wanted, bench.sizes())
+            f"{text} with {words}. {hint}" for text in differences(got, wanted, bench.sizes())
         ]
         yield from wrong
         if wrong:
@@ -211,7 +219,7 @@ def weights_are_repeats(bench: _Bench) -> Iterator[str]:
 def order_does_not_matter(bench: _Bench) -> Iterator[str]:
     plain = bench.e_step(bench.rows)
     shuffled = bench.e_step(np.random.default_rng(0).permutation(bench.rows))
-    for text in _differences(_leaves(shuffled), _leaves(plain), bench.sizes()):
+    for text in differences(leaves(shuffled), leaves(plain), bench.sizes()):
         yield (
             f"{text} with the rows in another order. Rows are independent draws: does the E step "
             "look at neighbours, or at a row's place in the block?"
@@ -223,17 +231,17 @@ def arguments_stay_as_they_are(bench: _Bench) -> Iterator[str]:
     params = copy.deepcopy(bench.start)
     statistics = _attempt("e_step", bench.model.e_step, block, params)
     kept = copy.deepcopy(statistics)
-    if not _same_bits(block.rows, bench.rows):
+    if not same_bits(block.rows, bench.rows):
         yield "e_step changed block.rows, which is the user's own array: work on a copy"
-    if not _same_bits(block.weights, np.ones(len(bench.rows))):
+    if not same_bits(block.weights, np.ones(len(bench.rows))):
         yield "e_step changed block.weights, which is the user's own array: work on a copy"
-    for name in _changed(params, bench.start):
+    for name in changed(params, bench.start):
         yield f"e_step changed params[{name!r}], which other blocks read too: work on a copy"
     params = copy.deepcopy(bench.start)
     _attempt("m_step", bench.model.m_step, statistics, params)
-    for name in _changed(statistics, kept):
+    for name in changed(statistics, kept):
         yield f"m_step changed statistics[{name!r}], which the history keeps: work on a copy"
-    for name in _changed(params, bench.start):
+    for name in changed(params, bench.start):
         yield f"m_step changed params[{name!r}], the iterate before it: return new arrays"
 
 
@@ -243,15 +251,15 @@ def nothing_is_remembered(bench: _Bench) -> Iterator[str]:
     bench.m_step(bench.e_step(bench.rows[: len(bench.rows) // 2], params=params), params)
     hint = "Is something kept on self, or drawn at random? Each call may run on another machine"
     again = bench.m_step(statistics)
-    for name in _changed(again, params):
+    for name in changed(again, params):
         yield f"m_step gave another {name!r} for the same statistics, after other calls. {hint}"
-    for name in _changed(bench.e_step(bench.rows), statistics):
+    for name in changed(bench.e_step(bench.rows), statistics):
         yield f"e_step gave another {name!r} for the same block, after other calls. {hint}"
 
 
 def the_model_travels(bench: _Bench) -> Iterator[str]:
     try:
-        arrived = cloudpickle.loads(cloudpickle.dumps(bench.model))
+        arrived = pickle.loads(pickle.dumps(bench.model))
     except Exception as error:
         yield (
             f"it cannot be pickled, as it must be to reach the workers of a cluster: {error}. Make "
@@ -260,9 +268,9 @@ def the_model_travels(bench: _Bench) -> Iterator[str]:
         return
     there = _Bench(arrived, bench.rows, bench.start)
     statistics = bench.e_step(bench.rows)
-    for name in _changed(there.e_step(bench.rows), statistics):
+    for name in changed(there.e_step(bench.rows), statistics):
         yield f"e_step gives another {name!r} after pickling: a setting was left behind"
-    for name in _changed(there.m_step(statistics), bench.m_step(statistics)):
+    for name in changed(there.m_step(statistics), bench.m_step(statistics)):
         yield f"m_step gives another {name!r} after pickling: a setting was left behind"
 
 
@@ -278,7 +286,7 @@ def the_objective_never_falls(bench: _Bench) -> Iterator[str]:
     for words, params in starts.items():
         finding = _climb(bench, params)
         if finding is not None:
-            yield f"{finding}, from {words}"
+            yield f"from {words}, {finding}"
             return
 
 
@@ -298,8 +306,8 @@ def repeating_the_data_changes_nothing(bench: _Bench) -> Iterator[str]:
     if hasattr(bench.model, "log_prior"):
         return
     statistics = bench.e_step(bench.rows)
-    once, twice = bench.m_step(statistics), bench.m_step(_scaled(statistics, 2))
-    for text in _differences(_leaves(twice), _leaves(once), _sizes([once])):
+    once, twice = bench.m_step(statistics), bench.m_step(scaled(statistics, 2))
+    for text in differences(leaves(twice), leaves(once), sizes([once])):
         yield (
             f"{text} when all statistics are doubled, as they are for the data twice over. Does "
             "the M step divide by a fixed number, or hold a prior? (Then say so in "
@@ -338,7 +346,7 @@ def _climb(bench: _Bench, params: Params) -> str | None:
         objective = float(statistics["log_likelihood"]) + log_prior
         if not np.isfinite(objective):
             return f"it is {objective} after {number} iterations"
-        if objective < before - _ROUNDING * max(n, abs(before)):
+        if objective < before - ROUNDING * max(n, abs(before)):
             return (
                 f"it fell from {before:.10g} to {objective:.10g} in iteration {number}. The M "
                 "step does not maximise what the E step computes: a wrong divisor, moments about "
@@ -347,80 +355,3 @@ def _climb(bench: _Bench, params: Params) -> str | None:
             )
         before = objective
     return None
-
-
-# Statistics and params, compared.
-
-
-def _leaves(value: Any, name: str = "") -> dict[str, np.ndarray]:
-    """Arrays of nested dicts and sequences by their path."""
-    if not isinstance(value, dict | list | tuple):
-        return {name: np.asarray(value)}
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    nested = (_leaves(item, f"{name}.{key}" if name else str(key)) for key, item in items)
-    return {path: leaf for leaves in nested for path, leaf in leaves.items()}
-
-
-def _scaled(value: Any, factor: float) -> Any:
-    if isinstance(value, dict):
-        return {key: _scaled(item, factor) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_scaled(item, factor) for item in value)
-    return value * factor
-
-
-def _sizes(parts: list[Any]) -> dict[str, float]:
-    """Sum over `parts` of the largest magnitude in each array, which rounding is relative to."""
-    sizes: dict[str, float] = {}
-    for part in parts:
-        for name, leaf in _leaves(part).items():
-            sizes[name] = sizes.get(name, 0.0) + float(np.abs(leaf).max(initial=0.0))
-    return sizes
-
-
-def _not_numbers(value: dict[str, Any], what: str) -> Iterator[str]:
-    for name, leaf in _leaves(value).items():
-        if leaf.dtype.kind not in "fiub":
-            yield f"{what} {name!r} is of type {leaf.dtype}, not an array of numbers"
-        elif not np.isfinite(leaf).all():
-            where = tuple(int(i) for i in np.argwhere(~np.isfinite(leaf))[0])
-            yield f"{what} {name!r}{list(where) or ''} is {leaf[where]}"
-
-
-def _differs_in_form(
-    got: dict[str, np.ndarray], wanted: dict[str, np.ndarray], when: str
-) -> Iterator[str]:
-    if set(got) != set(wanted):
-        yield f"the statistics are {sorted(got)} {when}, but else {sorted(wanted)}"
-    for name in set(got) & set(wanted):
-        if got[name].shape != wanted[name].shape:
-            yield (
-                f"statistic {name!r} has shape {got[name].shape} {when}, but else "
-                f"{wanted[name].shape}. Is a dimension squeezed, or one entry kept for each row?"
-            )
-
-
-def _differences(
-    got: dict[str, np.ndarray], wanted: dict[str, np.ndarray], sizes: dict[str, float]
-) -> Iterator[str]:
-    """The worst entry of every array that differs by more than rounding."""
-    for name in wanted:
-        if name not in got or got[name].shape != wanted[name].shape or not wanted[name].size:
-            continue
-        off = np.abs(np.subtract(got[name], wanted[name], dtype=np.float64))
-        if not (off <= _ROUNDING * sizes[name]).all():
-            where = np.unravel_index(np.argmax(off), off.shape)
-            place = list(map(int, where)) or ""
-            yield f"{name!r}{place} is {got[name][where]:.10g}, not {wanted[name][where]:.10g}"
-
-
-def _changed(now: Any, before: Any) -> list[str]:
-    """Names of the arrays that are not the same to the last bit."""
-    new, old = _leaves(now), _leaves(before)
-    return [name for name in {**old, **new} if not _same_bits(new.get(name), old.get(name))]
-
-
-def _same_bits(a: Any, b: Any) -> bool:
-    if a is None or b is None:
-        return a is b
-    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()

@@ -1,13 +1,16 @@
-"""Real Dask processes on this machine, started with the commands that people type."""
+"""Ways to run a graph: real Dask processes, started as people start them, and a random order."""
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from dask._task_spec import convert_legacy_graph
 
 PATIENCE = 60.0
 _LOOPBACK = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
@@ -62,23 +65,49 @@ def wait_for(file: Path, process: subprocess.Popen) -> Path:
 
 
 @contextlib.contextmanager
-def processes(directory: Path, workers: int, threads: int = 1) -> Iterator[Path]:
-    """A scheduler and `workers` processes of `threads` threads; yields its scheduler file."""
+def scheduler(directory: Path) -> Iterator[Path]:
+    """A scheduler; yields the file that says where it is."""
     file = directory / "scheduler.json"
-    dask = [sys.executable, "-m", "dask"]
-    known = ["--scheduler-file", str(file)]
     # Should this process be killed, the others notice and leave.
-    scheduler = [*dask, "scheduler", *_LOOPBACK, "--port", "0", "--idle-timeout", "10 minutes", *known]
-    size = ["--nworkers", str(workers), "--nthreads", str(threads), "--memory-limit", "2GB"]
-    scratch = ["--local-directory", str(directory), "--death-timeout", "60"]
-    with running(scheduler, directory) as process:
-        wait_for(file, process)
-        with running([*dask, "worker", *_LOOPBACK, *size, *scratch, *known], directory):
-            yield file
+    alone = ["--port", "0", "--idle-timeout", "10 minutes", "--scheduler-file", str(file)]
+    command = [sys.executable, "-m", "dask", "scheduler", *_LOOPBACK, *alone]
+    with running(command, directory) as process:
+        yield wait_for(file, process)
+
+
+@contextlib.contextmanager
+def workers(file: Path, number: int, threads: int = 1) -> Iterator[None]:
+    """Worker processes of the scheduler of `file`."""
+    size = ["--nworkers", str(number), "--nthreads", str(threads), "--memory-limit", "2GB"]
+    where = ["--local-directory", str(file.parent), "--scheduler-file", str(file)]
+    command = [sys.executable, "-m", "dask", "worker", *_LOOPBACK, *size, *where]
+    with running([*command, "--death-timeout", "60"], file.parent):
+        yield
+
+
+def in_random_order(seed):
+    """A Dask scheduler that runs whatever task is ready, at random."""
+    rng = random.Random(seed)
+
+    def get(graph, keys, **_):
+        waiting = convert_legacy_graph(graph.__dask_graph__())
+        done = {}
+        while waiting:
+            ready = [key for key, task in waiting.items() if task.dependencies <= done.keys()]
+            key = rng.choice(ready)
+            task = waiting.pop(key)
+            done[key] = task({name: done[name] for name in task.dependencies})
+        return nested(keys, done)
+
+    def nested(keys, done):
+        return [nested(key, done) for key in keys] if isinstance(keys, list) else done[keys]
+
+    return get
 
 
 def bits(result) -> bytes:
     """Everything a fit computed, to the last bit: params and the history of log-likelihoods."""
-    params = [result.params[name].tobytes() for name in sorted(result.params)]
+    params = result.params
+    arrays = [params[name].tobytes() for name in sorted(params)]
     history = [p.log_likelihood.hex().encode() for p in result.history]
-    return b"".join([*params, *history])
+    return b"".join([*arrays, *history])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cluster import PATIENCE, processes
+from cluster import PATIENCE, scheduler, workers
 from distributed import Client
 from hypothesis import settings
 
@@ -25,13 +25,17 @@ def rows() -> np.ndarray:
 @pytest.fixture(scope="session")
 def start(rows: np.ndarray) -> dict[str, np.ndarray]:
     """Somewhere for a full Gaussian mixture of `rows` to start."""
-    return {"weights": np.full(3, 1 / 3), "means": rows[:3], "covariances": np.stack([np.eye(3)] * 3)}
+    return {
+        "weights": np.full(3, 1 / 3),
+        "means": rows[:3],
+        "covariances": np.stack([np.eye(3)] * 3),
+    }
 
 
 @pytest.fixture(scope="session")
 def scheduler_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Of a cluster of two worker processes that many tests share."""
-    with processes(tmp_path_factory.mktemp("cluster"), workers=2) as file:
+    with scheduler(tmp_path_factory.mktemp("cluster")) as file, workers(file, 2):
         yield file
 
 

@@ -1,4 +1,3 @@
-import random
 from concurrent.futures import ThreadPoolExecutor
 
 import dask
@@ -8,8 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from cluster import bits
-from dask._task_spec import convert_legacy_graph
+from cluster import bits, in_random_order
 from dask.callbacks import Callback
 
 import daskem
@@ -29,31 +27,11 @@ def chunked(rows, size=200):
     return da.from_array(rows, chunks={0: size, rows.ndim - 1: -1})
 
 
-def in_random_order(seed):
-    """A Dask scheduler that runs whatever task is ready, at random."""
-    rng = random.Random(seed)
-
-    def get(graph, keys, **_):
-        waiting = convert_legacy_graph(graph.__dask_graph__())
-        done = {}
-        while waiting:
-            ready = [key for key, task in waiting.items() if task.dependencies <= done.keys()]
-            key = rng.choice(ready)
-            task = waiting.pop(key)
-            done[key] = task({name: done[name] for name in task.dependencies})
-        return nested(keys, done)
-
-    def nested(keys, done):
-        return [nested(key, done) for key in keys] if isinstance(keys, list) else done[keys]
-
-    return get
-
-
 # The same bits, whatever computes them.
 
 
 def test_memory_and_dask_give_the_same_bits_for_the_same_chunks(rows, start):
-    many = np.tile(rows, (100, 1))
+    many = np.tile(rows, (250, 1))
     local = LocalBlocks(many)
     assert local.n_chunks > 3
     again = DaskBlocks(da.from_array(many, chunks=(local.chunk_rows, -1)))
@@ -98,9 +76,9 @@ def test_the_layout_in_memory_does_not_reach_the_bits(rows, start, layout):
     }[layout]
     np.testing.assert_array_equal(same.reshape(rows.shape), rows)
     assert bits(fit(same, start)) == bits(fit(rows, start))
-    lazy = da.from_array(same, chunks=(10, *same.shape[1:]))
-    straight = da.from_array(np.ascontiguousarray(same), chunks=(10, *same.shape[1:]))
-    assert bits(fit(lazy, start)) == bits(fit(straight, start))
+    half = len(same) // 2
+    straight = np.ascontiguousarray(same)
+    assert bits(fit(chunked(same, half), start)) == bits(fit(chunked(straight, half), start))
 
 
 # What a pass costs.
@@ -132,18 +110,19 @@ def store(rows, tmp_path):
     return tmp_path / "rows.zarr"
 
 
-@pytest.mark.parametrize("then", [lambda x: x, lambda x: x + 1.0, lambda x: x[:, ::-1]])
+@pytest.mark.parametrize(
+    "then", [lambda x: x, lambda x: x + 1.0, lambda x: x.astype("f4")], ids=["x", "x + 1", "f4"]
+)
 def test_one_task_for_each_chunk_loads_computes_and_returns(store, start, then):
     names = tasks_of_a_pass(then(da.from_zarr(store)), start)
     assert sorted(names) == ["e"] * 15 + ["reduce"]
 
 
 def test_weights_ride_in_the_task_of_their_chunk(store, start):
-    names = tasks_of_a_pass(da.from_zarr(store), start)
     weighted = as_blocks(da.from_zarr(store), da.ones(3000, chunks=200))
     with Watched() as watched:
         weighted.sum(MODEL.e_step, start)
-    assert len(watched.ran[-1]) == len(names) == 16
+    assert len(watched.ran[-1]) == 15 + 1
 
 
 def test_one_computation_for_each_pass_and_one_for_the_survey(rows, start):

@@ -395,7 +395,7 @@ BROKEN = [
     (DrawsAtRandom(), {REMEMBERED, TRAVELS}, "drawn at random"),
     (HoldsALock(), {TRAVELS}, "cannot be pickled.*_thread.lock"),
     (LosesASetting(), {TRAVELS}, "m_step gives another 'rates' after pickling"),
-    (WrongDivisor(), {FALLS}, r"it fell from -\d.* to -\d.* in iteration 1.*from the start"),
+    (WrongDivisor(), {FALLS}, r"from the start, it fell from -\d.* to -\d.* in iteration 1"),
     (WrongLikelihood(), {FALLS}, "it fell"),
     (FixedNumberOfRows(), {REPEATED}, r"'weights'\[.\] is .* divide by a fixed number"),
     (PriorInTheMStep(), {REPEATED}, "hold a prior"),
@@ -408,3 +408,18 @@ def test_a_broken_law_is_named(model, laws, says):
     broken, text = laws_broken_by(model)
     assert broken == laws
     assert re.search(says, text)
+
+
+def test_the_callers_rows_and_start_are_left_alone():
+    rows, start = WAITS.copy(), {name: value.copy() for name, value in START.items()}
+    for model in (ChangesRows(), ChangesParams(), UpdatesParamsInPlace()):
+        laws_broken_by(model, start, rows)
+    np.testing.assert_array_equal(rows, WAITS)
+    for name, value in start.items():
+        np.testing.assert_array_equal(value, START[name])
+
+
+def test_an_error_of_the_model_itself_is_the_cause():
+    with pytest.raises(ModelError) as caught:
+        check_model(MStepRaises(), WAITS, start=START)
+    assert isinstance(caught.value.__cause__, KeyError)

@@ -77,18 +77,17 @@ class Mixture:
 
     def e_steps(self, block: Any, candidates: Sequence[Params]) -> list[dict[str, Any]]:
         """The E steps of several params in one sweep over the rows of a block."""
-        with one_blas_thread():
-            kernel, width = self._kernel(block.rows.shape[1], candidates)
-            bounds = np.cumsum([0, *(len(params["weights"]) for params in candidates)])
-            log_likelihood = np.zeros(len(candidates))
-            for here, x in self._tiles(block.rows, width):
-                weights = None if block.weights is None else block.weights[here]
-                joint = kernel.log_joint(x)
-                for c in range(len(candidates)):
-                    own = joint[bounds[c] : bounds[c + 1]]
-                    log_likelihood[c] += _normalise(own, weights)
-                kernel.accumulate(x, joint, weights)
-            statistics = kernel.statistics()
+        kernel, width = self._kernel(block.rows.shape[1], candidates)
+        bounds = np.cumsum([0, *(len(params["weights"]) for params in candidates)])
+        log_likelihood = np.zeros(len(candidates))
+        for here, x in self._tiles(block.rows, width):
+            weights = None if block.weights is None else block.weights[here]
+            joint = kernel.log_joint(x)
+            for c in range(len(candidates)):
+                own = joint[bounds[c] : bounds[c + 1]]
+                log_likelihood[c] += _normalise(own, weights)
+            kernel.accumulate(x, joint, weights)
+        statistics = kernel.statistics()
         for own, log_likelihood_c in zip(statistics, log_likelihood, strict=True):
             own["log_likelihood"] = own["log_likelihood"] + log_likelihood_c
         return statistics

@@ -1,0 +1,420 @@
+"""The command line: what it prints, what it writes, and what it refuses."""
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from distributed import Client, LocalCluster
+from PIL import Image
+
+import daskem
+from daskem import cli, demo
+from daskem.cli import main
+from daskem.plot import plot
+
+FEATURES = ["temperature", "salinity", "oxygen"]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """(time, station, feature), from two clusters far apart."""
+    rng = np.random.default_rng(0)
+    side = rng.integers(0, 2, size=(20, 50, 1))
+    return rng.normal(size=(20, 50, 3)) + 12 * side
+
+
+@pytest.fixture
+def labelled(tmp_path, rows):
+    """Path of a store that xarray has written, with an array ``profiles``."""
+    array = xr.DataArray(
+        da.from_array(rows, chunks=(6, 20, 3)),
+        dims=("time", "station", "feature"),
+        coords={
+            "time": np.datetime64("2026-01-01", "ns") + np.arange(20) * np.timedelta64(1, "D"),
+            "latitude": ("station", np.linspace(-60, 60, 50)),
+            "ship": (("time", "station"), np.full((20, 50), "Meteor")),
+            "feature": FEATURES,
+        },
+    )
+    path = str(tmp_path / "labelled.zarr")
+    array.to_dataset(name="profiles").to_zarr(path, zarr_format=2)
+    return path
+
+
+@pytest.fixture
+def plain(tmp_path, rows):
+    """Path of a zarr array without labels."""
+    path = str(tmp_path / "plain.zarr")
+    store = zarr.create_array(path, shape=(1000, 3), chunks=(300, 3), dtype="f4")
+    store[:] = rows.reshape(-1, 3)
+    return path
+
+
+@pytest.fixture
+def model(tmp_path, labelled):
+    """Path of a model fitted to ``labelled``."""
+    path = str(tmp_path / "model")
+    assert main(fit_command(labelled, path, "--array", "profiles")) == 0
+    return path
+
+
+def fit_command(store, out, *options):
+    return ["fit", store, "-k", "2", "--random-state", "0", "--out", out, *options]
+
+
+def predict_command(store, model, out, *options):
+    return ["predict", store, "--model", model, "--out", str(out), *options]
+
+
+def same_params(a, b):
+    return all(np.array_equal(a.params[name], b.params[name]) for name in b.params)
+
+
+# Fit, predict, info
+
+
+def test_fit_saves_what_daskem_fit_returns(labelled, model):
+    data = xr.open_zarr(labelled)["profiles"]
+    model_here = daskem.Mixture(daskem.Gaussian("full"))
+    expected = daskem.fit(model_here, data, 2, random_state=0)
+    assert same_params(daskem.load(model), expected)
+    assert daskem.load(model).to_dataset().feature.values.tolist() == FEATURES
+
+
+def test_fit_prints_every_pass_how_it_ended_and_the_clusters(labelled, tmp_path, capsys):
+    out = str(tmp_path / "model")
+    main(fit_command(labelled, out, "--array", "profiles"))
+    lines = capsys.readouterr().out.splitlines()
+    result = daskem.load(out)
+    n = len(result.history)
+    assert [line.split()[0] for line in lines[1 : n + 1]] == [str(i + 1) for i in range(n)]
+    shown = [float(line.split()[1]) for line in lines[1 : n + 1]]
+    np.testing.assert_allclose(shown, [p.log_likelihood for p in result.history], rtol=1e-8)
+    assert lines[n + 1] == result.status.value
+    assert "\n".join(lines[n + 2 : -1]) == result.table()
+    assert lines[-1] == f"model: {out}"
+
+
+def test_fit_says_when_it_has_not_converged(plain, tmp_path, capsys):
+    assert main(fit_command(plain, str(tmp_path / "model"), "--max-iter", "2")) == 0
+    assert daskem.Status.MAX_ITER.value in capsys.readouterr().out
+
+
+def test_fit_prints_events_once(tmp_path, capsys):
+    rows = np.random.default_rng(0).normal(size=(400, 2))
+    rows[:, 1] = 3.0
+    path = str(tmp_path / "constant.zarr")
+    zarr.create_array(path, data=rows)
+    assert main(fit_command(path, str(tmp_path / "model"))) == 0
+    assert capsys.readouterr().out.count("from pass 1: covariance of component 0: no spread") == 1
+
+
+def test_fit_passes_every_option_on(labelled, tmp_path):
+    renamed = str(tmp_path / "bands.zarr")
+    data = xr.open_zarr(labelled)["profiles"].rename(feature="band").drop_encoding()
+    data.transpose("band", ...).to_dataset(name="scene").to_zarr(renamed, zarr_format=2)
+    options = ["--array", "scene", "--feature-dim", "band", "--covariance-type", "diag"]
+    options += ["--n-init", "3", "--max-iter", "7", "--tol", "1e-12", "--reg-covar", "1e-3"]
+    assert main(fit_command(renamed, str(tmp_path / "model"), *options)) == 0
+    expected = daskem.fit(
+        daskem.Mixture(daskem.Gaussian("diag", reg_covar=1e-3)),
+        xr.open_zarr(renamed)["scene"],
+        2,
+        feature_dim="band",
+        n_init=3,
+        max_iter=7,
+        tol=1e-12,
+        random_state=0,
+    )
+    assert same_params(daskem.load(str(tmp_path / "model")), expected)
+
+
+def test_defaults_are_those_of_the_library():
+    options = vars(cli._parser().parse_args(["fit", "store", "-k", "2", "--out", "model"]))
+    for function in (daskem.iterate, daskem.Gaussian):
+        declared = inspect.signature(function).parameters
+        shared = options.keys() & declared.keys() - {"n_components"}
+        assert {name: options[name] for name in shared} == {
+            name: declared[name].default for name in shared
+        }
+    assert {"tol", "max_iter", "n_init", "random_state", "feature_dim"} <= options.keys()
+
+
+def test_a_cluster_gives_the_same_bits(plain, tmp_path):
+    here, there = str(tmp_path / "here"), str(tmp_path / "there")
+    main(fit_command(plain, here))
+    with LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+    ) as cluster:
+        assert main(fit_command(plain, there, "--scheduler", cluster.scheduler_address)) == 0
+        assert cluster.scheduler.transition_counter > 0
+    assert same_params(daskem.load(there), daskem.load(here))
+    with pytest.raises(ValueError, match="No clients found"):
+        Client.current()
+
+
+def test_labels_lie_where_their_rows_do(labelled, model, tmp_path, rows):
+    out = tmp_path / "labels.zarr"
+    assert main(predict_command(labelled, model, out, "--array", "profiles")) == 0
+    labels = xr.open_zarr(out)["labels"]
+    data = xr.open_zarr(labelled)["profiles"]
+    assert labels.dtype == np.int64
+    assert labels.dims == ("time", "station")
+    assert labels.chunks == data.chunks[:2]
+    xr.testing.assert_identical(
+        labels.coords.to_dataset().compute(),
+        data.drop_vars("feature").coords.to_dataset().compute(),
+    )
+    high = daskem.load(model).params["means"][:, 0].argmax()
+    assert np.array_equal(labels == high, rows[..., 0] > 6)
+
+
+def test_responsibilities_have_a_component_dimension(labelled, model, tmp_path):
+    out = tmp_path / "responsibilities.zarr"
+    assert main(predict_command(labelled, model, out, "--array", "profiles", "--proba")) == 0
+    proba = xr.open_zarr(out)["responsibilities"]
+    assert proba.dims == ("time", "station", "component")
+    expected = daskem.load(model).predict_proba(xr.open_zarr(labelled)["profiles"])
+    assert np.array_equal(proba, expected)
+
+
+@pytest.mark.parametrize(("option", "shape"), [([], (1000,)), (["--proba"], (1000, 2))])
+def test_an_array_without_labels_gives_an_array_without_labels(plain, tmp_path, option, shape):
+    model, out = str(tmp_path / "model"), str(tmp_path / "answers.zarr")
+    assert main(fit_command(plain, model)) == 0
+    assert main(predict_command(plain, model, out, *option)) == 0
+    answers, result = zarr.open(out, mode="r"), daskem.load(model)
+    predict = result.predict_proba if option else result.predict
+    assert answers.shape == shape
+    assert np.array_equal(answers[:], predict(zarr.open(plain, mode="r")[:]))
+
+
+def test_an_array_in_a_group_without_labels(plain, tmp_path):
+    group = str(tmp_path / "group.zarr")
+    zarr.create_group(group).create_array("rows", data=zarr.open(plain, mode="r")[:])
+    alone, grouped = str(tmp_path / "alone"), str(tmp_path / "grouped")
+    assert main(fit_command(plain, alone)) == 0
+    assert main(fit_command(group, grouped, "--array", "rows")) == 0
+    np.testing.assert_allclose(
+        daskem.load(grouped).params["means"], daskem.load(alone).params["means"], rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    "entry", [["-m", "daskem.cli"], [str(Path(sys.executable).parent / "daskem")]]
+)
+def test_info_in_a_process_of_its_own(model, entry):
+    told = subprocess.run([sys.executable, *entry, "info", model], capture_output=True, text=True)
+    result = daskem.load(model)
+    assert told.returncode == 0
+    assert told.stderr == ""
+    assert "Gaussian mixture: covariance_type=full, reg_covar=1e-06" in told.stdout
+    assert "2 components of 3 features, from 1,000 rows" in told.stdout
+    assert f"{len(result.history)} passes" in told.stdout
+    assert result.status.value in told.stdout
+    assert result.table() in told.stdout
+
+
+# Mistakes
+
+
+def refusal(capsys, command):
+    """What a command that cannot be done prints on stderr."""
+    capsys.readouterr()
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("daskem: ")
+    return told
+
+
+def test_a_store_that_is_not_there(tmp_path, capsys):
+    path = str(tmp_path / "nowhere.zarr")
+    assert f"no zarr store at {path!r}" in refusal(capsys, fit_command(path, "model"))
+
+
+@pytest.mark.parametrize("name", [[], ["--array", "prfiles"]])
+def test_an_array_that_is_not_there(labelled, capsys, name):
+    told = refusal(capsys, fit_command(labelled, "model", *name))
+    assert "'profiles'" in told
+    assert "'latitude'" in told
+
+
+def test_a_model_that_is_not_there(plain, tmp_path, capsys):
+    path = str(tmp_path / "nothing")
+    for command in (["info", path], predict_command(plain, path, tmp_path / "labels.zarr")):
+        assert f"no model at {path!r}" in refusal(capsys, command)
+
+
+def test_a_damaged_model(model, capsys):
+    victim = next(p for p in Path(model, "state", "means").iterdir() if p.name != ".zarray")
+    victim.write_bytes(victim.read_bytes()[:-3] + b"???")
+    assert "damaged" in refusal(capsys, ["info", model])
+
+
+def test_labels_are_not_written_over_anything(labelled, model, tmp_path, capsys):
+    out = tmp_path / "labels.zarr"
+    out.mkdir()
+    (out / "precious").write_text("mine")
+    told = refusal(capsys, predict_command(labelled, model, out, "--array", "profiles"))
+    assert f"{str(out)!r} exists already" in told
+    assert [p.name for p in out.iterdir()] == ["precious"]
+
+
+def test_a_model_is_not_written_over_anything_else(plain, tmp_path, capsys):
+    told = refusal(capsys, fit_command(plain, plain))
+    assert "is not a daskem model" in told
+    assert zarr.open(plain, mode="r").shape == (1000, 3)
+
+
+def test_a_model_is_replaced_by_a_newer_one(plain, model):
+    assert main(fit_command(plain, model)) == 0
+    assert daskem.load(model).features.names is None
+
+
+def test_rows_that_cannot_be_labelled_leave_no_labels_behind(plain, tmp_path, capsys):
+    model, out = str(tmp_path / "model"), tmp_path / "labels.zarr"
+    main(fit_command(plain, model))
+    store = zarr.open(plain, mode="r+")
+    store[700, 1] = np.nan
+    told = refusal(capsys, predict_command(plain, model, out))
+    assert "NaN at chunk 2, row 100" in told
+    assert not out.exists()
+    store[700, 1] = 0.0
+    assert main(predict_command(plain, model, out)) == 0
+    assert zarr.open(str(out), mode="r").shape == (1000,)
+
+
+def test_other_errors_keep_their_traceback(plain, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "iterate", lambda *args, **options: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(fit_command(plain, str(tmp_path / "model")))
+
+
+# The demo
+
+
+def test_the_demo_recovers_its_truth(tmp_path):
+    out = tmp_path / "demo"
+    told = subprocess.run(
+        [sys.executable, "-m", "daskem.cli", "demo", "--rows", "20000", "--out", str(out)],
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 0, told.stderr
+    assert told.stderr == ""
+    assert "http://127.0.0.1:" in told.stdout
+    assert "the truth is recovered" in told.stdout
+    result, water = daskem.load(out / "model.zarr"), xr.open_zarr(out / "water.zarr")["water"]
+    assert result.table() in told.stdout
+    assert np.array_equal(xr.open_zarr(out / "labels.zarr")["labels"], result.predict(water))
+    with Image.open(out / "fit.png") as image:
+        assert min(image.size) > 500
+
+
+def test_the_demo_can_fail(tmp_path, monkeypatch, capsys):
+    altered = demo.truth()
+    altered["means"] = altered["means"] + 0.2 * demo.SPREADS
+    make = demo.make
+    monkeypatch.setattr(demo, "make", lambda params, rows: make(altered, rows))
+    assert main(["demo", "--rows", "20000", "--out", str(tmp_path / "demo")]) == 1
+    assert "the truth is NOT recovered" in capsys.readouterr().out
+
+
+def test_the_demo_leaves_alone_what_it_has_not_made(tmp_path, capsys):
+    (tmp_path / "water.zarr").write_text("mine")
+    assert "not the work of an earlier demo" in refusal(capsys, ["demo", "--out", str(tmp_path)])
+    assert (tmp_path / "water.zarr").read_text() == "mine"
+
+
+def test_clearing_removes_what_the_demo_made_and_nothing_else(tmp_path):
+    demo.clear(tmp_path)
+    (tmp_path / "water.zarr").mkdir()
+    (tmp_path / "notes.txt").write_text("mine")
+    demo.clear(tmp_path)
+    assert not (tmp_path / "water.zarr").exists()
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["weights", "means", "covariances"])
+def test_departures_count_standard_errors_whatever_the_order(name):
+    true, errors = demo.truth(), demo.standard_errors(demo.truth(), 10**6)
+    moved = {**true, name: true[name] + 7 * errors[name]}
+    found = {key: value[[3, 0, 4, 1, 2]] for key, value in moved.items()}
+    for key, values in demo.departures(found, true, errors).items():
+        np.testing.assert_allclose(values, 7.0 if key == name else 0.0, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(("departure", "good"), [(4.9, True), (5.1, False)])
+def test_the_verdict(departure, good):
+    assert demo.verdict({"weights": np.array([0.0, departure])}) is good
+
+
+def test_standard_errors_of_one_gaussian_are_the_closed_form():
+    covariance = np.array([[2.0, 0.6], [0.6, 0.5]])
+    params = {"weights": np.ones(1), "means": np.zeros((1, 2)), "covariances": covariance[None]}
+    errors = demo.standard_errors(params, 100)
+    variance = np.diagonal(covariance)
+    of_covariance = np.sqrt((np.outer(variance, variance) + covariance**2) / 100)
+    np.testing.assert_allclose(errors["weights"], 0, atol=1e-12)
+    np.testing.assert_allclose(errors["means"][0], np.sqrt(variance / 100), rtol=0.03)
+    np.testing.assert_allclose(errors["covariances"][0], of_covariance, rtol=0.03)
+
+
+def test_standard_errors_are_the_scatter_of_repeated_fits():
+    model, true, n = daskem.Mixture(daskem.Gaussian("full", reg_covar=0)), demo.truth(), 10_000
+    errors = demo.standard_errors(true, n)
+    squares = []
+    for seed in range(60):
+        fitted = daskem.fit(model, demo.draw(true, n, [1, seed]), start=true, tol=1e-7)
+        away = demo.departures(fitted.params, true, errors).values()
+        squares.append(np.concatenate([values.ravel() ** 2 for values in away]).mean())
+    # Its own standard error, seen over such fits, is 0.035: the bounds are four of them away.
+    assert 0.85 < np.mean(squares) < 1.15
+
+
+# The figure
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_ellipses_lie_one_and_two_standard_deviations_away(covariance_type, rows):
+    data = rows.reshape(-1, 3) * [1, 5, 9]
+    result = daskem.fit(daskem.Mixture(daskem.Gaussian(covariance_type)), data, 2, random_state=0)
+    axes = plot(result, data, features=(2, 0)).axes[0]
+    family = result.model.family
+    full = family.structure.expand(result.params["covariances"], 2, 3)[:, [2, 0]][:, :, [2, 0]]
+    heaviest_first = np.argsort(-result.params["weights"])
+    edges = iter(axes.lines)
+    for k in heaviest_first:
+        for deviations in (1, 2):
+            away = next(edges).get_xydata() - result.params["means"][k, [2, 0]]
+            distance = np.einsum("ni,ij,nj->n", away, np.linalg.inv(full[k]), away)
+            np.testing.assert_allclose(distance, deviations**2)
+    assert len(axes.lines) == 4
+    assert len(axes.collections[0].get_offsets()) == len(data)
+
+
+def test_axes_are_named_after_the_features(labelled, model):
+    figure = plot(daskem.load(model), xr.open_zarr(labelled)["profiles"], features=(0, 2))
+    axes = figure.axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("temperature", "oxygen")
+
+
+def test_a_figure_needs_gaussians_and_features_that_exist(rows):
+    counts = np.random.default_rng(0).poisson(3, size=(200, 2))
+    poisson = daskem.fit(daskem.Mixture(daskem.Poisson()), counts, 1)
+    with pytest.raises(daskem.errors.ParameterError, match="Poisson components have no ellipses"):
+        plot(poisson, counts)
+    gaussian = daskem.fit(daskem.Mixture(daskem.Gaussian()), rows, 1)
+    with pytest.raises(daskem.errors.ParameterError, match="a model of 3 features"):
+        plot(gaussian, rows, features=(0, 3))

@@ -1,0 +1,185 @@
+"""Fits on real worker processes: the same bits as here, whatever happens to the workers."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from cluster import PATIENCE, bits, scheduler, workers
+from distributed import Client
+
+import daskem
+
+MODEL = daskem.Mixture(daskem.Gaussian())
+pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+
+
+def fit(data, start, model=MODEL, max_iter=3):
+    return daskem.fit(model, data, start=start, max_iter=max_iter, random_state=0)
+
+
+def fit_here(*args, **options):
+    with dask.config.set(scheduler="synchronous"):
+        return fit(*args, **options)
+
+
+def chunked(rows):
+    # More chunks than the tree joins at a time.
+    return da.from_array(rows, chunks=(150, -1))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_any_number_of_workers_gives_the_same_bits(rows, start, tmp_path, threads):
+    expected = bits(fit_here(chunked(rows), start))
+    with ExitStack() as stack:
+        file = stack.enter_context(scheduler(tmp_path))
+        client = stack.enter_context(Client(scheduler_file=str(file)))
+        for number in (1, 2, 3):
+            stack.enter_context(workers(file, 1, threads))
+            client.wait_for_workers(number, timeout=PATIENCE)
+            assert list(client.nthreads().values()) == [threads] * number
+            assert bits(fit(chunked(rows), start)) == expected
+
+
+def e_steps_on(client):
+    """How many E steps the scheduler has ever seen."""
+    return client.run_on_scheduler(
+        lambda dask_scheduler: sum(
+            sum(prefix.state_counts.values())
+            for name, prefix in dask_scheduler.task_prefixes.items()
+            if name.startswith("e-step")
+        )
+    )
+
+
+def test_the_current_client_is_used(client, rows, start):
+    before = e_steps_on(client)
+    assert bits(fit(chunked(rows), start)) == bits(fit_here(chunked(rows), start))
+    assert e_steps_on(client) > before
+
+
+def test_persisted_chunks_give_the_same_bits(client, rows, start):
+    held = chunked(rows).persist()
+    assert bits(fit(held, start)) == bits(fit_here(chunked(rows), start))
+
+
+def test_chunks_that_travel_between_workers_give_the_same_bits(client, rows, start):
+    # Once the features are last these are neither C nor Fortran contiguous: what is sent from
+    # one worker to another arrives in C order, and what stays where it is does not.
+    cube = np.ascontiguousarray(rows.reshape(50, 60, 3).transpose(2, 0, 1))
+    stays = da.from_array(cube, chunks=(3, 25, 60)).transpose(1, 2, 0)
+    travels = stays.map_blocks(_sent, dtype=float)
+    assert bits(fit(stays, start)) == bits(fit(travels, start))
+
+
+def _sent(chunk):
+    from distributed.protocol import deserialize, serialize
+
+    return deserialize(*serialize(chunk))
+
+
+def test_answers_are_lazy_and_come_from_the_workers(client, rows, start, tmp_path):
+    result = fit(chunked(rows), start)
+    labels = result.predict(chunked(rows))
+    np.testing.assert_array_equal(labels.compute(), result.predict(rows))
+    # Straight from the workers into a store.
+    store = zarr.create_array(tmp_path / "labels.zarr", shape=(3000,), chunks=(150,), dtype="i8")
+    labels.to_zarr(store)
+    np.testing.assert_array_equal(store[:], result.predict(rows))
+
+
+def test_bad_rows_are_named_from_the_worker_that_met_them(client, rows, start):
+    spoilt = np.where(np.arange(3000)[:, None] == 1234, np.nan, rows)
+    with pytest.raises(daskem.errors.DataError, match=r"chunk 8, row 34 \(row 1234 of"):
+        fit(chunked(spoilt), start)
+    result = fit(chunked(rows), start)
+    with pytest.raises(daskem.errors.DataError, match="NaN at chunk 8, row 34, column 0"):
+        result.predict(chunked(spoilt)).compute()
+
+
+# Workers that die.
+
+
+class Dying:
+    """A mixture whose E step ends the process, once for each (pass, chunk) in `when`."""
+
+    def __init__(self, inner, marks: Path, when):
+        self.inner, self.marks, self.when = inner, marks, when
+
+    def e_step(self, block, params):
+        here = (int(params["pass"]), block.number)
+        mark = self.marks / "{}-{}".format(*here)
+        if here in self.when and not mark.exists():
+            mark.touch()
+            os._exit(1)
+        return self.inner.e_step(block, params)
+
+    def m_step(self, statistics, params):
+        return {**self.inner.m_step(statistics, params), "pass": params["pass"] + 1}
+
+
+@pytest.mark.parametrize("when", [[(1, 3)], [(0, 0), (2, 19)]], ids=["once", "first and last"])
+def test_workers_that_die_in_a_pass_leave_no_trace_in_the_bits(rows, start, tmp_path, when):
+    start = {**start, "pass": np.array(0)}
+    expected = fit_here(chunked(rows), start, Dying(MODEL, tmp_path, []))
+    with scheduler(tmp_path) as file, workers(file, 2), Client(scheduler_file=str(file)) as client:
+        client.wait_for_workers(2, timeout=PATIENCE)
+        result = fit(chunked(rows), start, Dying(MODEL, tmp_path, when))
+    assert len(list(tmp_path.glob("?-*"))) == len(when)
+    assert bits(result) == bits(expected)
+
+
+# Params that are large.
+
+
+class Nearest:
+    """A model with far more params than it needs."""
+
+    def e_step(self, block, params):
+        centre = params["table"][0, :3]
+        return {
+            "log_likelihood": -np.square(block.rows - centre).sum(),
+            "n": len(block),
+            "first": block.rows.sum(axis=0),
+        }
+
+    def m_step(self, statistics, params):
+        table = params["table"].copy()
+        table[0, :3] = statistics["first"] / statistics["n"]
+        return {"table": table}
+
+
+def test_params_of_16_megabytes_reach_every_worker_without_a_warning(client, rows):
+    start = {"table": np.random.default_rng(0).standard_normal((1000, 2000))}
+    result = daskem.fit(Nearest(), chunked(rows), start=start, max_iter=3, tol=0)
+    np.testing.assert_allclose(result.params["table"][0, :3], rows.mean(axis=0), rtol=1e-12)
+    assert result.log_likelihood == pytest.approx(-3 * rows.var(axis=0).mean())
+
+
+def test_a_mixture_of_10_megabytes_has_the_same_bits_as_here(client):
+    k, d = 130, 100
+    rows = np.random.default_rng(0).standard_normal((2 * k, d))
+    start = {
+        "weights": np.full(k, 1 / k),
+        "means": rows[:k],
+        "covariances": np.broadcast_to(np.eye(d), (k, d, d)).copy(),
+    }
+    assert start["covariances"].nbytes > 10e6
+    data = da.from_array(rows, chunks=(100, -1))
+    assert bits(fit(data, start, max_iter=1)) == bits(fit_here(data, start, max_iter=1))
+
+
+# Dask warns whoever computes a graph that holds something large, and here that is the user.
+@pytest.mark.filterwarnings("ignore:Sending large graph")
+def test_a_large_model_predicts_on_the_workers(client):
+    big = daskem.Mixture(daskem.Poisson())
+    k, d = 700, 2000
+    counts = da.from_array(np.random.default_rng(0).poisson(3, (40, d)), chunks=(10, -1))
+    start = {"weights": np.full(k, 1 / k), "rates": np.full((k, d), 3.0)}
+    result = fit(counts, start, big)
+    assert result.params["rates"].nbytes > 10e6
+    np.testing.assert_allclose(result.predict_proba(counts).sum(axis=1).compute(), 1)
