@@ -12,7 +12,7 @@ from daskem.algorithms import EM
 from daskem.blocks import as_blocks
 from daskem.errors import ConvergenceWarning
 from daskem.fitting import Run, Stop, passes
-from daskem.labels import unlabel
+from daskem.labels import align_weights, unlabel
 from daskem.parameters import number, whole
 from daskem.result import Result
 from daskem.starts import Start, begin, surveyed
@@ -80,7 +80,7 @@ def iterate(
     stop = Stop(number("tol", tol, 0), whole("max_iter", max_iter))
     rng = _generator(random_state)
     array, features = unlabel(data, feature_dim)
-    blocks = as_blocks(array, unlabel(sample_weight)[0])
+    blocks = as_blocks(array, align_weights(sample_weight, data, features))
     model, seen = surveyed(model, blocks, seed=int(rng.integers(2**63)))
     counts = n_components if isinstance(n_components, Sequence) else [n_components]
     given = [start] if start is None or isinstance(start, Mapping) else start

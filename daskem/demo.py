@@ -107,7 +107,9 @@ def run(out: Path, rows: int | None, follow: Callable[[Iterator[Result]], Result
             f"{format_bytes(drawn.nbytes)}",
             flush=True,
         )
-        drawn.to_zarr(out / "water.zarr", zarr_format=2)
+        # Nothing is missing: a fill value would have every read look for it, at some cost.
+        whole = {"water": {"_FillValue": None}}
+        drawn.to_zarr(out / "water.zarr", encoding=whole, zarr_format=2)
         data = xr.open_zarr(out / "water.zarr")["water"]
         result = follow(fitting(data))
         print(result.table())

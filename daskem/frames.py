@@ -7,7 +7,7 @@ import numpy as np
 
 # Directions whose spread is below this fraction of the data's (as a variance, after each
 # feature is brought to unit variance) are rounding, not data, and are not blown up further.
-_FLAT = 1e-12
+FLAT = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,5 +79,5 @@ def whitening(mean: np.ndarray, covariance: np.ndarray) -> Frame:
     """Centre and rotate to unit variance in every direction."""
     sd = _spread(np.diagonal(covariance), mean)
     values, vectors = np.linalg.eigh(covariance / np.outer(sd, sd))
-    axes = np.sqrt(np.maximum(values, _FLAT * max(values[-1], 1.0)))
+    axes = np.sqrt(np.maximum(values, FLAT * max(values[-1], 1.0)))
     return Frame(mean, (vectors / axes).T / sd, sd[:, None] * vectors * axes)

@@ -15,12 +15,13 @@ class Features:
 
     Attributes
     ----------
-    dim : str
+    dim : str or None
+        None where the data have no names for their dimensions.
     names : ndarray or None
         The coordinate along `dim`, where the data have one.
     """
 
-    dim: str = "feature"
+    dim: str | None = None
     names: np.ndarray | None = None
 
 
@@ -66,3 +67,41 @@ def relabel(answers: Any, data: Any, features: Features, name: str) -> Any:
     if answers.ndim > len(dims):
         dims.append("component")
     return xr.DataArray(answers, dims=dims, coords=coords, name=name)
+
+
+def align_weights(weights: Any, data: Any, features: Features) -> Any:
+    """Weights (...) for the rows of `data`; labelled ones broadcast by the names of their dims.
+
+    Raises
+    ------
+    DataError
+        If they have a dimension that the rows have not.
+    """
+    if not isinstance(weights, xr.DataArray):
+        return weights
+    if not isinstance(data, xr.DataArray):
+        return weights.data
+    rows = data.isel({features.dim: 0}, drop=True)
+    if not set(weights.dims) <= set(rows.dims):
+        raise DataError(f"sample_weight has dims {weights.dims}, but the rows have {rows.dims}")
+    weights = weights if rows.chunks is None else weights.chunk()
+    return weights.broadcast_like(rows).transpose(*rows.dims).data
+
+
+def align_features(data: Any, features: Features) -> Any:
+    """`data` with its features in the order of `features`, where both have names for them.
+
+    Raises
+    ------
+    DataError
+        If they are not the same features.
+    """
+    _, found = unlabel(data, features.dim)
+    names = features.names
+    if not isinstance(data, xr.DataArray) or names is None or found.names is None:
+        return data
+    if set(found.names) != set(names):
+        raise DataError(
+            f"the features are {list(found.names)}, but the model was fitted to {list(names)}"
+        )
+    return data.sel({found.dim: names})

@@ -58,10 +58,11 @@ def log_factorial(counts: np.ndarray) -> np.ndarray:
     return gammaln(counts + 1.0)
 
 
-def is_positive_definite(matrices: np.ndarray) -> np.ndarray:
+def is_positive_definite(matrices: np.ndarray, least: float = 0.0) -> np.ndarray:
     """Whether each matrix of a stack (..., feature, feature) has a Cholesky factor.
 
-    A pivot that has lost all but its last digits to cancellation does not count as positive.
+    A pivot that has lost all but its last digits to cancellation does not count as positive, nor
+    one below `least`, where the diagonal is scaled to 1.
     """
     stack = matrices.reshape(-1, *matrices.shape[-2:])
     answers = np.zeros(len(stack), dtype=bool)
@@ -74,7 +75,7 @@ def is_positive_definite(matrices: np.ndarray) -> np.ndarray:
             factor = np.linalg.cholesky(matrix / np.outer(scale, scale))
         except np.linalg.LinAlgError:
             continue
-        answers[k] = np.diagonal(factor).min() ** 2 > len(matrix) * EPS
+        answers[k] = np.diagonal(factor).min() ** 2 > max(len(matrix) * EPS, least)
     return answers.reshape(matrices.shape[:-2])
 
 

@@ -14,7 +14,7 @@ from daskem.blocks import as_array, as_blocks, first_bad, map_rows
 from daskem.errors import DataError, ModelError, ParameterError
 from daskem.fitting import Pass, Run, Status, evaluate
 from daskem.frames import Frame
-from daskem.labels import Features, relabel, unlabel
+from daskem.labels import Features, align_features, align_weights, relabel, unlabel
 from daskem.models import Mixture
 from daskem.parameters import Params, check, count_free
 from daskem.report import table
@@ -107,18 +107,19 @@ class Result:
 
     def _map(self, data: Any, f: Any, name: str, **form: Any) -> Any:
         self._of_model("posterior", "predicting")
-        array = self._array(data)
+        array, features = self._array(data)
         answers = map_rows(array, _checked, f, self.model, self.best.params, name=name, **form)
-        return relabel(answers, data, self.features, name)
+        return relabel(answers, data, features, name)
 
-    def _array(self, data: Any) -> Any:
-        array = as_array(unlabel(data, self.features.dim)[0])
+    def _array(self, data: Any) -> tuple[Any, Features]:
+        bare, features = unlabel(align_features(data, self.features), self.features.dim)
+        array = as_array(bare)
         if array.shape[-1] != self.n_features:
             raise DataError(
                 f"X has {array.shape[-1]} features, but {type(self.model).__name__} is expecting "
                 f"{self.n_features} features as input"
             )
-        return array
+        return array, features
 
     def score(self, data: Any, sample_weight: Any = None) -> float:
         """Mean log p(x) per row of `data`, in nats; one pass over it."""
@@ -140,8 +141,9 @@ class Result:
         return count_free(self._of_model("parameters", "counting"), self.best.params)
 
     def _total(self, data: Any, sample_weight: Any) -> tuple[float, float]:
-        blocks = as_blocks(self._array(data), sample_weight)
-        seen = blocks.sum(evaluate, [(self.model, [self.best.params])], name="score")
+        array, features = self._array(data)
+        blocks = as_blocks(array, align_weights(sample_weight, data, features))
+        seen = blocks.sum(_checked, _statistics, self.model, self.best.params, name="score")
         return seen["statistics"][0][0]["log_likelihood"] / seen["weight"], seen["weight"]
 
     def sample(
@@ -239,29 +241,34 @@ class Fitted:
     params: Params
 
 
-def _checked(block: Any, f: Any, model: Any, params: Params) -> np.ndarray:
-    bad = first_bad(block, model.valid)
+def _checked(block: Any, f: Any, model: Any, params: Params) -> Any:
+    valid, domain = getattr(model, "valid", np.isfinite), getattr(model, "domain", "finite numbers")
+    bad = first_bad(block, valid, domain)
     if bad is not None:
-        raise DataError(f"Input X contains {bad}; expected {model.domain}")
-    return f(block.rows, model, params)
+        raise DataError(bad)
+    return f(block, model, params)
 
 
-def _labels(rows: np.ndarray, model: Any, params: Params) -> np.ndarray:
-    labels = np.empty(len(rows), dtype=np.int64)
-    for here, _, responsibilities in model.posterior(rows, params):
+def _statistics(block: Any, model: Any, params: Params) -> dict[str, Any]:
+    return evaluate(block, [(model, [params])])
+
+
+def _labels(block: Any, model: Any, params: Params) -> np.ndarray:
+    labels = np.empty(len(block), dtype=np.int64)
+    for here, _, responsibilities in model.posterior(block.rows, params):
         responsibilities.argmax(axis=0, out=labels[here])
     return labels
 
 
-def _responsibilities(rows: np.ndarray, model: Any, params: Params) -> np.ndarray:
-    answers = np.empty((len(rows), len(params["weights"])))
-    for here, _, responsibilities in model.posterior(rows, params):
+def _responsibilities(block: Any, model: Any, params: Params) -> np.ndarray:
+    answers = np.empty((len(block), len(params["weights"])))
+    for here, _, responsibilities in model.posterior(block.rows, params):
         answers[here] = responsibilities.T
     return answers
 
 
-def _log_prob(rows: np.ndarray, model: Any, params: Params) -> np.ndarray:
-    answers = np.empty(len(rows))
-    for here, log_prob, _ in model.posterior(rows, params):
+def _log_prob(block: Any, model: Any, params: Params) -> np.ndarray:
+    answers = np.empty(len(block))
+    for here, log_prob, _ in model.posterior(block.rows, params):
         answers[here] = log_prob
     return answers

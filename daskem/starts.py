@@ -56,13 +56,11 @@ def surveyed(model: Any, blocks: Any, seed: int) -> tuple[Any, Survey]:
         If there are no rows, or values that the model cannot use; says where.
     """
     valid = getattr(model, "valid", np.isfinite)
+    domain = getattr(model, "domain", "finite numbers")
     cross = getattr(model, "cross_moments", False)
-    seen = blocks.sum(survey, valid, seed, cross, name="survey")
+    seen = blocks.sum(survey, valid, domain, seed, cross, name="survey")
     if seen.bad is not None:
-        raise DataError(
-            f"Input X contains {seen.bad}; expected {getattr(model, 'domain', 'finite numbers')}. "
-            "Drop or fill such rows first"
-        )
+        raise DataError(seen.bad)
     if not seen.n_rows:
         raise DataError("the data have no rows: every chunk is empty")
     if not seen.weight > 0:

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import daskem
 from daskem import EM, Bernoulli, Gaussian, Mixture, Poisson, Status
-from daskem.blocks import as_blocks
+from daskem.blocks import Block, as_blocks
 from daskem.errors import ConvergenceWarning, LikelihoodFellError, ModelError, ParameterError
 from daskem.fitting import Pass, Run, Stop, passes, predicted_gain
 
@@ -136,8 +136,7 @@ class Counting:
 def start_of(model, rows, k, seed):
     rng = np.random.default_rng(seed)
     centres = rows[rng.choice(len(rows), k, replace=False)]
-    (block,) = as_blocks(rows)._blocks()
-    return model.from_labels(block, rng.integers(k, size=len(rows)), centres)
+    return model.from_labels(Block(rows), rng.integers(k, size=len(rows)), centres)
 
 
 @pytest.mark.parametrize("kind", KINDS)

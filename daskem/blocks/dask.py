@@ -1,19 +1,20 @@
-"""Blocks of a Dask array: one task for each chunk, then a tree of fixed shape."""
+"""Blocks of a Dask array: one task for each partition, then a tree of fixed shape."""
 
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import dask
 import dask.array as da
 import distributed  # noqa: F401  (its import resets its section of dask.config)
 import numpy as np
-from dask._task_spec import DataNode, Task, TaskRef
+from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
 from dask.core import flatten
 from dask.delayed import Delayed
 
-from daskem.blocks.block import Block
+from daskem.blocks.partitions import Chunk, Recipe, cut, run, runs_of_chunks
 from daskem.statistics import FAN_IN, add_all
 
 
@@ -43,64 +44,65 @@ class DaskBlocks:
     def sum(self, f: Callable[..., Any], *args: Any, name: str = "e-step") -> Any:
         """The tree sum of ``f(block, *args)``, on the current client or else the local threads.
 
-        Each task loads its chunk, computes and returns the statistics only. `args` travel once,
+        Each task loads its chunks, computes and returns the statistics only. `args` travel once,
         as the value of a task of their own, which the scheduler can always make again.
         """
         token = uuid.uuid4().hex
-        theta = f"theta-{token}"
-        leaves = self._leaves(f, Delayed(theta, {theta: DataNode(theta, args)}), f"{name}-{token}")
-        keys = list(flatten(leaves.__dask_keys__()))
-        graph = dict(leaves.__dask_optimize__(leaves.__dask_graph__(), keys))
+        recipes, shared, needs = self._partitions
+        graph: dict[Any, Any] = {f"theta-{token}": DataNode(f"theta-{token}", args), **shared}
+        keys = [(f"{name}-{token}", i) for i in range(len(recipes))]
+        for key, recipe, names in zip(keys, recipes, needs, strict=True):
+            graph.update(recipe.dask)
+            graph[key] = Task(
+                key,
+                run,
+                TaskRef(recipe.key),
+                f,
+                TaskRef(f"theta-{token}"),
+                *map(TaskRef, names),
+            )
         root = _plant_tree(graph, keys, f"reduce-{token}")
         # theta may well be larger than what distributed likes to see in a graph.
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "10 GiB"}):
             return Delayed(root, graph).compute()
 
-    def _leaves(self, f: Callable[..., Any], theta: Delayed, name: str) -> da.Array:
-        inputs = [self.array]
-        if self.weights is not None:
-            inputs.append(self.weights[..., None])
-        return da.map_blocks(
-            _evaluate,
-            *inputs,
-            f=f,
-            theta=theta,
-            starts=self._starts(),
-            grid=self.array.numblocks[:-1],
-            name=name,
-            drop_axis=self.array.ndim - 1,
-            dtype=object,
-            meta=np.empty((0,) * (self.array.ndim - 1), dtype=object),
-        )
+    @cached_property
+    def _partitions(self) -> tuple[tuple[Delayed, ...], dict[Any, GraphNode], list[Any]]:
+        """Recipes, where they live from the first pass to the last, and what they share."""
+        arrays = [self.array] if self.weights is None else [self.array, self.weights]
+        graph: dict[Any, Any] = {}
+        for array in arrays:
+            keys = list(flatten(array.__dask_keys__()))
+            graph.update(array.__dask_optimize__(array.__dask_graph__(), keys))
+        recipes, shared = cut(convert_legacy_graph(graph), self._parts())
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "10 GiB"}):
+            kept = dask.persist(*map(_delayed, recipes), traverse=False)
+        return kept, shared, [recipe.shared for recipe in recipes]
 
-    def _starts(self) -> np.ndarray | None:
-        """Position of the first row of each chunk, in the order of the chunks."""
+    def _parts(self) -> list[list[Chunk]]:
+        """The chunks of each partition, in the order of the input."""
+        grid = self.array.numblocks[:-1]
+        rows = list(flatten(self.array.__dask_keys__()))
+        weights = [None] * len(rows)
+        if self.weights is not None:
+            weights = list(flatten(self.weights.__dask_keys__()))
         sizes = np.ones(1)
         for lengths in self.array.chunks[:-1]:
             sizes = np.multiply.outer(sizes, lengths).ravel()
-        if not np.isfinite(sizes).all():
-            return None
-        return np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        # From the first chunk of unknown length on, nobody knows where a chunk begins.
+        starts = np.nan_to_num(starts, nan=-1).astype(np.int64)
+        chunks = [
+            Chunk(rows[i], weights[i], index, i, int(starts[i]))
+            for i, index in enumerate(np.ndindex(*grid))
+        ]
+        row_bytes = self.n_features * self.array.dtype.itemsize
+        return [[chunks[i] for i in run] for run in runs_of_chunks((sizes * row_bytes).tolist())]
 
 
-def _evaluate(
-    rows: np.ndarray,
-    *weights: np.ndarray,
-    f: Callable[..., Any],
-    theta: tuple[Any, ...],
-    starts: np.ndarray | None,
-    grid: tuple[int, ...],
-    block_id: tuple[int, ...] = (),
-) -> Any:
-    number = int(np.ravel_multi_index(block_id, grid))
-    block = Block(
-        np.asarray(rows).reshape(-1, rows.shape[-1]),
-        np.asarray(weights[0], dtype=np.float64).reshape(-1) if weights else None,
-        tuple(block_id),
-        number,
-        -1 if starts is None else int(starts[number]),
-    )
-    return f(block, *theta)
+def _delayed(recipe: Recipe) -> Delayed:
+    key = f"partition-{uuid.uuid4().hex}"
+    return Delayed(key, {key: DataNode(key, recipe)})
 
 
 def _plant_tree(graph: dict[Any, Any], keys: list[Any], name: str) -> Any:

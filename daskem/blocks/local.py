@@ -1,7 +1,7 @@
 """Blocks of an array in this machine's memory (or a memmap), on its own threads."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from dask.system import CPU_COUNT
 
 from daskem.blocks.block import Block
+from daskem.blocks.partitions import runs_of_chunks
 from daskem.statistics import TreeSum
 
 _CHUNK_BYTES = 2**22
@@ -43,22 +44,32 @@ class LocalBlocks:
 
     def sum(self, f: Callable[..., Any], *args: Any, name: str = "e-step") -> Any:
         """The tree sum of ``f(block, *args)``; `name` is for dashboards, which this has none of."""
-        tree = TreeSum()
-        if self.n_chunks == 1:
-            return f(next(self._blocks()), *args)
+        tree, parts = TreeSum(), self._parts()
+        if len(parts) == 1:
+            return self._part(parts[0], f, args)
         with ThreadPoolExecutor(CPU_COUNT) as pool:
             pending: deque[Future[Any]] = deque()
-            for block in self._blocks():
-                pending.append(pool.submit(f, block, *args))
+            for part in parts:
+                pending.append(pool.submit(self._part, part, f, args))
                 if len(pending) > 2 * CPU_COUNT:
                     tree.push(pending.popleft().result())
             for future in pending:
                 tree.push(future.result())
         return tree.total()
 
-    def _blocks(self) -> Iterator[Block]:
-        for number in range(self.n_chunks):
-            start = number * self.chunk_rows
-            here = slice(start, start + self.chunk_rows)
-            weights = None if self.weights is None else self.weights[here]
-            yield Block(self.rows[here], weights, (number,), number, start)
+    def _parts(self) -> list[range]:
+        starts = np.arange(self.n_chunks) * self.chunk_rows
+        lengths = np.minimum(self.chunk_rows, len(self.rows) - starts)
+        return runs_of_chunks((lengths * self.n_features * self.rows.itemsize).tolist())
+
+    def _part(self, part: range, f: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        tree = TreeSum()
+        for number in part:
+            tree.push(f(self._block(number), *args))
+        return tree.total()
+
+    def _block(self, number: int) -> Block:
+        start = number * self.chunk_rows
+        here = slice(start, start + self.chunk_rows)
+        weights = None if self.weights is None else self.weights[here]
+        return Block(np.ascontiguousarray(self.rows[here]), weights, (number,), number, start)

@@ -32,19 +32,20 @@ def map_rows(
         Of the tasks on the dashboard.
     """
     if isinstance(array, np.ndarray):
-        return _answer(array, f=f, theta=args, block_id=(0,) * array.ndim)
-    shape = {} if columns is None else {"chunks": (*array.chunks[:-1], (columns,))}
-    return da.map_blocks(
+        answers = _answer(array, f=f, theta=args, block_id=(0,) * array.ndim)
+        return answers if columns is not None else answers[..., 0]
+    # An axis of one column goes last: a map that drops an axis is not fused with the load.
+    answers = da.map_blocks(
         _answer,
         array,
         f=f,
         theta=dask.delayed(args, traverse=False, pure=False),
         token=f"{name}-{dask.base.tokenize(array.name, f, args)}",
-        drop_axis=array.ndim - 1 if columns is None else None,
+        chunks=(*array.chunks[:-1], (columns or 1,)),
         dtype=dtype,
-        meta=np.empty((0,) * (array.ndim - (columns is None)), dtype=dtype),
-        **shape,
+        meta=np.empty((0,) * array.ndim, dtype=dtype),
     )
+    return answers if columns is not None else answers[..., 0]
 
 
 def _answer(
@@ -53,6 +54,6 @@ def _answer(
     theta: tuple[Any, ...],
     block_id: tuple[int, ...] = (),
 ) -> np.ndarray:
-    block = Block(np.asarray(rows).reshape(-1, rows.shape[-1]), None, tuple(block_id[:-1]), 0, -1)
-    answers = f(block, *theta)
-    return answers.reshape(*rows.shape[:-1], *answers.shape[1:])
+    flat = np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
+    answers = f(Block(flat, None, tuple(block_id[:-1]), 0, -1), *theta)
+    return answers.reshape(*rows.shape[:-1], *(answers.shape[1:] or (1,)))

@@ -31,20 +31,35 @@ def as_blocks(data: Any, weights: Any = None) -> AnyBlocks:
         If there are no rows, no features, or `weights` does not match.
     """
     array = as_array(data)
-    if weights is not None:
-        weights = weights if isinstance(weights, da.Array) else np.asarray(weights, np.float64)
-        known = not np.isnan([*weights.shape, *array.shape]).any()
-        if weights.ndim != array.ndim - 1 or (known and weights.shape != array.shape[:-1]):
-            raise DataError(
-                f"sample_weight has shape {weights.shape}, but there should be one number for "
-                f"each of the rows, {array.shape[:-1]}"
-            )
+    weights = None if weights is None else _as_weights(weights, array)
+    if isinstance(array, da.Array):
+        return DaskBlocks(array, weights)
+    rows = array.reshape(-1, array.shape[-1])
+    return LocalBlocks(rows, None if weights is None else np.asarray(weights).reshape(-1))
+
+
+def _as_weights(weights: Any, array: np.ndarray | da.Array) -> np.ndarray | da.Array:
+    """Weights in the shape and the chunks of the rows of `array`."""
+    weights = weights if isinstance(weights, da.Array) else _as_numpy(weights)
+    if weights.dtype.kind not in "fiub":
+        raise DataTypeError(f"sample_weight is {weights.dtype}; weights are real numbers >= 0")
+    known = not np.isnan([*weights.shape, *array.shape]).any()
+    if weights.ndim != array.ndim - 1 or (known and weights.shape != array.shape[:-1]):
+        raise DataError(
+            f"sample_weight has shape {weights.shape}, but there should be one number for each of "
+            f"the rows, {array.shape[:-1]}"
+        )
     if isinstance(array, np.ndarray):
-        rows = array.reshape(-1, array.shape[-1])
-        return LocalBlocks(rows, None if weights is None else np.asarray(weights).reshape(-1))
-    if weights is not None and not np.isnan(array.shape).any():
-        weights = da.asarray(weights).rechunk(array.chunks[:-1])
-    return DaskBlocks(array, weights)
+        return np.asarray(weights, dtype=np.float64)
+    if known:
+        return da.asarray(weights).rechunk(array.chunks[:-1])
+    if getattr(weights, "numblocks", None) != array.numblocks[:-1]:
+        raise DataError(
+            "the rows are in chunks of unknown length, so sample_weight must be a Dask array in "
+            f"chunks of the same rows, {array.numblocks[:-1]} of them; or call "
+            "array.compute_chunk_sizes() first"
+        )
+    return weights
 
 
 def as_array(data: Any) -> np.ndarray | da.Array:
@@ -82,11 +97,15 @@ def open_zarr(path: str | os.PathLike[str], name: str | None = None) -> zarr.Arr
     ------
     StoreNotFoundError
         If there is none; the message lists what is there.
+    DataError
+        If it is no zarr store, or damaged.
     """
     try:
         node = zarr.open(os.fspath(path), mode="r")
-    except (FileNotFoundError, zarr.errors.NodeNotFoundError, ValueError) as error:
+    except (FileNotFoundError, zarr.errors.NodeNotFoundError) as error:
         raise StoreNotFoundError(f"there is no zarr store at {os.fspath(path)!r}") from error
+    except Exception as error:
+        raise DataError(f"{os.fspath(path)!r} cannot be read as zarr: {error}") from error
     if isinstance(node, zarr.Array):
         return node
     arrays = dict(node.arrays())
@@ -126,7 +145,15 @@ def _as_numpy(data: Any) -> np.ndarray:
             "sparse data are not supported: a Gaussian row has no zeros to skip. Use "
             "data.toarray() if it fits in memory, or dimension reduction first"
         )
-    array = data if isinstance(data, np.ndarray) else np.asarray(data)
+    if np.ma.is_masked(data):
+        raise DataError(
+            "the data are masked in places, and a fit would see what lies under the mask. Drop "
+            "those rows, or fill them: array.filled(...)"
+        )
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise DataError(f"the rows are not all of one length: {error}") from error
     if array.dtype.kind == "O":
         try:
             array = array.astype(np.float64)

@@ -8,6 +8,8 @@ import numpy as np
 from daskem.blocks.block import Block
 from daskem.numerics import one_blas_thread
 
+Valid = Callable[[np.ndarray], np.ndarray]
+
 _MOST_SAMPLED = 2**14
 _SAMPLE_BYTES = 2**23
 _CENTRE_ROWS = 2**12
@@ -33,7 +35,7 @@ class Survey:
     keys : ndarray, (sample,)
         The hash of each sampled row's position; the rows with the smallest ones are kept.
     bad : str or None
-        The first entry that the model cannot use: chunk, row, column and value.
+        The first entry that the model cannot use: value, chunk, row, column and remedy.
     """
 
     n_rows: int
@@ -86,9 +88,7 @@ class Survey:
         )
 
 
-def survey(
-    block: Block, valid: Callable[[np.ndarray], np.ndarray], seed: int, cross: bool = True
-) -> Survey:
+def survey(block: Block, valid: Valid, domain: str, seed: int, cross: bool = True) -> Survey:
     """Survey one block.
 
     Parameters
@@ -96,6 +96,8 @@ def survey(
     block : Block
     valid : callable
         ``rows -> bool (sample, feature)``: which entries the model can use.
+    domain : str
+        What those are, in words.
     seed : int
         Of the hash that chooses the sample.
     cross : bool
@@ -106,7 +108,7 @@ def survey(
     if not len(rows):
         nothing, none = np.zeros(d), np.zeros(0)
         return Survey(0, 0.0, nothing, nothing, nothing, np.zeros((0, d)), none, none)
-    bad = first_bad(block, valid)
+    bad = first_bad(block, valid, domain)
     origin = rows[0].astype(np.float64) if bad is None else np.zeros(d)
     first, second = np.zeros(d), np.zeros((d, d) if cross else d)
     if bad is None:
@@ -121,7 +123,7 @@ def survey(
     keep = _smallest(keys, d)
     return Survey(
         len(rows),
-        float(weights.sum()),
+        float(weights.sum()) if bad is None else 0.0,
         origin,
         first,
         second,
@@ -132,8 +134,8 @@ def survey(
     )
 
 
-def first_bad(block: Block, valid: Callable[[np.ndarray], np.ndarray]) -> str | None:
-    """The first entry of a block that a model cannot use, and where it is."""
+def first_bad(block: Block, valid: Valid, domain: str) -> str | None:
+    """The first entry of a block that a model cannot use, where it is and what to do."""
     usable = valid(block.rows)
     if not usable.all():
         row, column = (int(i) for i in np.argwhere(~usable)[0])
@@ -142,11 +144,14 @@ def first_bad(block: Block, valid: Callable[[np.ndarray], np.ndarray]) -> str | 
         block.weights is not None and not (np.isfinite(block.weights) & (block.weights >= 0)).all()
     ):
         row = int(np.flatnonzero(~(block.weights >= 0) | ~np.isfinite(block.weights))[0])
-        return f"sample_weight {block.weights[row]} at {_place(block, row)}"
+        return f"sample_weight {block.weights[row]} at {_place(block, row)}; expected numbers >= 0"
     else:
         return None
     shown = "NaN" if value != value else value
-    return f"{shown} at {_place(block, row)}, column {column}"
+    return (
+        f"Input X contains {shown} at {_place(block, row)}, column {column}; expected {domain}. "
+        "Drop or fill such rows first"
+    )
 
 
 def _place(block: Block, row: int) -> str:

@@ -17,6 +17,9 @@ from daskem.parameters import POSITIVE, POSITIVE_DEFINITE, Parameter
 
 _TINY = np.finfo(np.float64).tiny
 
+# A variance in one direction, beside that in the others, that may as well be rounding.
+_NARROWEST = 1e-12
+
 upper_triangle = cache(np.triu_indices)
 
 
@@ -26,6 +29,9 @@ class Full:
     declared = Parameter(("component", "feature", "feature_2"), POSITIVE_DEFINITE)
     frame = staticmethod(frames.whitening)
     pooled = False
+    # Whitening blows up the rounding of directions that the data do not have: this many EPS of
+    # variance, for each row, are no spread.
+    blur = 512 * EPS / frames.FLAT
 
     def n_quadratics(self, d: int) -> int:
         return d * (d + 1) // 2
@@ -82,7 +88,8 @@ class Full:
         matrices = self.matrices(scatter, d)
         left = np.diagonal(matrices, axis1=-2, axis2=-1)
         of = np.diagonal(self.matrices(magnitude, d), axis1=-2, axis2=-1)
-        return (left <= 8 * EPS * of).any(axis=-1) | ~is_positive_definite(matrices)
+        lost = (left <= 8 * EPS * of).any(axis=-1)
+        return lost | ~is_positive_definite(matrices, least=_NARROWEST)
 
     def matrices(self, quadratics: np.ndarray, d: int) -> np.ndarray:
         rows, columns = upper_triangle(d)
@@ -118,6 +125,7 @@ class Diagonal:
     declared = Parameter(("component", "feature"), POSITIVE)
     frame = staticmethod(frames.scaling)
     pooled = False
+    blur = 0.0
 
     def n_quadratics(self, d: int) -> int:
         return d

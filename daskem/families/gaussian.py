@@ -222,7 +222,7 @@ class Gaussian:
     def _degenerate(self, statistics: dict[str, Any], params: Params) -> np.ndarray:
         counts, (shift, scatter) = statistics["counts"][:, None], self._centred(statistics)
         size = counts * self._quadratics(np.abs(params["means"]) + np.abs(shift))
-        magnitude = np.abs(statistics["second"]) + self._pool(size)
+        magnitude = np.abs(statistics["second"]) + self._pool(size + counts * self.structure.blur)
         return self.structure.degenerate(scatter, magnitude, shift.shape[1])
 
 
