@@ -1,5 +1,6 @@
 """The demo: a fit of more data than fits in memory, whose answer is known beforehand."""
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,6 +95,7 @@ def run(out: Path, rows: int | None, follow: Callable[[Iterator[Result]], Result
             memory_limit=MEMORY,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster),
     ):
@@ -170,12 +172,12 @@ def fitting(data: xr.DataArray) -> Iterator[Result]:
     """Maximum likelihood, to well within the standard errors of so many rows.
 
     A point that is g nats below the top of the log-likelihood lies within sqrt(2 g) standard
-    errors of it in every parameter: 0.14 of them, at a hundredth of a nat over all rows. Of
+    errors of it in every parameter: half of one, at a tenth of a nat over all rows. Of
     several starts on the first few rows, which cost next to nothing, the best one goes on.
     """
     model = Mixture(Gaussian("full", reg_covar=0))
     first = fit(model, data[:START_ROWS].load(), len(SHARES), n_init=8, random_state=SEED)
-    return iterate(model, data, start=first.params, tol=0.01 / len(data), random_state=SEED)
+    return iterate(model, data, start=first.params, tol=0.1 / len(data), random_state=SEED)
 
 
 def departures(params: Params, true: Params, errors: Params) -> dict[str, np.ndarray]:

@@ -13,8 +13,8 @@ from daskem.parameters import SIMPLEX, Parameter, Params
 # Working memory of a tile, in bytes: what stays in a shared cache, within bounds that keep the
 # cost of a NumPy call (and of waiting for the interpreter's lock) small beside its work, and the
 # total small beside a chunk.
-_CACHE, _MOST = 2**22, 2**24
-_FEWEST_ROWS, _MOST_ROWS = 2**10, 2**13
+_CACHE, _MOST = 2**23, 2**24
+_FEWEST_ROWS, _MOST_ROWS = 2**10, 2**14
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from daskem import Gaussian, Mixture
 from daskem.blocks import Block, survey
+from daskem.fitting import evaluate
 from daskem.statistics import add_all
 
 SIZES = [(2, 3), (4, 8), (10, 10), (30, 20), (50, 50), (100, 20)]
@@ -55,8 +56,8 @@ def ours(rows: np.ndarray, params: dict[str, np.ndarray], cores: int) -> Callabl
     pool = ThreadPoolExecutor(cores)
 
     def iteration() -> object:
-        parts = pool.map(lambda block: model.e_step(block, framed), blocks)
-        return model.m_step(add_all(list(parts)), framed)
+        parts = list(pool.map(lambda block: evaluate(block, [(model, [framed])]), blocks))
+        return model.m_step(add_all(parts)["statistics"][0][0], framed)
 
     return iteration
 
