@@ -84,12 +84,17 @@ def iterate(
     model, seen = surveyed(model, blocks, seed=int(rng.integers(2**63)))
     counts = n_components if isinstance(n_components, Sequence) else [n_components]
     given = [start] if start is None or isinstance(start, Mapping) else start
-    pairs = [(k, own) for k in counts for own in given for _ in range(whole("n_init", n_init))]
-    how = EM() if algorithm is None else algorithm
-    runs = [
-        Run(model, how, how.start(begin(model, seen, k, own, init_params, child)))
-        for (k, own), child in zip(pairs, rng.spawn(len(pairs)), strict=True)
+    pairs = [
+        (k, own)
+        for k in counts
+        for own in given
+        for _ in range(1 if _is_whole(own, model) else whole("n_init", n_init))
     ]
+    how = EM() if algorithm is None else algorithm
+    runs = []
+    for (k, own), child in zip(pairs, rng.integers(2**63, size=len(pairs)), strict=True):
+        params = begin(model, seen, k, own, init_params, np.random.default_rng(child))
+        runs.append(Run(model, how, how.start(params)))
     for stand in passes(runs, blocks, stop):
         yield Result(stand, blocks.n_features, seen.weight, features)
 
@@ -111,6 +116,11 @@ def fit(*args: Any, **options: Any) -> Result:
 
 
 fit.__signature__ = inspect.signature(iterate).replace(return_annotation=Result)  # type: ignore[attr-defined]
+
+
+def _is_whole(start: Start | None, model: Any) -> bool:
+    """Whether a start leaves nothing to chance, so that one run from it is enough."""
+    return start is not None and set(start) >= set(getattr(model, "parameters", start))
 
 
 def _generator(seed: Any) -> np.random.Generator:

@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.blocks import Block
-from daskem.families.gaussian import GuardedKernel
+from daskem.families.centred import GuardedKernel
 from daskem.statistics import add
 
 GAUSSIANS = [Gaussian(kind, 0.0) for kind in ("full", "tied", "diag", "spherical")]

@@ -10,7 +10,7 @@ import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.blocks import Block
 from daskem.errors import ConvergenceWarning
-from daskem.families.gaussian import GuardedKernel
+from daskem.families.centred import GuardedKernel
 from daskem.statistics import add
 
 KINDS = ("full", "tied", "diag", "spherical")

@@ -1,15 +1,19 @@
-"""The careful form of a Gaussian kernel: every component about its own mean.
+"""The careful form of a Gaussian kernel, and the guard that tells when it is needed.
 
-A component at a time, with the Cholesky factor of its covariance: several times slower than the
-product form, and accurate however narrow a component is beside its distance from the origin.
+The careful form takes every component about its own mean, one at a time, with the Cholesky factor
+of its covariance: several times slower than the product form, and accurate however narrow a
+component is beside its distance from the origin.
 """
 
 from collections.abc import Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
+from daskem.families.exponential import ProductKernel
 from daskem.parameters import Params
+from daskem.statistics import add
 
 
 class CentredKernel:
@@ -76,3 +80,49 @@ class CentredKernel:
             }
             for counts, first, second in zip(*parts, strict=True)
         ]
+
+
+class GuardedKernel:
+    """The product form while it is accurate, the centred form for the tiles where it is not.
+
+    The error of a logit in product form is about EPS * kappa, with
+    kappa = max |z|^2 * (largest eigenvalue of any precision).
+    """
+
+    LIMIT = 1e8
+
+    def __init__(
+        self,
+        family: Any,
+        candidates: Sequence[Params],
+        offsets: Sequence[np.ndarray],
+        n_features: int,
+        width: int,
+    ) -> None:
+        self._make_centred = partial(CentredKernel, family, candidates, offsets, n_features, width)
+        self._product = ProductKernel(family, candidates, offsets, n_features, width)
+        self._sharpness = max(family.structure.sharpness(family.root(c)) for c in candidates)
+        self._form: ProductKernel | CentredKernel = self._product
+
+    @cached_property
+    def _centred(self) -> CentredKernel:
+        return self._make_centred()
+
+    def log_joint(self, z: np.ndarray) -> np.ndarray:
+        reach = np.maximum(z.max(axis=1), -z.min(axis=1))
+        accurate = reach @ reach * self._sharpness <= self.LIMIT
+        self._form = self._product if accurate else self._centred
+        return self._form.log_joint(z)
+
+    def log_base(self, z: np.ndarray, candidate: int = 0) -> np.ndarray | float:
+        return self._form.log_base(z, candidate)
+
+    def accumulate(
+        self, z: np.ndarray, responsibilities: np.ndarray, weights: np.ndarray | None
+    ) -> None:
+        self._form.accumulate(z, responsibilities, weights)
+
+    def statistics(self) -> list[dict[str, Any]]:
+        if "_centred" not in vars(self):
+            return self._product.statistics()
+        return add(self._product.statistics(), self._centred.statistics())

@@ -1,20 +1,16 @@
 """Gaussian components: N(x | mean_k, covariance_k), with four structures of covariance."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from daskem.errors import ParameterError
-from daskem.families.centred import CentredKernel
+from daskem.families.centred import GuardedKernel
 from daskem.families.covariances import STRUCTURES, upper_triangle
-from daskem.families.exponential import ProductKernel
 from daskem.frames import Frame, whitening
 from daskem.numerics import EPS
 from daskem.parameters import REAL, Parameter, Params
-from daskem.statistics import add
 
 LOG_2PI = np.log(2 * np.pi)
 
@@ -158,7 +154,7 @@ class Gaussian:
         )
         return {"means": centres, "covariances": covariances}
 
-    def kernel(self, *args: Any) -> "GuardedKernel":
+    def kernel(self, *args: Any) -> GuardedKernel:
         return GuardedKernel(self, *args)
 
     def m_step(self, statistics: dict[str, Any], params: Params) -> Params:
@@ -224,49 +220,3 @@ class Gaussian:
         size = counts * self._quadratics(np.abs(params["means"]) + np.abs(shift))
         magnitude = np.abs(statistics["second"]) + self._pool(size + counts * self.structure.blur)
         return self.structure.degenerate(scatter, magnitude, shift.shape[1])
-
-
-class GuardedKernel:
-    """The product form while it is accurate, the centred form for the tiles where it is not.
-
-    The error of a logit in product form is about EPS * kappa, with
-    kappa = max |z|^2 * (largest eigenvalue of any precision).
-    """
-
-    LIMIT = 1e8
-
-    def __init__(
-        self,
-        family: Gaussian,
-        candidates: Sequence[Params],
-        offsets: Sequence[np.ndarray],
-        n_features: int,
-        width: int,
-    ) -> None:
-        self._make_centred = partial(CentredKernel, family, candidates, offsets, n_features, width)
-        self._product = ProductKernel(family, candidates, offsets, n_features, width)
-        self._sharpness = max(family.structure.sharpness(family.root(c)) for c in candidates)
-        self._form: ProductKernel | CentredKernel = self._product
-
-    @cached_property
-    def _centred(self) -> CentredKernel:
-        return self._make_centred()
-
-    def log_joint(self, z: np.ndarray) -> np.ndarray:
-        reach = np.maximum(z.max(axis=1), -z.min(axis=1))
-        accurate = reach @ reach * self._sharpness <= self.LIMIT
-        self._form = self._product if accurate else self._centred
-        return self._form.log_joint(z)
-
-    def log_base(self, z: np.ndarray, candidate: int = 0) -> np.ndarray | float:
-        return self._form.log_base(z, candidate)
-
-    def accumulate(
-        self, z: np.ndarray, responsibilities: np.ndarray, weights: np.ndarray | None
-    ) -> None:
-        self._form.accumulate(z, responsibilities, weights)
-
-    def statistics(self) -> list[dict[str, Any]]:
-        if "_centred" not in vars(self):
-            return self._product.statistics()
-        return add(self._product.statistics(), self._centred.statistics())
