@@ -95,6 +95,8 @@ def follow(results: Iterable[Result]) -> Result:
         for event in result.history[-1].events:
             events.setdefault(event, number)
     print(result.status.value)
+    for note in result.notes:
+        print(f"note: {note}")
     for event, number in events.items():
         print(f"from pass {number}: {event}")
     return result

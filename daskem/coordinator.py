@@ -96,7 +96,7 @@ def iterate(
         params = begin(model, seen, k, own, init_params, np.random.default_rng(child))
         runs.append(Run(model, how, how.start(params)))
     for stand in passes(runs, blocks, stop):
-        yield Result(stand, blocks.n_features, seen.weight, features)
+        yield Result(stand, blocks.n_features, seen.weight, features, blocks.notes)
 
 
 def fit(*args: Any, **options: Any) -> Result:

@@ -33,12 +33,15 @@ class Result:
         Rows that were fitted, or the sum of their weights.
     features : Features
         What the features are called.
+    notes : tuple of str
+        What had to be done to the data, and how to do without.
     """
 
     runs: Sequence[Run]
     n_features: int
     n_rows: float
     features: Features = field(default_factory=Features)
+    notes: tuple[str, ...] = ()
 
     @property
     def best(self) -> Run:
@@ -210,7 +213,8 @@ class Result:
             f"{self.status.name.lower()} after {len(self.history)} passes, log-likelihood "
             f"{self.log_likelihood:.6g} per row"
         )
-        return f"{head}\n{self.table()}" if hasattr(self.model, "family") else head
+        table = [self.table()] if hasattr(self.model, "family") else []
+        return "\n".join([head, *(f"note: {note}" for note in self.notes), *table])
 
 
 def load(path: str | os.PathLike[str]) -> Result:

@@ -162,6 +162,14 @@ def test_fewer_rows_than_components(data):
         fit(data, n_components=5)
 
 
+def test_features_in_several_chunks_are_gathered_with_a_note():
+    split, whole = fit(da.from_array(good(), chunks=(100, 2))), fit(chunked(good()))
+    assert whole.notes == ()
+    assert "chunks of (2, 1)" in split.notes[0]
+    assert f"note: {split.notes[0]}" in str(split)
+    assert all((split.params[name] == whole.params[name]).all() for name in whole.params)
+
+
 def test_features_in_chunks_that_are_too_long_to_gather():
     data = da.zeros((10**6, 2000), chunks=(10**6, 1))
     with pytest.raises(DataError, match=r"gathering them would make chunks of .*GiB. Rechunk"):

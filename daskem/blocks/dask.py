@@ -28,10 +28,13 @@ class DaskBlocks:
         The axes before the last one are samples; they are flattened inside each chunk.
     weights : dask Array, (...), or None
         Chunked like the samples of `array`.
+    notes : tuple of str
+        What had to be done to the input, and how to do without.
     """
 
     array: da.Array
     weights: da.Array | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def n_features(self) -> int:

@@ -25,10 +25,13 @@ class LocalBlocks:
     ----------
     rows : ndarray, (sample, feature)
     weights : ndarray, (sample,), or None
+    notes : tuple of str
+        Nothing has to be done to arrays in memory.
     """
 
     rows: np.ndarray
     weights: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def n_features(self) -> int:

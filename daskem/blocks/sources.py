@@ -14,6 +14,11 @@ from daskem.errors import DataError, DataTypeError, StoreNotFoundError
 
 AnyBlocks = LocalBlocks | DaskBlocks
 
+_GATHERED = (
+    "the features lie in chunks of {}, and are gathered into rows in every pass; a store that is "
+    "read often is better written with whole rows in each chunk"
+)
+
 
 def as_blocks(data: Any, weights: Any = None) -> AnyBlocks:
     """Blocks of `data`.
@@ -30,10 +35,12 @@ def as_blocks(data: Any, weights: Any = None) -> AnyBlocks:
     DataError
         If there are no rows, no features, or `weights` does not match.
     """
+    data = open_array(data)
     array = as_array(data)
     weights = None if weights is None else _as_weights(weights, array)
     if isinstance(array, da.Array):
-        return DaskBlocks(array, weights)
+        split = data.chunks[-1] if data.numblocks[-1] > 1 else ()
+        return DaskBlocks(array, weights, (_GATHERED.format(split),) if split else ())
     rows = array.reshape(-1, array.shape[-1])
     return LocalBlocks(rows, None if weights is None else np.asarray(weights).reshape(-1))
 
@@ -78,16 +85,20 @@ def as_array(data: Any) -> np.ndarray | da.Array:
     DataTypeError, DataError
         If these are not rows of real numbers.
     """
-    if isinstance(data, str | os.PathLike):
-        data = open_zarr(data)
-    if isinstance(data, zarr.Array):
-        data = da.from_zarr(data)
-    if not isinstance(data, da.Array):
-        data = _as_numpy(data)
+    data = open_array(data)
     check_rows(data)
     if isinstance(data, da.Array) and data.numblocks[-1] > 1:
         data = _features_in_one_chunk(data)
     return data
+
+
+def open_array(data: Any) -> np.ndarray | da.Array:
+    """What `as_array` takes, as a NumPy or Dask array that nobody has looked at yet."""
+    if isinstance(data, str | os.PathLike):
+        data = open_zarr(data)
+    if isinstance(data, zarr.Array):
+        data = da.from_zarr(data)
+    return data if isinstance(data, da.Array) else _as_numpy(data)
 
 
 def open_zarr(path: str | os.PathLike[str], name: str | None = None) -> zarr.Array:
