@@ -40,14 +40,14 @@ def make(path: Path, n_chunks: int) -> zarr.Array:
     )
     rng = np.random.default_rng(0)
     step = 100 * ROWS
-    for start in range(0, len(store), step):
-        shape = (min(step, len(store) - start), FEATURES)
+    for start in range(0, store.shape[0], step):
+        shape = (min(step, store.shape[0] - start), FEATURES)
         store[start : start + shape[0]] = rng.standard_normal(shape, dtype="f4")
     return store
 
 
 def read_all(store: zarr.Array) -> None:
-    for start in range(0, len(store), ROWS):
+    for start in range(0, store.shape[0], ROWS):
         store[start : start + ROWS]
 
 
