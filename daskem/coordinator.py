@@ -10,7 +10,7 @@ import numpy as np
 
 from daskem.algorithms import EM
 from daskem.blocks import as_blocks
-from daskem.errors import ConvergenceWarning
+from daskem.errors import ConvergenceWarning, ModelError
 from daskem.fitting import Run, Stop, passes
 from daskem.labels import align_weights, unlabel
 from daskem.parameters import number, whole
@@ -50,7 +50,8 @@ def iterate(
     sample_weight : array-like, (...), optional
         How many times each row counts.
     feature_dim : str, optional
-        Dimension of a DataArray that holds the features. Default: ``"feature"``, else the last.
+        Dimension of a DataArray that holds the features. Default: ``"feature"`` or
+        ``"variable"``, else the last of two.
     n_init : int
         Starts for each number of components. All runs share every read of the data.
     init_params : {"k-means++", "random_from_data"}
@@ -76,7 +77,14 @@ def iterate(
         If the data cannot be used; says which chunk, row and column.
     ParameterError
         If a setting or a start does not suit the model or the data.
+    ModelError
+        If `model` is not one, or breaks its contract.
     """
+    if isinstance(model, type) or not (hasattr(model, "e_step") and hasattr(model, "m_step")):
+        raise ModelError(
+            f"{model!r:.80} has no e_step and m_step. A family goes into a mixture, as in "
+            "daskem.Mixture(daskem.Poisson()); an estimator has a fit(X) of its own"
+        )
     stop = Stop(number("tol", tol, 0), whole("max_iter", max_iter))
     rng = _generator(random_state)
     array, features = unlabel(data, feature_dim)
@@ -109,9 +117,14 @@ def fit(*args: Any, **options: Any) -> Result:
     ConvergenceWarning
         If the best run did not converge.
     """
-    (result,) = deque(iterate(*args, **options), maxlen=1)
+    return last_of(iterate(*args, **options))
+
+
+def last_of(results: Iterator[Result]) -> Result:
+    """Exhaust `results`, and warn the caller of the caller if the last one did not converge."""
+    (result,) = deque(results, maxlen=1)
     if not result.converged:
-        warnings.warn(result.status.value, ConvergenceWarning, stacklevel=2)
+        warnings.warn(result.status.value, ConvergenceWarning, stacklevel=3)
     return result
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from daskem.coordinator import fit
+from daskem.coordinator import iterate, last_of
 from daskem.errors import NotFittedError, ParameterError
 from daskem.families import Gaussian
 from daskem.models import Mixture
@@ -110,7 +110,7 @@ class GaussianMixture:
             As `daskem.fit`.
         """
         family = Gaussian(self.covariance_type, self.reg_covar)
-        self.result_ = fit(
+        passes = iterate(
             Mixture(family),
             X,
             self.n_components,
@@ -123,6 +123,7 @@ class GaussianMixture:
             max_iter=self.max_iter,
             random_state=self.random_state,
         )
+        self.result_ = last_of(passes)
         self._publish(self.result_)
         return self
 

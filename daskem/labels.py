@@ -32,13 +32,13 @@ def unlabel(data: Any, feature_dim: str | None = None) -> tuple[Any, Features]:
     ----------
     data : DataArray, DataFrame or any array
     feature_dim : str, optional
-        Dimension of a DataArray that holds the features. Default: ``"feature"`` if there is such
-        a dimension, else the last one.
+        Dimension of a DataArray that holds the features. Default: ``"feature"`` or
+        ``"variable"`` if there is such a dimension, else the last one of two.
 
     Raises
     ------
     DataError
-        If there is no such dimension.
+        If there is no such dimension, or it could be any of several.
     """
     if isinstance(data, xr.Dataset):
         raise DataError(
@@ -50,12 +50,26 @@ def unlabel(data: Any, feature_dim: str | None = None) -> tuple[Any, Features]:
     if not isinstance(data, xr.DataArray):
         return data, Features()
     if feature_dim is None:
-        feature_dim = "feature" if "feature" in data.dims else str(data.dims[-1])
+        if data.ndim > 2 and not _usual(data):
+            raise DataError(
+                f"which of the dimensions {data.dims} holds the features? Pass feature_dim=..., or "
+                'ds[[...]].to_dataarray("feature") to use variables of a Dataset as features'
+            )
+        feature_dim = default_dim(data)
     if feature_dim not in data.dims:
         raise DataError(f"there is no dimension {feature_dim!r}; the data have {data.dims}")
     names = data.indexes.get(feature_dim)
     last = data.transpose(..., feature_dim)
     return last.data, Features(feature_dim, None if names is None else names.to_numpy())
+
+
+def default_dim(data: xr.DataArray) -> str:
+    """The dimension of the features where nobody says which."""
+    return str((_usual(data) or data.dims[-1:])[0])
+
+
+def _usual(data: xr.DataArray) -> list[str]:
+    return [dim for dim in ("feature", "variable") if dim in data.dims]
 
 
 def relabel(answers: Any, data: Any, features: Features, name: str) -> Any:
@@ -97,11 +111,15 @@ def align_features(data: Any, features: Features) -> Any:
         If they are not the same features.
     """
     _, found = unlabel(data, features.dim)
-    names = features.names
-    if not isinstance(data, xr.DataArray) or names is None or found.names is None:
+    if features.names is None or found.names is None:
         return data
-    if set(found.names) != set(names):
+    wanted, names = list(features.names), list(found.names)
+    if names == wanted:
+        return data
+    if sorted(map(str, names)) != sorted(map(str, wanted)) or len(set(names)) < len(names):
         raise DataError(
-            f"the features are {list(found.names)}, but the model was fitted to {list(names)}"
+            f"the features are {', '.join(map(str, names))}, but the model was fitted to "
+            f"{', '.join(map(str, wanted))}"
         )
-    return data.sel({found.dim: names})
+    order = [names.index(name) for name in wanted]
+    return data.isel({found.dim: order}) if found.dim else data.iloc[:, order]

@@ -26,7 +26,7 @@ def table(model: Any, params: Params, names: np.ndarray | None = None) -> str:
     header = "component  weight  " + " ".join(f"{name!s:>{width}}" for name in names[:shown]) + dots
     lines = [header + ("" if matrices is None else "  principal axes: sd (direction)")]
     for k in np.argsort(-params["weights"], kind="stable"):
-        cells = " ".join(f"{value:>{width}.4g}" for value in location[k, :shown])
+        cells = " ".join(f"{value:>{width}.6g}" for value in location[k, :shown])
         line = f"{k:>9}  {params['weights'][k]:>6.4f}  {cells}{dots}"
         lines.append(line if matrices is None else f"{line}  {_axes(matrices[k])}")
     return "\n".join(lines)

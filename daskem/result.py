@@ -14,7 +14,14 @@ from daskem.blocks import as_array, as_blocks, first_bad, map_rows
 from daskem.errors import DataError, ModelError, ParameterError
 from daskem.fitting import Pass, Run, Status, evaluate
 from daskem.frames import Frame
-from daskem.labels import Features, align_features, align_weights, relabel, unlabel
+from daskem.labels import (
+    Features,
+    align_features,
+    align_weights,
+    default_dim,
+    relabel,
+    unlabel,
+)
 from daskem.models import Mixture
 from daskem.parameters import Params, check, count_free
 from daskem.report import table
@@ -115,7 +122,11 @@ class Result:
         return relabel(answers, data, features, name)
 
     def _array(self, data: Any) -> tuple[Any, Features]:
-        bare, features = unlabel(align_features(data, self.features), self.features.dim)
+        dim = self.features.dim
+        if dim is None and isinstance(data, xr.DataArray):
+            dim = default_dim(data)
+        fitted = dataclasses.replace(self.features, dim=dim)
+        bare, features = unlabel(align_features(data, fitted), dim)
         array = as_array(bare)
         if array.shape[-1] != self.n_features:
             raise DataError(
@@ -197,7 +208,7 @@ class Result:
             "family": type(model.family).__name__,
             "settings": dataclasses.asdict(model.family),
             "feature_dim": self.features.dim,
-            "feature_names": None if names is None else [str(name) for name in names],
+            "feature_names": None if names is None else plain_names(names),
             "n_features": self.n_features,
             "n_rows": self.n_rows,
             "status": self.status.name,
@@ -234,8 +245,17 @@ def load(path: str | os.PathLike[str]) -> Result:
     state = Fitted(check(model.parameters, arrays))
     run = Run(model, None, state, history, Status[about["status"]])
     names = about["feature_names"]
-    features = Features(about["feature_dim"], None if names is None else np.asarray(names))
+    names = None if names is None else np.array(names["values"], dtype=names["dtype"])
+    features = Features(about["feature_dim"], names)
     return Result([run], about["n_features"], about["n_rows"], features)
+
+
+def plain_names(names: np.ndarray) -> dict[str, Any]:
+    """Names of features as JSON can hold them, numbers and dates with their type."""
+    if names.dtype.kind in "biufmM":
+        plain = names.astype(np.int64) if names.dtype.kind in "mM" else names
+        return {"dtype": names.dtype.str, "values": plain.tolist()}
+    return {"dtype": "O", "values": [str(name) for name in names]}
 
 
 @dataclass(frozen=True, eq=False)

@@ -101,7 +101,12 @@ def begin(
                 "pass start={...}"
             )
         return dict(given)
-    known = check({name: declared[name] for name in declared if name in (given or {})}, given or {})
+    given = given or {}
+    if not set(given) <= set(declared):
+        raise ParameterError(
+            f"the start has {sorted(given)}, but the params are {sorted(declared)}"
+        )
+    known = check({name: declared[name] for name in declared if name in given}, given)
     _check_sizes(declared, known, {"feature": len(seen.origin), "component": n_components})
     found = {}
     if set(known) != set(declared):

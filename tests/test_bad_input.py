@@ -8,7 +8,13 @@ import zarr
 
 import daskem
 from daskem.blocks.sources import open_zarr
-from daskem.errors import DataError, DataTypeError, ParameterError, StoreNotFoundError
+from daskem.errors import (
+    DataError,
+    DataTypeError,
+    ModelError,
+    ParameterError,
+    StoreNotFoundError,
+)
 
 MODEL = daskem.Mixture(daskem.Gaussian())
 POISSON = daskem.Mixture(daskem.Poisson())
@@ -142,7 +148,34 @@ def test_shapes_without_rows_or_features(shape, message, kind):
     if kind is xr.DataArray and not shape:
         pytest.skip("a DataArray without dimensions has none to be features")
     with pytest.raises(DataError, match=message):
-        fit(kind(np.zeros(shape)))
+        fit(kind(np.zeros(shape)), feature_dim=f"dim_{len(shape) - 1}")
+
+
+def test_a_labelled_array_that_could_be_read_in_several_ways():
+    field = xr.DataArray(good(60).reshape(3, 20, 3), dims=("time", "lat", "lon"))
+    with pytest.raises(DataError, match=r"'time', 'lat', 'lon'.* holds the features\? Pass"):
+        fit(field)
+    assert fit(field, feature_dim="lon").n_features == 3
+
+
+@pytest.mark.parametrize(
+    "thing", [daskem.Poisson(), daskem.Mixture, daskem.GaussianMixture(2), good(), None]
+)
+def test_what_is_no_model(thing):
+    with pytest.raises(ModelError, match="no e_step and m_step"):
+        fit(good(), thing)
+
+
+def test_a_class_is_no_family():
+    with pytest.raises(ParameterError, match=r"needs a family, such as Mixture\(daskem.Gaussian\("):
+        daskem.Mixture(daskem.Poisson)
+
+
+def test_a_misspelt_parameter_of_a_start():
+    with pytest.raises(
+        ParameterError, match=r"\['rate'\], but the params are \['rates', 'weights'\]"
+    ):
+        fit(np.ones((9, 1)), POISSON, start={"rate": [[1.0], [2.0]]})
 
 
 def test_chunks_that_all_turn_out_empty():
@@ -314,3 +347,18 @@ def test_settings_out_of_range(option, message):
     options = {"n_components": 2, "tol": 1, "random_state": 0, **option}
     with pytest.raises(ParameterError, match=message):
         daskem.fit(MODEL, good(), **options)
+
+
+def test_packed_values_are_not_taken_for_numbers(tmp_path):
+    packing = {"dtype": "i2", "scale_factor": 0.01, "add_offset": 10.0, "_FillValue": -32768}
+    data = xr.Dataset({"t": (("time", "feature"), good())})
+    data.to_zarr(tmp_path / "packed", encoding={"t": packing}, zarr_format=2, consolidated=True)
+    with pytest.raises(DataError, match=r"stores packed values .*xarray\.open_zarr"):
+        fit(tmp_path / "packed" / "t")
+    assert fit(xr.open_zarr(tmp_path / "packed")["t"]).n_rows == 1000
+
+
+def test_a_zarr_group_is_not_an_array(tmp_path):
+    zarr.open_group(tmp_path / "group", mode="w").create_array("rows", shape=(9, 2), dtype="f8")
+    with pytest.raises(DataError, match=r"one of its arrays: \['rows'\]"):
+        fit(zarr.open_group(tmp_path / "group"))

@@ -200,3 +200,14 @@ def test_a_dimension_that_is_not_there_is_named(field):
 def test_a_dataset_is_refused_with_what_to_do(field):
     with pytest.raises(daskem.errors.DataError, match="to_dataarray"):
         daskem.fit(daskem.Mixture(daskem.Gaussian()), field.to_dataset(), 1)
+
+
+def test_columns_of_a_table_are_told_apart_by_name():
+    table = xr.Dataset({name: ("row", np.arange(9.0) ** p) for p, name in enumerate("abc")})
+    table = table.to_dataframe()
+    result = daskem.fit(daskem.Mixture(daskem.Gaussian()), table, 1, tol=1)
+    assert (result.score_samples(table[["c", "a", "b"]]) == result.score_samples(table)).all()
+    with pytest.raises(
+        daskem.errors.DataError, match="the features are a, b, d, but the model was fitted to"
+    ):
+        result.predict(table.rename(columns={"c": "d"}))

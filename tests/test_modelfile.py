@@ -276,3 +276,24 @@ def test_damage_says_what_to_do(labelled, tmp_path):
     group["means"][0, 0] = 99.0
     with pytest.raises(ModelFileError, match=r"do not match their checksum. Fit again, or restore"):
         daskem.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [5.0, 20.5, 1500.0],
+        [1, 2, 3],
+        np.array(["2020-01-01", "2020-02-01", "2020-03-01"], dtype="M8[ns]"),
+        ["a", "b", "c"],
+    ],
+    ids=["depths", "numbers", "dates", "words"],
+)
+def test_names_of_features_survive_with_their_type(names, tmp_path):
+    rows = np.random.default_rng(0).standard_normal((100, 3))
+    data = xr.DataArray(rows, dims=("sample", "level"), coords={"level": names})
+    result = daskem.fit(daskem.Mixture(daskem.Gaussian()), data, 1, tol=1)
+    result.save(tmp_path / "model")
+    loaded = daskem.load(tmp_path / "model")
+    assert (loaded.features.names == result.features.names).all()
+    assert (loaded.score_samples(data) == result.score_samples(data)).all()
+    assert (loaded.score_samples(data[:, ::-1]) == result.score_samples(data)).all()

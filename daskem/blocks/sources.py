@@ -96,7 +96,12 @@ def open_array(data: Any) -> np.ndarray | da.Array:
     """What `as_array` takes, as a NumPy or Dask array that nobody has looked at yet."""
     if isinstance(data, str | os.PathLike):
         data = open_zarr(data)
+    if isinstance(data, zarr.Group):
+        raise DataError(
+            f"this is a zarr group; pass one of its arrays: {sorted(dict(data.arrays()))}"
+        )
     if isinstance(data, zarr.Array):
+        _check_unpacked(data)
         data = da.from_zarr(data)
     return data if isinstance(data, da.Array) else _as_numpy(data)
 
@@ -122,8 +127,25 @@ def open_zarr(path: str | os.PathLike[str], name: str | None = None) -> zarr.Arr
     arrays = dict(node.arrays())
     if name is None or name not in arrays:
         wanted = "is a group, not an array" if name is None else f"has no array {name!r}"
-        raise StoreNotFoundError(f"{os.fspath(path)!r} {wanted}; it holds {sorted(arrays)}")
+        raise StoreNotFoundError(
+            f"{os.fspath(path)!r} {wanted}; it holds {sorted(arrays)}. Add the name to the path, "
+            "or use --array on the command line"
+        )
     return arrays[name]
+
+
+def _check_unpacked(array: zarr.Array) -> None:
+    """Raise DataError if the numbers are not what is stored: CF packing, missing-value codes."""
+    packing = {"scale_factor", "add_offset"} & set(array.attrs)
+    if array.dtype.kind in "iu":
+        packing |= {"missing_value", "_FillValue"} & set(array.attrs)
+        if "_ARRAY_DIMENSIONS" in array.attrs and array.fill_value not in (None, 0):
+            packing.add("fill_value")
+    if packing:
+        raise DataError(
+            f"the array stores packed values (it has {', '.join(sorted(packing))}); open it with "
+            "xarray.open_zarr, which decodes them, and pass the DataArray"
+        )
 
 
 def check_rows(array: Any, least_rows: int = 1) -> None:

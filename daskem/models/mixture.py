@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from daskem.errors import ParameterError
 from daskem.frames import Frame
 from daskem.numerics import EPS, exponentiate, one_blas_thread, sum_of_logs
 from daskem.parameters import SIMPLEX, Parameter, Params
@@ -36,6 +37,12 @@ class Mixture:
 
     family: Any
     frame: Frame | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.family, type) or not hasattr(self.family, "natural"):
+            raise ParameterError(
+                f"Mixture({self.family!r}) needs a family, such as Mixture(daskem.Gaussian())"
+            )
 
     @property
     def parameters(self) -> dict[str, Parameter]:
