@@ -39,7 +39,7 @@ class Mixture:
     frame: Frame | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.family, type) or not hasattr(self.family, "natural"):
+        if isinstance(self.family, type) or not hasattr(self.family, "kernel"):
             raise ParameterError(
                 f"Mixture({self.family!r}) needs a family, such as Mixture(daskem.Gaussian())"
             )
