@@ -17,10 +17,11 @@ from daskem.blocks.block import Block, Piece
 from daskem.blocks.joining import Part, joined, part
 from daskem.statistics import TreeSum
 
-# At least this many partitions where there are as many chunks, for clusters to share, and at most
-# this much work in one, so that little is lost with a worker. They depend on the data alone: the
-# shape of the tree, and with it the last bit of the result, must not depend on the cluster.
-_FEWEST, _MOST_BYTES = 64, 2**28
+# At least this many partitions where there are as many chunks, for clusters to share; then this
+# much work in one, so that little is lost with a worker; and larger ones again where there would
+# be more of them than a scheduler has time for. They depend on the data alone: the shape of the
+# tree, and with it the last bit of the result, must not depend on the cluster.
+_FEWEST, _BYTES, _MOST = 64, 2**28, 2**15
 # What opening, decoding and scheduling a chunk costs, in bytes that could be read meanwhile.
 _CHUNK_BYTES = 2**20
 
@@ -28,7 +29,7 @@ _CHUNK_BYTES = 2**20
 def runs_of_chunks(n_bytes: Sequence[float]) -> list[range]:
     """Cut chunks of these sizes (NaN where unknown) into partitions of about equal work."""
     costs = np.nan_to_num(np.asarray(n_bytes, dtype=np.float64)) + _CHUNK_BYTES
-    size = min(costs.sum() / _FEWEST, _MOST_BYTES)
+    size = max(min(costs.sum() / _FEWEST, _BYTES), costs.sum() / _MOST)
     middles = np.cumsum(costs) - costs / 2
     edges = np.flatnonzero(np.diff(middles // size)) + 1
     return [range(a, b) for a, b in zip([0, *edges], [*edges, len(costs)], strict=True)]
