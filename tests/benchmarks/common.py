@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-
 import numpy as np
 import psutil
 from distributed import Client, LocalCluster

@@ -62,34 +62,38 @@ def kernel_seconds(store: zarr.Array) -> float:
     return min(times) * len(store) / CHUNK
 
 
+def trial(folder: Path, n_rows: int, workers: int, compressed: bool) -> None:
+    path = folder / f"{compressed}.zarr"
+    store = make(path, n_rows, compressed)
+    blocks = as_blocks(da.from_zarr(store))
+    with cluster(workers) as client:
+        blocks.sum(evaluate, REQUESTS)
+        a_pass = best_of(lambda: blocks.sum(evaluate, REQUESTS))
+        bare = best_of(lambda: read_all(client, path, n_rows))
+        read = cpu_seconds(client, lambda: read_all(client, path, n_rows))
+    kernel = kernel_seconds(store)
+    ideal = max(bare, (read + kernel) / workers)
+    print("compressed" if compressed else "not compressed")
+    print(f"  bare read {bare:.2f}; CPU of the read {read:.2f}, of the kernel {kernel:.2f}")
+    print(f"  a pass    {a_pass:.2f}   {a_pass / ideal:.2f} x the larger of the two")
+    share = n_rows // workers // CHUNK * CHUNK
+    part = as_blocks(da.from_zarr(store)[:share])
+    with cluster(1):
+        part.sum(evaluate, REQUESTS)
+        alone = best_of(lambda: part.sum(evaluate, REQUESTS))
+    scaling = workers * alone / a_pass
+    print(f"  {share:,} rows on one worker {alone:.2f}: weak scaling {scaling:.2f} x")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=16_000_000)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    half = options.rows // options.workers // CHUNK * CHUNK
     print(f"{options.rows:,} x {FEATURES} float64, {options.workers} workers; seconds")
     with tempfile.TemporaryDirectory() as folder:
         for compressed in (False, True):
-            path = Path(folder) / f"{compressed}.zarr"
-            store = make(path, options.rows, compressed)
-            blocks = as_blocks(da.from_zarr(store))
-            with cluster(options.workers) as client:
-                blocks.sum(evaluate, REQUESTS)
-                a_pass = best_of(lambda: blocks.sum(evaluate, REQUESTS))
-                bare = best_of(lambda: read_all(client, path, options.rows))
-                read = cpu_seconds(client, lambda: read_all(client, path, options.rows))
-            kernel = kernel_seconds(store)
-            ideal = max(bare, (read + kernel) / options.workers)
-            print("compressed" if compressed else "not compressed")
-            print(f"  bare read {bare:.2f}; CPU of the read {read:.2f}, of the kernel {kernel:.2f}")
-            print(f"  a pass    {a_pass:.2f}   {a_pass / ideal:.2f} x the larger of the two")
-            part = as_blocks(da.from_zarr(store)[:half])
-            with cluster(1):
-                part.sum(evaluate, REQUESTS)
-                alone = best_of(lambda: part.sum(evaluate, REQUESTS))
-            scaling = options.workers * alone / a_pass
-            print(f"  {half:,} rows on one worker {alone:.2f}: weak scaling {scaling:.2f} x")
+            trial(Path(folder), options.rows, options.workers, compressed)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/memory.py [--gigabytes N] [--workers N] [--memory-limit SIZE]
 
-A store of 8 GB (the default) in chunks of 500,000 x 8 float64 (32 MB), on two workers limited to 1 GB
-each, K = 4 and K = 64: three passes, then labels and (K = 4) responsibilities written to zarr. Prints
-the peak resident memory of the hungriest worker beyond its idle baseline, against two chunks + 150 MB, and
-whether any worker spilled, paused or was restarted.
+A store of 8 GB (the default) in chunks of 500,000 x 8 float64 (32 MB), on two workers limited to
+1 GB each, K = 4 and K = 64: three passes, then labels and (K = 4) responsibilities written to zarr.
+Prints the peak resident memory of the hungriest worker beyond its idle baseline, against two chunks
++ 150 MB, and whether any worker spilled, paused or was restarted.
 """
 
 import argparse
