@@ -4,6 +4,7 @@ import inspect
 import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,58 @@ from daskem.algorithms import EM
 from daskem.blocks import as_blocks
 from daskem.errors import ConvergenceWarning, ModelError
 from daskem.fitting import Run, Stop, passes
-from daskem.labels import align_weights, unlabel
+from daskem.labels import Features, align_weights, unlabel
 from daskem.parameters import number, whole
 from daskem.result import Result
 from daskem.starts import Start, begin, surveyed
 
 
-def iterate(
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fit that is ready to run, in any process: everything checked, nothing read, no label left.
+
+    Attributes
+    ----------
+    model : object with e_step and m_step
+    blocks : LocalBlocks or DaskBlocks
+    starts : sequence of (int or None, dict or None)
+        For each run how many components, and what is known of its params.
+    init_params : str
+    algorithm : object with start, ask and tell
+    stop : Stop
+    seed : int
+        Of all that is drawn: the sample and the starts.
+    features : Features
+        What to call the features in the results.
+    """
+
+    model: Any
+    blocks: Any
+    starts: Sequence[tuple[int | None, Start | None]]
+    init_params: str
+    algorithm: Any
+    stop: Stop
+    seed: int
+    features: Features
+
+    def results(self) -> Iterator[Result]:
+        """Survey the data, start, and make one pass after the other; all runs after each."""
+        rng = np.random.default_rng(self.seed)
+        model, seen = surveyed(self.model, self.blocks, seed=int(rng.integers(2**63)))
+        runs = []
+        for (k, given), child in zip(
+            self.starts, rng.integers(2**63, size=len(self.starts)), strict=True
+        ):
+            draw = np.random.default_rng(child)
+            params = begin(model, seen, k, given, self.init_params, draw)
+            runs.append(Run(model, self.algorithm, self.algorithm.start(params)))
+        for stand in passes(runs, self.blocks, self.stop):
+            yield Result(
+                stand, self.blocks.n_features, seen.weight, self.features, self.blocks.notes
+            )
+
+
+def prepare(
     model: Any,
     data: Any,
     n_components: int | Sequence[int] | None = None,
@@ -32,8 +78,8 @@ def iterate(
     tol: float = 1e-4,
     max_iter: int = 200,
     random_state: int | np.random.Generator | np.random.RandomState | None = None,
-) -> Iterator[Result]:
-    """Fit a model, one pass over the data at a time.
+) -> Fit:
+    """Check what can be checked without reading the data, in the process that has them.
 
     Parameters
     ----------
@@ -66,11 +112,6 @@ def iterate(
     random_state : int, Generator or RandomState, optional
         Of the sample and the starts.
 
-    Yields
-    ------
-    Result
-        All runs as they stand after each pass.
-
     Raises
     ------
     DataError
@@ -86,31 +127,39 @@ def iterate(
             "daskem.Mixture(daskem.Poisson()); an estimator has a fit(X) of its own"
         )
     stop = Stop(number("tol", tol, 0), whole("max_iter", max_iter))
-    rng = _generator(random_state)
     array, features = unlabel(data, feature_dim)
     blocks = as_blocks(array, align_weights(sample_weight, data, features))
-    model, seen = surveyed(model, blocks, seed=int(rng.integers(2**63)))
     counts = n_components if isinstance(n_components, Sequence) else [n_components]
     given = [start] if start is None or isinstance(start, Mapping) else start
-    pairs = [
+    starts = [
         (k, own)
         for k in counts
         for own in given
         for _ in range(1 if _is_whole(own, model) else whole("n_init", n_init))
     ]
     how = EM() if algorithm is None else algorithm
-    runs = []
-    for (k, own), child in zip(pairs, rng.integers(2**63, size=len(pairs)), strict=True):
-        params = begin(model, seen, k, own, init_params, np.random.default_rng(child))
-        runs.append(Run(model, how, how.start(params)))
-    for stand in passes(runs, blocks, stop):
-        yield Result(stand, blocks.n_features, seen.weight, features, blocks.notes)
+    seed = int(_generator(random_state).integers(2**63))
+    return Fit(model, blocks, starts, init_params, how, stop, seed, features)
+
+
+def iterate(*args: Any, **options: Any) -> Iterator[Result]:
+    """Fit a model, one pass over the data at a time.
+
+    Yields
+    ------
+    Result
+        All runs as they stand after each pass.
+    """
+    return prepare(*args, **options).results()
 
 
 def fit(*args: Any, **options: Any) -> Result:
     """Fit a model to all of the data, however large.
 
-    Takes the parameters of `daskem.iterate`, and returns the last `Result` that it yields.
+    Returns
+    -------
+    Result
+        The last that `daskem.iterate` would yield.
 
     Warns
     -----
@@ -128,7 +177,18 @@ def last_of(results: Iterator[Result]) -> Result:
     return result
 
 
-fit.__signature__ = inspect.signature(iterate).replace(return_annotation=Result)  # type: ignore[attr-defined]
+def _like_prepare(function: Any) -> None:
+    """Give `function` the parameters and errors of `prepare`, for help() and completion."""
+    parameters = inspect.signature(prepare).parameters.values()
+    returns = inspect.signature(function).return_annotation
+    function.__signature__ = inspect.Signature(list(parameters), return_annotation=returns)
+    shared = (inspect.getdoc(prepare) or "").partition("\n\n")[2]
+    summary, _, rest = (inspect.getdoc(function) or "").partition("\n\n")
+    function.__doc__ = "\n\n".join([summary, shared, rest])
+
+
+for _verb in (iterate, fit):
+    _like_prepare(_verb)
 
 
 def _is_whole(start: Start | None, model: Any) -> bool:
