@@ -1,20 +1,24 @@
-"""Where the loop runs: in the process that calls `fit`."""
+"""The door, and where the loop runs: on the scheduler if it can, else in the calling process."""
 
 import inspect
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from distributed import Client
 
 from daskem.algorithms import EM
-from daskem.blocks import as_blocks
-from daskem.errors import ConvergenceWarning, ModelError
+from daskem.blocks import as_blocks, current_client, place, spread
+from daskem.blocks.local import LocalBlocks
+from daskem.errors import ClusterError, ConvergenceWarning, ModelError, SchedulerError
 from daskem.fitting import Run, Stop, passes
 from daskem.labels import Features, align_weights, unlabel
 from daskem.parameters import number, whole
+from daskem.remote import Handle, send, stopping
 from daskem.result import Result
 from daskem.starts import Start, begin, surveyed
 
@@ -47,7 +51,11 @@ class Fit:
     seed: int
     features: Features
 
-    def results(self) -> Iterator[Result]:
+    def on(self, client: Client | None) -> "Fit":
+        """The same fit, on the cluster of `client`; without one it can be pickled."""
+        return replace(self, blocks=replace(self.blocks, client=client))
+
+    def results(self, coordinator: str) -> Iterator[Result]:
         """Survey the data, start, and make one pass after the other; all runs after each."""
         rng = np.random.default_rng(self.seed)
         model, seen = surveyed(self.model, self.blocks, seed=int(rng.integers(2**63)))
@@ -60,7 +68,12 @@ class Fit:
             runs.append(Run(model, self.algorithm, self.algorithm.start(params)))
         for stand in passes(runs, self.blocks, self.stop):
             yield Result(
-                stand, self.blocks.n_features, seen.weight, self.features, self.blocks.notes
+                stand,
+                self.blocks.n_features,
+                seen.weight,
+                self.features,
+                self.blocks.notes,
+                coordinator,
             )
 
 
@@ -128,7 +141,7 @@ def prepare(
         )
     stop = Stop(number("tol", tol, 0), whole("max_iter", max_iter))
     array, features = unlabel(data, feature_dim)
-    blocks = as_blocks(array, align_weights(sample_weight, data, features))
+    blocks = place(as_blocks(array, align_weights(sample_weight, data, features)), current_client())
     counts = n_components if isinstance(n_components, Sequence) else [n_components]
     given = [start] if start is None or isinstance(start, Mapping) else start
     starts = [
@@ -150,7 +163,7 @@ def iterate(*args: Any, **options: Any) -> Iterator[Result]:
     Result
         All runs as they stand after each pass.
     """
-    return prepare(*args, **options).results()
+    return prepare(*args, **options).results("here: iterate runs where it is called")
 
 
 def fit(*args: Any, **options: Any) -> Result:
@@ -166,12 +179,64 @@ def fit(*args: Any, **options: Any) -> Result:
     ConvergenceWarning
         If the best run did not converge.
     """
-    return last_of(iterate(*args, **options))
+    with running(prepare(*args, **options)) as run:
+        return last_of(run)
 
 
-def last_of(results: Iterator[Result]) -> Result:
-    """Exhaust `results`, and warn the caller of the caller if the last one did not converge."""
-    (result,) = deque(results, maxlen=1)
+def submit(*args: Any, name: str | None = None, **options: Any) -> Handle:
+    """Start a fit on the scheduler of the current client, and return at once.
+
+    It goes on when this process ends; `daskem.attach` finds it from another one.
+
+    Parameters
+    ----------
+    name : str, optional
+        To find the fit by; one is made up if there is none.
+    **options
+        As `daskem.fit`.
+
+    Raises
+    ------
+    ClusterError
+        If there is no client, or its scheduler cannot run the fit; says why.
+    """
+    client = current_client()
+    if client is None:
+        raise ClusterError(
+            "submit needs a cluster, and there is no distributed client: make one, as in "
+            "Client(scheduler_file=...), or use fit"
+        )
+    ready = prepare(*args, **options)
+    if isinstance(ready.blocks, LocalBlocks):
+        ready = replace(ready, blocks=spread(ready.blocks, client))
+    return send(ready, client, name, keep=True)
+
+
+@contextmanager
+def running(fit: Fit) -> Iterator[Iterable[Result]]:
+    """Run a prepared fit on the scheduler, or here; whatever interrupts the caller stops it."""
+    try:
+        handle = _sent(fit)
+    except SchedulerError as reason:
+        yield fit.results(f"here: {reason}")
+        return
+    # Tracebacks keep the frames that they went through, and with them chunks on the cluster.
+    del fit
+    with stopping(handle):
+        yield handle
+
+
+def _sent(fit: Fit) -> Handle:
+    if isinstance(fit.blocks, LocalBlocks):
+        raise SchedulerError("the data are in the memory of this process")
+    if fit.blocks.client is None:
+        raise SchedulerError("no distributed client")
+    return send(fit, fit.blocks.client, None, keep=False)
+
+
+def last_of(run: Iterable[Result]) -> Result:
+    """The last of the results, with a warning to the caller of the caller unless converged."""
+    (result,) = [run.result()] if isinstance(run, Handle) else deque(run, maxlen=1)
     if not result.converged:
         warnings.warn(result.status.value, ConvergenceWarning, stacklevel=3)
     return result

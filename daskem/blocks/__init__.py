@@ -3,6 +3,18 @@
 from daskem.blocks.block import Block
 from daskem.blocks.mapping import map_rows
 from daskem.blocks.sources import as_array, as_blocks
+from daskem.blocks.spread import current_client, place, spread
 from daskem.blocks.survey import Survey, first_bad, survey
 
-__all__ = ["Block", "Survey", "as_array", "as_blocks", "first_bad", "map_rows", "survey"]
+__all__ = [
+    "Block",
+    "Survey",
+    "as_array",
+    "as_blocks",
+    "current_client",
+    "first_bad",
+    "map_rows",
+    "place",
+    "spread",
+    "survey",
+]

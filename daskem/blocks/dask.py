@@ -1,20 +1,24 @@
 """Blocks of a Dask array: one task for each partition, then a tree of fixed shape."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import dask
 import dask.array as da
-import distributed  # noqa: F401  (its import resets its section of dask.config)
+import distributed  # its import resets its section of dask.config
 import numpy as np
 from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
 from dask.core import flatten
 from dask.delayed import Delayed
+from distributed import CancelledError, Client
+from distributed.client import ClosedClientError
 
 from daskem.blocks.partitions import Chunk, Recipe, cut, run, runs_of_chunks
+from daskem.errors import ClusterError
 from daskem.statistics import FAN_IN, add_all
 
 # theta and recipes may well be larger than what distributed likes to see in a graph.
@@ -33,11 +37,14 @@ class DaskBlocks:
         Chunked like the samples of `array`.
     notes : tuple of str
         What had to be done to the input, and how to do without.
+    client : distributed Client or None
+        Of the cluster to compute on; None for what Dask computes on by default.
     """
 
     array: da.Array
     weights: da.Array | None = None
     notes: tuple[str, ...] = ()
+    client: Client | None = None
 
     @property
     def n_features(self) -> int:
@@ -48,7 +55,7 @@ class DaskBlocks:
         return int(np.prod(self.array.numblocks))
 
     def sum(self, f: Callable[..., Any], *args: Any, name: str = "e-step") -> Any:
-        """The tree sum of ``f(block, *args)``, on the current client or else the local threads.
+        """The tree sum of ``f(block, *args)``.
 
         Each task loads its chunks, computes and returns the statistics only. `args` travel once,
         as the value of a task of their own, which the scheduler can always make again.
@@ -68,8 +75,32 @@ class DaskBlocks:
                 *map(TaskRef, names),
             )
         root = _plant_tree(graph, keys, f"reduce-{token}")
-        with dask.config.set(_LARGE):
-            return Delayed(root, graph).compute()
+        with dask.config.set(_LARGE), self._reached():
+            return Delayed(root, graph).compute(scheduler=self.client)
+
+    def held(self) -> list[Any]:
+        """Make the client hold what lies on the cluster already, and return the keys of that."""
+        arrays = [self.array] if self.weights is None else [self.array, self.weights]
+        futures = distributed.futures_of(arrays)
+        for future in futures:
+            future.bind_client(self.client)
+        return list({future.key for future in futures})
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Say what it means that the cluster is not there any more, which Dask leaves to guess."""
+        try:
+            if self.client is not None and self.client.status in ("closing", "closed"):
+                raise ClosedClientError("the client was closed")
+            yield
+        except (ClosedClientError, CancelledError) as error:
+            if self.client is None:
+                raise
+            raise ClusterError(
+                f"what the fit had on the cluster is lost ({error!r:.200}): the client was closed, "
+                "the cluster restarted, or the only worker with a piece of persisted or scattered "
+                "data died. Fit again, from the last result if you have one"
+            ) from error
 
     @cached_property
     def _partitions(self) -> tuple[tuple[Delayed, ...], dict[Any, GraphNode], list[Any]]:
@@ -80,8 +111,13 @@ class DaskBlocks:
             keys = list(flatten(array.__dask_keys__()))
             graph.update(array.__dask_optimize__(array.__dask_graph__(), keys))
         recipes, shared = cut(convert_legacy_graph(graph), self._parts())
-        with dask.config.set(_LARGE):
-            kept = dask.persist(*map(_delayed, recipes), traverse=False)
+        delayed = [_delayed(recipe) for recipe in recipes]
+        with dask.config.set(_LARGE), self._reached():
+            kept = (
+                dask.persist(*delayed, traverse=False)
+                if self.client is None
+                else tuple(self.client.persist(delayed))
+            )
         return kept, shared, [recipe.shared for recipe in recipes]
 
     def _parts(self) -> list[list[Chunk]]:
