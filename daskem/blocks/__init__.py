@@ -2,8 +2,8 @@
 
 from daskem.blocks.block import Block
 from daskem.blocks.mapping import map_rows
+from daskem.blocks.placement import current_client, place, spread
 from daskem.blocks.sources import as_array, as_blocks
-from daskem.blocks.spread import current_client, place, spread
 from daskem.blocks.survey import Survey, first_bad, survey
 
 __all__ = [

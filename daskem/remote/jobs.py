@@ -239,7 +239,6 @@ def _jobs(scheduler: Scheduler) -> Jobs:
 async def reserve(name: str, owner: str, dask_scheduler: Scheduler) -> None:
     """Take `name` for a fit that `owner` is about to send."""
     _jobs(dask_scheduler).add(Job(name, owner, dask_scheduler))
-    return version()
 
 
 async def begin(name: str, payload: bytes, keep: bool, dask_scheduler: Scheduler) -> str | None:
