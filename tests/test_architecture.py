@@ -20,6 +20,7 @@ FLOORS = [
     {"fitting"},
     {"labels", "report", "modelfile", "differences"},
     {"result"},
+    {"remote"},
     {"coordinator", "selection", "plot", "progress", "checkpoint", "testing"},
     {"estimators"},
     {"demo", "cli", "__main__"},
