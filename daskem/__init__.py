@@ -6,6 +6,7 @@ from daskem.estimators import GaussianMixture
 from daskem.families import Bernoulli, Gaussian, Poisson
 from daskem.fitting import Status
 from daskem.models import Mixture
+from daskem.planning import Plan, plan
 from daskem.remote import attach
 from daskem.result import Result, load
 
@@ -15,6 +16,7 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "Mixture",
+    "Plan",
     "Poisson",
     "Result",
     "Status",
@@ -22,6 +24,7 @@ __all__ = [
     "fit",
     "iterate",
     "load",
+    "plan",
     "submit",
 ]
 

@@ -22,7 +22,7 @@ FLOORS = [
     {"result"},
     {"remote"},
     {"coordinator", "selection", "plot", "progress", "checkpoint", "testing"},
-    {"estimators"},
+    {"estimators", "planning"},
     {"demo", "cli", "__main__"},
 ]
 OPEN = [{"demo", "cli", "__main__"}]

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import zarr
 from cluster import PATIENCE, bits, scheduler, workers
-from distributed import Client
+from distributed import Client, get_worker, wait
 
 import daskem
+from daskem.blocks import as_blocks
 
 MODEL = daskem.Mixture(daskem.Gaussian())
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
@@ -65,6 +66,43 @@ def test_the_current_client_is_used(client, rows, start):
 def test_persisted_chunks_give_the_same_bits(client, rows, start):
     held = chunked(rows).persist()
     assert bits(fit(held, start)) == bits(fit_here(chunked(rows), start))
+
+
+@pytest.mark.parametrize("cache", ["none", "memory", "auto"])
+def test_chunks_that_are_kept_on_the_workers_give_the_same_bits(client, rows, start, cache):
+    made = chunked(rows).map_blocks(np.positive)
+    found = daskem.fit(MODEL, made, start=start, max_iter=3, random_state=0, cache=cache)
+    assert bits(found) == bits(fit_here(chunked(rows), start))
+    assert any("kept in memory" in note for note in found.notes) == (cache != "none")
+
+
+class Where:
+    """A model that counts on which worker each chunk is met."""
+
+    def e_step(self, block, params):
+        here = get_worker().address
+        return {"log_likelihood": 0.0, "where": f"{block.pieces[0].number} {here};"}
+
+    def m_step(self, statistics, params):
+        return params
+
+
+def test_persisted_chunks_are_used_where_they_lie(client):
+    workers, shape = list(client.scheduler_info()["workers"]), (500_000, 4)
+    parts = [client.submit(np.ones, shape, workers=[workers[i % 2]], pure=False) for i in range(10)]
+    wait(parts)
+    rows = da.concatenate([da.from_delayed(part, shape, dtype=float) for part in parts])
+    where = as_blocks(rows).sum(Where().e_step, {})["where"]
+    found = dict(text.split(" ") for text in where.strip(";").split(";"))
+    assert found == {str(i): workers[i % 2] for i in range(10)}
+
+
+def test_the_dashboard_shows_the_steps_of_em(client, rows, start):
+    def prefixes(dask_scheduler):
+        return set(dask_scheduler.task_prefixes)
+
+    fit(chunked(rows), start)
+    assert {"survey", "e-step", "reduce", "m-step"} <= client.run_on_scheduler(prefixes)
 
 
 def test_chunks_that_travel_between_workers_give_the_same_bits(client, rows, start):

@@ -19,7 +19,7 @@ from distributed.client import ClosedClientError
 
 from daskem.blocks.machines import machines
 from daskem.blocks.memory import check_fits, choose_cache
-from daskem.blocks.partitions import Chunk, Recipe, cut, load, run, runs_of_chunks
+from daskem.blocks.partitions import Chunk, Outline, Recipe, cut, load, run, runs_of_chunks
 from daskem.errors import ClusterError
 from daskem.statistics import FAN_IN, add_all
 
@@ -48,6 +48,8 @@ class DaskBlocks:
         What had to be done to the input, and how to do without.
     client : distributed Client or None
         Of the cluster to compute on; None for what Dask computes on by default.
+    span : slice
+        Which of the partitions to sum over.
     """
 
     array: da.Array
@@ -56,6 +58,7 @@ class DaskBlocks:
     cache: str = "none"
     about_input: tuple[str, ...] = ()
     client: Client | None = None
+    span: slice = field(default_factory=lambda: slice(None))
 
     @property
     def n_features(self) -> int:
@@ -64,6 +67,11 @@ class DaskBlocks:
     @property
     def n_chunks(self) -> int:
         return int(np.prod(self.array.numblocks))
+
+    @property
+    def outline(self) -> Outline:
+        sizes = self._chunk_rows() * self._row_bytes
+        return Outline.of(float(np.prod(self.array.shape[:-1])), sizes)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -81,8 +89,9 @@ class DaskBlocks:
         parts = self._partitions
         theta = f"{_MAKERS.get(name, f'{name}-args')}-{token}"
         graph: dict[Any, Any] = {theta: DataNode(theta, args), **parts.shared}
-        keys = [(f"{name}-{token}", i) for i in range(len(parts.sources))]
-        for key, source, names in zip(keys, parts.sources, parts.needs, strict=True):
+        chosen = list(zip(parts.sources, parts.needs, strict=True))[self.span]
+        keys = [(f"{name}-{token}", i) for i in range(len(chosen))]
+        for key, (source, names) in zip(keys, chosen, strict=True):
             graph.update(source.dask)
             needs = map(TaskRef, names)
             graph[key] = Task(key, run, TaskRef(source.key), f, TaskRef(theta), *needs)
@@ -153,16 +162,25 @@ class DaskBlocks:
         weights = [None] * len(rows)
         if self.weights is not None:
             weights = list(flatten(self.weights.__dask_keys__()))
-        sizes = np.ones(1)
-        for lengths in self.array.chunks[:-1]:
-            sizes = np.multiply.outer(sizes, lengths).ravel()
         starts = [np.cumsum([0, *lengths]) for lengths in self.array.chunks[:-1]]
         chunks = []
         for i, index in enumerate(np.ndindex(*self.array.numblocks[:-1])):
             offset = tuple(int(s[j]) for s, j in zip(starts, index, strict=True)) if known else None
             chunks.append(Chunk(rows[i], weights[i], index, i, offset))
-        row_bytes = self.n_features * self.array.dtype.itemsize
-        return [[chunks[i] for i in run] for run in runs_of_chunks((sizes * row_bytes).tolist())]
+        sizes = self._chunk_rows() * self._row_bytes
+        return [[chunks[i] for i in run] for run in runs_of_chunks(sizes)]
+
+    @property
+    def _row_bytes(self) -> int:
+        weight = 0 if self.weights is None else 8
+        return self.n_features * self.array.dtype.itemsize + weight
+
+    def _chunk_rows(self) -> np.ndarray:
+        """Rows of every chunk, in the order of the input; NaN where nobody knows."""
+        sizes = np.ones(1)
+        for lengths in self.array.chunks[:-1]:
+            sizes = np.multiply.outer(sizes, lengths).ravel()
+        return sizes
 
 
 @dataclass(frozen=True)

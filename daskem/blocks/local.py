@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from dask.system import CPU_COUNT
 
 from daskem.blocks.block import Piece
 from daskem.blocks.joining import BLOCK_SIZE, Part, joined, part
-from daskem.blocks.partitions import runs_of_chunks
+from daskem.blocks.partitions import Outline, runs_of_chunks
 from daskem.statistics import TreeSum
 
 _FEWEST_ROWS = 2**14
@@ -28,13 +28,16 @@ class LocalBlocks:
     omit : bool
         Whether to leave out rows with a NaN.
     notes : tuple of str
-        Nothing has to be done to arrays in memory.
+        What had to be done to the input, and how to do without.
+    span : slice
+        Which of the partitions to sum over.
     """
 
     rows: np.ndarray
     weights: np.ndarray | None = None
     omit: bool = False
     notes: tuple[str, ...] = ()
+    span: slice = field(default_factory=lambda: slice(None))
 
     @property
     def n_features(self) -> int:
@@ -66,10 +69,18 @@ class LocalBlocks:
             pool.shutdown(cancel_futures=True)
         return tree.total()
 
+    @property
+    def outline(self) -> Outline:
+        return Outline.of(len(self.rows), self._sizes())
+
     def _parts(self) -> list[range]:
+        return runs_of_chunks(self._sizes())[self.span]
+
+    def _sizes(self) -> np.ndarray:
+        """Bytes of every chunk."""
         starts = np.arange(self.n_chunks) * self.chunk_rows
         lengths = np.minimum(self.chunk_rows, len(self.rows) - starts)
-        return runs_of_chunks((lengths * self.n_features * self.rows.itemsize).tolist())
+        return lengths * self.n_features * self.rows.itemsize
 
     def _part(self, numbers: range, f: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         tree = TreeSum()

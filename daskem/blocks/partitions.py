@@ -26,13 +26,38 @@ _FEWEST, _BYTES, _MOST = 64, 2**28, 2**15
 _CHUNK_BYTES = 2**20
 
 
-def runs_of_chunks(n_bytes: Sequence[float]) -> list[range]:
+def runs_of_chunks(n_bytes: np.ndarray) -> list[range]:
     """Cut chunks of these sizes (NaN where unknown) into partitions of about equal work."""
-    costs = np.nan_to_num(np.asarray(n_bytes, dtype=np.float64)) + _CHUNK_BYTES
+    costs = np.nan_to_num(n_bytes) + _CHUNK_BYTES
     size = max(min(costs.sum() / _FEWEST, _BYTES), costs.sum() / _MOST)
     middles = np.cumsum(costs) - costs / 2
     edges = np.flatnonzero(np.diff(middles // size)) + 1
     return [range(a, b) for a, b in zip([0, *edges], [*edges, len(costs)], strict=True)]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """How much there is to read in a pass; NaN where chunks are of unknown length.
+
+    Attributes
+    ----------
+    n_rows, n_bytes : float
+    chunk_bytes : float
+        Of the largest chunk.
+    n_chunks, n_partitions : int
+    """
+
+    n_rows: float
+    n_bytes: float
+    chunk_bytes: float
+    n_chunks: int
+    n_partitions: int
+
+    @classmethod
+    def of(cls, n_rows: float, sizes: np.ndarray) -> "Outline":
+        """The outline of chunks of these sizes, in bytes."""
+        n_partitions = len(runs_of_chunks(sizes))
+        return cls(n_rows, float(sizes.sum()), float(sizes.max()), len(sizes), n_partitions)
 
 
 @dataclass(frozen=True)

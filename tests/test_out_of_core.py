@@ -1,0 +1,67 @@
+"""Memory of a worker while it fits and predicts more data than it may hold."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import psutil
+import pytest
+import zarr
+from cluster import PATIENCE, scheduler, workers
+from distributed import Client
+
+import daskem
+
+ROWS, FEATURES, CHUNKS = 250_000, 8, 40
+CHUNK_BYTES = ROWS * FEATURES * 8
+pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """640 MB in chunks of 16 MB."""
+    path = tmp_path_factory.mktemp("store") / "rows.zarr"
+    shape = (ROWS * CHUNKS, FEATURES)
+    array = zarr.create_array(
+        path, shape=shape, chunks=(ROWS, FEATURES), dtype="f8", compressors=None
+    )
+    rng = np.random.default_rng(0)
+    chunk = rng.standard_normal((ROWS, FEATURES))
+    for i in range(CHUNKS):
+        array[i * ROWS : (i + 1) * ROWS] = chunk + i % 3
+    return array
+
+
+def idle():
+    import daskem.cli  # noqa: F401
+
+    return psutil.Process().memory_info().rss
+
+
+def peak():
+    """The most resident bytes this process ever had (Linux counts them here)."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+@pytest.mark.parametrize("k", [2, 12])
+def test_a_worker_needs_two_chunks_and_little_else(store, tmp_path, k):
+    data = da.from_zarr(store)
+    with ExitStack() as stack:
+        file = stack.enter_context(scheduler(tmp_path))
+        stack.enter_context(workers(file, 1, 1, "--memory-limit", "600MB"))
+        client = stack.enter_context(Client(scheduler_file=str(file)))
+        client.wait_for_workers(1, timeout=PATIENCE)
+        (before,) = client.run(idle).values()
+        result = daskem.fit(
+            daskem.Mixture(daskem.Gaussian("diag")), data, k, random_state=0, max_iter=1, tol=0
+        )
+        assert "read again in every pass" in " ".join(result.notes)
+        labels = zarr.create_array(
+            tmp_path / "labels.zarr", shape=data.shape[:1], chunks=(ROWS,), dtype="i4"
+        )
+        result.predict(data).to_zarr(labels)
+        (after,) = client.run(peak).values()
+    assert after - before <= 2 * CHUNK_BYTES + 150e6
+    assert labels[:].max() < k

@@ -1,0 +1,81 @@
+import dask.array as da
+import numpy as np
+import pytest
+
+import daskem
+
+MODEL = daskem.Mixture(daskem.Gaussian())
+
+
+def counted(reads, n_chunks, size):
+    """Rows (sample, 3) that count how often each of their chunks is made."""
+
+    def make(block_id=None):
+        reads[block_id[0]] += 1
+        return np.random.default_rng(block_id).standard_normal((size, 3))
+
+    chunks = ((size,) * n_chunks, (3,))
+    return da.map_blocks(make, chunks=chunks, dtype=float, meta=np.empty((0, 3)))
+
+
+def test_a_plan_says_how_much_there_is_to_read():
+    plan = daskem.plan(MODEL, counted([0] * 20, 20, 500), 4, random_state=0)
+    outline = plan.outline
+    assert (outline.n_rows, outline.n_chunks, outline.n_partitions) == (10_000, 20, 20)
+    assert (outline.n_bytes, outline.chunk_bytes) == (10_000 * 24, 500 * 24)
+    # 4 weights, 4 x 3 means, 4 x 3 x 3 covariances.
+    assert plan.params_bytes == 8 * (4 + 12 + 36)
+    # Counts, first and second moments of every component (the latter without the half that is
+    # the same), and the log-likelihood.
+    assert plan.statistics_bytes == 8 * (4 + 12 + 4 * 6 + 1)
+
+
+def test_nothing_is_read_but_one_partition():
+    reads = [0] * 200
+    plan = daskem.plan(MODEL, counted(reads, 200, 100), 2)
+    read = np.flatnonzero(reads)
+    assert plan.outline.n_partitions == 64
+    assert 1 <= len(read) <= 4
+    assert np.all(np.diff(read) == 1)
+
+
+def test_weights_are_read_too():
+    data = counted([0] * 20, 20, 500)
+    plan = daskem.plan(MODEL, data, 2, sample_weight=da.ones(10_000, chunks=500))
+    assert plan.outline.n_bytes == 10_000 * 32
+
+
+def test_unknown_lengths_are_said_to_be_unknown():
+    data = counted([0] * 20, 20, 500)
+    plan = daskem.plan(MODEL, data[data[:, 0] > 0], 2)
+    assert "an unknown number of rows, ? to read" in str(plan)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5, 64])
+def test_time_is_whole_waves_of_partitions_until_the_scheduler_is_the_limit(threads):
+    plan = daskem.plan(MODEL, counted([0] * 64, 64, 500), 2)
+    waves = -(-64 // threads)
+    least = 64 * daskem.planning.TASK_SECONDS
+    assert plan.seconds(threads) == max(waves * plan.partition_seconds, least)
+    assert plan.partition_seconds > 0
+
+
+def test_arrays_in_memory_have_plans():
+    plan = daskem.plan(MODEL, np.random.default_rng(0).standard_normal((1000, 2)), 3)
+    assert (plan.outline.n_rows, plan.outline.n_partitions) == (1000, 1)
+    assert "this machine" in str(plan)
+
+
+def test_a_chunk_that_fits_into_no_worker_is_refused_by_name(client):
+    # Nobody makes these 3 GB: the workers have 2 GB each.
+    data = da.zeros((600_000_000, 1), chunks=(400_000_000, 1))
+    match = r"chunk \(0,\) holds 400000000 x 1 numbers, 2.98 GiB.* chunks of at most [\d,]+ rows"
+    with pytest.raises(daskem.errors.ChunkTooLargeError, match=match):
+        daskem.plan(MODEL, data, 2)
+
+
+def test_the_workers_are_counted(client):
+    plan = daskem.plan(MODEL, counted([0] * 20, 20, 500), 2)
+    assert list(plan.machines.limits) == [2_000_000_000] * 2
+    assert list(plan.machines.threads) == [1, 1]
+    assert "2 workers with 2 threads" in str(plan)
