@@ -3,16 +3,17 @@
 import inspect
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from daskem.algorithms import EM
 from daskem.blocks import as_blocks
-from daskem.errors import ConvergenceWarning, ModelError
+from daskem.door import as_rows
+from daskem.errors import ConvergenceWarning, ModelError, ParameterError
 from daskem.fitting import Run, Stop, passes
-from daskem.labels import align_weights, unlabel
+from daskem.labels import align_weights
 from daskem.parameters import number, whole
 from daskem.result import Result
 from daskem.starts import Start, begin, surveyed
@@ -25,7 +26,10 @@ def iterate(
     *,
     start: Start | Sequence[Start] | None = None,
     sample_weight: Any = None,
-    feature_dim: str | None = None,
+    features: Sequence[Hashable] | None = None,
+    sample_dims: Sequence[Hashable] | None = None,
+    feature_dim: Hashable | None = None,
+    missing: str = "raise",
     n_init: int = 1,
     init_params: str = "k-means++",
     algorithm: Any = None,
@@ -39,7 +43,8 @@ def iterate(
     ----------
     model : Mixture, or any object with ``e_step(block, params)`` and ``m_step(statistics, params)``
     data : array-like, (..., feature)
-        NumPy array or memmap, Dask array, zarr array or path, DataArray, DataFrame. Dask arrays
+        Dataset, whose variables are features; DataArray; NumPy array or memmap; Dask array; path
+        or URL of a zarr store, zarr array or group; DataFrame of pandas or Dask. Dask arrays
         are read once for each pass, on the current client if there is one and else on the local
         threads, and never held in memory.
     n_components : int or sequence of int, optional
@@ -48,10 +53,19 @@ def iterate(
         Params to start from, in the units of the data; one run for each. Some of a mixture's
         params may be left out: `n_components` then says how to find the rest.
     sample_weight : array-like, (...), optional
-        How many times each row counts.
+        How many times each row counts. A DataArray broadcasts by the names of its dims.
+    features : sequence of str, optional
+        The variables of a Dataset, arrays of a zarr group, columns of a DataFrame or coordinates
+        of a DataArray that are used, in this order. Default: all.
+    sample_dims : sequence of str, optional
+        Dimensions that number the rows, for xarray objects. Others become columns; along those
+        that it lacks a variable is repeated. Default: all but `feature_dim`.
     feature_dim : str, optional
-        Dimension of a DataArray that holds the features. Default: ``"feature"`` or
-        ``"variable"``, else the last of two.
+        Where a single dimension holds features, its name. Default: ``"feature"`` or
+        ``"variable"``; else, in a DataArray of two dimensions, the last.
+    missing : {"raise", "omit"}
+        Whether rows with a NaN are an error, or left out. Predictions of the result do the same:
+        rows that are left out are NaN there, and -1 among labels.
     n_init : int
         Starts for each number of components. All runs share every read of the data.
     init_params : {"k-means++", "random_from_data"}
@@ -87,8 +101,8 @@ def iterate(
         )
     stop = Stop(number("tol", tol, 0), whole("max_iter", max_iter))
     rng = _generator(random_state)
-    array, features = unlabel(data, feature_dim)
-    blocks = as_blocks(array, align_weights(sample_weight, data, features))
+    rows = as_rows(data, features, sample_dims, feature_dim)
+    blocks = as_blocks(rows.array, align_weights(sample_weight, rows))
     model, seen = surveyed(model, blocks, seed=int(rng.integers(2**63)))
     counts = n_components if isinstance(n_components, Sequence) else [n_components]
     given = [start] if start is None or isinstance(start, Mapping) else start
@@ -104,7 +118,8 @@ def iterate(
         params = begin(model, seen, k, own, init_params, np.random.default_rng(child))
         runs.append(Run(model, how, how.start(params)))
     for stand in passes(runs, blocks, stop):
-        yield Result(stand, blocks.n_features, seen.weight, features, blocks.notes)
+        notes = (*rows.notes, *blocks.notes)
+        yield Result(stand, blocks.n_features, seen.weight, rows.features, notes, missing)
 
 
 def fit(*args: Any, **options: Any) -> Result:
@@ -139,4 +154,9 @@ def _is_whole(start: Start | None, model: Any) -> bool:
 def _generator(seed: Any) -> np.random.Generator:
     if isinstance(seed, np.random.RandomState):
         return np.random.Generator(seed._bit_generator)
-    return np.random.default_rng(seed)
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"random_state={seed!r} should be a whole number >= 0, a Generator or a RandomState"
+        ) from error

@@ -7,7 +7,7 @@ import xarray as xr
 import zarr
 
 import daskem
-from daskem.blocks.sources import open_zarr
+from daskem.blocks import open_zarr
 from daskem.errors import (
     DataError,
     DataTypeError,

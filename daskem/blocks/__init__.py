@@ -2,7 +2,20 @@
 
 from daskem.blocks.block import Block
 from daskem.blocks.mapping import map_rows
-from daskem.blocks.sources import as_array, as_blocks
+from daskem.blocks.sources import as_array, as_blocks, features_in_one_chunk
+from daskem.blocks.stores import is_labelled, open_labelled, open_zarr
 from daskem.blocks.survey import Survey, first_bad, survey
 
-__all__ = ["Block", "Survey", "as_array", "as_blocks", "first_bad", "map_rows", "survey"]
+__all__ = [
+    "Block",
+    "Survey",
+    "as_array",
+    "as_blocks",
+    "features_in_one_chunk",
+    "first_bad",
+    "is_labelled",
+    "map_rows",
+    "open_labelled",
+    "open_zarr",
+    "survey",
+]

@@ -18,7 +18,7 @@ from daskem.blocks.partitions import Chunk, Recipe, cut, run, runs_of_chunks
 from daskem.statistics import FAN_IN, add_all
 
 # theta and recipes may well be larger than what distributed likes to see in a graph.
-_LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}
+LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class DaskBlocks:
                 *map(TaskRef, names),
             )
         root = _plant_tree(graph, keys, f"reduce-{token}")
-        with dask.config.set(_LARGE):
+        with dask.config.set(LARGE):
             return Delayed(root, graph).compute()
 
     @cached_property
@@ -80,7 +80,7 @@ class DaskBlocks:
             keys = list(flatten(array.__dask_keys__()))
             graph.update(array.__dask_optimize__(array.__dask_graph__(), keys))
         recipes, shared = cut(convert_legacy_graph(graph), self._parts())
-        with dask.config.set(_LARGE):
+        with dask.config.set(LARGE):
             kept = dask.persist(*map(_delayed, recipes), traverse=False)
         return kept, shared, [recipe.shared for recipe in recipes]
 
