@@ -102,7 +102,7 @@ def iterate(
     stop = Stop(number("tol", tol, 0), whole("max_iter", max_iter))
     rng = _generator(random_state)
     rows = as_rows(data, features, sample_dims, feature_dim)
-    blocks = as_blocks(rows.array, align_weights(sample_weight, rows))
+    blocks = as_blocks(rows.array, align_weights(sample_weight, rows), missing)
     model, seen = surveyed(model, blocks, seed=int(rng.integers(2**63)))
     counts = n_components if isinstance(n_components, Sequence) else [n_components]
     given = [start] if start is None or isinstance(start, Mapping) else start

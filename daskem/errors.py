@@ -13,6 +13,10 @@ class DataTypeError(DataError, TypeError):
     """The data are of a kind that has no numbers in it: objects, strings, dates."""
 
 
+class ChunkTooLargeError(DataError):
+    """A chunk of the data does not fit into the memory of a worker."""
+
+
 class StoreNotFoundError(DaskemError, FileNotFoundError):
     """A store, or an array in a store, is not there."""
 

@@ -162,7 +162,7 @@ class Result:
 
     def _total(self, data: Any, sample_weight: Any) -> tuple[float, float]:
         rows = self._rows(data)
-        blocks = as_blocks(rows.array, align_weights(sample_weight, rows))
+        blocks = as_blocks(rows.array, align_weights(sample_weight, rows), self.missing)
         seen = blocks.sum(
             answers.checked, answers.statistics, self.model, self.best.params, name="score"
         )

@@ -1,6 +1,6 @@
 """Blocks: the data, with one verb, the tree sum of f(block, ...) over all of them."""
 
-from daskem.blocks.block import Block
+from daskem.blocks.block import Block, Piece
 from daskem.blocks.mapping import map_rows
 from daskem.blocks.sources import as_array, as_blocks, features_in_one_chunk
 from daskem.blocks.stores import is_labelled, open_labelled, open_zarr
@@ -8,6 +8,7 @@ from daskem.blocks.survey import Survey, first_bad, survey
 
 __all__ = [
     "Block",
+    "Piece",
     "Survey",
     "as_array",
     "as_blocks",

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,11 +14,14 @@ from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_g
 from dask.core import flatten
 from dask.delayed import Delayed
 
-from daskem.blocks.partitions import Chunk, Recipe, cut, run, runs_of_chunks
+from daskem.blocks.memory import check_fits, choose_cache
+from daskem.blocks.partitions import Chunk, Recipe, cut, load, run, runs_of_chunks
 from daskem.statistics import FAN_IN, add_all
 
 # theta and recipes may well be larger than what distributed likes to see in a graph.
 LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}
+# On the dashboard, what travels to the partitions is named after what made it.
+_MAKERS = {"e-step": "m-step"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +34,20 @@ class DaskBlocks:
         The axes before the last one are samples; they are flattened inside each chunk.
     weights : dask Array, (...), or None
         Chunked like the samples of `array`.
-    notes : tuple of str
+    omit : bool
+        Whether to leave out rows with a NaN.
+    cache : {"auto", "memory", "none"}
+        Whether to keep the loaded chunks in the memory of the workers from the first pass on;
+        "auto" does so if they fit with room.
+    about_input : tuple of str
         What had to be done to the input, and how to do without.
     """
 
     array: da.Array
     weights: da.Array | None = None
-    notes: tuple[str, ...] = ()
+    omit: bool = False
+    cache: str = "none"
+    about_input: tuple[str, ...] = ()
 
     @property
     def n_features(self) -> int:
@@ -47,6 +57,12 @@ class DaskBlocks:
     def n_chunks(self) -> int:
         return int(np.prod(self.array.numblocks))
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of how the data are read; says more after the first pass."""
+        planned = vars(self).get("_partitions")
+        return self.about_input if planned is None else (*self.about_input, *planned.notes)
+
     def sum(self, f: Callable[..., Any], *args: Any, name: str = "e-step") -> Any:
         """The tree sum of ``f(block, *args)``, on the current client or else the local threads.
 
@@ -54,39 +70,42 @@ class DaskBlocks:
         as the value of a task of their own, which the scheduler can always make again.
         """
         token = uuid.uuid4().hex
-        recipes, shared, needs = self._partitions
-        graph: dict[Any, Any] = {f"theta-{token}": DataNode(f"theta-{token}", args), **shared}
-        keys = [(f"{name}-{token}", i) for i in range(len(recipes))]
-        for key, recipe, names in zip(keys, recipes, needs, strict=True):
-            graph.update(recipe.dask)
-            graph[key] = Task(
-                key,
-                run,
-                TaskRef(recipe.key),
-                f,
-                TaskRef(f"theta-{token}"),
-                *map(TaskRef, names),
-            )
+        parts = self._partitions
+        theta = f"{_MAKERS.get(name, f'{name}-args')}-{token}"
+        graph: dict[Any, Any] = {theta: DataNode(theta, args), **parts.shared}
+        keys = [(f"{name}-{token}", i) for i in range(len(parts.sources))]
+        for key, source, names in zip(keys, parts.sources, parts.needs, strict=True):
+            graph.update(source.dask)
+            needs = map(TaskRef, names)
+            graph[key] = Task(key, run, TaskRef(source.key), f, TaskRef(theta), *needs)
         root = _plant_tree(graph, keys, f"reduce-{token}")
         with dask.config.set(LARGE):
             return Delayed(root, graph).compute()
 
     @cached_property
-    def _partitions(self) -> tuple[tuple[Delayed, ...], dict[Any, GraphNode], list[Any]]:
-        """Recipes, where they live from the first pass to the last, and what they share."""
+    def _partitions(self) -> "_Partitions":
+        """The partitions, where they live from the first pass to the last."""
+        check_fits(self.array)
         arrays = [self.array] if self.weights is None else [self.array, self.weights]
         graph: dict[Any, Any] = {}
         for array in arrays:
             keys = list(flatten(array.__dask_keys__()))
             graph.update(array.__dask_optimize__(array.__dask_graph__(), keys))
-        recipes, shared = cut(convert_legacy_graph(graph), self._parts())
+        known = not np.isnan(self.array.shape).any()
+        extent = self.array.shape[:-1] if known else None
+        recipes, shared = cut(convert_legacy_graph(graph), self._parts(known), extent, self.omit)
         with dask.config.set(LARGE):
             kept = dask.persist(*map(_delayed, recipes), traverse=False)
-        return kept, shared, [recipe.shared for recipe in recipes]
+        found = _Partitions(kept, [recipe.shared for recipe in recipes], shared)
+        tasks = [task for recipe in recipes for task in recipe.tasks.values()]
+        in_memory = all(isinstance(task, DataNode) for task in tasks)
+        keep, why = choose_cache(self.cache, arrays, in_memory)
+        found = found.loaded() if keep else found
+        found.notes.extend(why)
+        return found
 
-    def _parts(self) -> list[list[Chunk]]:
+    def _parts(self, known: bool) -> list[list[Chunk]]:
         """The chunks of each partition, in the order of the input."""
-        grid = self.array.numblocks[:-1]
         rows = list(flatten(self.array.__dask_keys__()))
         weights = [None] * len(rows)
         if self.weights is not None:
@@ -94,15 +113,43 @@ class DaskBlocks:
         sizes = np.ones(1)
         for lengths in self.array.chunks[:-1]:
             sizes = np.multiply.outer(sizes, lengths).ravel()
-        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        # From the first chunk of unknown length on, nobody knows where a chunk begins.
-        starts = np.nan_to_num(starts, nan=-1).astype(np.int64)
-        chunks = [
-            Chunk(rows[i], weights[i], index, i, int(starts[i]))
-            for i, index in enumerate(np.ndindex(*grid))
-        ]
+        starts = [np.cumsum([0, *lengths]) for lengths in self.array.chunks[:-1]]
+        chunks = []
+        for i, index in enumerate(np.ndindex(*self.array.numblocks[:-1])):
+            offset = tuple(int(s[j]) for s, j in zip(starts, index, strict=True)) if known else None
+            chunks.append(Chunk(rows[i], weights[i], index, i, offset))
         row_bytes = self.n_features * self.array.dtype.itemsize
         return [[chunks[i] for i in run] for run in runs_of_chunks((sizes * row_bytes).tolist())]
+
+
+@dataclass(frozen=True)
+class _Partitions:
+    """What a pass is made of.
+
+    Attributes
+    ----------
+    sources : sequence of Delayed
+        Recipe or loaded blocks of each partition.
+    needs : sequence of list
+        Keys of the shared tasks that each of them needs.
+    shared : dict
+        Those tasks, with all that they depend on.
+    """
+
+    sources: tuple[Delayed, ...]
+    needs: list[Any]
+    shared: dict[Any, GraphNode]
+    notes: list[str] = field(default_factory=list)
+
+    def loaded(self) -> "_Partitions":
+        """The same, with the blocks themselves in the memory of the workers."""
+        lazy = []
+        for i, (source, names) in enumerate(zip(self.sources, self.needs, strict=True)):
+            key = (f"load-{uuid.uuid4().hex}", i)
+            task = Task(key, load, TaskRef(source.key), *map(TaskRef, names))
+            lazy.append(Delayed(key, {**source.dask, **self.shared, key: task}))
+        with dask.config.set(LARGE):
+            return _Partitions(dask.persist(*lazy, traverse=False), [()] * len(lazy), {})
 
 
 def _delayed(recipe: Recipe) -> Delayed:

@@ -9,7 +9,7 @@ import numpy as np
 from dask.delayed import Delayed
 from dask.sizeof import sizeof
 
-from daskem.blocks.block import Block
+from daskem.blocks.block import Block, Piece
 from daskem.blocks.dask import LARGE
 
 _LARGE_BYTES = 2**20
@@ -80,7 +80,10 @@ def _answer(
     flat = np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
     kept = np.ones(len(flat), dtype=bool) if fill is None else ~np.isnan(flat).any(axis=1)
     some = not kept.all()
-    answers = f(Block(flat[kept] if some else flat, None, tuple(block_id[:-1]), 0, -1), *theta)
+    pieces = (Piece(tuple(block_id[:-1]), 0, rows.shape[:-1]),)
+    answers = f(
+        Block(flat[kept], None, pieces, kept) if some else Block(flat, None, pieces), *theta
+    )
     if some:
         found = answers
         answers = np.full((len(flat), *found.shape[1:]), fill, dtype=found.dtype)
