@@ -1,6 +1,5 @@
 """Where the loop runs: in the process that calls `fit`."""
 
-import inspect
 import warnings
 from collections import deque
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from daskem.fitting import Run, Stop, passes
 from daskem.labels import align_weights
 from daskem.parameters import number, whole
 from daskem.result import Result
+from daskem.signatures import check_call, sign
 from daskem.starts import Start, begin, surveyed
 
 
@@ -125,13 +125,17 @@ def iterate(
 def fit(*args: Any, **options: Any) -> Result:
     """Fit a model to all of the data, however large.
 
-    Takes the parameters of `daskem.iterate`, and returns the last `Result` that it yields.
+    Returns
+    -------
+    Result
+        The last one that `daskem.iterate` yields.
 
     Warns
     -----
     ConvergenceWarning
         If the best run did not converge.
     """
+    check_call(fit, args, options)
     return last_of(iterate(*args, **options))
 
 
@@ -143,7 +147,7 @@ def last_of(results: Iterator[Result]) -> Result:
     return result
 
 
-fit.__signature__ = inspect.signature(iterate).replace(return_annotation=Result)  # type: ignore[attr-defined]
+sign(fit, iterate, Result)
 
 
 def _is_whole(start: Start | None, model: Any) -> bool:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / "daskem"
 # From the ground up. Rooms of one floor are separated by walls, except on the floors of OPEN.
 FLOORS = [
     {"errors"},
-    {"numerics"},
+    {"numerics", "signatures"},
     {"parameters", "statistics", "frames"},
     {"families"},
     {"models"},
