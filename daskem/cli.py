@@ -12,7 +12,7 @@ from typing import Any
 import dask.array as da
 import xarray as xr
 
-from daskem.blocks import is_labelled, open_labelled, open_zarr
+from daskem.blocks import address, is_labelled, open_labelled, open_zarr
 from daskem.coordinator import iterate
 from daskem.errors import DaskemError, ParameterError
 from daskem.families import Gaussian
@@ -42,7 +42,7 @@ def fit(
     **options: Any,
 ) -> None:
     """Fit a Gaussian mixture to the rows of a zarr store."""
-    if os.path.exists(out):
+    if os.path.exists(address(out)):
         load(out)  # only a model may be replaced, which is better known before the fit
     model, data = Mixture(Gaussian(covariance_type, reg_covar)), open_rows(store, array)
     if scheduler is None:
@@ -122,7 +122,7 @@ def open_rows(store: str, name: str | None) -> Any:
 
 def write(answers: da.Array | xr.DataArray, out: str | os.PathLike[str]) -> None:
     """Compute `answers` chunk by chunk into a zarr store at `out`, which appears when complete."""
-    out = os.fspath(out).rstrip("/")
+    out = address(out).rstrip("/")
     if os.path.lexists(out):
         raise ParameterError(f"{out!r} exists already; choose another path, or remove it first")
     # A store with a chunk missing reads as zeros: nobody should find one under the final name.

@@ -45,7 +45,7 @@ def as_rows(
     if not isinstance(data, xr.Dataset | xr.DataArray):
         if sample_dims is not None:
             raise DataError("sample_dims=... needs an xarray object: these data have no dimensions")
-        return _pick(_bare(data), names)
+        return _pick(_bare(data, names), names)
     variables = _variables(data, names)
     dims = _feature_dims(data, variables, _listed(sample_dims), feature_dim)
     rows = _labelled(data, variables, dims)
@@ -64,7 +64,7 @@ def rows_like(data: Any, fitted: Features) -> Rows:
     wanted = names if fitted.variables is None else list(fitted.variables)
     data = open_labelled(data, wanted)
     if not isinstance(data, xr.Dataset | xr.DataArray):
-        return _pick(_bare(data), names, strict=False)
+        return _pick(_bare(data, names), names, strict=False)
     variables, dims = _variables(data, wanted), fitted.dims
     there = [dim for variable in variables.values() for dim in variable.dims]
     single = isinstance(data, xr.DataArray)
@@ -83,10 +83,12 @@ def _listed(names: Sequence[Hashable] | str | None) -> list[Hashable] | None:
     return [names] if isinstance(names, str) else None if names is None else list(names)
 
 
-def _bare(data: Any) -> Rows:
+def _bare(data: Any, names: list[Hashable] | None) -> Rows:
     """Rows of arrays and tables, which have no dimensions."""
     if not hasattr(data, "columns"):
         return Rows(data)
+    if names is not None and set(names) <= set(data.columns):
+        data = data[names]
     # Dask's tables have partitions, which stay the chunks.
     table = data.to_dask_array() if hasattr(data, "to_dask_array") else data.to_numpy()
     return Rows(table, Features(np.asarray(data.columns)))

@@ -3,13 +3,14 @@
 from daskem.blocks.block import Block, Piece
 from daskem.blocks.mapping import map_rows
 from daskem.blocks.sources import as_array, as_blocks, features_in_one_chunk
-from daskem.blocks.stores import is_labelled, open_labelled, open_zarr
+from daskem.blocks.stores import address, is_labelled, open_labelled, open_zarr
 from daskem.blocks.survey import Survey, first_bad, survey
 
 __all__ = [
     "Block",
     "Piece",
     "Survey",
+    "address",
     "as_array",
     "as_blocks",
     "features_in_one_chunk",

@@ -33,6 +33,11 @@ def open_zarr(path: str | os.PathLike[str], name: str | None = None) -> zarr.Arr
     return _member(node, name)
 
 
+def address(path: str | os.PathLike[str]) -> str:
+    """`path` as it is opened: the URL of a local file is a path."""
+    return os.fspath(path).removeprefix("file://")
+
+
 def open_labelled(data: Any, names: Sequence[Hashable] | None = None) -> Any:
     """Zarr groups, and paths of them, as a lazy Dataset; anything else as it is.
 
@@ -53,7 +58,9 @@ def open_labelled(data: Any, names: Sequence[Hashable] | None = None) -> Any:
         return node
     if any(map(is_labelled, dict(node.arrays()).values())):
         whole = node.metadata.consolidated_metadata is not None
-        return xr.open_zarr(node.store, group=node.path or None, consolidated=whole)
+        dataset = xr.open_zarr(node.store, group=node.path or None, consolidated=whole)
+        # A store lists its arrays in any order, another one at every reading.
+        return dataset[sorted(dataset.data_vars, key=str)]
     if names is None:
         if node is not data:
             return open_zarr(data)
@@ -96,7 +103,7 @@ def as_dask(array: zarr.Array) -> da.Array:
 
 def _open(path: str | os.PathLike[str]) -> zarr.Array | zarr.Group:
     try:
-        return zarr.open(os.fspath(path), mode="r")
+        return zarr.open(address(path), mode="r")
     except (FileNotFoundError, zarr.errors.NodeNotFoundError) as error:
         raise StoreNotFoundError(f"there is no zarr store at {os.fspath(path)!r}") from error
     except Exception as error:
