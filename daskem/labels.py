@@ -127,9 +127,17 @@ def align_weights(weights: Any, rows: Rows) -> Any:
     axes = [axis for axis, dim in enumerate(rows.dims) if dim in weights.dims]
     values = weights.transpose(*(rows.dims[axis] for axis in axes)).data
     place = tuple(slice(None) if dim in weights.dims else None for dim in rows.dims)
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        values = _without_noise(values)
     if not isinstance(rows.array, da.Array):
         return np.broadcast_to(np.asarray(values)[place], shape)
     # In the chunks of the rows from the start: one chunk of them all would be as long as the data.
     chunks = rows.array.chunks[:-1]
     values = da.asarray(values).rechunk(tuple(chunks[axis] for axis in axes))
     return da.broadcast_to(values[place], shape, chunks)
+
+
+def _without_noise(weights: np.ndarray) -> np.ndarray:
+    """Zero where `weights` are negative by rounding only, as cos(lat) is at a pole in float32."""
+    noise = np.finfo(weights.dtype).eps * np.abs(weights).max(initial=0)
+    return np.where((weights < 0) & (weights >= -noise), 0, weights)

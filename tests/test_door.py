@@ -267,6 +267,16 @@ def test_weights_of_other_places_are_refused(ocean):
         fit(ocean[["sst"]], sample_weight=ocean["level"])
 
 
+def test_the_poles_weigh_nothing_in_single_precision(ocean):
+    ocean["lat"] = np.array([-90, -45, 0, 45, 90], dtype="f4")
+    cos = np.cos(np.deg2rad(ocean["lat"]))
+    assert cos.min() < 0
+    data = ocean[["ssh", "sst"]]
+    assert same(fit(data, sample_weight=cos), fit(data, sample_weight=cos.clip(0)))
+    with pytest.raises(DataError, match=r"sample_weight -0.7\d+ at"):
+        fit(data, sample_weight=-cos)
+
+
 # Missing rows.
 
 

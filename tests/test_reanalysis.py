@@ -8,13 +8,13 @@ import xarray as xr
 
 import daskem
 
-FILE = Path(__file__).parents[1] / "shared" / "data" / "eraint_uvz.nc"
+FILE = Path(__file__).parents[2] / "shared" / "data" / "eraint_uvz.nc"
 FIELDS = ["u", "v", "z"]
 DIMS = ("month", "latitude", "longitude")
 MODEL = daskem.Mixture(daskem.Gaussian())
 
 pytestmark = [
-    pytest.mark.skipif(not FILE.exists(), reason="needs shared/data/eraint_uvz.nc"),
+    pytest.mark.skipif(not FILE.exists(), reason="needs ../shared/data/eraint_uvz.nc"),
     # The file packs its numbers with a missing value that no integer can be.
     pytest.mark.filterwarnings("ignore:variable .* has non-conforming '_FillValue'"),
 ]
