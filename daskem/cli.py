@@ -13,10 +13,11 @@ import dask.array as da
 import xarray as xr
 
 from daskem.blocks import address, is_labelled, open_labelled, open_zarr
-from daskem.coordinator import iterate
-from daskem.errors import DaskemError, ParameterError
+from daskem.coordinator import iterate, prepare, running
+from daskem.errors import ClusterError, DaskemError, ParameterError
 from daskem.families import Gaussian
 from daskem.families.covariances import STRUCTURES
+from daskem.fitting import Pass
 from daskem.models import Mixture
 from daskem.result import Result, load
 
@@ -48,10 +49,8 @@ def fit(
     if scheduler is None:
         result = follow(iterate(model, data, **options))
     else:
-        from distributed import Client
-
-        with Client(scheduler):
-            result = follow(iterate(model, data, **options))
+        with connected(scheduler), running(prepare(model, data, **options)) as run:
+            result = follow(run)
     print(result.table())
     result.save(out)
     print(f"model: {out}")
@@ -91,11 +90,19 @@ def follow(results: Iterable[Result]) -> Result:
     """Print a line for each pass, then how the fit ended; returns the last of `results`."""
     print("pass  log-likelihood/row  left to gain  seconds     MB/s", flush=True)
     events: dict[str, int] = {}
-    for number, result in enumerate(results, 1):
-        print(f"{number:>4}  {_line(result)}", flush=True)
-        for event in result.history[-1].events:
-            events.setdefault(event, number)
+    told = 0
+    for result in results:
+        # A fit elsewhere may have made several passes since.
+        longest = max((run.history for run in result.runs), key=len)
+        for number, of_all in enumerate(longest[told:], told + 1):
+            # The best run may have ended in an earlier pass than the last one.
+            best = result.history[:number][-1]
+            print(f"{number:>4}  {_line(best, of_all)}", flush=True)
+            for event in best.events:
+                events.setdefault(event, number)
+        told = len(longest)
     print(result.status.value)
+    print(f"the loop ran {result.coordinator}")
     for note in result.notes:
         print(f"note: {note}")
     for event, number in events.items():
@@ -103,13 +110,22 @@ def follow(results: Iterable[Result]) -> Result:
     return result
 
 
-def _line(result: Result) -> str:
-    best = result.history[-1]
-    # The best run may have ended in an earlier pass than the last one.
-    last = max((run.history for run in result.runs), key=len)[-1]
+def _line(best: Pass, of_all: Pass) -> str:
     left = f"{best.remaining:.2g}" if math.isfinite(best.remaining) else "-"
-    rate = last.n_bytes / last.seconds / 1e6
-    return f"{best.log_likelihood:>18.9g}  {left:>12}  {last.seconds:>7.2f}  {rate:>7.1f}"
+    rate = of_all.n_bytes / of_all.seconds / 1e6
+    return f"{best.log_likelihood:>18.9g}  {left:>12}  {of_all.seconds:>7.2f}  {rate:>7.1f}"
+
+
+def connected(address: str) -> Any:
+    """A client of the scheduler at `address`."""
+    from distributed import Client
+
+    try:
+        return Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"nobody answers at {address}: is a dask scheduler running there? ({error})"
+        ) from error
 
 
 def open_rows(store: str, name: str | None) -> Any:

@@ -1,25 +1,93 @@
-"""Where the loop runs: in the process that calls `fit`."""
+"""The door, and where the loop runs: on the scheduler if it can, else in the calling process."""
 
 import warnings
 from collections import deque
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from distributed import Client
 
 from daskem.algorithms import EM
-from daskem.blocks import as_blocks
+from daskem.blocks import as_blocks, current_client, place, spread
+from daskem.blocks.local import LocalBlocks
 from daskem.door import as_rows
-from daskem.errors import ConvergenceWarning, ModelError, ParameterError
+from daskem.errors import (
+    ClusterError,
+    ConvergenceWarning,
+    ModelError,
+    ParameterError,
+    SchedulerError,
+)
 from daskem.fitting import Run, Stop, passes
-from daskem.labels import align_weights
+from daskem.labels import Features, align_weights
 from daskem.parameters import number, whole
+from daskem.remote import Handle, send, stopping
 from daskem.result import Result
 from daskem.signatures import check_call, sign
 from daskem.starts import Start, begin, surveyed
 
 
-def iterate(
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fit that is ready to run, in any process: everything checked, nothing read, no label left.
+
+    Attributes
+    ----------
+    model : object with e_step and m_step
+    blocks : LocalBlocks or DaskBlocks
+    starts : sequence of (int or None, dict or None)
+        For each run how many components, and what is known of its params.
+    init_params : str
+    algorithm : object with start, ask and tell
+    stop : Stop
+    seed : int
+        Of all that is drawn: the sample and the starts.
+    features : Features
+        What to call the features in the results.
+    """
+
+    model: Any
+    blocks: Any
+    starts: Sequence[tuple[int | None, Start | None]]
+    init_params: str
+    algorithm: Any
+    stop: Stop
+    seed: int
+    features: Features
+    notes: tuple[str, ...]
+    missing: str
+
+    def on(self, client: Client | None) -> "Fit":
+        """The same fit, on the cluster of `client`; without one it can be pickled."""
+        return replace(self, blocks=replace(self.blocks, client=client))
+
+    def results(self, coordinator: str) -> Iterator[Result]:
+        """Survey the data, start, and make one pass after the other; all runs after each."""
+        rng = np.random.default_rng(self.seed)
+        model, seen = surveyed(self.model, self.blocks, seed=int(rng.integers(2**63)))
+        runs = []
+        for (k, given), child in zip(
+            self.starts, rng.integers(2**63, size=len(self.starts)), strict=True
+        ):
+            draw = np.random.default_rng(child)
+            params = begin(model, seen, k, given, self.init_params, draw)
+            runs.append(Run(model, self.algorithm, self.algorithm.start(params)))
+        for stand in passes(runs, self.blocks, self.stop):
+            yield Result(
+                stand,
+                self.blocks.n_features,
+                seen.weight,
+                self.features,
+                (*self.notes, *self.blocks.notes),
+                coordinator,
+                self.missing,
+            )
+
+
+def prepare(
     model: Any,
     data: Any,
     n_components: int | Sequence[int] | None = None,
@@ -36,8 +104,9 @@ def iterate(
     tol: float = 1e-4,
     max_iter: int = 200,
     random_state: int | np.random.Generator | np.random.RandomState | None = None,
-) -> Iterator[Result]:
-    """Fit a model, one pass over the data at a time.
+    cache: str = "auto",
+) -> Fit:
+    """Check what can be checked without reading the data, in the process that has them.
 
     Parameters
     ----------
@@ -45,8 +114,7 @@ def iterate(
     data : array-like, (..., feature)
         Dataset, whose variables are features; DataArray; NumPy array or memmap; Dask array; path
         or URL of a zarr store, zarr array or group; DataFrame of pandas or Dask. Dask arrays
-        are read once for each pass, on the current client if there is one and else on the local
-        threads, and never held in memory.
+        are read on the current client if there is one, and else on the local threads.
     n_components : int or sequence of int, optional
         How many components to start a mixture with; several are fitted side by side.
     start : dict or sequence of dict, optional
@@ -79,11 +147,9 @@ def iterate(
         Most passes over the data.
     random_state : int, Generator or RandomState, optional
         Of the sample and the starts.
-
-    Yields
-    ------
-    Result
-        All runs as they stand after each pass.
+    cache : {"auto", "memory", "none"}
+        Whether the chunks of a Dask array stay in the memory of the workers once they are read;
+        "auto" keeps them if they fit with room. `Result.notes` says what was done and why.
 
     Raises
     ------
@@ -100,26 +166,34 @@ def iterate(
             "daskem.Mixture(daskem.Poisson()); an estimator has a fit(X) of its own"
         )
     stop = Stop(number("tol", tol, 0), whole("max_iter", max_iter))
-    rng = _generator(random_state)
     rows = as_rows(data, features, sample_dims, feature_dim)
-    blocks = as_blocks(rows.array, align_weights(sample_weight, rows), missing)
-    model, seen = surveyed(model, blocks, seed=int(rng.integers(2**63)))
+    weights = align_weights(sample_weight, rows)
+    blocks = place(as_blocks(rows.array, weights, missing, cache), current_client())
     counts = n_components if isinstance(n_components, Sequence) else [n_components]
     given = [start] if start is None or isinstance(start, Mapping) else start
-    pairs = [
+    starts = [
         (k, own)
         for k in counts
         for own in given
         for _ in range(1 if _is_whole(own, model) else whole("n_init", n_init))
     ]
     how = EM() if algorithm is None else algorithm
-    runs = []
-    for (k, own), child in zip(pairs, rng.integers(2**63, size=len(pairs)), strict=True):
-        params = begin(model, seen, k, own, init_params, np.random.default_rng(child))
-        runs.append(Run(model, how, how.start(params)))
-    for stand in passes(runs, blocks, stop):
-        notes = (*rows.notes, *blocks.notes)
-        yield Result(stand, blocks.n_features, seen.weight, rows.features, notes, missing)
+    seed = int(_generator(random_state).integers(2**63))
+    return Fit(
+        model, blocks, starts, init_params, how, stop, seed, rows.features, rows.notes, missing
+    )
+
+
+def iterate(*args: Any, **options: Any) -> Iterator[Result]:
+    """Fit a model, one pass over the data at a time.
+
+    Yields
+    ------
+    Result
+        All runs as they stand after each pass.
+    """
+    check_call(iterate, args, options)
+    return prepare(*args, **options).results("here: iterate runs where it is called")
 
 
 def fit(*args: Any, **options: Any) -> Result:
@@ -128,7 +202,7 @@ def fit(*args: Any, **options: Any) -> Result:
     Returns
     -------
     Result
-        The last one that `daskem.iterate` yields.
+        The last that `daskem.iterate` would yield.
 
     Warns
     -----
@@ -136,18 +210,71 @@ def fit(*args: Any, **options: Any) -> Result:
         If the best run did not converge.
     """
     check_call(fit, args, options)
-    return last_of(iterate(*args, **options))
+    with running(prepare(*args, **options)) as run:
+        return last_of(run)
 
 
-def last_of(results: Iterator[Result]) -> Result:
-    """Exhaust `results`, and warn the caller of the caller if the last one did not converge."""
-    (result,) = deque(results, maxlen=1)
+def submit(*args: Any, name: str | None = None, **options: Any) -> Handle:
+    """Start a fit on the scheduler of the current client, and return at once.
+
+    It goes on when this process ends; `daskem.attach` finds it from another one.
+
+    Parameters
+    ----------
+    name : str, optional
+        To find the fit by; one is made up if there is none.
+    **options
+        As `daskem.fit`.
+
+    Raises
+    ------
+    ClusterError
+        If there is no client, or its scheduler cannot run the fit; says why.
+    """
+    client = current_client()
+    if client is None:
+        raise ClusterError(
+            "submit needs a cluster, and there is no distributed client: make one, as in "
+            "Client(scheduler_file=...), or use fit"
+        )
+    ready = prepare(*args, **options)
+    if isinstance(ready.blocks, LocalBlocks):
+        ready = replace(ready, blocks=spread(ready.blocks, client))
+    return send(ready, client, name, keep=True)
+
+
+@contextmanager
+def running(fit: Fit) -> Iterator[Iterable[Result]]:
+    """Run a prepared fit on the scheduler, or here; whatever interrupts the caller stops it."""
+    try:
+        handle = _sent(fit)
+    except SchedulerError as reason:
+        yield fit.results(f"here: {reason}")
+        return
+    # Tracebacks keep the frames that they went through, and with them chunks on the cluster.
+    del fit
+    with stopping(handle):
+        yield handle
+
+
+def _sent(fit: Fit) -> Handle:
+    if isinstance(fit.blocks, LocalBlocks):
+        raise SchedulerError("the data are in the memory of this process")
+    if fit.blocks.client is None:
+        raise SchedulerError("no distributed client")
+    return send(fit, fit.blocks.client, None, keep=False)
+
+
+def last_of(run: Iterable[Result]) -> Result:
+    """The last of the results, with a warning to the caller of the caller unless converged."""
+    (result,) = [run.result()] if isinstance(run, Handle) else deque(run, maxlen=1)
     if not result.converged:
         warnings.warn(result.status.value, ConvergenceWarning, stacklevel=3)
     return result
 
 
-sign(fit, iterate, Result)
+for _verb in (iterate, fit):
+    sign(_verb, prepare)
 
 
 def _is_whole(start: Start | None, model: Any) -> bool:

@@ -37,6 +37,18 @@ class ModelFileError(DaskemError, ValueError):
     """A model file is not one, is damaged, or is from a newer daskem."""
 
 
+class ClusterError(DaskemError, RuntimeError):
+    """The cluster, or the way to it, was lost, or is not there."""
+
+
+class SchedulerError(ClusterError):
+    """The scheduler of the cluster cannot run a fit."""
+
+
+class StoppedError(DaskemError):
+    """A fit was stopped before there was anything to show."""
+
+
 class NotFittedError(DaskemError, ValueError, AttributeError):
     """Something was asked of an estimator that only a fitted one can answer."""
 

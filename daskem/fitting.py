@@ -26,6 +26,8 @@ class Status(Enum):
         "stopped at max_iter before it converged: raise max_iter, loosen tol, or start from better "
         "parameters (more n_init, or the result of this fit)"
     )
+    STOPPED = "stopped on request before it converged; fit on from the result of this fit"
+    FAILED = "failed: result() raises what went wrong"
 
 
 @dataclass(frozen=True)

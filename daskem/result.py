@@ -37,6 +37,8 @@ class Result:
         What the features are called.
     notes : tuple of str
         What had to be done to the data, and how to do without.
+    coordinator : str
+        Where the loop and the M step ran, and why there.
     missing : {"raise", "omit"}
         What becomes of rows with a NaN, in the fit and in predictions and scores.
     """
@@ -46,7 +48,16 @@ class Result:
     n_rows: float
     features: Features = field(default_factory=Features)
     notes: tuple[str, ...] = ()
+    coordinator: str = ""
     missing: str = "raise"
+
+    def stopped(self) -> "Result":
+        """The same, for a fit that does not go on."""
+        runs = [
+            dataclasses.replace(run, status=Status.STOPPED) if run.status is Status.RUNNING else run
+            for run in self.runs
+        ]
+        return dataclasses.replace(self, runs=runs)
 
     @property
     def best(self) -> Run:

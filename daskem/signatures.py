@@ -1,23 +1,22 @@
-"""Functions that pass their arguments on, but are signed and documented in their own name."""
+"""Functions that pass their arguments on, but are documented and refuse in their own name."""
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def sign(function: Callable[..., Any], source: Callable[..., Any], returns: Any) -> None:
-    """Give `function` the signature of `source`, and its parameters the documentation there."""
-    signature = inspect.signature(source).replace(return_annotation=returns)
-    function.__signature__ = signature  # type: ignore[attr-defined]
-    summary, *sections = _paragraphs(function)
-    described = [text for text in _paragraphs(source) if text.startswith("Parameters\n")]
-    function.__doc__ = "\n\n".join([summary, *described, *sections])
+def sign(function: Any, source: Any) -> None:
+    """Give `function` the parameters and errors of `source`, for help() and completion."""
+    parameters = inspect.signature(source).parameters.values()
+    returns = inspect.signature(function).return_annotation
+    function.__signature__ = inspect.Signature(list(parameters), return_annotation=returns)
+    shared = (inspect.getdoc(source) or "").partition("\n\n")[2]
+    summary, _, rest = (inspect.getdoc(function) or "").partition("\n\n")
+    function.__doc__ = "\n\n".join([summary, shared, rest])
 
 
-def check_call(
-    function: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]
-) -> None:
+def check_call(function: Any, args: Sequence[Any], options: Mapping[str, Any]) -> None:
     """Raise the TypeError that `function` itself would, with the name that was meant."""
     signature = inspect.signature(function)
     try:
@@ -27,7 +26,3 @@ def check_call(
         near = difflib.get_close_matches(misspelt[0], signature.parameters, 1) if misspelt else []
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise TypeError(f"{function.__name__}() {error}{hint}") from None
-
-
-def _paragraphs(function: Callable[..., Any]) -> list[str]:
-    return (inspect.getdoc(function) or "").split("\n\n")

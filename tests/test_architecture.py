@@ -21,6 +21,7 @@ FLOORS = [
     {"answers", "columns", "labels"},
     {"door", "report", "modelfile", "differences"},
     {"result"},
+    {"remote"},
     {"coordinator", "selection", "plot", "progress", "checkpoint", "testing"},
     {"estimators"},
     {"demo", "cli", "__main__"},

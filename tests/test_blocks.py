@@ -367,8 +367,8 @@ def bits_of(statistics):
 
 
 def test_what_does_not_fit_is_read_again(rows, start, monkeypatch):
-    few = Machines([30_000, 30_000], [1, 1], False)
-    monkeypatch.setattr(memory, "machines", lambda: few)
+    few = Machines([30_000, 30_000], [5_000, 8_000], [1, 1], False)
+    monkeypatch.setattr(daskem.blocks.dask, "machines", lambda client: few)
     monkeypatch.setattr(memory, "OVERHEAD", 0)
     source = Counted(rows, 200)
     blocks = as_blocks(source.array, cache="auto")
@@ -376,7 +376,7 @@ def test_what_does_not_fit_is_read_again(rows, start, monkeypatch):
     assert set(source.reads) == {3}
     assert blocks.notes[-1] == (
         "cache: the chunks are read again in every pass (they take 70.31 kiB, and there is "
-        "room for 23.44 kiB on 2 workers)"
+        "room for 22.95 kiB on 2 workers)"
     )
 
 
@@ -390,8 +390,8 @@ def test_a_note_says_that_the_chunks_are_kept(rows, start):
 
 
 def test_a_chunk_too_large_for_a_worker_is_refused_before_anything_is_read(rows, monkeypatch):
-    few = Machines([2 * memory.OVERHEAD, memory.OVERHEAD + 20_000], [1, 1], False)
-    monkeypatch.setattr(memory, "machines", lambda: few)
+    few = Machines([2 * memory.OVERHEAD, memory.OVERHEAD + 20_000], [0, 0], [1, 1], False)
+    monkeypatch.setattr(daskem.blocks.dask, "machines", lambda client: few)
     array = da.from_array(rows, chunks=((200, 200, 1000, 1600), -1)).map_blocks(
         unreadable, dtype=float
     )

@@ -1,7 +1,9 @@
 """Blocks: the data, with one verb, the tree sum of f(block, ...) over all of them."""
 
 from daskem.blocks.block import Block, Piece
+from daskem.blocks.machines import current_client
 from daskem.blocks.mapping import map_rows
+from daskem.blocks.placement import place, spread
 from daskem.blocks.sources import as_array, as_blocks, features_in_one_chunk
 from daskem.blocks.stores import address, is_labelled, open_labelled, open_zarr
 from daskem.blocks.survey import Survey, first_bad, survey
@@ -13,11 +15,14 @@ __all__ = [
     "address",
     "as_array",
     "as_blocks",
+    "current_client",
     "features_in_one_chunk",
     "first_bad",
     "is_labelled",
     "map_rows",
     "open_labelled",
     "open_zarr",
+    "place",
+    "spread",
     "survey",
 ]

@@ -1,21 +1,26 @@
 """Blocks of a Dask array: one task for each partition, then a tree of fixed shape."""
 
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import dask
 import dask.array as da
-import distributed  # noqa: F401  (its import resets its section of dask.config)
+import distributed  # its import resets its section of dask.config
 import numpy as np
 from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
 from dask.core import flatten
 from dask.delayed import Delayed
+from distributed import CancelledError, Client
+from distributed.client import ClosedClientError
 
+from daskem.blocks.machines import machines
 from daskem.blocks.memory import check_fits, choose_cache
 from daskem.blocks.partitions import Chunk, Recipe, cut, load, run, runs_of_chunks
+from daskem.errors import ClusterError
 from daskem.statistics import FAN_IN, add_all
 
 # theta and recipes may well be larger than what distributed likes to see in a graph.
@@ -41,6 +46,8 @@ class DaskBlocks:
         "auto" does so if they fit with room.
     about_input : tuple of str
         What had to be done to the input, and how to do without.
+    client : distributed Client or None
+        Of the cluster to compute on; None for what Dask computes on by default.
     """
 
     array: da.Array
@@ -48,6 +55,7 @@ class DaskBlocks:
     omit: bool = False
     cache: str = "none"
     about_input: tuple[str, ...] = ()
+    client: Client | None = None
 
     @property
     def n_features(self) -> int:
@@ -64,7 +72,7 @@ class DaskBlocks:
         return self.about_input if planned is None else (*self.about_input, *planned.notes)
 
     def sum(self, f: Callable[..., Any], *args: Any, name: str = "e-step") -> Any:
-        """The tree sum of ``f(block, *args)``, on the current client or else the local threads.
+        """The tree sum of ``f(block, *args)``.
 
         Each task loads its chunks, computes and returns the statistics only. `args` travel once,
         as the value of a task of their own, which the scheduler can always make again.
@@ -79,13 +87,45 @@ class DaskBlocks:
             needs = map(TaskRef, names)
             graph[key] = Task(key, run, TaskRef(source.key), f, TaskRef(theta), *needs)
         root = _plant_tree(graph, keys, f"reduce-{token}")
-        with dask.config.set(LARGE):
-            return Delayed(root, graph).compute()
+        with dask.config.set(LARGE), self._reached():
+            return Delayed(root, graph).compute(scheduler=self.client)
+
+    def held(self) -> list[Any]:
+        """Make the client hold what lies on the cluster already, and return the keys of that."""
+        arrays = [self.array] if self.weights is None else [self.array, self.weights]
+        futures = distributed.futures_of(arrays)
+        for future in futures:
+            future.bind_client(self.client)
+        return list({future.key for future in futures})
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Say what it means that the cluster is not there any more, which Dask leaves to guess."""
+        try:
+            if self.client is not None and self.client.status in ("closing", "closed"):
+                raise ClosedClientError("the client was closed")
+            yield
+        except (ClosedClientError, CancelledError) as error:
+            if self.client is None:
+                raise
+            raise ClusterError(
+                f"what the fit had on the cluster is lost ({error!r:.200}): the client was closed, "
+                "the cluster restarted, or the only worker with a piece of persisted or scattered "
+                "data died. Fit again, from the last result if you have one"
+            ) from error
+
+    def _persist(self, lazy: Sequence[Delayed]) -> tuple[Delayed, ...]:
+        """The same, to be made at once and kept."""
+        with dask.config.set(LARGE), self._reached():
+            if self.client is None:
+                return dask.persist(*lazy, traverse=False)
+            return tuple(self.client.persist(list(lazy)))
 
     @cached_property
     def _partitions(self) -> "_Partitions":
         """The partitions, where they live from the first pass to the last."""
-        check_fits(self.array)
+        found = machines(self.client)
+        check_fits(self.array, found)
         arrays = [self.array] if self.weights is None else [self.array, self.weights]
         graph: dict[Any, Any] = {}
         for array in arrays:
@@ -94,15 +134,18 @@ class DaskBlocks:
         known = not np.isnan(self.array.shape).any()
         extent = self.array.shape[:-1] if known else None
         recipes, shared = cut(convert_legacy_graph(graph), self._parts(known), extent, self.omit)
-        with dask.config.set(LARGE):
-            kept = dask.persist(*map(_delayed, recipes), traverse=False)
-        found = _Partitions(kept, [recipe.shared for recipe in recipes], shared)
-        tasks = [task for recipe in recipes for task in recipe.tasks.values()]
-        in_memory = all(isinstance(task, DataNode) for task in tasks)
-        keep, why = choose_cache(self.cache, arrays, in_memory)
-        found = found.loaded() if keep else found
-        found.notes.extend(why)
-        return found
+        parts = _Partitions(self._persist([*map(_delayed, recipes)]), recipes, shared)
+        keep, notes = choose_cache(self.cache, arrays, parts.in_memory, found)
+        return replace(self._loaded(parts) if keep else parts, notes=notes)
+
+    def _loaded(self, parts: "_Partitions") -> "_Partitions":
+        """The same partitions, with the blocks themselves in the memory of the workers."""
+        token, lazy = uuid.uuid4().hex, []
+        for i, (source, recipe) in enumerate(zip(parts.sources, parts.recipes, strict=True)):
+            key = (f"load-{token}", i)
+            task = Task(key, load, TaskRef(source.key), *map(TaskRef, recipe.shared))
+            lazy.append(Delayed(key, {**source.dask, **parts.shared, key: task}))
+        return _Partitions(self._persist(lazy))
 
     def _parts(self, known: bool) -> list[list[Chunk]]:
         """The chunks of each partition, in the order of the input."""
@@ -130,26 +173,28 @@ class _Partitions:
     ----------
     sources : sequence of Delayed
         Recipe or loaded blocks of each partition.
-    needs : sequence of list
-        Keys of the shared tasks that each of them needs.
+    recipes : sequence of Recipe
+        Empty where the blocks are loaded.
     shared : dict
-        Those tasks, with all that they depend on.
+        The tasks that recipes share, with all that they depend on.
+    notes : sequence of str
     """
 
-    sources: tuple[Delayed, ...]
-    needs: list[Any]
-    shared: dict[Any, GraphNode]
-    notes: list[str] = field(default_factory=list)
+    sources: Sequence[Delayed]
+    recipes: Sequence[Recipe] = ()
+    shared: dict[Any, GraphNode] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
-    def loaded(self) -> "_Partitions":
-        """The same, with the blocks themselves in the memory of the workers."""
-        lazy = []
-        for i, (source, names) in enumerate(zip(self.sources, self.needs, strict=True)):
-            key = (f"load-{uuid.uuid4().hex}", i)
-            task = Task(key, load, TaskRef(source.key), *map(TaskRef, names))
-            lazy.append(Delayed(key, {**source.dask, **self.shared, key: task}))
-        with dask.config.set(LARGE):
-            return _Partitions(dask.persist(*lazy, traverse=False), [()] * len(lazy), {})
+    @property
+    def needs(self) -> list[Sequence[Any]]:
+        """Keys of the shared tasks that each source needs."""
+        return [recipe.shared for recipe in self.recipes] or [()] * len(self.sources)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether there is nothing to read or to compute."""
+        tasks = (task for recipe in self.recipes for task in recipe.tasks.values())
+        return all(isinstance(task, DataNode) for task in tasks)
 
 
 def _delayed(recipe: Recipe) -> Delayed:

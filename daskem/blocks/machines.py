@@ -9,6 +9,10 @@ from dask.system import CPU_COUNT
 from distributed import Client
 from distributed.system import MEMORY_LIMIT
 
+# The share of free memory that data may fill and still leave room for everything else; Dask begins
+# to move data to disk when 0.6 of all memory is in use.
+_SHARE = 0.5
+
 
 @dataclass(frozen=True)
 class Machines:
@@ -16,37 +20,44 @@ class Machines:
 
     Attributes
     ----------
-    limits : sequence of int
-        Bytes that each worker may use; for this machine, those that are free.
+    limits, used : sequence of int
+        Bytes that each worker may use, and that it uses now.
     threads : sequence of int
         Tasks that each runs at a time.
     local : bool
     """
 
     limits: Sequence[int]
+    used: Sequence[int]
     threads: Sequence[int]
     local: bool
 
     @property
-    def name(self) -> str:
+    def room(self) -> int:
+        """Bytes of data that can be held besides."""
+        return int(_SHARE * (sum(self.limits) - sum(self.used)))
+
+    def __str__(self) -> str:
         return "this machine" if self.local else f"{len(self.limits)} workers"
 
 
 def current_client() -> Client | None:
-    """The client on which Dask would compute now."""
-    client = getattr(get_scheduler(), "__self__", None)
-    return client if isinstance(client, Client) else None
+    """The client that Dask would compute with now."""
+    owner = getattr(get_scheduler(), "__self__", None)
+    return owner if isinstance(owner, Client) else None
 
 
-def machines() -> Machines:
-    """What Dask would compute on now."""
-    client = current_client()
+def machines(client: Client | None = None) -> Machines:
+    """What a client computes on, or else what Dask would compute on now."""
+    client = client or current_client()
     if client is None:
-        return Machines([min(MEMORY_LIMIT, psutil.virtual_memory().available)], [CPU_COUNT], True)
+        free = psutil.virtual_memory().available
+        return Machines([MEMORY_LIMIT], [max(MEMORY_LIMIT - free, 0)], [CPU_COUNT], True)
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     return Machines(
         # A worker without a limit says 0.
         [worker["memory_limit"] or MEMORY_LIMIT for worker in workers],
+        [worker["metrics"]["memory"] for worker in workers],
         [worker["nthreads"] for worker in workers],
         False,
     )
