@@ -5,13 +5,14 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import dask.array as da
 import xarray as xr
 
-from daskem.blocks.sources import open_zarr
+from daskem.blocks import address, is_labelled, open_labelled, open_zarr
 from daskem.coordinator import iterate, prepare, running
 from daskem.errors import ClusterError, DaskemError, ParameterError
 from daskem.families import Gaussian
@@ -42,7 +43,7 @@ def fit(
     **options: Any,
 ) -> None:
     """Fit a Gaussian mixture to the rows of a zarr store."""
-    if os.path.exists(out):
+    if os.path.exists(address(out)):
         load(out)  # only a model may be replaced, which is better known before the fit
     model, data = Mixture(Gaussian(covariance_type, reg_covar)), open_rows(store, array)
     if scheduler is None:
@@ -128,15 +129,16 @@ def connected(address: str) -> Any:
 
 
 def open_rows(store: str, name: str | None) -> Any:
-    """The array `name` of a store, lazily; with its labels where xarray has written them."""
+    """A store, or its array `name`, lazily; with labels where xarray has written them."""
+    if name is None:
+        return store
     array = open_zarr(store, name)
-    named = getattr(array.metadata, "dimension_names", None) or "_ARRAY_DIMENSIONS" in array.attrs
-    return xr.open_zarr(store)[name] if name is not None and named else array
+    return open_labelled(store)[name] if is_labelled(array) else array
 
 
 def write(answers: da.Array | xr.DataArray, out: str | os.PathLike[str]) -> None:
     """Compute `answers` chunk by chunk into a zarr store at `out`, which appears when complete."""
-    out = os.fspath(out).rstrip("/")
+    out = address(out).rstrip("/")
     if os.path.lexists(out):
         raise ParameterError(f"{out!r} exists already; choose another path, or remove it first")
     # A store with a chunk missing reads as zeros: nobody should find one under the final name.
@@ -152,14 +154,19 @@ def write(answers: da.Array | xr.DataArray, out: str | os.PathLike[str]) -> None
         os.rename(target, out)
 
 
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="daskem", description="Soft clustering of data larger than memory."
     )
+    parser.add_argument("--version", action="version", version=f"daskem {version('daskem')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     rows = argparse.ArgumentParser(add_help=False)
     rows.add_argument("store", metavar="STORE", help="path or URL of a zarr store")
-    rows.add_argument("--array", metavar="NAME", help="which array of the store")
+    rows.add_argument("--array", metavar="NAME", help="an array of the store that holds whole rows")
 
     def verb(command: Callable[..., Any], *parents: argparse.ArgumentParser) -> Callable[..., Any]:
         about = command.__doc__
@@ -202,6 +209,24 @@ def _parser() -> argparse.ArgumentParser:
         "--feature-dim",
         metavar="DIM",
         help="dimension of the features: 'feature', or else the last",
+    )
+    add(
+        "--features",
+        type=_names,
+        metavar="A,B,...",
+        help="variables of the store that are the features; all of them",
+    )
+    add(
+        "--sample-dims",
+        type=_names,
+        metavar="X,Y,...",
+        help="dimensions that number the rows; others become features",
+    )
+    add(
+        "--missing",
+        choices=("raise", "omit"),
+        default="raise",
+        help="what to do with rows that have a NaN; predict does the same (%(default)s)",
     )
     add("--random-state", type=int, metavar="S", help="seed of the sample and the starts")
     add(

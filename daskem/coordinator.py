@@ -1,9 +1,8 @@
 """The door, and where the loop runs: on the scheduler if it can, else in the calling process."""
 
-import inspect
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,12 +13,20 @@ from distributed import Client
 from daskem.algorithms import EM
 from daskem.blocks import as_blocks, current_client, place, spread
 from daskem.blocks.local import LocalBlocks
-from daskem.errors import ClusterError, ConvergenceWarning, ModelError, SchedulerError
+from daskem.door import as_rows
+from daskem.errors import (
+    ClusterError,
+    ConvergenceWarning,
+    ModelError,
+    ParameterError,
+    SchedulerError,
+)
 from daskem.fitting import Run, Stop, passes
-from daskem.labels import Features, align_weights, unlabel
+from daskem.labels import Features, align_weights
 from daskem.parameters import number, whole
 from daskem.remote import Handle, send, stopping
 from daskem.result import Result
+from daskem.signatures import check_call, sign
 from daskem.starts import Start, begin, surveyed
 
 
@@ -50,6 +57,8 @@ class Fit:
     stop: Stop
     seed: int
     features: Features
+    notes: tuple[str, ...]
+    missing: str
 
     def on(self, client: Client | None) -> "Fit":
         """The same fit, on the cluster of `client`; without one it can be pickled."""
@@ -72,8 +81,9 @@ class Fit:
                 self.blocks.n_features,
                 seen.weight,
                 self.features,
-                self.blocks.notes,
+                (*self.notes, *self.blocks.notes),
                 coordinator,
+                self.missing,
             )
 
 
@@ -84,7 +94,10 @@ def prepare(
     *,
     start: Start | Sequence[Start] | None = None,
     sample_weight: Any = None,
-    feature_dim: str | None = None,
+    features: Sequence[Hashable] | None = None,
+    sample_dims: Sequence[Hashable] | None = None,
+    feature_dim: Hashable | None = None,
+    missing: str = "raise",
     n_init: int = 1,
     init_params: str = "k-means++",
     algorithm: Any = None,
@@ -99,7 +112,8 @@ def prepare(
     ----------
     model : Mixture, or any object with ``e_step(block, params)`` and ``m_step(statistics, params)``
     data : array-like, (..., feature)
-        NumPy array or memmap, Dask array, zarr array or path, DataArray, DataFrame. Dask arrays
+        Dataset, whose variables are features; DataArray; NumPy array or memmap; Dask array; path
+        or URL of a zarr store, zarr array or group; DataFrame of pandas or Dask. Dask arrays
         are read on the current client if there is one, and else on the local threads.
     n_components : int or sequence of int, optional
         How many components to start a mixture with; several are fitted side by side.
@@ -107,10 +121,19 @@ def prepare(
         Params to start from, in the units of the data; one run for each. Some of a mixture's
         params may be left out: `n_components` then says how to find the rest.
     sample_weight : array-like, (...), optional
-        How many times each row counts.
+        How many times each row counts. A DataArray broadcasts by the names of its dims.
+    features : sequence of str, optional
+        The variables of a Dataset, arrays of a zarr group, columns of a DataFrame or coordinates
+        of a DataArray that are used, in this order. Default: all.
+    sample_dims : sequence of str, optional
+        Dimensions that number the rows, for xarray objects. Others become columns; along those
+        that it lacks a variable is repeated. Default: all but `feature_dim`.
     feature_dim : str, optional
-        Dimension of a DataArray that holds the features. Default: ``"feature"`` or
-        ``"variable"``, else the last of two.
+        Where a single dimension holds features, its name. Default: ``"feature"`` or
+        ``"variable"``; else, in a DataArray of two dimensions, the last.
+    missing : {"raise", "omit"}
+        Whether rows with a NaN are an error, or left out. Predictions of the result do the same:
+        rows that are left out are NaN there, and -1 among labels.
     n_init : int
         Starts for each number of components. All runs share every read of the data.
     init_params : {"k-means++", "random_from_data"}
@@ -143,11 +166,9 @@ def prepare(
             "daskem.Mixture(daskem.Poisson()); an estimator has a fit(X) of its own"
         )
     stop = Stop(number("tol", tol, 0), whole("max_iter", max_iter))
-    array, features = unlabel(data, feature_dim)
-    blocks = place(
-        as_blocks(array, align_weights(sample_weight, data, features), cache=cache),
-        current_client(),
-    )
+    rows = as_rows(data, features, sample_dims, feature_dim)
+    weights = align_weights(sample_weight, rows)
+    blocks = place(as_blocks(rows.array, weights, missing, cache), current_client())
     counts = n_components if isinstance(n_components, Sequence) else [n_components]
     given = [start] if start is None or isinstance(start, Mapping) else start
     starts = [
@@ -158,7 +179,9 @@ def prepare(
     ]
     how = EM() if algorithm is None else algorithm
     seed = int(_generator(random_state).integers(2**63))
-    return Fit(model, blocks, starts, init_params, how, stop, seed, features)
+    return Fit(
+        model, blocks, starts, init_params, how, stop, seed, rows.features, rows.notes, missing
+    )
 
 
 def iterate(*args: Any, **options: Any) -> Iterator[Result]:
@@ -169,6 +192,7 @@ def iterate(*args: Any, **options: Any) -> Iterator[Result]:
     Result
         All runs as they stand after each pass.
     """
+    check_call(iterate, args, options)
     return prepare(*args, **options).results("here: iterate runs where it is called")
 
 
@@ -185,6 +209,7 @@ def fit(*args: Any, **options: Any) -> Result:
     ConvergenceWarning
         If the best run did not converge.
     """
+    check_call(fit, args, options)
     with running(prepare(*args, **options)) as run:
         return last_of(run)
 
@@ -248,18 +273,8 @@ def last_of(run: Iterable[Result]) -> Result:
     return result
 
 
-def _like_prepare(function: Any) -> None:
-    """Give `function` the parameters and errors of `prepare`, for help() and completion."""
-    parameters = inspect.signature(prepare).parameters.values()
-    returns = inspect.signature(function).return_annotation
-    function.__signature__ = inspect.Signature(list(parameters), return_annotation=returns)
-    shared = (inspect.getdoc(prepare) or "").partition("\n\n")[2]
-    summary, _, rest = (inspect.getdoc(function) or "").partition("\n\n")
-    function.__doc__ = "\n\n".join([summary, shared, rest])
-
-
 for _verb in (iterate, fit):
-    _like_prepare(_verb)
+    sign(_verb, prepare)
 
 
 def _is_whole(start: Start | None, model: Any) -> bool:
@@ -270,4 +285,9 @@ def _is_whole(start: Start | None, model: Any) -> bool:
 def _generator(seed: Any) -> np.random.Generator:
     if isinstance(seed, np.random.RandomState):
         return np.random.Generator(seed._bit_generator)
-    return np.random.default_rng(seed)
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"random_state={seed!r} should be a whole number >= 0, a Generator or a RandomState"
+        ) from error

@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,15 @@ class GaussianMixture:
         self.random_state = random_state
 
     def fit(
-        self, X: Any, y: Any = None, *, sample_weight: Any = None, feature_dim: str | None = None
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        features: Sequence[Hashable] | None = None,
+        sample_dims: Sequence[Hashable] | None = None,
+        feature_dim: Hashable | None = None,
+        missing: str = "raise",
     ) -> "GaussianMixture":
         """Estimate the parameters by EM.
 
@@ -100,9 +109,8 @@ class GaussianMixture:
         X : array-like, (..., feature)
             As `daskem.fit` takes it.
         y : ignored
-        sample_weight : array-like, (...), optional
-        feature_dim : str, optional
-            Dimension of a DataArray that holds the features.
+        sample_weight, features, sample_dims, feature_dim, missing
+            As `daskem.fit` takes them.
 
         Raises
         ------
@@ -117,7 +125,10 @@ class GaussianMixture:
                 self.n_components,
                 start=self._start(),
                 sample_weight=sample_weight,
+                features=features,
+                sample_dims=sample_dims,
                 feature_dim=feature_dim,
+                missing=missing,
                 n_init=self.n_init,
                 init_params=self.init_params,
                 tol=self.tol,
@@ -129,12 +140,12 @@ class GaussianMixture:
         self._publish(self.result_)
         return self
 
-    def fit_predict(self, X: Any, y: Any = None) -> Any:
-        """Fit, and the most probable component of each row."""
-        return self.fit(X).predict(X)
+    def fit_predict(self, X: Any, y: Any = None, **options: Any) -> Any:
+        """Fit, and the most probable component of each row; takes the parameters of `fit`."""
+        return self.fit(X, y, **options).predict(X)
 
     def predict(self, X: Any) -> Any:
-        """The most probable component of each row, (...), int."""
+        """The most probable component of each row, (...), int; -1 where a row is missing."""
         return self._fitted.predict(X)
 
     def predict_proba(self, X: Any) -> Any:

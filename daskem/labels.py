@@ -1,125 +1,143 @@
-"""xarray at the door: labels come off on the way in, and go back on on the way out."""
+"""What rows are called: labels that come off with the data, and go back on with the answers."""
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 
 from daskem.errors import DataError
 
+# Attributes of a variable that speak of its values, which are not those of the answer.
+_OF_VALUES = {
+    "units",
+    "long_name",
+    "standard_name",
+    "cell_methods",
+    "valid_min",
+    "valid_max",
+    "valid_range",
+    "actual_range",
+    "ancillary_variables",
+    "flag_masks",
+    "flag_meanings",
+    "flag_values",
+    "number_of_significant_digits",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What the last axis of the data is called, and what its entries are.
+    """What the columns of the data are called, and where they are found in labelled data.
 
     Attributes
     ----------
-    dim : str or None
-        None where the data have no names for their dimensions.
-    names : ndarray or None
-        The coordinate along `dim`, where the data have one.
+    names : ndarray, (feature,), or None
+        None where the data have no names for them.
+    dims : tuple of str or None
+        Dimensions along which the features of a variable lie; the others number the rows. None
+        where the data have no names for dimensions.
+    variables : tuple of str or None
+        The variables of a Dataset that the features are taken from.
     """
 
-    dim: str | None = None
     names: np.ndarray | None = None
+    dims: tuple[Hashable, ...] | None = None
+    variables: tuple[Hashable, ...] | None = None
 
 
-def unlabel(data: Any, feature_dim: str | None = None) -> tuple[Any, Features]:
-    """The array (..., feature) in `data`, and what the features are called.
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Data at the door.
 
-    Parameters
+    Attributes
     ----------
-    data : DataArray, DataFrame or any array
-    feature_dim : str, optional
-        Dimension of a DataArray that holds the features. Default: ``"feature"`` or
-        ``"variable"`` if there is such a dimension, else the last one of two.
-
-    Raises
-    ------
-    DataError
-        If there is no such dimension, or it could be any of several.
+    array : array-like, (..., feature)
+    features : Features
+    labels : Dataset or None
+        Coordinates and attributes that describe the rows as well, if they have labels.
+    dims : tuple of str
+        Of the rows, where they have labels.
+    notes : tuple of str
+        What had to be done to the data, and how to do without.
     """
+
+    array: Any
+    features: Features = field(default_factory=Features)
+    labels: xr.Dataset | None = None
+    dims: tuple[Hashable, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def labels_of(data: xr.Dataset | xr.DataArray, dims: tuple[Hashable, ...]) -> xr.Dataset:
+    """What describes the rows of `data`: coordinates along `dims`, and attributes."""
+    coords = data.coords.to_dataset()
+    others = [name for name, c in coords.variables.items() if not set(c.dims) <= set(dims)]
+    labels = coords.drop_vars(others).drop_encoding()
+    for name, variable in labels.variables.items():
+        # An encoding says how the input was stored, in chunks of its own; but dates keep theirs.
+        stored = data[name].encoding
+        variable.encoding = {key: stored[key] for key in ("units", "calendar") if key in stored}
     if isinstance(data, xr.Dataset):
-        raise DataError(
-            f"a Dataset holds several arrays ({list(data.data_vars)}); pass one of them, or "
-            'dataset.to_dataarray("feature") to use its variables as features'
-        )
-    if hasattr(data, "columns") and hasattr(data, "to_numpy"):
-        return data.to_numpy(), Features(names=np.asarray(data.columns))
-    if not isinstance(data, xr.DataArray):
-        return data, Features()
-    if feature_dim is None:
-        if data.ndim > 2 and not _usual(data):
-            raise DataError(
-                f"which of the dimensions {data.dims} holds the features? Pass feature_dim=..., or "
-                'ds[[...]].to_dataarray("feature") to use variables of a Dataset as features'
-            )
-        feature_dim = default_dim(data)
-    if feature_dim not in data.dims:
-        raise DataError(f"there is no dimension {feature_dim!r}; the data have {data.dims}")
-    names = data.indexes.get(feature_dim)
-    last = data.transpose(..., feature_dim)
-    return last.data, Features(feature_dim, None if names is None else names.to_numpy())
+        mappings = [v.encoding | v.attrs for v in data.data_vars.values()]
+        found = [m["grid_mapping"] for m in mappings if m.get("grid_mapping") in labels.coords]
+        return labels.assign_attrs(data.attrs, **{"grid_mapping": found[0]} if found else {})
+    kept = {k: v for k, v in data.attrs.items() if k not in _OF_VALUES and k[:5] != "GRIB_"}
+    return labels.assign_attrs(kept)
 
 
-def default_dim(data: xr.DataArray) -> str:
-    """The dimension of the features where nobody says which."""
-    return str((_usual(data) or data.dims[-1:])[0])
-
-
-def _usual(data: xr.DataArray) -> list[str]:
-    return [dim for dim in ("feature", "variable") if dim in data.dims]
-
-
-def relabel(answers: Any, data: Any, features: Features, name: str) -> Any:
-    """`answers` (...) or (..., component) with the labels of the rows of `data`, if it has any."""
-    if not isinstance(data, xr.DataArray):
+def relabel(answers: Any, rows: Rows, name: str, attrs: dict[str, Any]) -> Any:
+    """`answers` (...) or (..., component) with the labels of `rows`, if they have any."""
+    if rows.labels is None:
         return answers
-    dims = [dim for dim in data.dims if dim != features.dim]
-    coords = {key: coord for key, coord in data.coords.items() if features.dim not in coord.dims}
+    dims, labels = rows.dims, rows.labels
     if answers.ndim > len(dims):
-        dims.append("component")
-    return xr.DataArray(answers, dims=dims, coords=coords, name=name)
+        about = {"long_name": "component of the mixture"}
+        component = ("component", np.arange(answers.shape[-1]), about)
+        dims, labels = (*dims, "component"), labels.assign_coords(component=component)
+    attrs = {**labels.attrs, **attrs}
+    return xr.DataArray(answers, dims=dims, coords=labels.coords, name=name, attrs=attrs)
 
 
-def align_weights(weights: Any, data: Any, features: Features) -> Any:
-    """Weights (...) for the rows of `data`; labelled ones broadcast by the names of their dims.
+def align_weights(weights: Any, rows: Rows) -> Any:
+    """Weights (...) for `rows`; labelled ones broadcast by the names of their dims.
 
     Raises
     ------
     DataError
-        If they have a dimension that the rows have not.
+        If they have a dimension that the rows have not, or other coordinates along it.
     """
     if not isinstance(weights, xr.DataArray):
         return weights
-    if not isinstance(data, xr.DataArray):
+    if rows.labels is None:
         return weights.data
-    rows = data.isel({features.dim: 0}, drop=True)
     if not set(weights.dims) <= set(rows.dims):
         raise DataError(f"sample_weight has dims {weights.dims}, but the rows have {rows.dims}")
-    weights = weights if rows.chunks is None else weights.chunk()
-    return weights.broadcast_like(rows).transpose(*rows.dims).data
+    shape = rows.array.shape[:-1]
+    for dim in weights.dims:
+        here, there = weights.indexes.get(dim), rows.labels.indexes.get(dim)
+        other = here is not None and there is not None and not here.equals(there)
+        if other or weights.sizes[dim] != shape[rows.dims.index(dim)]:
+            raise DataError(
+                f"sample_weight has other coordinates along {dim!r} than the rows; give it theirs, "
+                f"for instance with sample_weight.reindex({dim}=data[{dim!r}])"
+            )
+    axes = [axis for axis, dim in enumerate(rows.dims) if dim in weights.dims]
+    values = weights.transpose(*(rows.dims[axis] for axis in axes)).data
+    place = tuple(slice(None) if dim in weights.dims else None for dim in rows.dims)
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        values = _without_noise(values)
+    if not isinstance(rows.array, da.Array):
+        return np.broadcast_to(np.asarray(values)[place], shape)
+    # In the chunks of the rows from the start: one chunk of them all would be as long as the data.
+    chunks = rows.array.chunks[:-1]
+    values = da.asarray(values).rechunk(tuple(chunks[axis] for axis in axes))
+    return da.broadcast_to(values[place], shape, chunks)
 
 
-def align_features(data: Any, features: Features) -> Any:
-    """`data` with its features in the order of `features`, where both have names for them.
-
-    Raises
-    ------
-    DataError
-        If they are not the same features.
-    """
-    _, found = unlabel(data, features.dim)
-    if features.names is None or found.names is None:
-        return data
-    wanted, names = list(features.names), list(found.names)
-    if names == wanted:
-        return data
-    if sorted(map(str, names)) != sorted(map(str, wanted)) or len(set(names)) < len(names):
-        raise DataError(
-            f"the features are {', '.join(map(str, names))}, but the model was fitted to "
-            f"{', '.join(map(str, wanted))}"
-        )
-    order = [names.index(name) for name in wanted]
-    return data.isel({found.dim: order}) if found.dim else data.iloc[:, order]
+def _without_noise(weights: np.ndarray) -> np.ndarray:
+    """Zero where `weights` are negative by rounding only, as cos(lat) is at a pole in float32."""
+    noise = np.finfo(weights.dtype).eps * np.abs(weights).max(initial=0)
+    return np.where((weights < 0) & (weights >= -noise), 0, weights)

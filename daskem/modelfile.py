@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from daskem.blocks import address
 from daskem.errors import ModelFileError, ParameterError, StoreNotFoundError
 
 VERSION = 1
@@ -38,7 +39,7 @@ def write(
     ParameterError
         If `path` holds something that is not a model.
     """
-    path = os.fspath(path)
+    path = address(path)
     if "://" not in path and Path(path).exists() and not _is_model(path):
         raise ParameterError(f"{path!r} exists and is not a model; choose another path")
     about = {"format": VERSION, **about}
@@ -58,7 +59,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], xr.Dataset, xr.D
     ModelFileError
         If it is not a model, is damaged, or was written by a newer daskem.
     """
-    path = os.fspath(path)
+    path = address(path)
     if "://" not in path and not Path(path).exists():
         raise StoreNotFoundError(f"there is no model at {path!r}")
     try:

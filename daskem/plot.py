@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from daskem.door import rows_like
 from daskem.errors import DaskemError, ParameterError
-from daskem.labels import unlabel
 from daskem.result import Result
 
 # Okabe and Ito (2008): told apart by all common forms of colour vision.
@@ -49,7 +49,7 @@ def plot(result: Result, sample: Any, features: tuple[int, int] = (0, 1)) -> Any
 
     means, covariances = _marginal(result, features)
     responsibilities = np.asarray(result.predict_proba(sample)).reshape(-1, len(means))
-    rows = np.asarray(unlabel(sample, result.features.dim)[0]).reshape(-1, result.n_features)
+    rows = np.asarray(rows_like(sample, result.features).array).reshape(-1, result.n_features)
     x, y = rows[:, list(features)].T
     hues = np.array([to_rgb(PALETTE[k % len(PALETTE)]) for k in range(len(means))])
     figure = Figure(figsize=(7.5, 6), layout="constrained")

@@ -1,6 +1,7 @@
 """A fitted model: its params in the data's own units, how it got there, what it says of rows."""
 
 import dataclasses
+import html
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,25 +10,19 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from daskem import families, modelfile
-from daskem.blocks import as_array, as_blocks, first_bad, map_rows
+from daskem import answers, families, modelfile
+from daskem.blocks import as_array, as_blocks, map_rows
+from daskem.door import rows_like
 from daskem.errors import DataError, ModelError, ParameterError
-from daskem.fitting import Pass, Run, Status, evaluate
+from daskem.fitting import Pass, Run, Status
 from daskem.frames import Frame
-from daskem.labels import (
-    Features,
-    align_features,
-    align_weights,
-    default_dim,
-    relabel,
-    unlabel,
-)
+from daskem.labels import Features, Rows, align_weights, relabel
 from daskem.models import Mixture
 from daskem.parameters import Params, check, count_free
 from daskem.report import table
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """What `daskem.fit` returns, and what `daskem.iterate` yields after every pass.
 
@@ -44,6 +39,8 @@ class Result:
         What had to be done to the data, and how to do without.
     coordinator : str
         Where the loop and the M step ran, and why there.
+    missing : {"raise", "omit"}
+        What becomes of rows with a NaN, in the fit and in predictions and scores.
     """
 
     runs: Sequence[Run]
@@ -52,6 +49,7 @@ class Result:
     features: Features = field(default_factory=Features)
     notes: tuple[str, ...] = ()
     coordinator: str = ""
+    missing: str = "raise"
 
     def stopped(self) -> "Result":
         """The same, for a fit that does not go on."""
@@ -115,36 +113,44 @@ class Result:
         return getattr(self.model, name)
 
     def predict(self, data: Any) -> Any:
-        """The most probable component of each row, (...), int."""
-        return self._map(data, _labels, "labels", dtype=np.int64)
+        """The most probable component of each row, (...), int; -1 where a row is missing.
+
+        Labels are as small as the number of components allows, and CF flags if `data` have labels;
+        for NumPy arrays they are int64, as in scikit-learn.
+        """
+        dtype = answers.label_dtype(self.n_components)
+        about = answers.flags(self.n_components, self.missing == "omit")
+        labels = self._map(data, answers.labels, about, fill=-1, dtype=dtype)
+        return labels.astype(np.int64) if isinstance(labels, np.ndarray) else labels
 
     def predict_proba(self, data: Any) -> Any:
         """Responsibilities of the components for each row, (..., component)."""
-        return self._map(data, _responsibilities, "responsibilities", columns=self.n_components)
+        about = {"long_name": "probability of the component, given the row", "units": "1"}
+        return self._map(data, answers.responsibilities, about, columns=self.n_components)
 
     def score_samples(self, data: Any) -> Any:
         """log p(x) of each row, (...), in nats."""
-        return self._map(data, _log_prob, "log_prob")
+        about = {"long_name": "log-likelihood of the row, in nats", "units": "1"}
+        return self._map(data, answers.log_prob, about)
 
-    def _map(self, data: Any, f: Any, name: str, **form: Any) -> Any:
+    def _map(
+        self, data: Any, f: Any, about: dict[str, Any], *, fill: float = np.nan, **form: Any
+    ) -> Any:
         self._of_model("posterior", "predicting")
-        array, features = self._array(data)
-        answers = map_rows(array, _checked, f, self.model, self.best.params, name=name, **form)
-        return relabel(answers, data, features, name)
+        rows, name = self._rows(data), f.__name__
+        form |= {"fill": fill if self.missing == "omit" else None, "name": name}
+        theta = (f, self.model, self.best.params)
+        return relabel(map_rows(rows.array, answers.checked, *theta, **form), rows, name, about)
 
-    def _array(self, data: Any) -> tuple[Any, Features]:
-        dim = self.features.dim
-        if dim is None and isinstance(data, xr.DataArray):
-            dim = default_dim(data)
-        fitted = dataclasses.replace(self.features, dim=dim)
-        bare, features = unlabel(align_features(data, fitted), dim)
-        array = as_array(bare)
+    def _rows(self, data: Any) -> Rows:
+        rows = rows_like(data, self.features)
+        array = as_array(rows.array)
         if array.shape[-1] != self.n_features:
             raise DataError(
                 f"X has {array.shape[-1]} features, but {type(self.model).__name__} is expecting "
                 f"{self.n_features} features as input"
             )
-        return array, features
+        return dataclasses.replace(rows, array=array)
 
     def score(self, data: Any, sample_weight: Any = None) -> float:
         """Mean log p(x) per row of `data`, in nats; one pass over it."""
@@ -166,9 +172,11 @@ class Result:
         return count_free(self._of_model("parameters", "counting"), self.best.params)
 
     def _total(self, data: Any, sample_weight: Any) -> tuple[float, float]:
-        array, features = self._array(data)
-        blocks = as_blocks(array, align_weights(sample_weight, data, features))
-        seen = blocks.sum(_checked, _statistics, self.model, self.best.params, name="score")
+        rows = self._rows(data)
+        blocks = as_blocks(rows.array, align_weights(sample_weight, rows), self.missing)
+        seen = blocks.sum(
+            answers.checked, answers.statistics, self.model, self.best.params, name="score"
+        )
         return seen["statistics"][0][0]["log_likelihood"] / seen["weight"], seen["weight"]
 
     def sample(
@@ -218,7 +226,9 @@ class Result:
         about = {
             "family": type(model.family).__name__,
             "settings": dataclasses.asdict(model.family),
-            "feature_dim": self.features.dim,
+            "feature_dims": self.features.dims,
+            "variables": self.features.variables,
+            "missing": self.missing,
             "feature_names": None if names is None else plain_names(names),
             "n_features": self.n_features,
             "n_rows": self.n_rows,
@@ -230,13 +240,21 @@ class Result:
             state[name] = (("feature", "feature_2")[: value.ndim], value)
         modelfile.write(path, about, xr.Dataset(state), self.to_dataset())
 
-    def __str__(self) -> str:
-        head = (
+    def __repr__(self) -> str:
+        return f"<daskem.Result: {type(self.model).__name__}, {self._head()}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+    def _head(self) -> str:
+        return (
             f"{self.status.name.lower()} after {len(self.history)} passes, log-likelihood "
             f"{self.log_likelihood:.6g} per row"
         )
+
+    def __str__(self) -> str:
         table = [self.table()] if hasattr(self.model, "family") else []
-        return "\n".join([head, *(f"note: {note}" for note in self.notes), *table])
+        return "\n".join([self._head(), *(f"note: {note}" for note in self.notes), *table])
 
 
 def load(path: str | os.PathLike[str]) -> Result:
@@ -257,8 +275,14 @@ def load(path: str | os.PathLike[str]) -> Result:
     run = Run(model, None, state, history, Status[about["status"]])
     names = about["feature_names"]
     names = None if names is None else np.array(names["values"], dtype=names["dtype"])
-    features = Features(about["feature_dim"], names)
-    return Result([run], about["n_features"], about["n_rows"], features)
+    dims, variables = about["feature_dims"], about["variables"]
+    features = Features(
+        names,
+        None if dims is None else tuple(dims),
+        None if variables is None else tuple(variables),
+    )
+    missing = about["missing"]
+    return Result([run], about["n_features"], about["n_rows"], features, missing=missing)
 
 
 def plain_names(names: np.ndarray) -> dict[str, Any]:
@@ -274,36 +298,3 @@ class Fitted:
     """The state of a run that has ended: its params, in the coordinates of the model."""
 
     params: Params
-
-
-def _checked(block: Any, f: Any, model: Any, params: Params) -> Any:
-    valid, domain = getattr(model, "valid", np.isfinite), getattr(model, "domain", "finite numbers")
-    bad = first_bad(block, valid, domain)
-    if bad is not None:
-        raise DataError(bad)
-    return f(block, model, params)
-
-
-def _statistics(block: Any, model: Any, params: Params) -> dict[str, Any]:
-    return evaluate(block, [(model, [params])])
-
-
-def _labels(block: Any, model: Any, params: Params) -> np.ndarray:
-    labels = np.empty(len(block), dtype=np.int64)
-    for here, _, responsibilities in model.posterior(block.rows, params):
-        responsibilities.argmax(axis=0, out=labels[here])
-    return labels
-
-
-def _responsibilities(block: Any, model: Any, params: Params) -> np.ndarray:
-    answers = np.empty((len(block), len(params["weights"])))
-    for here, _, responsibilities in model.posterior(block.rows, params):
-        answers[here] = responsibilities.T
-    return answers
-
-
-def _log_prob(block: Any, model: Any, params: Params) -> np.ndarray:
-    answers = np.empty(len(block))
-    for here, log_prob, _ in model.posterior(block.rows, params):
-        answers[here] = log_prob
-    return answers

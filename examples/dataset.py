@@ -33,10 +33,11 @@ def write_ocean(path, seed=0):
 def classify(source, target):
     """The ten lines for a store of your own: only a chunk or two is in memory at a time."""
     ocean = xr.open_zarr(source)
-    rows = ocean.to_dataarray("feature")
-    model = daskem.GaussianMixture(n_components=2, random_state=0).fit(rows)
+    model = daskem.GaussianMixture(n_components=2, random_state=0)
+    area = np.cos(np.deg2rad(ocean["lat"]))
+    model.fit(ocean, features=["temperature", "salinity"], sample_weight=area)
     print(model.result_)
-    labels = model.predict(rows)
+    labels = model.predict(ocean)
     labels.to_dataset(name="water_mass").to_zarr(target, zarr_format=2)
 
 

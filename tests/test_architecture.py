@@ -11,14 +11,15 @@ ROOT = Path(__file__).parents[1] / "daskem"
 # From the ground up. Rooms of one floor are separated by walls, except on the floors of OPEN.
 FLOORS = [
     {"errors"},
-    {"numerics"},
+    {"numerics", "signatures"},
     {"parameters", "statistics", "frames"},
     {"families"},
     {"models"},
     {"blocks"},
     {"algorithms", "starts"},
     {"fitting"},
-    {"labels", "report", "modelfile", "differences"},
+    {"answers", "columns", "labels"},
+    {"door", "report", "modelfile", "differences"},
     {"result"},
     {"remote"},
     {"coordinator", "selection", "plot", "progress", "checkpoint", "testing"},

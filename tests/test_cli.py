@@ -169,7 +169,7 @@ def test_labels_lie_where_their_rows_do(labelled, model, tmp_path, rows):
     assert main(predict_command(labelled, model, out, "--array", "profiles")) == 0
     labels = xr.open_zarr(out)["labels"]
     data = xr.open_zarr(labelled)["profiles"]
-    assert labels.dtype == np.int64
+    assert labels.dtype == np.int8
     assert labels.dims == ("time", "station")
     assert labels.chunks == data.chunks[:2]
     xr.testing.assert_identical(
@@ -226,6 +226,45 @@ def test_info_in_a_process_of_its_own(model, entry):
     assert result.table() in told.stdout
 
 
+@pytest.fixture
+def ocean(tmp_path, rows):
+    """Path of a store with a variable for each feature, and rows that are missing."""
+    dims = ("time", "station")
+    ocean = xr.Dataset({name: (dims, rows[..., i]) for i, name in enumerate(FEATURES)})
+    path = str(tmp_path / "ocean.zarr")
+    ocean.where(ocean["oxygen"] < 14).chunk(time=6).to_zarr(path, zarr_format=2)
+    return path
+
+
+def test_variables_of_a_store_are_features_and_missing_rows_stay_missing(ocean, tmp_path, capsys):
+    model, out = str(tmp_path / "model"), tmp_path / "labels.zarr"
+    options = ["--features", "oxygen,temperature", "--sample-dims", "station,time"]
+    assert "NaN at chunk" in refusal(capsys, fit_command(ocean, model, *options))
+    assert main(fit_command(ocean, model, *options, "--missing", "omit")) == 0
+    data = xr.open_zarr(ocean)
+    expected = daskem.fit(
+        daskem.Mixture(daskem.Gaussian()),
+        data,
+        2,
+        features=["oxygen", "temperature"],
+        sample_dims=["time", "station"],
+        missing="omit",
+        random_state=0,
+    )
+    assert same_params(daskem.load(model), expected)
+    assert main(predict_command(ocean, model, out)) == 0
+    labels = xr.open_zarr(out)["labels"].load()
+    xr.testing.assert_equal(labels == -1, data["salinity"].isnull().load())
+    xr.testing.assert_identical(labels, expected.predict(data).load())
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"daskem {daskem.__version__}\n"
+
+
 # Mistakes
 
 
@@ -243,9 +282,8 @@ def test_a_store_that_is_not_there(tmp_path, capsys):
     assert f"no zarr store at {path!r}" in refusal(capsys, fit_command(path, "model"))
 
 
-@pytest.mark.parametrize("name", [[], ["--array", "prfiles"]])
-def test_an_array_that_is_not_there(labelled, capsys, name):
-    told = refusal(capsys, fit_command(labelled, "model", *name))
+def test_an_array_that_is_not_there(labelled, capsys):
+    told = refusal(capsys, fit_command(labelled, "model", "--array", "prfiles"))
     assert "'profiles'" in told
     assert "'latitude'" in told
 

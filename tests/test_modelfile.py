@@ -67,7 +67,7 @@ def test_a_model_that_was_loaded_can_be_saved_again(labelled, tmp_path):
 def test_labels_come_back(labelled, tmp_path):
     labelled.save(tmp_path / "model")
     again = daskem.load(tmp_path / "model")
-    assert again.features.dim == "level"
+    assert again.features.dims == ("level",)
     xr.testing.assert_identical(again.to_dataset(), labelled.to_dataset())
 
 
@@ -187,7 +187,7 @@ def same(again, result):
     params = all(np.array_equal(again.params[n], v) for n, v in result.params.items())
     told = again.history == result.history and again.status is result.status
     sizes = (again.n_rows, again.n_features) == (result.n_rows, result.n_features)
-    names = again.features.dim == result.features.dim
+    names = again.features.dims == result.features.dims
     return params and told and sizes and names and list(again.features.names) == ["a", "b", "c"]
 
 

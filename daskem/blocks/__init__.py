@@ -5,7 +5,8 @@ from daskem.blocks.machines import Machines, current_client, machines
 from daskem.blocks.mapping import map_rows
 from daskem.blocks.partitions import Outline
 from daskem.blocks.placement import place, spread
-from daskem.blocks.sources import as_array, as_blocks
+from daskem.blocks.sources import as_array, as_blocks, features_in_one_chunk
+from daskem.blocks.stores import address, is_labelled, open_labelled, open_zarr
 from daskem.blocks.survey import Survey, first_bad, survey
 
 __all__ = [
@@ -14,12 +15,17 @@ __all__ = [
     "Outline",
     "Piece",
     "Survey",
+    "address",
     "as_array",
     "as_blocks",
     "current_client",
+    "features_in_one_chunk",
     "first_bad",
+    "is_labelled",
     "machines",
     "map_rows",
+    "open_labelled",
+    "open_zarr",
     "place",
     "spread",
     "survey",

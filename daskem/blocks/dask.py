@@ -24,7 +24,7 @@ from daskem.errors import ClusterError
 from daskem.statistics import FAN_IN, add_all
 
 # theta and recipes may well be larger than what distributed likes to see in a graph.
-_LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}
+LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}
 # On the dashboard, what travels to the partitions is named after what made it.
 _MAKERS = {"e-step": "m-step"}
 
@@ -96,7 +96,7 @@ class DaskBlocks:
             needs = map(TaskRef, names)
             graph[key] = Task(key, run, TaskRef(source.key), f, TaskRef(theta), *needs)
         root = _plant_tree(graph, keys, f"reduce-{token}")
-        with dask.config.set(_LARGE), self._reached():
+        with dask.config.set(LARGE), self._reached():
             return Delayed(root, graph).compute(scheduler=self.client)
 
     def held(self) -> list[Any]:
@@ -125,7 +125,7 @@ class DaskBlocks:
 
     def _persist(self, lazy: Sequence[Delayed]) -> tuple[Delayed, ...]:
         """The same, to be made at once and kept."""
-        with dask.config.set(_LARGE), self._reached():
+        with dask.config.set(LARGE), self._reached():
             if self.client is None:
                 return dask.persist(*lazy, traverse=False)
             return tuple(self.client.persist(list(lazy)))

@@ -6,8 +6,13 @@ from typing import Any
 import dask
 import dask.array as da
 import numpy as np
+from dask.delayed import Delayed
+from dask.sizeof import sizeof
 
 from daskem.blocks.block import Block, Piece
+from daskem.blocks.dask import LARGE
+
+_LARGE_BYTES = 2**20
 
 
 def map_rows(
@@ -16,6 +21,7 @@ def map_rows(
     *args: Any,
     dtype: Any = np.float64,
     columns: int | None = None,
+    fill: float | None = None,
     name: str = "predict",
 ) -> np.ndarray | da.Array:
     """Answers (...,) or (..., column) for rows (..., feature).
@@ -28,19 +34,22 @@ def map_rows(
         ``(block, *args) -> ndarray, (sample,) or (sample, column)``.
     dtype, columns
         Of the answers; `columns` is None where there is one number for each row.
+    fill : number, optional
+        The answer for rows with a NaN, which `f` does not see then.
     name : str
         Of the tasks on the dashboard.
     """
     if isinstance(array, np.ndarray):
-        answers = _answer(array, f=f, theta=args, block_id=(0,) * array.ndim)
+        answers = _answer(array, f=f, theta=args, fill=fill, block_id=(0,) * array.ndim)
         return answers if columns is not None else answers[..., 0]
     # An axis of one column goes last: a map that drops an axis is not fused with the load.
     answers = da.map_blocks(
         _answer,
         array,
         f=f,
-        theta=dask.delayed(args, traverse=False, pure=False),
-        token=f"{name}-{dask.base.tokenize(array.name, f, args)}",
+        theta=_delayed(args),
+        fill=fill,
+        token=f"{name}-{dask.base.tokenize(array.name, f, args, fill)}",
         chunks=(*array.chunks[:-1], (columns or 1,)),
         dtype=dtype,
         meta=np.empty((0,) * array.ndim, dtype=dtype),
@@ -48,12 +57,35 @@ def map_rows(
     return answers if columns is not None else answers[..., 0]
 
 
+def _delayed(args: tuple[Any, ...]) -> Delayed:
+    """`args` as one task, which lies on the cluster already if it is large.
+
+    Otherwise it would be part of the graph that the user computes, and distributed would warn of
+    its size.
+    """
+    theta = dask.delayed(args, traverse=False, pure=False)
+    if sizeof(args) > _LARGE_BYTES:
+        with dask.config.set(LARGE):
+            (theta,) = dask.persist(theta)
+    return theta
+
+
 def _answer(
     rows: np.ndarray,
     f: Callable[..., np.ndarray],
     theta: tuple[Any, ...],
+    fill: float | None,
     block_id: tuple[int, ...] = (),
 ) -> np.ndarray:
     flat = np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
-    answers = f(Block(flat, None, (Piece(tuple(block_id[:-1]), 0, rows.shape[:-1]),)), *theta)
+    kept = np.ones(len(flat), dtype=bool) if fill is None else ~np.isnan(flat).any(axis=1)
+    some = not kept.all()
+    pieces = (Piece(tuple(block_id[:-1]), 0, rows.shape[:-1]),)
+    answers = f(
+        Block(flat[kept], None, pieces, kept) if some else Block(flat, None, pieces), *theta
+    )
+    if some:
+        found = answers
+        answers = np.full((len(flat), *found.shape[1:]), fill, dtype=found.dtype)
+        answers[kept] = found
     return answers.reshape(*rows.shape[:-1], *(answers.shape[1:] or (1,)))

@@ -11,7 +11,8 @@ from dask.utils import format_bytes
 from daskem.blocks.dask import DaskBlocks
 from daskem.blocks.local import LocalBlocks
 from daskem.blocks.memory import CACHES
-from daskem.errors import DataError, DataTypeError, ParameterError, StoreNotFoundError
+from daskem.blocks.stores import as_dask, open_zarr
+from daskem.errors import DataError, DataTypeError, ParameterError
 
 AnyBlocks = LocalBlocks | DaskBlocks
 MISSING = ("raise", "omit")
@@ -102,65 +103,16 @@ def as_array(data: Any) -> np.ndarray | da.Array:
     """
     data = open_array(data)
     check_rows(data)
-    if isinstance(data, da.Array) and data.numblocks[-1] > 1:
-        data = _features_in_one_chunk(data)
-    return data
+    return features_in_one_chunk(data) if isinstance(data, da.Array) else data
 
 
 def open_array(data: Any) -> np.ndarray | da.Array:
     """What `as_array` takes, as a NumPy or Dask array that nobody has looked at yet."""
     if isinstance(data, str | os.PathLike):
         data = open_zarr(data)
-    if isinstance(data, zarr.Group):
-        raise DataError(
-            f"this is a zarr group; pass one of its arrays: {sorted(dict(data.arrays()))}"
-        )
     if isinstance(data, zarr.Array):
-        _check_unpacked(data)
-        data = da.from_zarr(data)
+        data = as_dask(data)
     return data if isinstance(data, da.Array) else _as_numpy(data)
-
-
-def open_zarr(path: str | os.PathLike[str], name: str | None = None) -> zarr.Array:
-    """The zarr array at `path`, or called `name` in the group at `path`.
-
-    Raises
-    ------
-    StoreNotFoundError
-        If there is none; the message lists what is there.
-    DataError
-        If it is no zarr store, or damaged.
-    """
-    try:
-        node = zarr.open(os.fspath(path), mode="r")
-    except (FileNotFoundError, zarr.errors.NodeNotFoundError) as error:
-        raise StoreNotFoundError(f"there is no zarr store at {os.fspath(path)!r}") from error
-    except Exception as error:
-        raise DataError(f"{os.fspath(path)!r} cannot be read as zarr: {error}") from error
-    if isinstance(node, zarr.Array):
-        return node
-    arrays = dict(node.arrays())
-    if name is None or name not in arrays:
-        wanted = "is a group, not an array" if name is None else f"has no array {name!r}"
-        raise StoreNotFoundError(
-            f"{os.fspath(path)!r} {wanted}; it holds {sorted(arrays)}. Add the name to the path, "
-            "or use --array on the command line"
-        )
-    return arrays[name]
-
-
-def _check_unpacked(array: zarr.Array) -> None:
-    """Raise DataError if the numbers are not what is stored: CF packing, missing-value codes."""
-    packing = {"scale_factor", "add_offset"} & set(array.attrs)
-    if array.dtype.kind in "iu":
-        packing |= {"missing_value", "_FillValue"} & set(array.attrs)
-        if "_ARRAY_DIMENSIONS" in array.attrs and array.fill_value not in (None, 0):
-            packing.add("fill_value")
-    if packing:
-        raise DataError(
-            f"the array stores packed values (it has {', '.join(sorted(packing))}); open it with "
-            "xarray.open_zarr, which decodes them, and pass the DataArray"
-        )
 
 
 def check_rows(array: Any, least_rows: int = 1) -> None:
@@ -212,9 +164,18 @@ def _as_numpy(data: Any) -> np.ndarray:
     return array
 
 
-def _features_in_one_chunk(array: da.Array) -> da.Array:
-    """Gather the features of each row; a small cost beside recomputing it in every pass."""
-    gathered = array.rechunk({array.ndim - 1: -1})
+def features_in_one_chunk(array: da.Array, n_axes: int = 1) -> da.Array:
+    """Gather the last `n_axes`; a small cost beside recomputing a row in every pass.
+
+    Raises
+    ------
+    DataError
+        If that makes chunks of more than 1 GiB.
+    """
+    axes = range(array.ndim - n_axes, array.ndim)
+    if all(array.numblocks[axis] == 1 for axis in axes):
+        return array
+    gathered = array.rechunk(dict.fromkeys(axes, -1))
     largest = max(np.prod([max(c) for c in gathered.chunks]), 1) * array.dtype.itemsize
     if largest > 2**30:
         raise DataError(
