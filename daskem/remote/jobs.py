@@ -225,7 +225,7 @@ class Jobs(SchedulerPlugin):
             )
         self.by_name.pop(job.name, None)
         ended = [name for name, old in self.by_name.items() if old.ended]
-        for name in ended[: len(ended) + 1 - _MOST_ENDED]:
+        for name in ended[: max(len(ended) + 1 - _MOST_ENDED, 0)]:
             del self.by_name[name]
         self.by_name[job.name] = job
 
