@@ -74,5 +74,7 @@ class LocalBlocks:
     def _block(self, number: int) -> Block:
         start = number * self.chunk_rows
         here = slice(start, start + self.chunk_rows)
-        weights = None if self.weights is None else np.require(self.weights[here], None, "CA")
-        return Block(np.require(self.rows[here], None, "CA"), weights, (number,), number, start)
+        weights = None if self.weights is None else np.require(self.weights[here], None, ["C", "A"])
+        return Block(
+            np.require(self.rows[here], None, ["C", "A"]), weights, (number,), number, start
+        )

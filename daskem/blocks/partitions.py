@@ -100,9 +100,9 @@ def _order(tasks: Mapping[Any, GraphNode], keys: Sequence[Any]) -> list[Any]:
 
 def _block(chunk: Chunk, rows: Any, weights: Any = None) -> Block:
     # What comes off the network may lie at odd addresses, where NumPy adds in another order.
-    flat = np.require(rows, None, "CA").reshape(-1, np.shape(rows)[-1])
+    flat = np.require(rows, None, ["C", "A"]).reshape(-1, np.shape(rows)[-1])
     if weights is not None:
-        weights = np.require(weights, np.float64, "CA").reshape(-1)
+        weights = np.require(weights, np.float64, ["C", "A"]).reshape(-1)
         if len(weights) != len(flat):
             raise DataError(
                 f"chunk {chunk.index} has {len(flat)} rows, but sample_weight has {len(weights)} "

@@ -14,8 +14,17 @@ from distributed.client import ClosedClientError
 
 from daskem.errors import ClusterError, DaskemError, SchedulerError
 from daskem.fitting import Pass, Status
-from daskem.remote import jobs
-from daskem.remote.jobs import Stand
+from daskem.remote.jobs import (
+    PATIENCE,
+    Stand,
+    begin,
+    dumps,
+    fetch,
+    halt,
+    loads,
+    reserve,
+    watch,
+)
 from daskem.result import Result
 
 _LOST = (OSError, ClosedClientError, CancelledError, FutureCancelledError)
@@ -57,7 +66,7 @@ class Handle:
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
         stand = self._watch()
         while not stand.ended and (left := deadline - time.monotonic()) > 0:
-            stand = self._watch(stand.passes, min(left, jobs.PATIENCE))
+            stand = self._watch(stand.passes, min(left, PATIENCE))
         return stand.ended
 
     def result(self) -> Result:
@@ -77,13 +86,13 @@ class Handle:
 
     def stop(self) -> None:
         """End the fit; the pass in progress is abandoned, and `result` is that of the last one."""
-        self._ask(jobs.halt)
+        self._ask(halt)
         self.wait()
 
     def __iter__(self) -> Iterator[Result]:
         seen, ended = 0, False
         while not ended:
-            stand = self._watch(seen, jobs.PATIENCE)
+            stand = self._watch(seen, PATIENCE)
             ended = stand.ended
             if ended or stand.passes > seen:
                 passes, result = self._fetch()
@@ -95,10 +104,10 @@ class Handle:
         return f"<fit {self.name!r} on {self._client.scheduler_info()['address']}>"
 
     def _watch(self, seen: int = -1, patience: float = 0.0) -> Stand:
-        return self._ask(jobs.watch, seen, patience)
+        return self._ask(watch, seen, patience)
 
     def _fetch(self) -> tuple[int, Result]:
-        passes, found = jobs.loads(self._ask(jobs.fetch))
+        passes, found = loads(self._ask(fetch))
         if isinstance(found, Exception):
             raise found
         return passes, found
@@ -132,15 +141,15 @@ def send(fit: Any, client: Client, name: str | None, keep: bool) -> Handle:
         If the scheduler cannot run it; says why.
     """
     try:
-        payload = jobs.dumps(fit.on(None))
+        payload = dumps(fit.on(None))
     except Exception as error:
         raise SchedulerError(f"the fit cannot be pickled ({error!r:.200})") from error
     del fit
     handle = Handle(name or f"fit-{uuid.uuid4().hex[:8]}", client)
     _check_scheduler(client)
-    handle._ask(jobs.reserve, client.id)
+    handle._ask(reserve, client.id)
     with stopping(handle):
-        refusal = handle._ask(jobs.begin, payload, keep)
+        refusal = handle._ask(begin, payload, keep)
         if refusal is not None:
             raise SchedulerError(refusal)
     return handle
