@@ -5,6 +5,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from cluster import PATIENCE, bits, running, scheduler, workers
-from distributed import Client, Security
+from distributed import Client, LocalCluster, Security
 from test_cluster import chunked
 
 import daskem
@@ -389,6 +390,20 @@ def test_a_scheduler_that_dies_is_named(rows, start, tmp_path):
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(ClusterError, match="its fits are lost: fit again"):
             waiting.result(PATIENCE)
+
+
+def test_a_cluster_in_this_process_takes_its_fits_with_it(rows, start, tmp_path):
+    apart = {"processes": False, "protocol": "tcp", "host": "127.0.0.1"}
+    with (
+        LocalCluster(1, threads_per_worker=1, dashboard_address="127.0.0.1:0", **apart) as cluster,
+        Client(cluster),
+    ):
+        run = daskem.submit(MODEL, chunked(rows), start=start, **ENDLESS)
+        next(iter(run))
+        assert run.name in {thread.name for thread in threading.enumerate()}
+    assert run.name not in {thread.name for thread in threading.enumerate()}
+    # Nor did the job's own client become the one that Dask computes with.
+    assert dask.config.get("scheduler", None) is None
 
 
 def test_workers_may_come_and_go(client, rows, counted, gate, tmp_path, scheduler_file):

@@ -8,6 +8,7 @@ loop only, so none of its attributes needs a lock.
 import asyncio
 import contextlib
 import copy
+import sys
 import threading
 import traceback
 from collections.abc import Mapping
@@ -208,6 +209,12 @@ class Jobs(SchedulerPlugin):
         for job in self.by_name.values():
             if job.owner == client:
                 job.stop()
+
+    async def before_close(self) -> None:
+        for job in self.by_name.values():
+            job.stop()
+        for job in self.by_name.values():
+            await job.wait(sys.maxsize, PATIENCE)
 
     def find(self, name: str) -> Job:
         if name not in self.by_name:
