@@ -51,6 +51,7 @@ def fit(
     else:
         with connected(scheduler), running(prepare(model, data, **options)) as run:
             result = follow(run)
+        print(f"the loop ran {result.coordinator}")
     print(result.table())
     result.save(out)
     print(f"model: {out}")
@@ -102,7 +103,6 @@ def follow(results: Iterable[Result]) -> Result:
                 events.setdefault(event, number)
         told = len(longest)
     print(result.status.value)
-    print(f"the loop ran {result.coordinator}")
     for note in result.notes:
         print(f"note: {note}")
     for event, number in events.items():

@@ -146,7 +146,7 @@ def test_defaults_are_those_of_the_library():
     assert {"tol", "max_iter", "n_init", "random_state", "feature_dim"} <= options.keys()
 
 
-def test_a_cluster_gives_the_same_bits(plain, tmp_path):
+def test_a_cluster_gives_the_same_bits(plain, tmp_path, capsys):
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
     main(fit_command(plain, here))
     with LocalCluster(
@@ -159,6 +159,13 @@ def test_a_cluster_gives_the_same_bits(plain, tmp_path):
     ) as cluster:
         assert main(fit_command(plain, there, "--scheduler", cluster.scheduler_address)) == 0
         assert cluster.scheduler.transition_counter > 0
+    told = capsys.readouterr().out.split("pass  log")
+    assert "the loop ran on the scheduler" in told[2]
+    # Every pass has its line, as here.
+    n = len(daskem.load(there).history)
+    assert [line.split()[:2] for line in told[2].splitlines()[1 : n + 1]] == [
+        line.split()[:2] for line in told[1].splitlines()[1 : n + 1]
+    ]
     assert same_params(daskem.load(there), daskem.load(here))
     with pytest.raises(ValueError, match="No clients found"):
         Client.current()

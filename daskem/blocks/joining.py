@@ -26,9 +26,10 @@ class Part(NamedTuple):
 
 def part(piece: Piece, rows: Any, weights: Any = None) -> Part:
     """Flatten a chunk of rows (..., feature) and weights (...)."""
-    flat = np.ascontiguousarray(rows).reshape(-1, np.shape(rows)[-1])
+    # What comes off the network may lie at odd addresses, where NumPy adds in another order.
+    flat = np.require(rows, None, ["C", "A"]).reshape(-1, np.shape(rows)[-1])
     if weights is not None:
-        weights = np.ascontiguousarray(weights, dtype=np.float64).reshape(-1)
+        weights = np.require(weights, np.float64, ["C", "A"]).reshape(-1)
         if len(weights) != len(flat):
             raise DataError(
                 f"chunk {piece.chunk} has {len(flat)} rows, but sample_weight has {len(weights)} "

@@ -8,6 +8,7 @@ loop only, so none of its attributes needs a lock.
 import asyncio
 import contextlib
 import copy
+import sys
 import threading
 import traceback
 from collections.abc import Mapping
@@ -209,6 +210,12 @@ class Jobs(SchedulerPlugin):
             if job.owner == client:
                 job.stop()
 
+    async def before_close(self) -> None:
+        for job in self.by_name.values():
+            job.stop()
+        for job in self.by_name.values():
+            await job.wait(sys.maxsize, PATIENCE)
+
     def find(self, name: str) -> Job:
         if name not in self.by_name:
             known = sorted(self.by_name) or "none"
@@ -225,7 +232,7 @@ class Jobs(SchedulerPlugin):
             )
         self.by_name.pop(job.name, None)
         ended = [name for name, old in self.by_name.items() if old.ended]
-        for name in ended[: len(ended) + 1 - _MOST_ENDED]:
+        for name in ended[: max(len(ended) + 1 - _MOST_ENDED, 0)]:
             del self.by_name[name]
         self.by_name[job.name] = job
 
