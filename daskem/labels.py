@@ -110,9 +110,9 @@ def align_weights(weights: Any, rows: Rows) -> Any:
         If they have a dimension that the rows have not, or other coordinates along it.
     """
     if not isinstance(weights, xr.DataArray):
-        return weights
+        return _without_noise(weights)
     if rows.labels is None:
-        return weights.data
+        return _without_noise(weights.data)
     if not set(weights.dims) <= set(rows.dims):
         raise DataError(f"sample_weight has dims {weights.dims}, but the rows have {rows.dims}")
     shape = rows.array.shape[:-1]
@@ -125,10 +125,8 @@ def align_weights(weights: Any, rows: Rows) -> Any:
                 f"for instance with sample_weight.reindex({dim}=data[{dim!r}])"
             )
     axes = [axis for axis, dim in enumerate(rows.dims) if dim in weights.dims]
-    values = weights.transpose(*(rows.dims[axis] for axis in axes)).data
+    values = _without_noise(weights.transpose(*(rows.dims[axis] for axis in axes)).data)
     place = tuple(slice(None) if dim in weights.dims else None for dim in rows.dims)
-    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
-        values = _without_noise(values)
     if not isinstance(rows.array, da.Array):
         return np.broadcast_to(np.asarray(values)[place], shape)
     # In the chunks of the rows from the start: one chunk of them all would be as long as the data.
@@ -137,7 +135,10 @@ def align_weights(weights: Any, rows: Rows) -> Any:
     return da.broadcast_to(values[place], shape, chunks)
 
 
-def _without_noise(weights: np.ndarray) -> np.ndarray:
+def _without_noise(weights: Any) -> Any:
     """Zero where `weights` are negative by rounding only, as cos(lat) is at a pole in float32."""
+    in_memory = isinstance(weights, np.ndarray) and not isinstance(weights, np.memmap)
+    if not in_memory or weights.dtype.kind != "f":
+        return weights
     noise = np.finfo(weights.dtype).eps * np.abs(weights).max(initial=0)
     return np.where((weights < 0) & (weights >= -noise), 0, weights)

@@ -151,11 +151,11 @@ def test_one_task_for_each_chunk_of_rows(ocean, tmp_path):
 
 
 def test_unlike_chunks_are_noted_with_what_they_cost(ocean):
-    even = fit(ocean[["ssh", "sst"]].chunk(time=2))
+    even = fit(ocean[["ssh", "sst"]].chunk(time=2), cache="none")
     assert even.notes == ()
     uneven = ocean[["ssh", "sst"]].chunk(time=2)
     uneven["sst"] = ocean["sst"].chunk(time=3)
-    found = fit(uneven)
+    found = fit(uneven, cache="none")
     (note,) = found.notes
     assert "chunked differently" in note
     assert "sst, 2 chunks of 480 B, into 4 of 320 B" in note
@@ -165,7 +165,7 @@ def test_unlike_chunks_are_noted_with_what_they_cost(ocean):
 
 
 def test_profiles_in_several_chunks_are_gathered_with_a_note(ocean):
-    whole = fit(ocean[["temp"]].chunk(time=2), sample_dims=SAMPLES)
+    whole = fit(ocean[["temp"]].chunk(time=2), sample_dims=SAMPLES, cache="none")
     split = fit(ocean[["temp"]].chunk(time=2, level=2), sample_dims=SAMPLES)
     assert whole.notes == ()
     assert "temp lies in chunks of (2, 1) along level" in split.notes[0]
