@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from daskem.algorithms import EM
+from daskem.algorithms import choose
 from daskem.blocks import as_blocks
 from daskem.errors import ConvergenceWarning, ModelError
 from daskem.fitting import Run, Stop, passes
@@ -28,9 +28,10 @@ def iterate(
     feature_dim: str | None = None,
     n_init: int = 1,
     init_params: str = "k-means++",
-    algorithm: Any = None,
-    tol: float = 1e-4,
+    algorithm: Any = "auto",
+    tol: float | None = None,
     max_iter: int = 200,
+    max_seconds: float | None = None,
     random_state: int | np.random.Generator | np.random.RandomState | None = None,
 ) -> Iterator[Result]:
     """Fit a model, one pass over the data at a time.
@@ -56,13 +57,18 @@ def iterate(
         Starts for each number of components. All runs share every read of the data.
     init_params : {"k-means++", "random_from_data"}
         How rows of a sample are chosen to start components around.
-    algorithm : object, default EM()
-    tol : float
+    algorithm : {"auto", "em", "squarem", "anderson", "candidates"} or object
+        How to climb; ``"auto"`` chooses by the model and the size of a row, and `Run.choice`
+        says why. A model that declares no ``parameters`` gets plain EM.
+    tol : float, optional
         A run has converged when what is left to gain, in nats per row, is predicted to be below
-        this twice in a row (Aitken's extrapolation; scikit-learn's `tol` is a change per
-        iteration, which may be small far from the optimum).
+        this twice in a row. Default: p / 200 N for p free parameters and N rows, a hundredth of
+        what the data can resolve. (scikit-learn's `tol`, 1e-3, is the change in one iteration,
+        which may be small far from the optimum.)
     max_iter : int
         Most passes over the data.
+    max_seconds : float, optional
+        Most seconds of passes; looked at between them.
     random_state : int, Generator or RandomState, optional
         Of the sample and the starts.
 
@@ -85,7 +91,11 @@ def iterate(
             f"{model!r:.80} has no e_step and m_step. A family goes into a mixture, as in "
             "daskem.Mixture(daskem.Poisson()); an estimator has a fit(X) of its own"
         )
-    stop = Stop(number("tol", tol, 0), whole("max_iter", max_iter))
+    stop = Stop(
+        None if tol is None else number("tol", tol, 0),
+        whole("max_iter", max_iter),
+        np.inf if max_seconds is None else number("max_seconds", max_seconds, 0),
+    )
     rng = _generator(random_state)
     array, features = unlabel(data, feature_dim)
     blocks = as_blocks(array, align_weights(sample_weight, data, features))
@@ -98,11 +108,11 @@ def iterate(
         for own in given
         for _ in range(1 if _is_whole(own, model) else whole("n_init", n_init))
     ]
-    how = EM() if algorithm is None else algorithm
     runs = []
     for (k, own), child in zip(pairs, rng.integers(2**63, size=len(pairs)), strict=True):
         params = begin(model, seen, k, own, init_params, np.random.default_rng(child))
-        runs.append(Run(model, how, how.start(params)))
+        how, choice = choose(algorithm, model, params, blocks.n_features)
+        runs.append(Run(model, how, how.start(params), choice=choice))
     for stand in passes(runs, blocks, stop):
         yield Result(stand, blocks.n_features, seen.weight, features, blocks.notes)
 

@@ -24,9 +24,10 @@ class GaussianMixture:
     ----------
     n_components : int, default 1
     covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
-    tol : float, default 1e-4
+    tol : float, optional
         Converged when the predicted remaining gain in log-likelihood, in nats per row, is below
-        this (scikit-learn's is a change per iteration).
+        this (scikit-learn's is a change per iteration). Default: p / 200 N for p free parameters
+        and N rows, a hundredth of what the data can resolve.
     reg_covar : float, default 1e-6
         Weak prior on the covariances, relative to the covariance of the data and so free of
         units; see `daskem.Gaussian` (scikit-learn's is an absolute variance). 0 for none.
@@ -68,7 +69,7 @@ class GaussianMixture:
         n_components: int = 1,
         *,
         covariance_type: str = "full",
-        tol: float = 1e-4,
+        tol: float | None = None,
         reg_covar: float = 1e-6,
         max_iter: int = 200,
         n_init: int = 1,

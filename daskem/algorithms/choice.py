@@ -1,0 +1,64 @@
+"""Which algorithm suits a model, from the model and the size of a row alone."""
+
+from typing import Any
+
+from daskem.algorithms.anderson import Anderson
+from daskem.algorithms.candidates import Candidates
+from daskem.algorithms.climb import Climb
+from daskem.algorithms.em import EM
+from daskem.algorithms.squarem import Squarem
+from daskem.errors import ParameterError
+from daskem.parameters import Params, count_free
+
+ALGORITHMS: dict[str, type[Climb]] = {
+    "em": EM,
+    "squarem": Squarem,
+    "anderson": Anderson,
+    "candidates": Candidates,
+}
+
+# What a typical machine needs to fetch and unpack a byte, and to compute with one free parameter
+# (two products, and its share of the exponentials), in nanoseconds. Fixed, not timed: what is
+# chosen reaches the bits of the result.
+_BYTE, _PARAMETER = 4.0, 0.5
+# Reads that four candidates save against one leap (tests/benchmarks/passes.py).
+_SAVED = 2.0
+
+
+def choose(algorithm: Any, model: Any, params: Params, n_features: int) -> tuple[Any, str]:
+    """The algorithm that a setting means, and the reason in words.
+
+    Parameters
+    ----------
+    algorithm : {"auto", "em", "squarem", "anderson", "candidates"} or object
+        An object with ``start``, ``ask`` and ``tell`` is taken as it is.
+    model : object with e_step and m_step
+    params : Params
+        To start from.
+    n_features : int
+
+    Raises
+    ------
+    ParameterError
+        If there is no algorithm of that name, or the model declares too little for it.
+    """
+    declared = getattr(model, "parameters", None)
+    if algorithm == "auto":
+        if declared is None:
+            return EM(), "the model declares no parameters, in whose coordinates one could leap"
+        read = _BYTE * 8 * n_features
+        compute = _PARAMETER * count_free(declared, params)
+        words = f"reading a row costs about {read:.3g} ns, a candidate about {compute:.3g} ns"
+        if read + 4 * compute <= _SAVED * (read + compute):
+            return Candidates(), f"{words}: four candidates for each read pay"
+        return Squarem(), f"{words}: one leap for each read pays more than four"
+    if not isinstance(algorithm, str):
+        return algorithm, "given"
+    if algorithm not in ALGORITHMS:
+        raise ParameterError(f"algorithm={algorithm!r} is not one of {['auto', *ALGORITHMS]}")
+    if declared is None and algorithm != "em":
+        raise ParameterError(
+            f"algorithm={algorithm!r} leaps in the coordinates of declared parameters, and "
+            f"{type(model).__name__} has no `parameters`; see daskem.parameters.Parameter"
+        )
+    return ALGORITHMS[algorithm](), "given"
