@@ -177,8 +177,8 @@ def _best(tried: Sequence[tuple[str, Any]], objectives: Sequence[float]) -> int:
     """The highest objective; the EM step, which comes first, where rounding decides."""
     known = np.where(np.isfinite(objectives), objectives, -np.inf)
     best = int(known.argmax())
-    tie = known[best] - known[0] <= _ROUNDING * max(1.0, abs(known[best]))
-    return 0 if tried[0][0] == "em" and (tie or not np.isfinite(known[best])) else best
+    rounding = _ROUNDING * max(1.0, abs(known[0])) if np.isfinite(known[0]) else 0.0
+    return 0 if tried[0][0] == "em" and known[best] <= known[0] + rounding else best
 
 
 def _books(state: State, objectives: Sequence[float], taken: int | None) -> tuple[Candidate, ...]:

@@ -12,6 +12,7 @@ remaining gain over the true one, at the read at which the default `tol` and 1e-
 import argparse
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ import numpy as np
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.algorithms.choice import ALGORITHMS, choose
 from daskem.blocks import as_blocks
-from daskem.fitting import Pass, Run, Stop, passes, resolution
+from daskem.fitting import Pass, Run, Status, Stop, passes, resolution
 from daskem.starts import begin, surveyed
 
 FAITHFUL = Path(__file__).parents[3] / "shared" / "data" / "faithful.csv"
 DEATH_NOTICES = np.array([162, 267, 271, 185, 111, 61, 27, 8, 3, 1.0])
-CLOSE, BUDGET, POLISH = 1e-6, 3000, 400
+CLOSE, BUDGET, POLISH, FLAT = 1e-6, 1500, 100, 15
 
 
 def gaussians(d: int, k: int, n: int, apart: float, seed: int) -> np.ndarray:
@@ -49,14 +50,14 @@ def presences(d: int, k: int, n: int, seed: int) -> np.ndarray:
 def problems() -> Iterator[tuple[str, Any, np.ndarray, np.ndarray | None, int]]:
     """Name, family, rows, weights, components."""
     for kind, d, k, n, apart, seed in [
-        ("full", 1, 2, 4000, 1.0, 1),
-        ("full", 1, 3, 4000, 1.5, 2),
+        ("full", 1, 2, 4000, 2.0, 21),
+        ("full", 1, 3, 4000, 3.0, 2),
         ("full", 2, 3, 4000, 1.2, 3),
         ("full", 2, 5, 6000, 1.5, 4),
         ("full", 4, 8, 8000, 1.0, 5),
-        ("full", 10, 10, 10000, 0.4, 6),
+        ("full", 10, 10, 5000, 0.4, 6),
         ("full", 20, 2, 4000, 0.15, 7),
-        ("diag", 5, 30, 10000, 1.5, 8),
+        ("diag", 5, 30, 5000, 1.5, 8),
         ("diag", 10, 6, 6000, 0.8, 9),
         ("tied", 3, 4, 5000, 1.0, 10),
         ("spherical", 4, 10, 6000, 1.2, 11),
@@ -78,9 +79,12 @@ def problems() -> Iterator[tuple[str, Any, np.ndarray, np.ndarray | None, int]]:
 
 
 def climb(run: Run, blocks: Any, reads: int, enough: float = math.inf) -> Run:
-    """The run after at most so many reads more, or once its objective is `enough`."""
-    for (run,) in passes([run], blocks, Stop(0.0, len(run.history) + reads)):
-        if run.history[-1].objective >= enough:
+    """The run after at most so many reads more, once it is flat, or its objective is `enough`."""
+    run = replace(run, status=Status.RUNNING)
+    for (stand,) in passes([run], blocks, Stop(0.0, len(run.history) + reads)):
+        run, last = stand, stand.history[-FLAT:]
+        flat = len(last) == FLAT and last[-1].objective - last[0].objective < 1e-12
+        if flat or last[-1].objective >= enough:
             break
     return run
 
@@ -123,10 +127,10 @@ def solve(name: str, problem: tuple, seed: int, algorithms: Sequence[str]) -> di
     found: dict[str, Any] = {}
     for algorithm in ("em", *algorithms):
         how, _ = choose(algorithm, model, params, blocks.n_features)
-        run = climb(Run(model, how, how.start(params)), blocks, 300)
+        run = climb(Run(model, how, how.start(params)), blocks, 150)
         top = optimum(run, blocks)
-        if run.history[-1].objective < top - CLOSE / 30:
-            run = climb(run, blocks, BUDGET, top - CLOSE / 30)
+        if run.history[-1].objective < top - CLOSE / 2:
+            run = climb(run, blocks, BUDGET, top - CLOSE / 2)
         ratios = [ratio(run.history, t, top) for t in (tol, CLOSE)]
         found[algorithm] = (reads_to(run.history, top - CLOSE), top, ratios, run.history)
     return found
