@@ -176,8 +176,9 @@ class Run:
             () if told is None else tuple(told(state.statistics, state.accepted)),
             state.candidates,
         )
-        climb = [p.objective for p in (*self.history, record) if p.accepted]
-        return replace(record, remaining=predicted_gain(climb))
+        own = getattr(state, "remaining", None)
+        climb = [p.objective for p in (*self.history, record)]
+        return replace(record, remaining=predicted_gain(climb) if own is None else own)
 
     def _check_ascent(self, objective: float) -> None:
         number = len(self.history) + 1
@@ -198,16 +199,34 @@ class Run:
 
 
 def predicted_gain(objectives: Sequence[float]) -> float:
-    """What is left to gain after the last of three objectives (Aitken; Boehning et al. 1994)."""
+    """What is left to gain after the last of some objectives of plain EM.
+
+    The larger of two extrapolations: Aitken's, of three objectives (Boehning et al. 1994), which
+    sees one rate and predicts too little while faster ones still fade; and Shanks's second (1955),
+    of five, which sees two.
+    """
     if len(objectives) < 3:
         return math.inf
-    before, last = np.diff(objectives[-3:])
+    gains = np.diff(objectives[-5:])
+    before, last = gains[-2:]
     if last <= 0:
         return 0.0
     if before > last:
-        return float(last * last / (before - last))
+        return float(max(last * last / (before - last), _two_rates(gains)))
     # Gains that grow predict nothing, unless they are so small that they are rounding.
     return 0.0 if last <= _ROUNDING * max(1.0, abs(objectives[-1])) else math.inf
+
+
+def _two_rates(gains: np.ndarray) -> float:
+    """The sum of the gains to come, if g'' = p g' + q g; 0 where they say nothing of the kind."""
+    if len(gains) < 4:
+        return 0.0
+    a, b, c, d = gains
+    determinant = b * b - a * c
+    if abs(determinant) <= 1e-6 * b * b:
+        return 0.0
+    p, q = (b * c - a * d) / determinant, (b * d - c * c) / determinant
+    return (p * d + q * (c + d)) / (1 - p - q) if p + q < 1 else 0.0
 
 
 def evaluate(block: Any, requests: Sequence[tuple[Any, Sequence[Params]]]) -> dict[str, Any]:

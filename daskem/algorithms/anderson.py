@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daskem.algorithms.climb import MEMORY, Climb, Pair, State
+from daskem.algorithms.climb import MEMORY, Climb, State
+from daskem.algorithms.secants import Pair
 
 
 @dataclass(frozen=True)
@@ -16,15 +17,14 @@ class Anderson(Climb):
 
     with g the EM step from x, and dG, dF the differences between iterates. lambda shrinks the
     leap towards the EM step: much after a start, hardly once many leaps have been taken. A leap
-    that would fall costs its pass and restarts the memory; so does a full one.
+    that would fall costs its pass and restarts the memory.
     """
 
     name = "anderson"
     order: int = MEMORY - 2
 
     def leaps(self, memory: Sequence[Pair], state: State) -> list[tuple[str, np.ndarray]]:
-        # Start anew after `order` leaps: older secants belong to another neighbourhood.
-        k = (len(memory) - 1) % (self.order + 1) if len(memory) <= self.order + 1 else self.order
+        k = min(len(memory) - 1, self.order)
         if k == 0:
             return []
         return [("anderson", fixed_point(memory, k, damping=2.0 ** -(2 * k)))]

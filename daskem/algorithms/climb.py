@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from daskem.algorithms.secants import Pair, curvature, secant_leap
 from daskem.parameters import Params, from_free, to_free
 
 # Leaps look back on so many accepted iterates.
@@ -23,18 +24,6 @@ FARTHEST = 3.0
 _LONGER, _SHORTER, _LEAST, _MOST = 1.5, 1.2, 1.5, 64.0
 # A gain in the objective, relative to its size, that may be rounding: then the EM step is better.
 _ROUNDING = 1e-14
-
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """An accepted iterate and its EM step, in free coordinates (coordinate,)."""
-
-    x: np.ndarray
-    step: np.ndarray
-
-    @property
-    def residual(self) -> np.ndarray:
-        return self.step - self.x
 
 
 @dataclass(frozen=True)
@@ -79,6 +68,10 @@ class State:
         How far an over-relaxed step goes, as a multiple of the EM step.
     candidates : tuple of Candidate
         What the last pass evaluated, and what came of it.
+    steepness : float or None
+        What the last EM step gained for its squared length in free coordinates.
+    remaining : float or None
+        The algorithm's own prediction of what is left to gain, per row; None for none.
     """
 
     params: Params
@@ -89,6 +82,8 @@ class State:
     memory: tuple[Pair, ...] = ()
     stretch: float = 2.0
     candidates: tuple[Candidate, ...] = ()
+    steepness: float | None = None
+    remaining: float | None = None
 
 
 class Climb:
@@ -136,6 +131,7 @@ class Climb:
             objective=objectives[best],
             stretch=_stretched(state.stretch, tried[best][0]),
             candidates=books,
+            steepness=_steepness(state, tried[0][0], objectives[0]),
         )
         return self._propose(model, there)
 
@@ -149,6 +145,8 @@ class Climb:
         state = replace(state, memory=(*state.memory, pair)[-MEMORY:])
         inside = _inside(state.memory)
         memory = [Pair(np.where(inside, p.x, 0), np.where(inside, p.step, 0)) for p in state.memory]
+        rounding = 10 * _ROUNDING * max(1.0, abs(state.objective))
+        state = replace(state, remaining=_remaining(memory, state.steepness, rounding))
         leaps = [
             (name, from_free(declared, state.params, np.where(inside, bounded, pair.step)))
             for name, point in self.leaps(memory, state)
@@ -166,6 +164,32 @@ def _inside(memory: Sequence[Pair]) -> np.ndarray:
 
 def _stretched(stretch: float, taken: str) -> float:
     return min(max(stretch * (_LONGER if taken == "longer" else 1 / _SHORTER), _LEAST), _MOST)
+
+
+def _steepness(state: State, name: str, objective: float) -> float | None:
+    if name != "em" or not state.memory or not math.isfinite(objective):
+        return state.steepness
+    f = state.memory[-1].residual
+    square = float(np.square(f[np.isfinite(f)]).sum())
+    return max(objective - state.objective, 0.0) / square if square > 0 else 0.0
+
+
+def _remaining(memory: Sequence[Pair], steepness: float | None, rounding: float) -> float:
+    """What is left to gain: half the slope along Newton's step.
+
+    The slope is that of the EM step, f, times its complete information; of this the gain of the
+    last EM step measures the size: the gain is about f . I f, and what is left f . I (x* - x) / 2.
+    """
+    if steepness is None or len(memory) < 3:
+        return math.inf
+    last, order = memory[-1], len(memory) - 1
+    gain = steepness * float(np.square(last.residual).sum())
+    if gain <= rounding:
+        return gain
+    if (curvature(memory, order)[1].real < 0).any():
+        return math.inf  # On the way down from a saddle, where nothing tells how far it is.
+    newton = secant_leap(memory, order) - last.x
+    return 0.5 * steepness * abs(float(last.residual @ newton))
 
 
 def _bounded(x: np.ndarray, point: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daskem.algorithms.climb import Climb, Pair, State
+from daskem.algorithms.climb import Climb, State
+from daskem.algorithms.secants import Pair
 
 
 @dataclass(frozen=True)
