@@ -36,6 +36,8 @@ class GaussianMixture:
     n_init : int, default 1
         Starts, which share every pass; the best is kept.
     init_params : {"k-means++", "random_from_data"}
+    algorithm : {"auto", "em", "squarem", "anderson", "candidates"}
+        How to climb, see `daskem.iterate`; ``"em"`` makes scikit-learn's iterations.
     weights_init, means_init, precisions_init : array-like, optional
         Parameters to start from; (component,), (component, feature), and the inverse of the
         covariances in their shape. Any that are left out come from `init_params`.
@@ -74,6 +76,7 @@ class GaussianMixture:
         max_iter: int = 200,
         n_init: int = 1,
         init_params: str = "k-means++",
+        algorithm: Any = "auto",
         weights_init: Any = None,
         means_init: Any = None,
         precisions_init: Any = None,
@@ -86,6 +89,7 @@ class GaussianMixture:
         self.max_iter = max_iter
         self.n_init = n_init
         self.init_params = init_params
+        self.algorithm = algorithm
         self.weights_init = weights_init
         self.means_init = means_init
         self.precisions_init = precisions_init
@@ -120,6 +124,7 @@ class GaussianMixture:
             feature_dim=feature_dim,
             n_init=self.n_init,
             init_params=self.init_params,
+            algorithm=self.algorithm,
             tol=self.tol,
             max_iter=self.max_iter,
             random_state=self.random_state,

@@ -21,7 +21,7 @@ ALGORITHMS: dict[str, type[Climb]] = {
 # (two products, and its share of the exponentials), in nanoseconds. Fixed, not timed: what is
 # chosen reaches the bits of the result.
 _BYTE, _PARAMETER = 4.0, 0.5
-# Reads that four candidates save against one leap (tests/benchmarks/passes.py).
+# Squarem's reads over those of four candidates (geometric mean of tests/benchmarks/passes.py: 2.2).
 _SAVED = 2.0
 
 

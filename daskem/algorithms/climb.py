@@ -169,7 +169,8 @@ def _stretched(stretch: float, taken: str) -> float:
 def _steepness(state: State, name: str, objective: float) -> float | None:
     if name != "em" or not state.memory or not math.isfinite(objective):
         return state.steepness
-    f = state.memory[-1].residual
+    with np.errstate(invalid="ignore"):  # Values on an edge have infinite coordinates.
+        f = state.memory[-1].residual
     square = float(np.square(f[np.isfinite(f)]).sum())
     return max(objective - state.objective, 0.0) / square if square > 0 else 0.0
 
