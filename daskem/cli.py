@@ -194,9 +194,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--tol",
         type=float,
-        default=1e-4,
         metavar="T",
-        help="nats per row that may be left to gain (%(default)s)",
+        help="nats per row that may be left to gain (default: a hundredth of what the data tell)",
     )
     add(
         "--reg-covar",

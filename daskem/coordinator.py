@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from distributed import Client
 
-from daskem.algorithms import EM
+from daskem.algorithms import check_algorithm, choose
 from daskem.blocks import as_blocks, current_client, place, spread
 from daskem.blocks.local import LocalBlocks
 from daskem.door import as_rows
@@ -41,12 +41,15 @@ class Fit:
     starts : sequence of (int or None, dict or None)
         For each run how many components, and what is known of its params.
     init_params : str
-    algorithm : object with start, ask and tell
+    algorithm : str or object with start, ask and tell
     stop : Stop
     seed : int
         Of all that is drawn: the sample and the starts.
     features : Features
         What to call the features in the results.
+    notes : tuple of str
+        What had to be done to the data at the door.
+    missing : {"raise", "omit"}
     """
 
     model: Any
@@ -68,20 +71,23 @@ class Fit:
         """Survey the data, start, and make one pass after the other; all runs after each."""
         rng = np.random.default_rng(self.seed)
         model, seen = surveyed(self.model, self.blocks, seed=int(rng.integers(2**63)))
+        n = seen.n_missing
+        left_out = [f"{n:,} of {n + seen.n_rows:,} rows have a NaN and were left out"] if n else []
         runs = []
         for (k, given), child in zip(
             self.starts, rng.integers(2**63, size=len(self.starts)), strict=True
         ):
             draw = np.random.default_rng(child)
             params = begin(model, seen, k, given, self.init_params, draw)
-            runs.append(Run(model, self.algorithm, self.algorithm.start(params)))
+            how, why = choose(self.algorithm, model, params, self.blocks.n_features)
+            runs.append(Run(model, how, how.start(params), choice=why))
         for stand in passes(runs, self.blocks, self.stop):
             yield Result(
                 stand,
                 self.blocks.n_features,
                 seen.weight,
                 self.features,
-                (*self.notes, *self.blocks.notes),
+                (*self.notes, *left_out, *self.blocks.notes),
                 coordinator,
                 self.missing,
             )
@@ -100,9 +106,10 @@ def prepare(
     missing: str = "raise",
     n_init: int = 1,
     init_params: str = "k-means++",
-    algorithm: Any = None,
-    tol: float = 1e-4,
+    algorithm: Any = "auto",
+    tol: float | None = None,
     max_iter: int = 200,
+    max_seconds: float | None = None,
     random_state: int | np.random.Generator | np.random.RandomState | None = None,
     cache: str = "auto",
 ) -> Fit:
@@ -138,13 +145,18 @@ def prepare(
         Starts for each number of components. All runs share every read of the data.
     init_params : {"k-means++", "random_from_data"}
         How rows of a sample are chosen to start components around.
-    algorithm : object, default EM()
-    tol : float
+    algorithm : {"auto", "em", "squarem", "anderson", "candidates"} or object
+        How to climb; ``"auto"`` chooses by the model and the size of a row, and `Run.choice`
+        says why. A model that declares no ``parameters`` gets plain EM.
+    tol : float, optional
         A run has converged when what is left to gain, in nats per row, is predicted to be below
-        this twice in a row (Aitken's extrapolation; scikit-learn's `tol` is a change per
-        iteration, which may be small far from the optimum).
+        this twice in a row. Default: p / 200 N for p free parameters and N rows, a hundredth of
+        what the data can resolve. (scikit-learn's `tol`, 1e-3, is the change in one iteration,
+        which may be small far from the optimum.)
     max_iter : int
         Most passes over the data.
+    max_seconds : float, optional
+        Most seconds of passes; looked at between them.
     random_state : int, Generator or RandomState, optional
         Of the sample and the starts.
     cache : {"auto", "memory", "none"}
@@ -165,7 +177,12 @@ def prepare(
             f"{model!r:.80} has no e_step and m_step. A family goes into a mixture, as in "
             "daskem.Mixture(daskem.Poisson()); an estimator has a fit(X) of its own"
         )
-    stop = Stop(number("tol", tol, 0), whole("max_iter", max_iter))
+    check_algorithm(algorithm, model)
+    stop = Stop(
+        None if tol is None else number("tol", tol, 0),
+        whole("max_iter", max_iter),
+        np.inf if max_seconds is None else number("max_seconds", max_seconds, 0),
+    )
     rows = as_rows(data, features, sample_dims, feature_dim)
     weights = align_weights(sample_weight, rows)
     blocks = place(as_blocks(rows.array, weights, missing, cache), current_client())
@@ -177,10 +194,18 @@ def prepare(
         for own in given
         for _ in range(1 if _is_whole(own, model) else whole("n_init", n_init))
     ]
-    how = EM() if algorithm is None else algorithm
     seed = int(_generator(random_state).integers(2**63))
     return Fit(
-        model, blocks, starts, init_params, how, stop, seed, rows.features, rows.notes, missing
+        model,
+        blocks,
+        starts,
+        init_params,
+        algorithm,
+        stop,
+        seed,
+        rows.features,
+        rows.notes,
+        missing,
     )
 
 

@@ -25,9 +25,10 @@ class GaussianMixture:
     ----------
     n_components : int, default 1
     covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
-    tol : float, default 1e-4
+    tol : float, optional
         Converged when the predicted remaining gain in log-likelihood, in nats per row, is below
-        this (scikit-learn's is a change per iteration).
+        this (scikit-learn's is a change per iteration). Default: p / 200 N for p free parameters
+        and N rows, a hundredth of what the data can resolve.
     reg_covar : float, default 1e-6
         Weak prior on the covariances, relative to the covariance of the data and so free of
         units; see `daskem.Gaussian` (scikit-learn's is an absolute variance). 0 for none.
@@ -36,6 +37,8 @@ class GaussianMixture:
     n_init : int, default 1
         Starts, which share every pass; the best is kept.
     init_params : {"k-means++", "random_from_data"}
+    algorithm : {"auto", "em", "squarem", "anderson", "candidates"}
+        How to climb, see `daskem.iterate`; ``"em"`` makes scikit-learn's iterations.
     weights_init, means_init, precisions_init : array-like, optional
         Parameters to start from; (component,), (component, feature), and the inverse of the
         covariances in their shape. Any that are left out come from `init_params`.
@@ -69,11 +72,12 @@ class GaussianMixture:
         n_components: int = 1,
         *,
         covariance_type: str = "full",
-        tol: float = 1e-4,
+        tol: float | None = None,
         reg_covar: float = 1e-6,
         max_iter: int = 200,
         n_init: int = 1,
         init_params: str = "k-means++",
+        algorithm: Any = "auto",
         weights_init: Any = None,
         means_init: Any = None,
         precisions_init: Any = None,
@@ -86,6 +90,7 @@ class GaussianMixture:
         self.max_iter = max_iter
         self.n_init = n_init
         self.init_params = init_params
+        self.algorithm = algorithm
         self.weights_init = weights_init
         self.means_init = means_init
         self.precisions_init = precisions_init
@@ -131,6 +136,7 @@ class GaussianMixture:
                 missing=missing,
                 n_init=self.n_init,
                 init_params=self.init_params,
+                algorithm=self.algorithm,
                 tol=self.tol,
                 max_iter=self.max_iter,
                 random_state=self.random_state,

@@ -2,16 +2,17 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
+from daskem.algorithms import Candidate
 from daskem.errors import LikelihoodFellError, ModelError
 from daskem.numerics import one_blas_thread
-from daskem.parameters import Params
+from daskem.parameters import Params, count_free
 
 # A fall of the objective per row, relative to its size, that rounding can explain.
 _ROUNDING = 1e-9
@@ -22,6 +23,10 @@ class Status(Enum):
 
     RUNNING = "running"
     CONVERGED = "converged: what is left to gain is predicted to be below tol"
+    MAX_SECONDS = (
+        "stopped at max_seconds before it converged: raise max_seconds, or start from the result "
+        "of this fit"
+    )
     MAX_ITER = (
         "stopped at max_iter before it converged: raise max_iter, loosen tol, or start from better "
         "parameters (more n_init, or the result of this fit)"
@@ -47,6 +52,8 @@ class Pass:
         Of the whole pass, which all runs share.
     events : tuple of str
         What the M step had to work around.
+    candidates : tuple of Candidate
+        Every params that the pass was to evaluate for the run, and why each was taken or not.
     """
 
     log_likelihood: float
@@ -56,6 +63,18 @@ class Pass:
     n_rows: int
     n_bytes: int
     events: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the run moved on: a leap that would fall, alone in its pass, does not."""
+        return not self.candidates or any(c.taken for c in self.candidates)
+
+    @classmethod
+    def restore(cls, record: Mapping[str, Any]) -> "Pass":
+        """The inverse of `dataclasses.asdict`, from what JSON keeps."""
+        candidates = tuple(Candidate(**c) for c in record.get("candidates", ()))
+        return cls(**{**record, "events": tuple(record["events"]), "candidates": candidates})
 
 
 @dataclass(frozen=True)
@@ -64,20 +83,39 @@ class Stop:
 
     Attributes
     ----------
-    tol : float
+    tol : float or None
         Predicted remaining gain of the objective, nats per row, below which a run has converged
-        (twice in a row).
+        (twice in a row). None: a hundredth of what the data can resolve, see `resolution`.
     max_iter : int
         Most passes.
+    max_seconds : float
+        Most seconds of passes; looked at between passes.
     """
 
-    tol: float
+    tol: float | None
     max_iter: int
+    max_seconds: float = math.inf
 
-    def __call__(self, history: Sequence[Pass]) -> Status:
-        if len(history) > 1 and all(p.remaining < self.tol for p in history[-2:]):
+    def __call__(self, history: Sequence[Pass], resolution: float = 0.0) -> Status:
+        tol = resolution / 100 if self.tol is None else self.tol
+        told = [p for p in history[-4:] if p.accepted][-2:]
+        if len(told) > 1 and history[-1].accepted and all(p.remaining < tol for p in told):
             return Status.CONVERGED
-        return Status.MAX_ITER if len(history) >= self.max_iter else Status.RUNNING
+        if len(history) >= self.max_iter:
+            return Status.MAX_ITER
+        late = sum(p.seconds for p in history) >= self.max_seconds
+        return Status.MAX_SECONDS if late else Status.RUNNING
+
+
+def resolution(model: Any, params: Params, weight: float) -> float:
+    """What the data can tell apart, nats per row: p / 2N.
+
+    By so much the log-likelihood of the best fit exceeds that of the truth, in expectation, with
+    p free parameters and N rows (Wilks 1938). A model that declares no parameters counts all.
+    """
+    declared = getattr(model, "parameters", None)
+    p = sum(map(np.size, params.values())) if declared is None else count_free(declared, params)
+    return p / (2 * weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +129,8 @@ class Run:
     state : immutable state of the algorithm
     history : tuple of Pass
     status : Status
+    choice : str
+        Why this algorithm.
     """
 
     model: Any
@@ -98,6 +138,7 @@ class Run:
     state: Any
     history: tuple[Pass, ...] = ()
     status: Status = Status.RUNNING
+    choice: str = "given"
 
     @property
     def params(self) -> Params:
@@ -108,29 +149,38 @@ class Run:
 
     def tell(self, statistics: Sequence[dict[str, Any]], seen: dict[str, Any], stop: Stop) -> "Run":
         """The run after a pass that returned `statistics` and saw `seen` of the data."""
+        weight = seen["weight"]
         with one_blas_thread():
-            state = self.algorithm.tell(self.model, self.state, statistics)
+            objectives = [
+                (float(own["log_likelihood"]) + self._log_prior(params, weight)) / weight
+                for own, params in zip(statistics, self.ask(), strict=True)
+            ]
+            state = self.algorithm.tell(self.model, self.state, statistics, objectives)
             record = self._record(state, seen)
         history = (*self.history, record)
-        return replace(self, state=state, history=history, status=stop(history))
+        status = stop(history, resolution(self.model, state.params, weight))
+        return replace(self, state=state, history=history, status=status)
+
+    def _log_prior(self, params: Params, weight: float) -> float:
+        prior = getattr(self.model, "log_prior", None)
+        return 0.0 if prior is None else prior(params, weight)
 
     def _record(self, state: Any, seen: dict[str, Any]) -> Pass:
-        weight = seen["weight"]
-        log_likelihood = float(state.statistics["log_likelihood"]) / weight
-        prior = getattr(self.model, "log_prior", None)
-        penalty = 0.0 if prior is None else prior(state.accepted, weight) / weight
-        objective = log_likelihood + penalty
-        self._check_ascent(objective)
+        self._check_ascent(state.objective)
         told = getattr(self.model, "events", None)
-        return Pass(
-            log_likelihood,
-            objective,
-            predicted_gain([*(p.objective for p in self.history[-2:]), objective]),
+        record = Pass(
+            float(state.statistics["log_likelihood"]) / seen["weight"],
+            state.objective,
+            math.inf,
             seen["seconds"],
             seen["rows"],
             seen["bytes"],
             () if told is None else tuple(told(state.statistics, state.accepted)),
+            state.candidates,
         )
+        own = getattr(state, "remaining", None)
+        climb = [p.objective for p in (*self.history, record)]
+        return replace(record, remaining=predicted_gain(climb) if own is None else own)
 
     def _check_ascent(self, objective: float) -> None:
         number = len(self.history) + 1
@@ -151,16 +201,34 @@ class Run:
 
 
 def predicted_gain(objectives: Sequence[float]) -> float:
-    """What is left to gain after the last of three objectives (Aitken; Boehning et al. 1994)."""
+    """What is left to gain after the last of some objectives of plain EM.
+
+    The larger of two extrapolations: Aitken's, of three objectives (Boehning et al. 1994), which
+    sees one rate and predicts too little while faster ones still fade; and Shanks's second (1955),
+    of five, which sees two.
+    """
     if len(objectives) < 3:
         return math.inf
-    before, last = np.diff(objectives)
+    gains = np.diff(objectives[-5:])
+    before, last = gains[-2:]
     if last <= 0:
         return 0.0
     if before > last:
-        return float(last * last / (before - last))
+        return float(max(last * last / (before - last), _two_rates(gains)))
     # Gains that grow predict nothing, unless they are so small that they are rounding.
     return 0.0 if last <= _ROUNDING * max(1.0, abs(objectives[-1])) else math.inf
+
+
+def _two_rates(gains: np.ndarray) -> float:
+    """The sum of the gains to come, if g'' = p g' + q g; 0 where they say nothing of the kind."""
+    if len(gains) < 4:
+        return 0.0
+    a, b, c, d = gains
+    determinant = b * b - a * c
+    if abs(determinant) <= 1e-6 * b * b:
+        return 0.0
+    p, q = (b * c - a * d) / determinant, (b * d - c * c) / determinant
+    return (p * d + q * (c + d)) / (1 - p - q) if p + q < 1 else 0.0
 
 
 def evaluate(block: Any, requests: Sequence[tuple[Any, Sequence[Params]]]) -> dict[str, Any]:

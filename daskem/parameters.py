@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit, softmax
 
 from daskem.errors import ParameterError
 from daskem.numerics import is_positive_definite
@@ -25,25 +26,68 @@ class Support:
         ``array -> bool array``; one answer for each element, vector or matrix.
     free : callable
         ``shape -> int``; the number of free values in an array of that shape.
+    to_free, from_free : callable
+        ``array -> array``: to coordinates without bounds, in which one may extrapolate, and back.
+        Values on the edge of the set have infinite coordinates. Default: the values themselves.
     """
 
     name: str
     contains: Callable[[np.ndarray], np.ndarray]
     free: Callable[[tuple[int, ...]], int]
+    to_free: Callable[[np.ndarray], np.ndarray] = np.asarray
+    from_free: Callable[[np.ndarray], np.ndarray] = np.asarray
 
 
 def _size(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape))
 
 
+def _centred_log(weights: np.ndarray) -> np.ndarray:
+    """Log-ratios to the geometric mean (Aitchison 1982), which treat all components alike."""
+    inside = weights > 0
+    logs = np.log(weights)
+    mean = np.where(inside, logs, 0.0).sum(axis=-1, keepdims=True)
+    return logs - mean / inside.sum(axis=-1, keepdims=True)
+
+
+def _log_cholesky(matrices: np.ndarray) -> np.ndarray:
+    """The lower triangle of the Cholesky factor, (..., entry), with the log of its diagonal."""
+    rows, columns = np.tril_indices(matrices.shape[-1])
+    try:
+        entries = np.linalg.cholesky(matrices)[..., rows, columns]
+    except np.linalg.LinAlgError:
+        return np.full((*matrices.shape[:-2], len(rows)), -np.inf)
+    return np.where(rows == columns, np.log(np.where(rows == columns, entries, 1.0)), entries)
+
+
+def _from_log_cholesky(entries: np.ndarray) -> np.ndarray:
+    d = int(np.sqrt(2 * entries.shape[-1]))
+    rows, columns = np.tril_indices(d)
+    factors = np.zeros((*entries.shape[:-1], d, d))
+    factors[..., rows, columns] = np.where(rows == columns, np.exp(entries), entries)
+    return factors @ factors.swapaxes(-1, -2)
+
+
 REAL = Support("finite numbers", np.isfinite, _size)
-POSITIVE = Support("positive numbers", lambda a: np.isfinite(a) & (a > 0), _size)
-NON_NEGATIVE = Support("numbers >= 0", lambda a: np.isfinite(a) & (a >= 0), _size)
-PROBABILITY = Support("probabilities in [0, 1]", lambda a: (a >= 0) & (a <= 1), _size)
+POSITIVE = Support(
+    "positive numbers", lambda a: np.isfinite(a) & (a > 0), _size, to_free=np.log, from_free=np.exp
+)
+NON_NEGATIVE = Support(
+    "numbers >= 0", lambda a: np.isfinite(a) & (a >= 0), _size, to_free=np.log, from_free=np.exp
+)
+PROBABILITY = Support(
+    "probabilities in [0, 1]",
+    lambda a: (a >= 0) & (a <= 1),
+    _size,
+    to_free=logit,
+    from_free=expit,
+)
 SIMPLEX = Support(
     "probabilities that add to 1",
     lambda a: (a >= 0).all(axis=-1) & (np.abs(a.sum(axis=-1) - 1) < 1e-6),
     lambda shape: _size(shape) - _size(shape[:-1]),
+    to_free=_centred_log,
+    from_free=lambda logs: softmax(logs, axis=-1),
 )
 POSITIVE_DEFINITE = Support(
     "symmetric positive definite matrices",
@@ -52,6 +96,8 @@ POSITIVE_DEFINITE = Support(
         & (np.abs(a - a.swapaxes(-1, -2)).max(axis=(-1, -2)) <= 1e-8 * np.abs(a).max(axis=(-1, -2)))
     ),
     lambda shape: _size(shape[:-2]) * shape[-1] * (shape[-1] + 1) // 2,
+    to_free=_log_cholesky,
+    from_free=_from_log_cholesky,
 )
 
 
@@ -121,6 +167,37 @@ def check(declared: Mapping[str, Parameter], params: Mapping[str, np.ndarray]) -
 def count_free(declared: Mapping[str, Parameter], params: Params) -> int:
     """The number of free parameters, as BIC and AIC count them."""
     return sum(p.support.free(np.shape(params[name])) for name, p in declared.items())
+
+
+def to_free(declared: Mapping[str, Parameter], params: Params) -> np.ndarray:
+    """The coordinates without bounds of `params`, (coordinate,); infinite on an edge."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        coordinates = [
+            np.ravel(p.support.to_free(np.asarray(params[name], dtype=np.float64)))
+            for name, p in declared.items()
+        ]
+    return np.concatenate(coordinates)
+
+
+def from_free(
+    declared: Mapping[str, Parameter], like: Params, coordinates: np.ndarray
+) -> Params | None:
+    """The params, of the shapes of `like`, at these coordinates; None where there are none."""
+    params, start = dict(like), 0
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        for name, p in declared.items():
+            shape = np.shape(p.support.to_free(np.asarray(like[name], dtype=np.float64)))
+            own = coordinates[start : start + _size(shape)].reshape(shape)
+            value = np.asarray(p.support.from_free(own))
+            start += own.size
+            # What rounding has carried to the edge has lost its coordinates on the way.
+            kept = np.all(p.support.contains(value)) and np.array_equal(
+                np.isfinite(p.support.to_free(value)), np.isfinite(own)
+            )
+            if not kept:
+                return None
+            params[name] = value
+    return params
 
 
 def number(name: str, value: Any, least: float) -> float:

@@ -270,7 +270,7 @@ def load(path: str | os.PathLike[str]) -> Result:
     framed = {f.name: arrays.pop(f.name) for f in dataclasses.fields(Frame) if f.name in arrays}
     family = getattr(families, about["family"])(**about["settings"])
     model = Mixture(family, Frame(**framed) if framed else None)
-    history = tuple(Pass(**{**p, "events": tuple(p["events"])}) for p in about["history"])
+    history = tuple(Pass.restore(record) for record in about["history"])
     state = Fitted(check(model.parameters, arrays))
     run = Run(model, None, state, history, Status[about["status"]])
     names = about["feature_names"]

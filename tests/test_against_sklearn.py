@@ -47,6 +47,8 @@ def start(kind, rows):
 
 
 def fitted(estimator, kind, rows, begin):
+    plain = {"algorithm": "em"} if estimator is daskem.GaussianMixture else {}
+    begin = {**begin, **plain}
     model = estimator(K, covariance_type=kind, reg_covar=0, tol=0, max_iter=ITERATIONS, **begin)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SklearnConvergenceWarning)

@@ -1,0 +1,229 @@
+"""What all algorithms share: ask for the EM step, for leaps, or for both; go on from the best.
+
+An algorithm is what it proposes. Everything else is the same for all: every params asked for
+come back with their objective, so that a leap that would fall is seen and not taken; and
+`State.params` is always the plain EM step from the accepted iterate, so that a fit may end after
+any pass with params, statistics and likelihood that belong together.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from daskem.algorithms.secants import Pair, curvature, secant_leap
+from daskem.parameters import Params, from_free, to_free
+
+# Leaps look back on so many accepted iterates.
+MEMORY = 12
+# No coordinate (logs, mostly) moves further than this in one leap.
+FARTHEST = 3.0
+# An over-relaxed step grows when it was the best and shrinks when not, within these.
+_LONGER, _SHORTER, _LEAST, _MOST = 1.5, 1.2, 1.5, 64.0
+# A gain in the objective, relative to its size, that may be rounding: then the EM step is better.
+_ROUNDING = 1e-14
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What became of one of the params that a pass evaluated.
+
+    Attributes
+    ----------
+    name : str
+        ``"em"`` for the plain EM step, else the kind of leap.
+    objective : float
+        Per row, in nats; NaN if it was never asked for.
+    taken : bool
+    reason : str
+    """
+
+    name: str
+    objective: float
+    taken: bool
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where a run stands; a checkpoint is this and the history.
+
+    Attributes
+    ----------
+    params : Params
+        The plain EM step from `accepted`: where a fit that ends now ends.
+    accepted : Params or None
+        The best iterate whose statistics are known.
+    statistics : dict or None
+        The statistics at `accepted`.
+    objective : float
+        At `accepted`, per row, in nats.
+    asked : tuple of (str, Params or None)
+        Where the next E steps are wanted; None for a leap that led out of the model.
+    memory : tuple of Pair
+        The last accepted iterates, the newest last.
+    stretch : float
+        How far an over-relaxed step goes, as a multiple of the EM step.
+    candidates : tuple of Candidate
+        What the last pass evaluated, and what came of it.
+    steepness : float or None
+        What the last EM step gained for its squared length in free coordinates.
+    remaining : float or None
+        The algorithm's own prediction of what is left to gain, per row; None for none.
+    """
+
+    params: Params
+    accepted: Params | None = None
+    statistics: dict[str, Any] | None = None
+    objective: float = -math.inf
+    asked: tuple[tuple[str, Params | None], ...] = ()
+    memory: tuple[Pair, ...] = ()
+    stretch: float = 2.0
+    candidates: tuple[Candidate, ...] = ()
+    steepness: float | None = None
+    remaining: float | None = None
+
+
+class Climb:
+    """Ask and tell; subclasses add `leaps`, and whether the EM step rides along with them."""
+
+    name = "em"
+    together = False
+
+    def leaps(self, memory: Sequence[Pair], state: State) -> list[tuple[str, np.ndarray]]:
+        """Points (coordinate,) to try besides the EM step, or in its place."""
+        return []
+
+    def start(self, params: Params) -> State:
+        return State(params, asked=(("em", params),))
+
+    def ask(self, state: State) -> list[Params]:
+        """The params at which the next pass should take its statistics."""
+        return [params for _, params in state.asked if params is not None]
+
+    def tell(
+        self,
+        model: Any,
+        state: State,
+        statistics: Sequence[dict[str, Any]],
+        objectives: Sequence[float],
+    ) -> State:
+        """The next state, given statistics and objective of every params asked for, in order."""
+        tried = [(name, params) for name, params in state.asked if params is not None]
+        best = _best(tried, objectives)
+        leapt = tried[best][0] != "em"
+        taken = not leapt or objectives[best] >= state.objective
+        books = _books(state, objectives, best if taken else None)
+        if not taken:
+            # The next pass is the EM step, and nothing that led to this leap is believed.
+            return replace(
+                state, asked=(("em", state.params),), memory=state.memory[-1:], candidates=books
+            )
+        accepted, own = tried[best][1], statistics[best]
+        assert accepted is not None
+        there = replace(
+            state,
+            params=model.m_step(own, accepted),
+            accepted=accepted,
+            statistics=own,
+            objective=objectives[best],
+            stretch=_stretched(state.stretch, tried[best][0]),
+            candidates=books,
+            steepness=_steepness(state, tried[0][0], objectives[0]),
+        )
+        return self._propose(model, there)
+
+    def _propose(self, model: Any, state: State) -> State:
+        em = ("em", state.params)
+        declared = getattr(model, "parameters", None)
+        if declared is None or type(self).leaps is Climb.leaps:
+            return replace(state, asked=(em,))
+        assert state.accepted is not None
+        pair = Pair(to_free(declared, state.accepted), to_free(declared, state.params))
+        state = replace(state, memory=(*state.memory, pair)[-MEMORY:])
+        inside = _inside(state.memory)
+        memory = [Pair(np.where(inside, p.x, 0), np.where(inside, p.step, 0)) for p in state.memory]
+        rounding = 10 * _ROUNDING * max(1.0, abs(state.objective))
+        state = replace(state, remaining=_remaining(memory, state.steepness, rounding))
+        leaps = [
+            (name, from_free(declared, state.params, np.where(inside, bounded, pair.step)))
+            for name, point in self.leaps(memory, state)
+            for bounded in [_bounded(memory[-1].x, point)]
+        ]
+        alone = not self.together and any(params is not None for _, params in leaps)
+        return replace(state, asked=tuple(leaps) if alone else (em, *leaps))
+
+
+def _inside(memory: Sequence[Pair]) -> np.ndarray:
+    """Coordinates in which one can leap: values on an edge go where the EM step takes them."""
+    finite = np.isfinite([v for pair in memory for v in (pair.x, pair.step)])
+    return np.logical_and.reduce(finite, axis=0)
+
+
+def _stretched(stretch: float, taken: str) -> float:
+    return min(max(stretch * (_LONGER if taken == "longer" else 1 / _SHORTER), _LEAST), _MOST)
+
+
+def _steepness(state: State, name: str, objective: float) -> float | None:
+    if name != "em" or not state.memory or not math.isfinite(objective):
+        return state.steepness
+    with np.errstate(invalid="ignore"):  # Values on an edge have infinite coordinates.
+        f = state.memory[-1].residual
+    square = float(np.square(f[np.isfinite(f)]).sum())
+    return max(objective - state.objective, 0.0) / square if square > 0 else 0.0
+
+
+def _remaining(memory: Sequence[Pair], steepness: float | None, rounding: float) -> float:
+    """What is left to gain: half the slope along Newton's step.
+
+    The slope is that of the EM step, f, times its complete information; of this the gain of the
+    last EM step measures the size: the gain is about f . I f, and what is left f . I (x* - x) / 2.
+    """
+    if steepness is None or len(memory) < 3:
+        return math.inf
+    last, order = memory[-1], len(memory) - 1
+    gain = steepness * float(np.square(last.residual).sum())
+    if gain <= rounding:
+        return gain
+    if (curvature(memory, order)[1].real < 0).any():
+        return math.inf  # On the way down from a saddle, where nothing tells how far it is.
+    newton = secant_leap(memory, order) - last.x
+    return 0.5 * steepness * abs(float(last.residual @ newton))
+
+
+def _bounded(x: np.ndarray, point: np.ndarray) -> np.ndarray:
+    longest = np.abs(point - x).max(initial=0.0)
+    return point if longest <= FARTHEST else x + (point - x) * (FARTHEST / longest)
+
+
+def _best(tried: Sequence[tuple[str, Any]], objectives: Sequence[float]) -> int:
+    """The highest objective; the EM step, which comes first, where rounding decides."""
+    known = np.where(np.isfinite(objectives), objectives, -np.inf)
+    best = int(known.argmax())
+    rounding = _ROUNDING * max(1.0, abs(known[0])) if np.isfinite(known[0]) else 0.0
+    return 0 if tried[0][0] == "em" and known[best] <= known[0] + rounding else best
+
+
+def _books(state: State, objectives: Sequence[float], taken: int | None) -> tuple[Candidate, ...]:
+    """What is said of every candidate."""
+    books, number = [], 0
+    for name, params in state.asked:
+        if params is None:
+            books.append(Candidate(name, math.nan, False, "led out of the model: not asked for"))
+            continue
+        objective = float(objectives[number])
+        here = number == taken
+        best = state.objective if taken is None else objectives[taken]
+        if here:
+            reason = "the best" if len(state.asked) > 1 else "no fall"
+        elif not math.isfinite(objective):
+            reason = "its objective is no number"
+        elif taken is None:
+            reason = f"{best - objective:.2g} below the iterate before it"
+        else:
+            reason = f"{best - objective:.2g} below the best"
+        books.append(Candidate(name, objective, here, reason))
+        number += 1
+    return tuple(books)

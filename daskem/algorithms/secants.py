@@ -1,0 +1,54 @@
+"""What accepted iterates and their EM steps tell of the way to the top."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+# Directions in which earlier iterates differ by less than this are not worth a division.
+_DEPENDENT = 1e-6
+# The least 1 - rate: no direction is followed further than 1 / this times its EM step.
+_SLOWEST = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """An accepted iterate and its EM step, in free coordinates (coordinate,)."""
+
+    x: np.ndarray
+    step: np.ndarray
+
+    @property
+    def residual(self) -> np.ndarray:
+        return self.step - self.x
+
+
+def secant_leap(memory: Sequence[Pair], order: int) -> np.ndarray:
+    """The quasi-Newton step that `order` secants know of, and the EM step in what they do not.
+
+    With J the Jacobian of the EM step and Q a basis of the last steps, A = Q^T (1 - J) Q is known
+    from them, and Newton's step in their space is A^-1 Q^T f. Near a saddle of the likelihood A
+    has negative eigenvalues (EM steps grow), and Newton would go back to it; with |eigenvalues|
+    it goes on, away from it (Dauphin et al. 2014).
+    """
+    last = memory[-1]
+    q, values, vectors = curvature(memory, order)
+    f = q.T @ last.residual
+    try:
+        newton = vectors @ (np.linalg.solve(vectors, f + 0j) / np.maximum(np.abs(values), _SLOWEST))
+    except np.linalg.LinAlgError:  # A defective matrix has no basis of eigenvectors.
+        return last.step
+    return last.step + q @ (newton.real - f)
+
+
+def curvature(memory: Sequence[Pair], order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Q (coordinate, direction), and the eigenvalues and eigenvectors of A = Q^T (1 - J) Q."""
+    last = memory[-1]
+    dx = np.stack([last.x - p.x for p in memory[-1 - order : -1]], axis=1)
+    df = np.stack([last.residual - p.residual for p in memory[-1 - order : -1]], axis=1)
+    scale = np.linalg.norm(dx, axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    u, s, vt = np.linalg.svd(dx / scale, full_matrices=False)
+    known = s > _DEPENDENT * s[0]
+    q = u[:, known]
+    return q, *np.linalg.eig(-q.T @ (df / scale) @ (vt[known].T / s[known]))
