@@ -24,6 +24,8 @@ FARTHEST = 3.0
 _LONGER, _SHORTER, _LEAST, _MOST = 1.5, 1.2, 1.5, 64.0
 # A gain in the objective, relative to its size, that may be rounding: then the EM step is better.
 _ROUNDING = 1e-14
+# What rounding may amount to where components are very narrow beside their distances.
+_NOISE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Climb:
         tried = [(name, params) for name, params in state.asked if params is not None]
         best = _best(tried, objectives)
         leapt = tried[best][0] != "em"
-        taken = not leapt or objectives[best] >= state.objective
+        taken = not leapt or objectives[best] >= state.objective - _noise(state.objective)
         books = _books(state, objectives, best if taken else None)
         if not taken:
             # The next pass is the EM step, and nothing that led to this leap is believed.
@@ -145,8 +147,8 @@ class Climb:
         state = replace(state, memory=(*state.memory, pair)[-MEMORY:])
         inside = _inside(state.memory)
         memory = [Pair(np.where(inside, p.x, 0), np.where(inside, p.step, 0)) for p in state.memory]
-        rounding = 10 * _ROUNDING * max(1.0, abs(state.objective))
-        state = replace(state, remaining=_remaining(memory, state.steepness, rounding))
+        remaining = _remaining(memory, state.steepness, _noise(state.objective))
+        state = replace(state, remaining=remaining)
         leaps = [
             (name, from_free(declared, state.params, np.where(inside, bounded, pair.step)))
             for name, point in self.leaps(memory, state)
@@ -175,7 +177,11 @@ def _steepness(state: State, name: str, objective: float) -> float | None:
     return max(objective - state.objective, 0.0) / square if square > 0 else 0.0
 
 
-def _remaining(memory: Sequence[Pair], steepness: float | None, rounding: float) -> float:
+def _noise(objective: float) -> float:
+    return _NOISE * max(1.0, abs(objective)) if math.isfinite(objective) else 0.0
+
+
+def _remaining(memory: Sequence[Pair], steepness: float | None, noise: float) -> float:
     """What is left to gain: half the slope along Newton's step.
 
     The slope is that of the EM step, f, times its complete information; of this the gain of the
@@ -185,10 +191,11 @@ def _remaining(memory: Sequence[Pair], steepness: float | None, rounding: float)
         return math.inf
     last, order = memory[-1], len(memory) - 1
     gain = steepness * float(np.square(last.residual).sum())
-    if gain <= rounding:
+    if gain <= 1e-3 * noise:
         return gain
     if (curvature(memory, order)[1].real < 0).any():
-        return math.inf  # On the way down from a saddle, where nothing tells how far it is.
+        # On the way from a saddle, where nothing tells how far it is; unless it is all rounding.
+        return gain if gain <= noise else math.inf
     newton = secant_leap(memory, order) - last.x
     return 0.5 * steepness * abs(float(last.residual @ newton))
 
