@@ -15,7 +15,7 @@ from daskem.fitting import Run, Stop, passes
 from daskem.labels import align_weights, unlabel
 from daskem.parameters import number, whole
 from daskem.result import Result
-from daskem.starts import Start, begin, surveyed
+from daskem.starts import Start, best_start, sampled, surveyed
 
 
 def iterate(
@@ -54,8 +54,10 @@ def iterate(
         ``"variable"``, else the last of two.
     n_init : int
         Starts for each number of components. All runs share every read of the data.
-    init_params : {"k-means++", "random_from_data"}
-        How rows of a sample are chosen to start components around.
+    init_params : {"k-means++", "random_from_data", "k-means||"}
+        How rows of a sample are chosen to start components around, before the best of several
+        choices is fitted to the sample. The last one reads the data three times more, for
+        components too rare to be in a uniform sample.
     algorithm : object, default EM()
     tol : float
         A run has converged when what is left to gain, in nats per row, is predicted to be below
@@ -89,8 +91,10 @@ def iterate(
     rng = _generator(random_state)
     array, features = unlabel(data, feature_dim)
     blocks = as_blocks(array, align_weights(sample_weight, data, features))
-    model, seen = surveyed(model, blocks, seed=int(rng.integers(2**63)))
+    seed = int(rng.integers(2**63))
+    model, seen = surveyed(model, blocks, seed)
     counts = n_components if isinstance(n_components, Sequence) else [n_components]
+    seen = sampled(blocks, seen, init_params, counts, seed, rng)
     given = [start] if start is None or isinstance(start, Mapping) else start
     pairs = [
         (k, own)
@@ -101,7 +105,7 @@ def iterate(
     how = EM() if algorithm is None else algorithm
     runs = []
     for (k, own), child in zip(pairs, rng.integers(2**63, size=len(pairs)), strict=True):
-        params = begin(model, seen, k, own, init_params, np.random.default_rng(child))
+        params = best_start(model, seen, k, own, init_params, np.random.default_rng(child), how)
         runs.append(Run(model, how, how.start(params)))
     for stand in passes(runs, blocks, stop):
         yield Result(stand, blocks.n_features, seen.weight, features, blocks.notes)

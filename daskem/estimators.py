@@ -34,7 +34,8 @@ class GaussianMixture:
         Most passes over the data.
     n_init : int, default 1
         Starts, which share every pass; the best is kept.
-    init_params : {"k-means++", "random_from_data"}
+    init_params : {"k-means++", "random_from_data", "k-means||"}
+        As `daskem.fit`.
     weights_init, means_init, precisions_init : array-like, optional
         Parameters to start from; (component,), (component, feature), and the inverse of the
         covariances in their shape. Any that are left out come from `init_params`.

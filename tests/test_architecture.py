@@ -16,8 +16,9 @@ FLOORS = [
     {"families"},
     {"models"},
     {"blocks"},
-    {"algorithms", "starts"},
+    {"algorithms", "seeding"},
     {"fitting"},
+    {"starts"},
     {"labels", "report", "modelfile", "differences"},
     {"result"},
     {"coordinator", "selection", "plot", "progress", "checkpoint", "testing"},
@@ -26,6 +27,7 @@ FLOORS = [
 ]
 OPEN = [{"demo", "cli", "__main__"}]
 WALLS = {("blocks", "models"), ("blocks", "families"), ("starts", "models"), ("models", "blocks")}
+WALLS |= {("seeding", "models")}
 OPTIONAL = {"matplotlib", "sklearn", "tqdm", "pandas", "PIL", "pyarrow"}
 # What knows arrays only.
 PURE = {"errors", "numerics", "statistics", "parameters", "frames", "families", "models"}
