@@ -7,6 +7,7 @@ from daskem.families import Bernoulli, Gaussian, Poisson
 from daskem.fitting import Status
 from daskem.models import Mixture
 from daskem.result import Result, load
+from daskem.selection import Selection, select
 
 __all__ = [
     "EM",
@@ -16,10 +17,12 @@ __all__ = [
     "Mixture",
     "Poisson",
     "Result",
+    "Selection",
     "Status",
     "fit",
     "iterate",
     "load",
+    "select",
 ]
 
 __version__ = "0.1.0"

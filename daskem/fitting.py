@@ -26,6 +26,7 @@ class Status(Enum):
         "stopped at max_iter before it converged: raise max_iter, loosen tol, or start from better "
         "parameters (more n_init, or the result of this fit)"
     )
+    DROPPED = "dropped: another run is better, and this one is predicted not to catch up"
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ class Run:
         return replace(self, state=state, history=history, status=stop(history))
 
     def _record(self, state: Any, seen: dict[str, Any]) -> Pass:
-        weight = seen["weight"]
+        # A model that leaves rows out says what weight remains.
+        weight = state.statistics.get("fitted_weight", seen["weight"])
         log_likelihood = float(state.statistics["log_likelihood"]) / weight
         prior = getattr(self.model, "log_prior", None)
         penalty = 0.0 if prior is None else prior(state.accepted, weight) / weight

@@ -44,7 +44,17 @@ def surveyed(model: Any, blocks: Any, seed: int) -> tuple[Any, Survey]:
         raise DataError("the data have no rows: every chunk is empty")
     if not seen.weight > 0:
         raise DataError("every sample_weight is zero")
-    return (model.given(seen.mean, seen.spread) if hasattr(model, "given") else model), seen
+    return framed(model, seen), seen
+
+
+def framed(model: Any, seen: Survey) -> Any:
+    """The model in the coordinates that suit the data of a survey."""
+    if not hasattr(model, "given"):
+        return model
+    spread = seen.spread
+    if spread.ndim == 2 and not getattr(model, "cross_moments", False):
+        spread = np.diagonal(spread)
+    return model.given(seen.mean, spread)
 
 
 def sampled(
@@ -82,21 +92,34 @@ def best_start(
     """
     if given or n_components in (None, 1) or not hasattr(model, "from_labels"):
         return begin(model, seen, n_components, given, init_params, rng)
+    k = whole("n_components", n_components)
+    return best_starts(model, seen, k, init_params, rng, algorithm)[0]
+
+
+def best_starts(
+    model: Any,
+    seen: Survey,
+    n_components: int,
+    init_params: str,
+    rng: np.random.Generator,
+    algorithm: Any,
+    n_seeds: int = SEEDS,
+    n_kept: int = 1,
+) -> list[Params]:
+    """The `n_kept` best of `n_seeds` starts, the best one first; see `best_start`."""
     here = seen.sample_weights > 0
-    seen = replace(seen, sample=seen.sample[here], sample_weights=seen.sample_weights[here])
-    sizes = _sizes(model, seen, whole("n_components", n_components), init_params)
-    first = replace(
-        seen, sample=seen.sample[: sizes[0]], sample_weights=seen.sample_weights[: sizes[0]]
-    )
+    rows, weights = seen.sample[here], seen.sample_weights[here]
+    n, d = rows.shape
+    sizes = _sizes(model, n, d, n_components, init_params)
+    first = replace(seen, sample=rows[: sizes[0]], sample_weights=weights[: sizes[0]])
     with one_blas_thread():
-        seeds = [begin(model, first, n_components, None, init_params, rng) for _ in range(SEEDS)]
-        return _compete(model, seeds, seen.sample, seen.sample_weights, sizes, algorithm)
+        seeds = [begin(model, first, n_components, None, init_params, rng) for _ in range(n_seeds)]
+        return _compete(model, seeds, rows, weights, sizes, algorithm, n_kept)
 
 
-def _sizes(model: Any, seen: Survey, n_components: int, init_params: str) -> list[int]:
-    """Rows of growing parts of the sample, the last of which is all of it."""
-    n = len(seen.sample)
-    lengths = {"component": n_components, "feature": len(seen.origin)}
+def _sizes(model: Any, n: int, n_features: int, n_components: int, init_params: str) -> list[int]:
+    """Rows of growing parts of a sample of `n` rows, the last of which is all of it."""
+    lengths = {"component": n_components, "feature": n_features}
     shapes = {
         name: tuple(lengths.get(dim.removesuffix("_2"), 1) for dim in parameter.dims)
         for name, parameter in model.parameters.items()
@@ -118,7 +141,8 @@ def _compete(
     weights: np.ndarray,
     sizes: Sequence[int],
     algorithm: Any,
-) -> Params:
+    n_kept: int,
+) -> list[Params]:
     """The best of `starts` on ever larger parts of a sample, a few passes on each.
 
     A larger part decides, before it is fitted, who goes on to it: most of its rows are new, so
@@ -132,12 +156,13 @@ def _compete(
         stop = Stop(tol, _MOST_PASSES if last else SHORT)
         runs = [Run(model, algorithm, algorithm.start(params)) for params in starts]
         if number:
-            n_kept = 1 if last else -(-len(runs) // GROWTH)
+            n_on = n_kept if last else max(n_kept, -(-len(runs) // GROWTH))
             looked = next(passes(runs, blocks, stop))
-            runs = sorted(looked, key=lambda run: -run.history[0].objective)[:n_kept]
+            runs = sorted(looked, key=lambda run: -run.history[0].objective)[:n_on]
         (ended,) = deque(passes(runs, blocks, stop), maxlen=1)
+        ended.sort(key=lambda run: -run.history[-1].objective)
         starts = [run.params for run in ended]
-    return starts[0]
+    return list(starts)
 
 
 def begin(

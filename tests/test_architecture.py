@@ -18,10 +18,11 @@ FLOORS = [
     {"blocks"},
     {"algorithms", "seeding"},
     {"fitting"},
-    {"starts"},
+    {"starts", "heldout", "criteria"},
     {"labels", "report", "modelfile", "differences"},
     {"result"},
-    {"coordinator", "selection", "plot", "progress", "checkpoint", "testing"},
+    {"plot"},
+    {"coordinator", "selection", "progress", "checkpoint", "testing"},
     {"estimators"},
     {"demo", "cli", "__main__"},
 ]

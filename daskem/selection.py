@@ -1,0 +1,300 @@
+"""How many components, and of which shape: all candidates share the reads of the data."""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import xarray as xr
+from dask.system import CPU_COUNT
+
+from daskem.algorithms import EM
+from daskem.blocks import Survey, as_blocks
+from daskem.criteria import CRITERIA, entropies, judge, verdict
+from daskem.errors import ConvergenceWarning, ParameterError
+from daskem.families import Gaussian
+from daskem.fitting import Run, Status, Stop, passes
+from daskem.heldout import HeldOut
+from daskem.labels import Features, align_weights, unlabel
+from daskem.models import Mixture
+from daskem.parameters import number, whole
+from daskem.report import aligned
+from daskem.result import Result
+from daskem.starts import SEEDS, best_starts, framed, sampled, surveyed
+
+Cell = tuple[str, int]
+
+# Of all restarts on the sample, the ones that go on to the data.
+_SURVIVORS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """The data and settings of a selection: what `extend` needs to go on with it."""
+
+    blocks: Any
+    features: Features
+    seen: Survey
+    models: Mapping[str, Any]
+    criterion: str
+    n_init: int
+    init_params: str
+    algorithm: Any
+    stop: Stop
+    seed: int
+
+    def begin(self, cell: Cell) -> list[Run]:
+        """The runs of a model and a number of components that survive on the sample."""
+        name, k = cell
+        model = self.models[name]
+        rng = np.random.default_rng([self.seed, crc32(name.encode()), k])
+        n_seeds, n_kept = (1, 1) if k == 1 else (SEEDS * self.n_init, min(_SURVIVORS, self.n_init))
+        starts = best_starts(
+            model, self.seen, k, self.init_params, rng, self.algorithm, n_seeds, n_kept
+        )
+        asked = HeldOut(model, seed=self.seed) if self.criterion == "heldout" else model
+        return [Run(asked, self.algorithm, self.algorithm.start(params)) for params in starts]
+
+    def value(self, run: Run, gain: float = 0.0) -> float:
+        """The criterion of a run if its log-likelihood per row were higher by `gain`."""
+        return float(judge(run, self.seen.weight, gain)[self.criterion])
+
+
+def select(
+    data: Any,
+    n_components: Iterable[int] = range(1, 11),
+    covariance_type: str | Sequence[str] = "full",
+    *,
+    models: Mapping[str, Mixture] | None = None,
+    criterion: str = "bic",
+    n_init: int = 5,
+    sample_weight: Any = None,
+    feature_dim: str | None = None,
+    init_params: str = "k-means++",
+    algorithm: Any = None,
+    tol: float | None = None,
+    max_iter: int = 200,
+    random_state: int | np.random.Generator | None = None,
+) -> "Selection":
+    """Choose among mixtures by a criterion, all of them fitted in the same reads of the data.
+
+    Restarts compete on the sample of the survey. The survivors of every model and number of
+    components ride the same passes; a run is dropped when another one of its kind is predicted
+    to end better, and the passes end when the best candidate has converged and no other one can
+    still overtake it. What the others had reached by then is in the table.
+
+    Parameters
+    ----------
+    data, sample_weight, feature_dim, init_params, algorithm, max_iter, random_state
+        As `daskem.fit` takes them.
+    n_components : iterable of int
+    covariance_type : {"full", "tied", "diag", "spherical"} or sequence of them
+    models : dict of str to Mixture, optional
+        What to choose among instead of Gaussians, by name, such as
+        ``{"poisson": Mixture(Poisson())}``.
+    criterion : {"bic", "aic", "icl", "heldout"}
+        Schwarz (1978); Akaike (1974); BIC plus twice the entropy of the responsibilities, which
+        favours components that do not overlap (Biernacki, Celeux and Govaert 2000), for one
+        more read; -2 log-likelihood of a tenth of the rows, which are not fitted. Lower is
+        better.
+    n_init : int
+        Restarts for each candidate; they cost no reads.
+    tol : float, optional
+        As `daskem.fit`; the default is 1/2N, so that BIC is known to 1.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    DataError, ParameterError
+        As `daskem.fit`.
+    """
+    if criterion not in CRITERIA:
+        raise ParameterError(f"criterion={criterion!r} is not one of {list(CRITERIA)}")
+    if models is None:
+        kinds = [covariance_type] if isinstance(covariance_type, str) else covariance_type
+        models = {kind: Mixture(Gaussian(kind)) for kind in kinds}
+    rng = np.random.default_rng(random_state)
+    seed, n_init = int(rng.integers(2**63)), whole("n_init", n_init)
+    limit = whole("max_iter", max_iter)
+    array, features = unlabel(data, feature_dim)
+    blocks = as_blocks(array, align_weights(sample_weight, data, features))
+    widest = max(models.values(), key=lambda model: model.cross_moments)
+    _, seen = surveyed(widest, blocks, seed)
+    counts = [whole("n_components", k) for k in n_components]
+    seen = sampled(blocks, seen, init_params, counts, seed, rng)
+    stop = Stop(number("tol", 1 / (2 * seen.weight) if tol is None else tol, 0), limit)
+    search = Search(
+        blocks,
+        features,
+        seen,
+        {name: framed(model, seen) for name, model in models.items()},
+        criterion,
+        n_init,
+        init_params,
+        EM() if algorithm is None else algorithm,
+        stop,
+        seed,
+    )
+    return Selection(search, {}, {}).extend(counts)
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """What `daskem.select` returns.
+
+    Attributes
+    ----------
+    search : Search
+        The data and settings, for `extend`.
+    runs : dict
+        The runs of every candidate, by name of the model and number of components.
+    entropies : dict
+        Of the responsibilities, summed over rows, where the criterion needs them.
+    """
+
+    search: Search
+    runs: Mapping[Cell, Sequence[Run]]
+    entropies: Mapping[Cell, float]
+
+    def extend(self, n_components: Iterable[int]) -> "Selection":
+        """The selection with more numbers of components; what is fitted already is kept."""
+        search = self.search
+        wanted = [(name, whole("n_components", k)) for name in search.models for k in n_components]
+        cells = [cell for cell in dict.fromkeys(wanted) if cell not in self.runs]
+        if not cells:
+            if not self.runs:
+                raise ParameterError("n_components is empty: there is nothing to choose among")
+            return self
+        with ThreadPoolExecutor(CPU_COUNT) as pool:
+            begun = list(pool.map(search.begin, cells))
+        known = min((self._value(cell) for cell in self.runs), default=np.inf)
+        found = _race(search, dict(zip(cells, begun, strict=True)), known)
+        entropy = {}
+        if search.criterion == "icl":
+            best = [_best(found[cell]) for cell in cells]
+            pairs = [(run.model, run.params) for run in best]
+            totals = search.blocks.sum(entropies, pairs, name="entropy")
+            entropy = dict(zip(cells, map(float, totals), strict=True))
+        extended = Selection(search, {**self.runs, **found}, {**self.entropies, **entropy})
+        if not extended.best.converged:
+            warnings.warn(extended.best.status.value, ConvergenceWarning, stacklevel=2)
+        return extended
+
+    def _value(self, cell: Cell) -> float:
+        entropy = 2 * self.entropies.get(cell, 0.0)
+        return self.search.value(_best(self.runs[cell])) + entropy
+
+    @property
+    def best_candidate(self) -> Cell:
+        """Name of the model and number of components of the best candidate."""
+        return min(self.runs, key=self._value)
+
+    @property
+    def best(self) -> Result:
+        """The fit of the best candidate."""
+        return self.result(*self.best_candidate)
+
+    def result(self, model: str, n_components: int) -> Result:
+        """The fit of a candidate."""
+        search, runs = self.search, self.runs[model, n_components]
+        bare = [replace(run, model=search.models[model]) for run in runs]
+        n = search.seen.weight
+        return Result(bare, search.blocks.n_features, n, search.features, search.blocks.notes)
+
+    @property
+    def n_reads(self) -> int:
+        """Full reads of the data so far, one of them the survey."""
+        longest = max(len(run.history) for runs in self.runs.values() for run in runs)
+        return 1 + longest + bool(self.entropies)
+
+    @property
+    def table(self) -> xr.Dataset:
+        """Every candidate, dims ``model`` and ``n_components``: criteria, and how it ended."""
+        names, counts = list(self.search.models), sorted({k for _, k in self.runs})
+        rows = {cell: self._row(cell) for cell in self.runs}
+        first = next(iter(rows.values()))
+        variables = {}
+        for key in first:
+            grid = [[rows[name, k][key] for k in counts] for name in names]
+            variables[key] = (("model", "n_components"), np.array(grid))
+        dataset = xr.Dataset(variables, {"model": names, "n_components": counts})
+        return dataset.assign_attrs(criterion=self.search.criterion, n_reads=self.n_reads)
+
+    def _row(self, cell: Cell) -> dict[str, Any]:
+        run = _best(self.runs[cell])
+        found = judge(run, self.search.seen.weight)
+        if cell in self.entropies:
+            found["entropy"] = self.entropies[cell]
+            found["icl"] += 2 * self.entropies[cell]
+        else:
+            found.pop("icl")
+        last = run.history[-1]
+        ending = {"passes": len(run.history), "remaining": last.remaining}
+        return {**found, **ending, "status": run.status.name.lower()}
+
+    def __str__(self) -> str:
+        values = {cell: self._value(cell) for cell in self.runs}
+        order = sorted(values, key=values.__getitem__)
+        rows = [{"model": cell[0], "K": cell[1], **self._row(cell)} for cell in order]
+        return "\n".join([aligned(rows), verdict(self.search.criterion, values)])
+
+    def plot(self) -> Any:
+        """The criterion against the number of components; a matplotlib Figure."""
+        from daskem.plot import plot_criterion
+
+        return plot_criterion(self.table)
+
+
+def _best(runs: Sequence[Run]) -> Run:
+    return max(runs, key=lambda run: run.history[-1].objective)
+
+
+def _race(search: Search, begun: dict[Cell, list[Run]], known: float) -> dict[Cell, list[Run]]:
+    """Fit all runs together, dropping those that have lost; `known` is a value to beat."""
+    cells = [cell for cell, own in begun.items() for _ in own]
+    runs = [run for own in begun.values() for run in own]
+    while any(run.status is Status.RUNNING for run in runs):
+        runs = next(passes(runs, search.blocks, search.stop))
+        for cell in begun:
+            _drop_the_slower(runs, [i for i, owner in enumerate(cells) if owner == cell])
+        if search.criterion in ("bic", "aic") and _decided(search, runs, known):
+            runs = [_dropped(run) for run in runs]
+    return {cell: [r for r, own in zip(runs, cells, strict=True) if own == cell] for cell in begun}
+
+
+def _dropped(run: Run) -> Run:
+    return replace(run, status=Status.DROPPED) if run.status is Status.RUNNING else run
+
+
+def _predictable(run: Run) -> bool:
+    return len(run.history) > 1 and all(np.isfinite(p.remaining) for p in run.history[-2:])
+
+
+def _end(run: Run) -> float:
+    """The objective at which a run is predicted to end."""
+    return run.history[-1].objective + run.history[-1].remaining
+
+
+def _drop_the_slower(runs: list[Run], own: Sequence[int]) -> None:
+    """Of the runs of one candidate, drop those behind the first, now and at the predicted end."""
+    first = max(own, key=lambda i: runs[i].history[-1].objective)
+    for i in own:
+        if i != first and _predictable(runs[i]) and _end(runs[i]) <= _end(runs[first]):
+            runs[i] = _dropped(runs[i])
+
+
+def _decided(search: Search, runs: Sequence[Run], known: float) -> bool:
+    """Whether the best run has ended, and no other one can still come near it."""
+    ended = [r for r in runs if r.status in (Status.CONVERGED, Status.MAX_ITER)]
+    leader = min([known, *(search.value(run) for run in ended)])
+    running = [run for run in runs if run.status is Status.RUNNING]
+    return all(
+        _predictable(run) and search.value(run, run.history[-1].remaining) > leader + 10
+        for run in running
+    )
