@@ -2,9 +2,11 @@
 
 from daskem.algorithms import EM
 from daskem.coordinator import fit, iterate
+from daskem.diagnostics import diagnose
 from daskem.estimators import GaussianMixture
 from daskem.families import Bernoulli, Gaussian, Poisson
 from daskem.fitting import Status
+from daskem.merging import Merging, merge
 from daskem.models import Mixture
 from daskem.result import Result, load
 from daskem.selection import Selection, select
@@ -14,14 +16,17 @@ __all__ = [
     "Bernoulli",
     "Gaussian",
     "GaussianMixture",
+    "Merging",
     "Mixture",
     "Poisson",
     "Result",
     "Selection",
     "Status",
+    "diagnose",
     "fit",
     "iterate",
     "load",
+    "merge",
     "select",
 ]
 

@@ -22,7 +22,7 @@ FLOORS = [
     {"labels", "report", "modelfile", "differences"},
     {"result"},
     {"plot"},
-    {"coordinator", "selection", "progress", "checkpoint", "testing"},
+    {"coordinator", "selection", "merging", "diagnostics", "progress", "checkpoint", "testing"},
     {"estimators"},
     {"demo", "cli", "__main__"},
 ]
