@@ -13,11 +13,12 @@ import dask.array as da
 import xarray as xr
 
 from daskem.blocks.sources import open_zarr
-from daskem.coordinator import iterate
+from daskem.coordinator import iterate, prepare, running
 from daskem.criteria import CRITERIA
-from daskem.errors import DaskemError, ParameterError
+from daskem.errors import ClusterError, DaskemError, ParameterError
 from daskem.families import Gaussian
 from daskem.families.covariances import STRUCTURES
+from daskem.fitting import Pass
 from daskem.models import Mixture
 from daskem.result import Result, load
 from daskem.selection import select as choose
@@ -47,8 +48,11 @@ def fit(
     if os.path.exists(out):
         load(out)  # only a model may be replaced, which is better known before the fit
     model, data = Mixture(Gaussian(covariance_type, reg_covar)), open_rows(store, array)
-    with _cluster(scheduler):
+    if scheduler is None:
         result = follow(iterate(model, data, **options))
+    else:
+        with connected(scheduler), running(prepare(model, data, **options)) as run:
+            result = follow(run)
     print(result.table())
     result.save(out)
     print(f"model: {out}")
@@ -67,7 +71,7 @@ def select(
     if out is not None and os.path.exists(out):
         load(out)
     data = open_rows(store, array)
-    with _cluster(scheduler):
+    with contextlib.nullcontext() if scheduler is None else connected(scheduler):
         selection = choose(data, n_components, **options)
     print(selection)
     print(f"{selection.n_reads} reads of the data")
@@ -77,15 +81,6 @@ def select(
     if out is not None:
         selection.best.save(out)
         print(f"model: {out}")
-
-
-def _cluster(scheduler: str | None) -> Any:
-    """The cluster at an address; without one, the threads of this machine."""
-    if scheduler is None:
-        return contextlib.nullcontext()
-    from distributed import Client
-
-    return Client(scheduler)
 
 
 def _counts(text: str) -> range:
@@ -128,11 +123,19 @@ def follow(results: Iterable[Result]) -> Result:
     """Print a line for each pass, then how the fit ended; returns the last of `results`."""
     print("pass  log-likelihood/row  left to gain  seconds     MB/s", flush=True)
     events: dict[str, int] = {}
-    for number, result in enumerate(results, 1):
-        print(f"{number:>4}  {_line(result)}", flush=True)
-        for event in result.history[-1].events:
-            events.setdefault(event, number)
+    told = 0
+    for result in results:
+        # A fit elsewhere may have made several passes since.
+        longest = max((run.history for run in result.runs), key=len)
+        for number, of_all in enumerate(longest[told:], told + 1):
+            # The best run may have ended in an earlier pass than the last one.
+            best = result.history[:number][-1]
+            print(f"{number:>4}  {_line(best, of_all)}", flush=True)
+            for event in best.events:
+                events.setdefault(event, number)
+        told = len(longest)
     print(result.status.value)
+    print(f"the loop ran {result.coordinator}")
     for note in result.notes:
         print(f"note: {note}")
     for event, number in events.items():
@@ -140,13 +143,22 @@ def follow(results: Iterable[Result]) -> Result:
     return result
 
 
-def _line(result: Result) -> str:
-    best = result.history[-1]
-    # The best run may have ended in an earlier pass than the last one.
-    last = max((run.history for run in result.runs), key=len)[-1]
+def _line(best: Pass, of_all: Pass) -> str:
     left = f"{best.remaining:.2g}" if math.isfinite(best.remaining) else "-"
-    rate = last.n_bytes / last.seconds / 1e6
-    return f"{best.log_likelihood:>18.9g}  {left:>12}  {last.seconds:>7.2f}  {rate:>7.1f}"
+    rate = of_all.n_bytes / of_all.seconds / 1e6
+    return f"{best.log_likelihood:>18.9g}  {left:>12}  {of_all.seconds:>7.2f}  {rate:>7.1f}"
+
+
+def connected(address: str) -> Any:
+    """A client of the scheduler at `address`."""
+    from distributed import Client
+
+    try:
+        return Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"nobody answers at {address}: is a dask scheduler running there? ({error})"
+        ) from error
 
 
 def open_rows(store: str, name: str | None) -> Any:

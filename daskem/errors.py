@@ -13,6 +13,10 @@ class DataTypeError(DataError, TypeError):
     """The data are of a kind that has no numbers in it: objects, strings, dates."""
 
 
+class ChunkTooLargeError(DataError):
+    """A chunk of the data does not fit into the memory of a worker."""
+
+
 class StoreNotFoundError(DaskemError, FileNotFoundError):
     """A store, or an array in a store, is not there."""
 
@@ -31,6 +35,18 @@ class LikelihoodFellError(ModelError):
 
 class ModelFileError(DaskemError, ValueError):
     """A model file is not one, is damaged, or is from a newer daskem."""
+
+
+class ClusterError(DaskemError, RuntimeError):
+    """The cluster, or the way to it, was lost, or is not there."""
+
+
+class SchedulerError(ClusterError):
+    """The scheduler of the cluster cannot run a fit."""
+
+
+class StoppedError(DaskemError):
+    """A fit was stopped before there was anything to show."""
 
 
 class NotFittedError(DaskemError, ValueError, AttributeError):

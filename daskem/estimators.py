@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from daskem.coordinator import iterate, last_of
+from daskem.coordinator import last_of, prepare, running
 from daskem.errors import NotFittedError, ParameterError
 from daskem.families import Gaussian
 from daskem.models import Mixture
@@ -111,20 +111,22 @@ class GaussianMixture:
             As `daskem.fit`.
         """
         family = Gaussian(self.covariance_type, self.reg_covar)
-        passes = iterate(
-            Mixture(family),
-            X,
-            self.n_components,
-            start=self._start(),
-            sample_weight=sample_weight,
-            feature_dim=feature_dim,
-            n_init=self.n_init,
-            init_params=self.init_params,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            random_state=self.random_state,
-        )
-        self.result_ = last_of(passes)
+        with running(
+            prepare(
+                Mixture(family),
+                X,
+                self.n_components,
+                start=self._start(),
+                sample_weight=sample_weight,
+                feature_dim=feature_dim,
+                n_init=self.n_init,
+                init_params=self.init_params,
+                tol=self.tol,
+                max_iter=self.max_iter,
+                random_state=self.random_state,
+            )
+        ) as run:
+            self.result_ = last_of(run)
         self._publish(self.result_)
         return self
 

@@ -27,6 +27,8 @@ class Status(Enum):
         "parameters (more n_init, or the result of this fit)"
     )
     DROPPED = "dropped: another run is better, and this one is predicted not to catch up"
+    STOPPED = "stopped on request before it converged; fit on from the result of this fit"
+    FAILED = "failed: result() raises what went wrong"
 
 
 @dataclass(frozen=True)

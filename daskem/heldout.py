@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from daskem.parameters import Params
-from daskem.seeding import row_hash
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class HeldOut:
         return self.e_steps(block, [params])[0]
 
     def e_steps(self, block: Any, candidates: Sequence[Params]) -> list[dict[str, Any]]:
-        held = row_hash(block, self.seed) < self.fraction * 2.0**64
+        held = block.hash(self.seed) < self.fraction * 2.0**64
         fitted, judged = _part(block, ~held), _part(block, held)
         return [
             {
@@ -68,7 +67,7 @@ class HeldOut:
 
 def _part(block: Any, here: np.ndarray) -> Any:
     weights = None if block.weights is None else block.weights[here]
-    return replace(block, rows=block.rows[here], weights=weights)
+    return replace(block, rows=block.rows[here], weights=weights, pieces=(), kept=None)
 
 
 def _weight(block: Any) -> float:

@@ -42,6 +42,8 @@ class Result:
         What the features are called.
     notes : tuple of str
         What had to be done to the data, and how to do without.
+    coordinator : str
+        Where the loop and the M step ran, and why there.
     """
 
     runs: Sequence[Run]
@@ -49,6 +51,15 @@ class Result:
     n_rows: float
     features: Features = field(default_factory=Features)
     notes: tuple[str, ...] = ()
+    coordinator: str = ""
+
+    def stopped(self) -> "Result":
+        """The same, for a fit that does not go on."""
+        runs = [
+            dataclasses.replace(run, status=Status.STOPPED) if run.status is Status.RUNNING else run
+            for run in self.runs
+        ]
+        return dataclasses.replace(self, runs=runs)
 
     @property
     def best(self) -> Run:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from daskem.blocks import Block, Survey
-from daskem.blocks.survey import _hash
 
 # Rounds of k-means||, a read of the data each, and the rows that one of them draws.
 ROUNDS, DRAWN = 3, 2**11
@@ -106,11 +105,6 @@ class Drawn:
         )
 
 
-def row_hash(block: Block, seed: int) -> np.ndarray:
-    """A uniform uint64 for each row (sample,), by its position in the input."""
-    return _hash(np.arange(len(block), dtype=np.uint64), block, seed)
-
-
 def draw(
     block: Block,
     centres: np.ndarray,
@@ -126,11 +120,11 @@ def draw(
     distances beforehand (Efraimidis and Spirakis 2006), so that a round is one read of the data.
     """
     weights = np.ones(len(block)) if block.weights is None else block.weights
-    uniform = (row_hash(block, seed) + 0.5) / 2.0**64
+    uniform = (block.hash(seed) + 0.5) / 2.0**64
     rates = weights * distances((block.rows - mean) / scale, centres)
     there = rates > 0
     times = -np.log(uniform[there]) / rates[there]
-    names = row_hash(block, name)[there]
+    names = block.hash(name)[there]
     rows = block.rows[there].astype(np.float64)
     return Drawn(rows, weights[there], times, names, n_drawn)._first()
 

@@ -12,7 +12,7 @@ import xarray as xr
 from dask.system import CPU_COUNT
 
 from daskem.algorithms import EM
-from daskem.blocks import Survey, as_blocks
+from daskem.blocks import Survey, as_blocks, current_client, place
 from daskem.criteria import CRITERIA, entropies, judge, verdict
 from daskem.errors import ConvergenceWarning, ParameterError
 from daskem.families import Gaussian
@@ -78,6 +78,7 @@ def select(
     tol: float | None = None,
     max_iter: int = 200,
     random_state: int | np.random.Generator | None = None,
+    cache: str = "auto",
 ) -> "Selection":
     """Choose among mixtures by a criterion, all of them fitted in the same reads of the data.
 
@@ -88,7 +89,7 @@ def select(
 
     Parameters
     ----------
-    data, sample_weight, feature_dim, init_params, algorithm, max_iter, random_state
+    data, sample_weight, feature_dim, init_params, algorithm, max_iter, random_state, cache
         As `daskem.fit` takes them.
     n_components : iterable of int
     covariance_type : {"full", "tied", "diag", "spherical"} or sequence of them
@@ -123,7 +124,8 @@ def select(
     seed, n_init = int(rng.integers(2**63)), whole("n_init", n_init)
     limit = whole("max_iter", max_iter)
     array, features = unlabel(data, feature_dim)
-    blocks = as_blocks(array, align_weights(sample_weight, data, features))
+    blocks = as_blocks(array, align_weights(sample_weight, data, features), cache=cache)
+    blocks = place(blocks, current_client())
     widest = max(models.values(), key=lambda model: model.cross_moments)
     _, seen = surveyed(widest, blocks, seed)
     counts = [whole("n_components", k) for k in n_components]

@@ -65,23 +65,23 @@ def wait_for(file: Path, process: subprocess.Popen) -> Path:
 
 
 @contextlib.contextmanager
-def scheduler(directory: Path) -> Iterator[Path]:
+def scheduler(directory: Path, *options: str) -> Iterator[Path]:
     """A scheduler; yields the file that says where it is."""
     file = directory / "scheduler.json"
     # Should this process be killed, the others notice and leave.
     alone = ["--port", "0", "--idle-timeout", "10 minutes", "--scheduler-file", str(file)]
-    command = [sys.executable, "-m", "dask", "scheduler", *_LOOPBACK, *alone]
+    command = [sys.executable, "-m", "dask", "scheduler", *_LOOPBACK, *alone, *options]
     with running(command, directory) as process:
         yield wait_for(file, process)
 
 
 @contextlib.contextmanager
-def workers(file: Path, number: int, threads: int = 1) -> Iterator[None]:
+def workers(file: Path, number: int, threads: int = 1, *options: str) -> Iterator[None]:
     """Worker processes of the scheduler of `file`."""
     size = ["--nworkers", str(number), "--nthreads", str(threads), "--memory-limit", "2GB"]
     where = ["--local-directory", str(file.parent), "--scheduler-file", str(file)]
     command = [sys.executable, "-m", "dask", "worker", *_LOOPBACK, *size, *where]
-    with running([*command, "--death-timeout", "60"], file.parent):
+    with running([*command, "--death-timeout", "60", *options], file.parent):
         yield
 
 

@@ -21,7 +21,7 @@ FLOORS = [
     {"starts", "heldout", "criteria"},
     {"labels", "report", "modelfile", "differences"},
     {"result"},
-    {"plot"},
+    {"plot", "remote"},
     {"coordinator", "selection", "merging", "diagnostics", "progress", "checkpoint", "testing"},
     {"estimators"},
     {"demo", "cli", "__main__"},

@@ -11,9 +11,10 @@ from cluster import bits, in_random_order
 from dask.callbacks import Callback
 
 import daskem
-from daskem.blocks import as_blocks
+from daskem.blocks import as_blocks, memory
 from daskem.blocks.dask import DaskBlocks
 from daskem.blocks.local import LocalBlocks
+from daskem.blocks.machines import Machines
 
 MODEL = daskem.Mixture(daskem.Gaussian())
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
@@ -266,15 +267,147 @@ def test_weights_are_laid_along_the_rows_by_the_names_of_their_dimensions(rows, 
 
 def test_blocks_know_where_they_come_from(rows):
     def place(block):
-        return f"{block.chunk} number {block.number} from {block.start}, {len(block)} rows. "
+        (piece,) = block.pieces
+        return f"{piece.chunk} number {piece.number}: {block.place(61)}, {len(block)} rows. "
 
     known = as_blocks(da.from_array(rows.reshape(50, 60, 3), chunks=(30, 40, 3)))
     assert known.sum(place) == (
-        "(0, 0) number 0 from 0, 1200 rows. (0, 1) number 1 from 1200, 600 rows. "
-        "(1, 0) number 2 from 1800, 800 rows. (1, 1) number 3 from 2600, 400 rows. "
+        "(0, 0) number 0: chunk (0, 0), row (1, 21) (row (1, 21) of the input), 1200 rows. "
+        "(0, 1) number 1: chunk (0, 1), row (3, 1) (row (3, 41) of the input), 600 rows. "
+        "(1, 0) number 2: chunk (1, 0), row (1, 21) (row (31, 21) of the input), 800 rows. "
+        "(1, 1) number 3: chunk (1, 1), row (3, 1) (row (33, 41) of the input), 400 rows. "
     )
     some = chunked(rows, 1500)[:, 0] > -np.inf
     unknown = as_blocks(chunked(rows, 1500)[some])
     assert unknown.sum(place) == (
-        "(0,) number 0 from 0, 1500 rows. (1,) number 1 from -1, 1500 rows. "
+        "(0,) number 0: chunk 0, row 61, 1500 rows. (1,) number 1: chunk 1, row 61, 1500 rows. "
     )
+
+
+# Small chunks together, large ones alone, missing rows gone.
+
+
+def blocks_of(blocks):
+    """Rows of every block, and of the pieces of each."""
+    return blocks.sum(lambda block: f"{len(block)}:{'+'.join(str(len(p)) for p in block.pieces)} ")
+
+
+def test_small_chunks_of_a_partition_are_one_block(rows):
+    many = np.tile(rows, (20, 1))
+    assert blocks_of(as_blocks(chunked(many, 100))).startswith("900:" + "+".join(["100"] * 9))
+
+
+def test_blocks_are_not_made_larger_than_their_size_by_joining():
+    rows = np.zeros((3 * 2**17, 4), dtype="f4")
+    for data in (rows, da.from_array(rows, chunks=(2**17, 4))):
+        assert blocks_of(as_blocks(data)) == f"{2**17}:{2**17} " * 3
+    # Where there are so many that several make a partition.
+    small = da.zeros((2**22, 4), chunks=(2**12, 4))
+    lengths = [int(text.split(":")[0]) for text in blocks_of(as_blocks(small)).split()]
+    assert sum(lengths) == 2**22
+    assert max(lengths) <= 2**17
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_fit_without_the_missing_rows_is_a_fit_of_the_others(rows, start, lazy):
+    rng = np.random.default_rng(0)
+    there = rng.random(3000) < 0.7
+    spoilt = np.where(there[:, None] | (rng.random((3000, 3)) < 0.4), rows, np.nan)
+    there |= ~np.isnan(spoilt).any(axis=1)
+    blocks = as_blocks(chunked(spoilt, 70) if lazy else spoilt, missing="omit")
+    found, expected = (
+        blocks.sum(MODEL.e_step, start),
+        as_blocks(rows[there]).sum(MODEL.e_step, start),
+    )
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-10, atol=1e-9)
+
+
+@pytest.mark.parametrize("option", ["missing", "cache"])
+def test_a_misspelt_option_lists_the_right_ones(rows, option):
+    with pytest.raises(daskem.errors.ParameterError, match=f"{option}='ommit' is not one of"):
+        as_blocks(rows, **{option: "ommit"})
+
+
+# What is kept in memory.
+
+
+class Counted:
+    """A source that counts how often it makes each chunk."""
+
+    def __init__(self, rows, size):
+        self.reads = [0] * -(-len(rows) // size)
+        self.array = da.from_array(rows, chunks=(size, -1)).map_blocks(self._read, dtype=float)
+
+    def _read(self, chunk, block_id=None):
+        self.reads[block_id[0]] += 1
+        return chunk
+
+
+def sums(blocks, start, passes=3):
+    return [blocks.sum(MODEL.e_step, start) for _ in range(passes)]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("size", [200, 10])
+def test_chunks_that_are_kept_are_read_once_and_give_the_same_bits(rows, start, size, weighted):
+    weights = np.random.default_rng(0).random(3000) if weighted else None
+    reads, found = {}, {}
+    for cache in ("none", "memory", "auto"):
+        source = Counted(rows, size)
+        found[cache] = sums(as_blocks(source.array, weights, cache=cache), start)
+        reads[cache] = set(source.reads)
+    assert reads == {"none": {3}, "memory": {1}, "auto": {1}}
+    expected, *others = ([bits_of(s) for s in sums] for sums in found.values())
+    assert others == [expected, expected]
+
+
+def bits_of(statistics):
+    return [np.asarray(statistics[name]).tobytes() for name in sorted(statistics)]
+
+
+def test_what_does_not_fit_is_read_again(rows, start, monkeypatch):
+    few = Machines([30_000, 30_000], [5_000, 8_000], [1, 1], False)
+    monkeypatch.setattr(daskem.blocks.dask, "machines", lambda client: few)
+    monkeypatch.setattr(memory, "OVERHEAD", 0)
+    source = Counted(rows, 200)
+    blocks = as_blocks(source.array, cache="auto")
+    sums(blocks, start)
+    assert set(source.reads) == {3}
+    assert blocks.notes[-1] == (
+        "cache: the chunks are read again in every pass (they take 70.31 kiB, and there is "
+        "room for 22.95 kiB on 2 workers)"
+    )
+
+
+def test_a_note_says_that_the_chunks_are_kept(rows, start):
+    blocks = as_blocks(Counted(rows, 200).array, cache="auto")
+    assert blocks.notes == ()
+    sums(blocks, start, 1)
+    assert (
+        "the chunks are kept in memory from the first pass on (they take 70.31" in blocks.notes[-1]
+    )
+
+
+def test_a_chunk_too_large_for_a_worker_is_refused_before_anything_is_read(rows, monkeypatch):
+    few = Machines([2 * memory.OVERHEAD, memory.OVERHEAD + 20_000], [0, 0], [1, 1], False)
+    monkeypatch.setattr(daskem.blocks.dask, "machines", lambda client: few)
+    array = da.from_array(rows, chunks=((200, 200, 1000, 1600), -1)).map_blocks(
+        unreadable, dtype=float
+    )
+    match = r"chunk \(3,\) holds 1600 x 3 numbers, 37.50 kiB.* chunks of at most 208 rows"
+    with pytest.raises(daskem.errors.ChunkTooLargeError, match=match):
+        as_blocks(array).sum(len)
+    assert as_blocks(da.from_array(rows, chunks=(208, -1))).sum(len) == 3000
+
+
+def unreadable(chunk):
+    assert not len(chunk), "a chunk was read"
+    return chunk
+
+
+def test_tasks_are_named_after_the_steps_of_em(rows, start):
+    with Watched() as watched:
+        fit(chunked(rows), start)
+    names = {name.rpartition("-")[0] for tasks in watched.ran for name in tasks}
+    assert names == {"survey", "e-step", "reduce"}

@@ -111,7 +111,7 @@ class Dying:
         self.inner, self.marks, self.when = inner, marks, when
 
     def e_step(self, block, params):
-        here = (int(params["pass"]), block.number)
+        here = (int(params["pass"]), block.pieces[0].number)
         mark = self.marks / "{}-{}".format(*here)
         if here in self.when and not mark.exists():
             mark.touch()

@@ -18,7 +18,6 @@ from daskem.criteria import entropies, verdict
 from daskem.errors import ConvergenceWarning, DataError, ParameterError
 from daskem.fitting import Run, Stop, passes
 from daskem.heldout import HeldOut
-from daskem.seeding import row_hash
 from daskem.selection import Selection
 
 
@@ -81,7 +80,9 @@ def test_candidates_and_restarts_share_every_read_of_every_chunk():
     calls, lock = Counter(), threading.Lock()
     data = counting(planted(3), 500, calls, lock)
     with dask.config.set(scheduler="threads"):
-        found = daskem.select(data, (2, 3, 4), ("full", "tied"), n_init=2, random_state=0)
+        found = daskem.select(
+            data, (2, 3, 4), ("full", "tied"), n_init=2, random_state=0, cache="none"
+        )
         before = set(calls.values())
         wider = found.extend([3, 5])
     assert before == {found.n_reads}
@@ -110,9 +111,9 @@ def test_the_best_of_a_size_is_no_worse_than_a_fit_of_that_size(selection):
 
 
 def test_the_same_bits_from_numpy_threads_and_a_cluster(client):
-    rows = planted(2, n=20_000)
+    rows = planted(2, n=17_000)
     data = da.from_array(rows, chunks=(as_blocks(rows).chunk_rows, -1))
-    options = {"n_components": (1, 2, 3), "n_init": 1, "random_state": 5}
+    options = {"n_components": (1, 2), "n_init": 1, "random_state": 5}
     here, there = daskem.select(rows, **options), daskem.select(data, **options)
     with client.as_current(), dask.config.set(scheduler="threads"):
         threads = daskem.select(data, **options)
@@ -161,7 +162,7 @@ def test_held_out_rows_are_judged_and_not_fitted():
     start = model.from_labels(Block(rows), np.arange(3000) % 2, model.coordinates(rows[:2]))
     run = Run(outer, EM(), EM().start(start))
     *_, (run,) = passes([run], as_blocks(rows), Stop(0, 5))
-    held = row_hash(Block(rows), 4) < 0.3 * 2.0**64
+    held = Block(rows).hash(4) < 0.3 * 2.0**64
     assert 0.25 < held.mean() < 0.35
     plain = Run(model, EM(), EM().start(start))
     *_, (plain,) = passes([plain], as_blocks(rows[~held]), Stop(0, 5))

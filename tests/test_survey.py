@@ -11,8 +11,9 @@ from daskem.blocks import as_blocks, survey
 from daskem.statistics import add_all
 
 
-def look(data, weights=None, seed=0, cross=True, valid=np.isfinite):
-    return as_blocks(data, weights).sum(survey, valid, "finite numbers", seed, cross)
+def look(data, weights=None, seed=0, cross=True, valid=np.isfinite, missing="raise"):
+    blocks = as_blocks(data, weights, missing)
+    return blocks.sum(survey, valid, "finite numbers", seed, cross, name="survey")
 
 
 def chunked(rows, *sizes):
@@ -70,6 +71,13 @@ def test_the_sample_does_not_depend_on_the_chunks(sizes):
     np.testing.assert_array_equal(seen.sample, expected.sample)
 
 
+@pytest.mark.parametrize("chunks", [(7, 50, 40), (200, 1, 13), (200, 50, 40)])
+def test_the_sample_does_not_depend_on_the_chunks_of_more_dimensions(chunks):
+    rows = np.arange(400_000.0).reshape(200, 50, 40, 1)
+    expected, seen = look(rows), look(da.from_array(rows, chunks=(*chunks, 1)))
+    np.testing.assert_array_equal(seen.sample, expected.sample)
+
+
 @pytest.mark.parametrize("size", [300, 5_000])
 def test_the_sample_is_without_repeats_where_lengths_are_unknown(size):
     rows = da.arange(50_000, chunks=size, dtype=float)[:, None]
@@ -124,8 +132,8 @@ def test_chunks_are_named_by_all_their_indices_where_there_are_more_dimensions()
     rows = np.zeros((40, 50, 2))
     rows[31, 47, 1] = np.nan
     bad = look(da.from_array(rows, chunks=(20, 25, -1))).bad
-    # In chunk (1, 1), which starts after 1500 rows, at (11, 22) of 20 by 25.
-    assert "NaN at chunk (1, 1), row 297 (row 1797 of the input), column 1;" in bad
+    place = "chunk (1, 1), row (11, 22) (row (31, 47) of the input), column 1"
+    assert f"NaN at {place};" in bad
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -155,3 +163,76 @@ def test_a_bad_weight_is_found_too(value):
     bad = look(chunked(np.zeros((100, 1)), 40, 60), weights).bad
     place = "chunk 1, row 2 (row 42 of the input)"
     assert bad == f"sample_weight {value} at {place}; expected numbers >= 0"
+
+
+# What the survey says besides.
+
+
+@given(lengths)
+def test_the_ranges_are_those_of_numpy(sizes):
+    rows = np.random.default_rng(0).standard_normal((sum(sizes), 3))
+    seen = look(da.from_array(rows, chunks=(tuple(sizes), -1)))
+    np.testing.assert_array_equal(seen.low, rows.min(axis=0))
+    np.testing.assert_array_equal(seen.high, rows.max(axis=0))
+
+
+def changed_chunks(one, other):
+    return np.flatnonzero(one.fingerprints != other.fingerprints).tolist()
+
+
+def test_every_chunk_has_a_fingerprint_that_tells_when_it_changes():
+    rows = np.random.default_rng(0).standard_normal((1000, 2))
+    before = look(chunked(rows, *[50] * 20))
+    assert len(set(before.fingerprints.tolist())) == 20
+    assert changed_chunks(before, look(chunked(rows.copy(), *[50] * 20))) == []
+    rows[777, 1] = np.nextafter(rows[777, 1], 9)
+    assert changed_chunks(before, look(chunked(rows, *[50] * 20))) == [15]
+
+
+def test_fingerprints_know_of_weights_and_of_missing_rows():
+    rows, weights = np.random.default_rng(0).standard_normal((100, 2)), np.ones(100)
+    before = look(chunked(rows, 40, 60), weights)
+    weights[70] = 2
+    assert changed_chunks(before, look(chunked(rows, 40, 60), weights)) == [1]
+    marks = []
+    for row in (10, 11):
+        spoilt = rows.copy()
+        spoilt[[10, 11]], spoilt[row] = 0.0, np.nan
+        marks.append(look(chunked(spoilt, 40, 60), missing="omit"))
+    assert changed_chunks(*marks) == [0]
+
+
+def test_fingerprints_do_not_depend_on_which_chunks_were_joined():
+    rows = np.random.default_rng(0).standard_normal((130, 2))
+    assert len(look(chunked(rows, *[1] * 130)).fingerprints) == 130
+    alone = [look(rows[i : i + 1]).fingerprints[0] for i in range(130)]
+    np.testing.assert_array_equal(look(chunked(rows, *[1] * 130)).fingerprints, alone)
+
+
+def with_gaps(rows, rng):
+    spoilt = rows.copy()
+    spoilt[rng.random(len(rows)) < 0.3, 1] = np.nan
+    spoilt[200:400] = np.nan
+    return spoilt
+
+
+@pytest.mark.parametrize("sizes", [(1000,), (30,) * 33 + (10,), (200, 200, 600)])
+def test_missing_rows_are_as_if_they_had_never_been(sizes):
+    rng = np.random.default_rng(0)
+    rows = with_gaps(rng.standard_normal((1000, 2)), rng)
+    there = ~np.isnan(rows).any(axis=1)
+    weights = rng.exponential(size=1000)
+    seen = look(chunked(rows, *sizes), weights, missing="omit")
+    assert (seen.n_rows, seen.n_missing) == (there.sum(), 1000 - there.sum())
+    np.testing.assert_allclose(seen.weight, weights[there].sum(), rtol=1e-13)
+    mean = np.average(rows[there], axis=0, weights=weights[there])
+    np.testing.assert_allclose(seen.mean, mean, rtol=1e-12)
+    np.testing.assert_array_equal(np.sort(seen.sample[:, 0]), np.sort(rows[there, 0]))
+    np.testing.assert_array_equal(seen.low, rows[there].min(axis=0))
+
+
+def test_a_bad_value_among_missing_rows_is_found_where_it_is():
+    rows = with_gaps(np.zeros((1000, 2)), np.random.default_rng(0))
+    rows[777] = [0.0, np.inf]
+    bad = look(chunked(rows, *[50] * 20), missing="omit").bad
+    assert "contains inf at chunk 15, row 27 (row 777 of the input), column 1" in bad

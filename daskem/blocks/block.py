@@ -6,28 +6,97 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class Piece:
+    """The rows that one chunk gave to a block.
+
+    Attributes
+    ----------
+    chunk : tuple of int
+        Index of the chunk in the input.
+    number : int
+        Its position in the order of the input.
+    shape : tuple of int
+        Its samples along each axis of the input but the last; they are flattened in C order.
+    offset, extent : tuple of int, or None
+        Where it begins along those axes, and how long they are; None where the chunks are of
+        unknown length.
+    """
+
+    chunk: tuple[int, ...]
+    number: int
+    shape: tuple[int, ...]
+    offset: tuple[int, ...] | None = None
+    extent: tuple[int, ...] | None = None
+
+    def __len__(self) -> int:
+        return int(np.prod(self.shape))
+
+    def positions(self) -> np.ndarray:
+        """Position of every row in the input, (sample,), whatever its chunks are."""
+        if self.offset is None or self.extent is None:
+            # Nobody knows how many rows lie before, so that every chunk has numbers of its own.
+            return (np.uint64(self.number) << np.uint64(40)) + np.arange(len(self), dtype=np.uint64)
+        found = np.zeros((), dtype=np.uint64)
+        for length, first, whole in zip(self.shape, self.offset, self.extent, strict=True):
+            along = np.arange(first, first + length, dtype=np.uint64)
+            found = found[..., None] * np.uint64(whole) + along
+        return found.ravel()
+
+    def place(self, row: int) -> str:
+        """Where a row lies, in words."""
+        chunk = self.chunk[0] if len(self.chunk) == 1 else self.chunk
+        here = tuple(int(i) for i in np.unravel_index(row, self.shape))
+        text = f"chunk {chunk}, row {here[0] if len(here) == 1 else here}"
+        if self.offset is None:
+            return text
+        there = tuple(first + i for first, i in zip(self.offset, here, strict=True))
+        return f"{text} (row {there[0] if len(there) == 1 else there} of the input)"
+
+
+@dataclass(frozen=True)
 class Block:
-    """The rows of one chunk.
+    """The rows of one chunk, or of neighbouring chunks where they are small.
 
     Attributes
     ----------
     rows : ndarray, (sample, feature)
     weights : ndarray, (sample,), or None
         How many times each row counts; None for once.
-    chunk : tuple of int
-        Index of the chunk in the input, for messages.
-    number : int
-        Its position in the order of the input.
-    start : int
-        Position of its first row in the input, or -1 where the chunks before it are of unknown
-        length.
+    pieces : tuple of Piece
+        The chunks that the rows come from, in their order.
+    kept : ndarray of bool, or None
+        Which rows of the pieces are here; None where none is missing.
     """
 
     rows: np.ndarray
     weights: np.ndarray | None = None
-    chunk: tuple[int, ...] = (0,)
-    number: int = 0
-    start: int = 0
+    pieces: tuple[Piece, ...] = ()
+    kept: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def place(self, row: int) -> str:
+        """Where a row comes from, in words."""
+        if self.kept is not None:
+            row = int(np.flatnonzero(self.kept)[row])
+        for piece in self.pieces:
+            if row < len(piece):
+                return piece.place(row)
+            row -= len(piece)
+        return f"row {row}"
+
+    def hash(self, seed: int) -> np.ndarray:
+        """Random bits for every row, (sample,), uint64: functions of its position and `seed`.
+
+        They do not depend on the chunks, where the lengths of these are known (splitmix64; Steele,
+        Lea and Flood 2014).
+        """
+        pieces = self.pieces or (Piece((0,), 0, (len(self),), (0,), (len(self),)),)
+        x = np.concatenate([piece.positions() for piece in pieces])
+        x = x if self.kept is None else x[self.kept]
+        with np.errstate(over="ignore"):
+            x = x + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
+            x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            return x ^ (x >> np.uint64(31))

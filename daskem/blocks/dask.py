@@ -1,24 +1,32 @@
 """Blocks of a Dask array: one task for each partition, then a tree of fixed shape."""
 
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import dask
 import dask.array as da
-import distributed  # noqa: F401  (its import resets its section of dask.config)
+import distributed  # its import resets its section of dask.config
 import numpy as np
 from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
 from dask.core import flatten
 from dask.delayed import Delayed
+from distributed import CancelledError, Client
+from distributed.client import ClosedClientError
 
-from daskem.blocks.partitions import Chunk, Recipe, cut, run, runs_of_chunks
+from daskem.blocks.machines import machines
+from daskem.blocks.memory import check_fits, choose_cache
+from daskem.blocks.partitions import Chunk, Recipe, cut, load, run, runs_of_chunks
+from daskem.errors import ClusterError
 from daskem.statistics import FAN_IN, add_all
 
 # theta and recipes may well be larger than what distributed likes to see in a graph.
 _LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}
+# On the dashboard, what travels to the partitions is named after what made it.
+_MAKERS = {"e-step": "m-step"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +39,23 @@ class DaskBlocks:
         The axes before the last one are samples; they are flattened inside each chunk.
     weights : dask Array, (...), or None
         Chunked like the samples of `array`.
-    notes : tuple of str
+    omit : bool
+        Whether to leave out rows with a NaN.
+    cache : {"auto", "memory", "none"}
+        Whether to keep the loaded chunks in the memory of the workers from the first pass on;
+        "auto" does so if they fit with room.
+    about_input : tuple of str
         What had to be done to the input, and how to do without.
+    client : distributed Client or None
+        Of the cluster to compute on; None for what Dask computes on by default.
     """
 
     array: da.Array
     weights: da.Array | None = None
-    notes: tuple[str, ...] = ()
+    omit: bool = False
+    cache: str = "none"
+    about_input: tuple[str, ...] = ()
+    client: Client | None = None
 
     @property
     def n_features(self) -> int:
@@ -47,46 +65,90 @@ class DaskBlocks:
     def n_chunks(self) -> int:
         return int(np.prod(self.array.numblocks))
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of how the data are read; says more after the first pass."""
+        planned = vars(self).get("_partitions")
+        return self.about_input if planned is None else (*self.about_input, *planned.notes)
+
     def sum(self, f: Callable[..., Any], *args: Any, name: str = "e-step") -> Any:
-        """The tree sum of ``f(block, *args)``, on the current client or else the local threads.
+        """The tree sum of ``f(block, *args)``.
 
         Each task loads its chunks, computes and returns the statistics only. `args` travel once,
         as the value of a task of their own, which the scheduler can always make again.
         """
         token = uuid.uuid4().hex
-        recipes, shared, needs = self._partitions
-        graph: dict[Any, Any] = {f"theta-{token}": DataNode(f"theta-{token}", args), **shared}
-        keys = [(f"{name}-{token}", i) for i in range(len(recipes))]
-        for key, recipe, names in zip(keys, recipes, needs, strict=True):
-            graph.update(recipe.dask)
-            graph[key] = Task(
-                key,
-                run,
-                TaskRef(recipe.key),
-                f,
-                TaskRef(f"theta-{token}"),
-                *map(TaskRef, names),
-            )
+        parts = self._partitions
+        theta = f"{_MAKERS.get(name, f'{name}-args')}-{token}"
+        graph: dict[Any, Any] = {theta: DataNode(theta, args), **parts.shared}
+        keys = [(f"{name}-{token}", i) for i in range(len(parts.sources))]
+        for key, source, names in zip(keys, parts.sources, parts.needs, strict=True):
+            graph.update(source.dask)
+            needs = map(TaskRef, names)
+            graph[key] = Task(key, run, TaskRef(source.key), f, TaskRef(theta), *needs)
         root = _plant_tree(graph, keys, f"reduce-{token}")
-        with dask.config.set(_LARGE):
-            return Delayed(root, graph).compute()
+        with dask.config.set(_LARGE), self._reached():
+            return Delayed(root, graph).compute(scheduler=self.client)
+
+    def held(self) -> list[Any]:
+        """Make the client hold what lies on the cluster already, and return the keys of that."""
+        arrays = [self.array] if self.weights is None else [self.array, self.weights]
+        futures = distributed.futures_of(arrays)
+        for future in futures:
+            future.bind_client(self.client)
+        return list({future.key for future in futures})
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Say what it means that the cluster is not there any more, which Dask leaves to guess."""
+        try:
+            if self.client is not None and self.client.status in ("closing", "closed"):
+                raise ClosedClientError("the client was closed")
+            yield
+        except (ClosedClientError, CancelledError) as error:
+            if self.client is None:
+                raise
+            raise ClusterError(
+                f"what the fit had on the cluster is lost ({error!r:.200}): the client was closed, "
+                "the cluster restarted, or the only worker with a piece of persisted or scattered "
+                "data died. Fit again, from the last result if you have one"
+            ) from error
+
+    def _persist(self, lazy: Sequence[Delayed]) -> tuple[Delayed, ...]:
+        """The same, to be made at once and kept."""
+        with dask.config.set(_LARGE), self._reached():
+            if self.client is None:
+                return dask.persist(*lazy, traverse=False)
+            return tuple(self.client.persist(list(lazy)))
 
     @cached_property
-    def _partitions(self) -> tuple[tuple[Delayed, ...], dict[Any, GraphNode], list[Any]]:
-        """Recipes, where they live from the first pass to the last, and what they share."""
+    def _partitions(self) -> "_Partitions":
+        """The partitions, where they live from the first pass to the last."""
+        found = machines(self.client)
+        check_fits(self.array, found)
         arrays = [self.array] if self.weights is None else [self.array, self.weights]
         graph: dict[Any, Any] = {}
         for array in arrays:
             keys = list(flatten(array.__dask_keys__()))
             graph.update(array.__dask_optimize__(array.__dask_graph__(), keys))
-        recipes, shared = cut(convert_legacy_graph(graph), self._parts())
-        with dask.config.set(_LARGE):
-            kept = dask.persist(*map(_delayed, recipes), traverse=False)
-        return kept, shared, [recipe.shared for recipe in recipes]
+        known = not np.isnan(self.array.shape).any()
+        extent = self.array.shape[:-1] if known else None
+        recipes, shared = cut(convert_legacy_graph(graph), self._parts(known), extent, self.omit)
+        parts = _Partitions(self._persist([*map(_delayed, recipes)]), recipes, shared)
+        keep, notes = choose_cache(self.cache, arrays, parts.in_memory, found)
+        return replace(self._loaded(parts) if keep else parts, notes=notes)
 
-    def _parts(self) -> list[list[Chunk]]:
+    def _loaded(self, parts: "_Partitions") -> "_Partitions":
+        """The same partitions, with the blocks themselves in the memory of the workers."""
+        token, lazy = uuid.uuid4().hex, []
+        for i, (source, recipe) in enumerate(zip(parts.sources, parts.recipes, strict=True)):
+            key = (f"load-{token}", i)
+            task = Task(key, load, TaskRef(source.key), *map(TaskRef, recipe.shared))
+            lazy.append(Delayed(key, {**source.dask, **parts.shared, key: task}))
+        return _Partitions(self._persist(lazy))
+
+    def _parts(self, known: bool) -> list[list[Chunk]]:
         """The chunks of each partition, in the order of the input."""
-        grid = self.array.numblocks[:-1]
         rows = list(flatten(self.array.__dask_keys__()))
         weights = [None] * len(rows)
         if self.weights is not None:
@@ -94,15 +156,45 @@ class DaskBlocks:
         sizes = np.ones(1)
         for lengths in self.array.chunks[:-1]:
             sizes = np.multiply.outer(sizes, lengths).ravel()
-        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        # From the first chunk of unknown length on, nobody knows where a chunk begins.
-        starts = np.nan_to_num(starts, nan=-1).astype(np.int64)
-        chunks = [
-            Chunk(rows[i], weights[i], index, i, int(starts[i]))
-            for i, index in enumerate(np.ndindex(*grid))
-        ]
+        starts = [np.cumsum([0, *lengths]) for lengths in self.array.chunks[:-1]]
+        chunks = []
+        for i, index in enumerate(np.ndindex(*self.array.numblocks[:-1])):
+            offset = tuple(int(s[j]) for s, j in zip(starts, index, strict=True)) if known else None
+            chunks.append(Chunk(rows[i], weights[i], index, i, offset))
         row_bytes = self.n_features * self.array.dtype.itemsize
         return [[chunks[i] for i in run] for run in runs_of_chunks((sizes * row_bytes).tolist())]
+
+
+@dataclass(frozen=True)
+class _Partitions:
+    """What a pass is made of.
+
+    Attributes
+    ----------
+    sources : sequence of Delayed
+        Recipe or loaded blocks of each partition.
+    recipes : sequence of Recipe
+        Empty where the blocks are loaded.
+    shared : dict
+        The tasks that recipes share, with all that they depend on.
+    notes : sequence of str
+    """
+
+    sources: Sequence[Delayed]
+    recipes: Sequence[Recipe] = ()
+    shared: dict[Any, GraphNode] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    @property
+    def needs(self) -> list[Sequence[Any]]:
+        """Keys of the shared tasks that each source needs."""
+        return [recipe.shared for recipe in self.recipes] or [()] * len(self.sources)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether there is nothing to read or to compute."""
+        tasks = (task for recipe in self.recipes for task in recipe.tasks.values())
+        return all(isinstance(task, DataNode) for task in tasks)
 
 
 def _delayed(recipe: Recipe) -> Delayed:

@@ -1,7 +1,7 @@
 """Blocks of an array in this machine's memory (or a memmap), on its own threads."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from dask.system import CPU_COUNT
 
-from daskem.blocks.block import Block
+from daskem.blocks.block import Piece
+from daskem.blocks.joining import BLOCK_SIZE, Part, joined, part
 from daskem.blocks.partitions import runs_of_chunks
 from daskem.statistics import TreeSum
 
-_CHUNK_BYTES = 2**22
 _FEWEST_ROWS = 2**14
 
 
@@ -25,12 +25,15 @@ class LocalBlocks:
     ----------
     rows : ndarray, (sample, feature)
     weights : ndarray, (sample,), or None
+    omit : bool
+        Whether to leave out rows with a NaN.
     notes : tuple of str
         Nothing has to be done to arrays in memory.
     """
 
     rows: np.ndarray
     weights: np.ndarray | None = None
+    omit: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -43,21 +46,24 @@ class LocalBlocks:
 
     @property
     def chunk_rows(self) -> int:
-        return max(_FEWEST_ROWS, _CHUNK_BYTES // (8 * max(self.n_features, 1)))
+        return max(_FEWEST_ROWS, BLOCK_SIZE // max(self.n_features, 1))
 
     def sum(self, f: Callable[..., Any], *args: Any, name: str = "e-step") -> Any:
         """The tree sum of ``f(block, *args)``; `name` is for dashboards, which this has none of."""
         tree, parts = TreeSum(), self._parts()
         if len(parts) == 1:
             return self._part(parts[0], f, args)
-        with ThreadPoolExecutor(CPU_COUNT) as pool:
+        pool = ThreadPoolExecutor(CPU_COUNT)
+        try:
             pending: deque[Future[Any]] = deque()
-            for part in parts:
-                pending.append(pool.submit(self._part, part, f, args))
+            for numbers in parts:
+                pending.append(pool.submit(self._part, numbers, f, args))
                 if len(pending) > 2 * CPU_COUNT:
                     tree.push(pending.popleft().result())
             for future in pending:
                 tree.push(future.result())
+        finally:
+            pool.shutdown(cancel_futures=True)
         return tree.total()
 
     def _parts(self) -> list[range]:
@@ -65,14 +71,16 @@ class LocalBlocks:
         lengths = np.minimum(self.chunk_rows, len(self.rows) - starts)
         return runs_of_chunks((lengths * self.n_features * self.rows.itemsize).tolist())
 
-    def _part(self, part: range, f: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    def _part(self, numbers: range, f: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         tree = TreeSum()
-        for number in part:
-            tree.push(f(self._block(number), *args))
+        for block in joined(self._chunks(numbers), self.omit):
+            tree.push(f(block, *args))
         return tree.total()
 
-    def _block(self, number: int) -> Block:
-        start = number * self.chunk_rows
-        here = slice(start, start + self.chunk_rows)
-        weights = None if self.weights is None else self.weights[here]
-        return Block(np.ascontiguousarray(self.rows[here]), weights, (number,), number, start)
+    def _chunks(self, numbers: range) -> Iterator[Part]:
+        for number in numbers:
+            start = number * self.chunk_rows
+            here = slice(start, start + self.chunk_rows)
+            rows = self.rows[here]
+            piece = Piece((number,), number, (len(rows),), (start,), (len(self.rows),))
+            yield part(piece, rows, None if self.weights is None else self.weights[here])

@@ -7,7 +7,7 @@ import dask
 import dask.array as da
 import numpy as np
 
-from daskem.blocks.block import Block
+from daskem.blocks.block import Block, Piece
 
 
 def map_rows(
@@ -55,5 +55,5 @@ def _answer(
     block_id: tuple[int, ...] = (),
 ) -> np.ndarray:
     flat = np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
-    answers = f(Block(flat, None, tuple(block_id[:-1]), 0, -1), *theta)
+    answers = f(Block(flat, None, (Piece(tuple(block_id[:-1]), 0, rows.shape[:-1]),)), *theta)
     return answers.reshape(*rows.shape[:-1], *(answers.shape[1:] or (1,)))

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 from dask._task_spec import GraphNode
 
-from daskem.blocks.block import Block
-from daskem.errors import DataError
+from daskem.blocks.block import Block, Piece
+from daskem.blocks.joining import Part, joined, part
 from daskem.statistics import TreeSum
 
-# At least this many partitions where there are as many chunks, for clusters to share, and at most
-# this much work in one, so that little is lost with a worker. They depend on the data alone: the
-# shape of the tree, and with it the last bit of the result, must not depend on the cluster.
-_FEWEST, _MOST_BYTES = 64, 2**28
+# At least this many partitions where there are as many chunks, for clusters to share; then this
+# much work in one, so that little is lost with a worker; and larger ones again where there would
+# be more of them than a scheduler has time for. They depend on the data alone: the shape of the
+# tree, and with it the last bit of the result, must not depend on the cluster.
+_FEWEST, _BYTES, _MOST = 64, 2**28, 2**15
 # What opening, decoding and scheduling a chunk costs, in bytes that could be read meanwhile.
 _CHUNK_BYTES = 2**20
 
@@ -28,7 +29,7 @@ _CHUNK_BYTES = 2**20
 def runs_of_chunks(n_bytes: Sequence[float]) -> list[range]:
     """Cut chunks of these sizes (NaN where unknown) into partitions of about equal work."""
     costs = np.nan_to_num(np.asarray(n_bytes, dtype=np.float64)) + _CHUNK_BYTES
-    size = min(costs.sum() / _FEWEST, _MOST_BYTES)
+    size = max(min(costs.sum() / _FEWEST, _BYTES), costs.sum() / _MOST)
     middles = np.cumsum(costs) - costs / 2
     edges = np.flatnonzero(np.diff(middles // size)) + 1
     return [range(a, b) for a, b in zip([0, *edges], [*edges, len(costs)], strict=True)]
@@ -42,7 +43,7 @@ class Chunk:
     weights: Any
     index: tuple[int, ...]
     number: int
-    start: int
+    offset: tuple[int, ...] | None = None
 
     @property
     def keys(self) -> list[Any]:
@@ -56,6 +57,10 @@ class Recipe:
     Attributes
     ----------
     chunks : sequence of Chunk
+    extent : tuple of int, or None
+        Length of the input along its axes of samples.
+    omit : bool
+        Whether to leave out rows with a NaN.
     tasks : mapping
         The tasks that only this partition needs, by key.
     shared : sequence
@@ -63,11 +68,16 @@ class Recipe:
     """
 
     chunks: Sequence[Chunk]
+    extent: tuple[int, ...] | None
+    omit: bool
     tasks: Mapping[Any, GraphNode]
     shared: Sequence[Any]
 
     def blocks(self, shared: Sequence[Any]) -> Iterator[Block]:
-        """Make one chunk after the other, given the values of `shared`."""
+        """Make one block after the other, given the values of `shared`."""
+        return joined(self._parts(shared), self.omit)
+
+    def _parts(self, shared: Sequence[Any]) -> Iterator[Part]:
         values = dict(zip(self.shared, shared, strict=True))
         orders = [_order(self.tasks, chunk.keys) for chunk in self.chunks]
         last = {key: i for i, order in enumerate(orders) for key in order}
@@ -80,7 +90,25 @@ class Recipe:
             for key in order:
                 if last[key] == i:
                     del values[key]
-            yield _block(chunk, rows, *weights)
+            shape = np.shape(rows)[:-1]
+            yield part(
+                Piece(chunk.index, chunk.number, shape, chunk.offset, self.extent), rows, *weights
+            )
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The blocks of a partition that are kept in memory from one pass to the next."""
+
+    held: Sequence[Block]
+
+    def blocks(self, shared: Sequence[Any]) -> Iterator[Block]:
+        return iter(self.held)
+
+
+def load(recipe: Recipe, *shared: Any) -> Loaded:
+    """Make all blocks of a partition at once."""
+    return Loaded(list(recipe.blocks(shared)))
 
 
 def _order(tasks: Mapping[Any, GraphNode], keys: Sequence[Any]) -> list[Any]:
@@ -98,22 +126,12 @@ def _order(tasks: Mapping[Any, GraphNode], keys: Sequence[Any]) -> list[Any]:
     return list(order)
 
 
-def _block(chunk: Chunk, rows: Any, weights: Any = None) -> Block:
-    flat = np.ascontiguousarray(rows).reshape(-1, np.shape(rows)[-1])
-    if weights is not None:
-        weights = np.ascontiguousarray(weights, dtype=np.float64).reshape(-1)
-        if len(weights) != len(flat):
-            raise DataError(
-                f"chunk {chunk.index} has {len(flat)} rows, but sample_weight has {len(weights)} "
-                "numbers there; chunk them alike"
-            )
-    return Block(flat, weights, chunk.index, chunk.number, chunk.start)
-
-
-def run(recipe: Recipe, f: Callable[..., Any], theta: tuple[Any, ...], *shared: Any) -> Any:
+def run(
+    source: Recipe | Loaded, f: Callable[..., Any], theta: tuple[Any, ...], *shared: Any
+) -> Any:
     """The tree sum of ``f(block, *theta)`` over a partition."""
-    tree, blocks = TreeSum(), recipe.blocks(shared)
-    # The next chunk is read while this one is computed.
+    tree, blocks = TreeSum(), source.blocks(shared)
+    # The next block is read while this one is computed.
     with ThreadPoolExecutor(1) as reader:
         upcoming = reader.submit(next, blocks, None)
         while (block := upcoming.result()) is not None:
@@ -123,7 +141,10 @@ def run(recipe: Recipe, f: Callable[..., Any], theta: tuple[Any, ...], *shared: 
 
 
 def cut(
-    graph: Mapping[Any, GraphNode], parts: Sequence[Sequence[Chunk]]
+    graph: Mapping[Any, GraphNode],
+    parts: Sequence[Sequence[Chunk]],
+    extent: tuple[int, ...] | None,
+    omit: bool,
 ) -> tuple[list[Recipe], dict[Any, GraphNode]]:
     """Divide the graph of an input among partitions.
 
@@ -137,7 +158,7 @@ def cut(
     """
     shared: dict[Any, GraphNode] = {}
     owners: dict[Any, int] = {}
-    stack = [(key, p) for p, part in enumerate(parts) for chunk in part for key in chunk.keys]
+    stack = [(key, p) for p, chunks in enumerate(parts) for chunk in chunks for key in chunk.keys]
     while stack:
         key, p = stack.pop()
         if key not in graph or key in shared or owners.get(key) == p:
@@ -150,11 +171,12 @@ def cut(
             stack += [(name, p) for name in task.dependencies]
     private = {key: task for key, task in graph.items() if key not in shared}
     recipes = []
-    for part in parts:
-        keys = [key for chunk in part for key in chunk.keys]
+    for chunks in parts:
+        keys = [key for chunk in chunks for key in chunk.keys]
         tasks = {key: private[key] for key in _order(private, keys)}
         names = {*keys, *(name for task in tasks.values() for name in task.dependencies)}
-        recipes.append(Recipe(part, tasks, sorted(names - set(tasks), key=str)))
+        outside = sorted(names - set(tasks), key=str)
+        recipes.append(Recipe(chunks, extent, omit, tasks, outside))
     return recipes, shared
 
 

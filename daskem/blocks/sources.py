@@ -10,9 +10,11 @@ from dask.utils import format_bytes
 
 from daskem.blocks.dask import DaskBlocks
 from daskem.blocks.local import LocalBlocks
-from daskem.errors import DataError, DataTypeError, StoreNotFoundError
+from daskem.blocks.memory import CACHES
+from daskem.errors import DataError, DataTypeError, ParameterError, StoreNotFoundError
 
 AnyBlocks = LocalBlocks | DaskBlocks
+MISSING = ("raise", "omit")
 
 _GATHERED = (
     "the features lie in chunks of {}, and are gathered into rows in every pass; a store that is "
@@ -20,7 +22,9 @@ _GATHERED = (
 )
 
 
-def as_blocks(data: Any, weights: Any = None) -> AnyBlocks:
+def as_blocks(
+    data: Any, weights: Any = None, missing: str = "raise", cache: str = "none"
+) -> AnyBlocks:
     """Blocks of `data`.
 
     Parameters
@@ -29,20 +33,31 @@ def as_blocks(data: Any, weights: Any = None) -> AnyBlocks:
         Anything that `as_array` takes.
     weights : array-like, (...), optional
         How many times each row counts.
+    missing : {"raise", "omit"}
+        Whether rows with a NaN are left out, rather than met by whoever cannot use them.
+    cache : {"auto", "memory", "none"}
+        Whether chunks of Dask arrays are kept in memory after they are first read.
 
     Raises
     ------
     DataError
         If there are no rows, no features, or `weights` does not match.
+    ParameterError
+        If `missing` or `cache` is something else.
     """
+    for name, value, known in (("missing", missing, MISSING), ("cache", cache, CACHES)):
+        if value not in known:
+            raise ParameterError(f"{name}={value!r} is not one of {list(known)}")
     data = open_array(data)
     array = as_array(data)
     weights = None if weights is None else _as_weights(weights, array)
     if isinstance(array, da.Array):
         split = data.chunks[-1] if data.numblocks[-1] > 1 else ()
-        return DaskBlocks(array, weights, (_GATHERED.format(split),) if split else ())
+        notes = (_GATHERED.format(split),) if split else ()
+        return DaskBlocks(array, weights, missing == "omit", cache, notes)
     rows = array.reshape(-1, array.shape[-1])
-    return LocalBlocks(rows, None if weights is None else np.asarray(weights).reshape(-1))
+    weights = None if weights is None else np.asarray(weights).reshape(-1)
+    return LocalBlocks(rows, weights, missing == "omit")
 
 
 def _as_weights(weights: Any, array: np.ndarray | da.Array) -> np.ndarray | da.Array:

@@ -1,7 +1,10 @@
 """The first read of the data: how many rows, whether they are usable, where they lie, a sample."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import pairwise
+from zlib import crc32
 
 import numpy as np
 
@@ -22,6 +25,8 @@ class Survey:
     Attributes
     ----------
     n_rows : int
+    n_missing : int
+        Rows that were left out because of a NaN.
     weight : float
         Sum of the weights, the number of rows where there are none.
     origin : ndarray, (feature,)
@@ -34,11 +39,16 @@ class Survey:
         A uniform sample of the rows, without replacement.
     keys : ndarray, (sample,)
         The hash of each sampled row's position; the rows with the smallest ones are kept.
+    low, high : ndarray, (feature,)
+        The smallest and the largest value of each feature.
+    fingerprints : ndarray of uint32, (chunk,)
+        A checksum of every chunk, in the order of the input: rows, weights and what is missing.
     bad : str or None
         The first entry that the model cannot use: value, chunk, row, column and remedy.
     """
 
     n_rows: int
+    n_missing: int
     weight: float
     origin: np.ndarray
     first: np.ndarray
@@ -46,6 +56,9 @@ class Survey:
     sample: np.ndarray
     sample_weights: np.ndarray
     keys: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    fingerprints: np.ndarray
     bad: str | None = None
 
     @property
@@ -64,8 +77,11 @@ class Survey:
         return covariance
 
     def __add__(self, other: "Survey") -> "Survey":
+        fingerprints = np.concatenate([self.fingerprints, other.fingerprints])
+        n_missing = self.n_missing + other.n_missing
         if not (self.n_rows and other.n_rows):
-            return self if self.n_rows else other
+            found = self if self.n_rows else other
+            return replace(found, n_missing=n_missing, fingerprints=fingerprints)
         # The other's moments about this one's origin: exact, and free of divisions.
         shift = other.origin - self.origin
         if self.second.ndim == 1:
@@ -77,6 +93,7 @@ class Survey:
         keep = _smallest(keys, len(shift))
         return Survey(
             self.n_rows + other.n_rows,
+            n_missing,
             self.weight + other.weight,
             self.origin,
             self.first + other.first + other.weight * shift,
@@ -84,6 +101,9 @@ class Survey:
             np.concatenate([self.sample, other.sample])[keep],
             np.concatenate([self.sample_weights, other.sample_weights])[keep],
             keys[keep],
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+            fingerprints,
             self.bad or other.bad,
         )
 
@@ -105,13 +125,14 @@ def survey(block: Block, valid: Valid, domain: str, seed: int, cross: bool = Tru
     """
     rows, d = block.rows, block.rows.shape[1]
     weights = np.ones(len(rows)) if block.weights is None else block.weights
-    if not len(rows):
-        nothing, none = np.zeros(d), np.zeros(0)
-        return Survey(0, 0.0, nothing, nothing, nothing, np.zeros((0, d)), none, none)
+    n_missing = 0 if block.kept is None else len(block.kept) - len(rows)
     bad = first_bad(block, valid, domain)
-    origin = rows[0].astype(np.float64) if bad is None else np.zeros(d)
+    usable = bad is None and len(rows) > 0
+    origin = rows[0].astype(np.float64) if usable else np.zeros(d)
     first, second = np.zeros(d), np.zeros((d, d) if cross else d)
-    if bad is None:
+    low, high = np.full((2, d), np.nan)
+    if usable:
+        low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
         with one_blas_thread():
             for start in range(0, len(rows), _CENTRE_ROWS):
                 here = slice(start, start + _CENTRE_ROWS)
@@ -119,10 +140,11 @@ def survey(block: Block, valid: Valid, domain: str, seed: int, cross: bool = Tru
                 wx = x if block.weights is None else x * weights[here, None]
                 first += wx.sum(axis=0)
                 second += wx.T @ x if cross else np.einsum("ij,ij->j", wx, x)
-    keys = _hash(np.arange(len(rows), dtype=np.uint64), block, seed)
+    keys = block.hash(seed)
     keep = _smallest(keys, d)
     return Survey(
         len(rows),
+        n_missing,
         float(weights.sum()) if bad is None else 0.0,
         origin,
         first,
@@ -130,8 +152,26 @@ def survey(block: Block, valid: Valid, domain: str, seed: int, cross: bool = Tru
         rows[keep].astype(np.float64),
         weights[keep],
         keys[keep],
+        low,
+        high,
+        fingerprints(block),
         bad,
     )
+
+
+def fingerprints(block: Block) -> np.ndarray:
+    """A checksum (CRC-32) of each chunk in a block, uint32."""
+    edges = np.cumsum([0, *map(len, block.pieces)])
+    rows_before = np.arange(edges[-1] + 1)
+    if block.kept is not None:
+        rows_before = np.concatenate([[0], np.cumsum(block.kept)])
+    found = []
+    for first, last in pairwise(edges):
+        here = slice(rows_before[first], rows_before[last])
+        own = [np.diff(rows_before[first : last + 1]) == 1, block.rows[here]]
+        own += [] if block.weights is None else [block.weights[here]]
+        found.append(reduce(lambda mark, part: crc32(part.data, mark), own, 0))
+    return np.array(found, dtype=np.uint32)
 
 
 def first_bad(block: Block, valid: Valid, domain: str) -> str | None:
@@ -144,30 +184,15 @@ def first_bad(block: Block, valid: Valid, domain: str) -> str | None:
         block.weights is not None and not (np.isfinite(block.weights) & (block.weights >= 0)).all()
     ):
         row = int(np.flatnonzero(~(block.weights >= 0) | ~np.isfinite(block.weights))[0])
-        return f"sample_weight {block.weights[row]} at {_place(block, row)}; expected numbers >= 0"
+        return f"sample_weight {block.weights[row]} at {block.place(row)}; expected numbers >= 0"
     else:
         return None
-    shown = "NaN" if value != value else value
+    missing = value != value
+    remedy = ', or fit with missing="omit" to leave them out' if missing else ""
     return (
-        f"Input X contains {shown} at {_place(block, row)}, column {column}; expected {domain}. "
-        "Drop or fill such rows first"
+        f"Input X contains {'NaN' if missing else value} at {block.place(row)}, column {column}; "
+        f"expected {domain}. Drop or fill such rows first{remedy}"
     )
-
-
-def _place(block: Block, row: int) -> str:
-    chunk = block.chunk[0] if len(block.chunk) == 1 else block.chunk
-    absolute = f" (row {block.start + row} of the input)" if block.start >= 0 else ""
-    return f"chunk {chunk}, row {row}{absolute}"
-
-
-def _hash(rows: np.ndarray, block: Block, seed: int) -> np.ndarray:
-    """A hash of the positions of rows (splitmix64, Steele et al. 2014), free of the chunking."""
-    start, salt = (block.start, seed) if block.start >= 0 else (block.number << 40, seed)
-    with np.errstate(over="ignore"):
-        x = rows + np.uint64(start) + np.uint64(salt + 1) * np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
 
 
 def _smallest(keys: np.ndarray, n_features: int) -> np.ndarray:

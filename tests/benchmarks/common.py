@@ -1,0 +1,61 @@
+"""What the benchmarks of whole passes share: a cluster of processes, a clock, a mixture."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import psutil
+from distributed import Client, LocalCluster
+
+import daskem
+
+MODEL = daskem.Mixture(daskem.Gaussian())
+
+
+@contextmanager
+def cluster(workers: int, memory: str = "4GB") -> Iterator[Client]:
+    """Worker processes with one thread each, and their client."""
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=memory,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+        ) as made,
+        Client(made) as client,
+    ):
+        yield client
+
+
+def seconds(f: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    f()
+    return time.perf_counter() - began
+
+
+def best_of(f: Callable[[], object], repeats: int = 3) -> float:
+    return min(seconds(f) for _ in range(repeats))
+
+
+def cpu_seconds(client: Client, f: Callable[[], object]) -> float:
+    """Of all worker processes while `f` runs."""
+    before = client.run(_cpu_time)
+    f()
+    after = client.run(_cpu_time)
+    return sum(after[worker] - before[worker] for worker in after)
+
+
+def _cpu_time() -> float:
+    times = psutil.Process().cpu_times()
+    return times.user + times.system
+
+
+def params(k: int, d: int) -> dict[str, np.ndarray]:
+    """Of a mixture that overlaps with standard normal rows."""
+    return {
+        "weights": np.full(k, 1 / k),
+        "means": np.random.default_rng(k).standard_normal((k, d)),
+        "covariances": np.tile(np.eye(d), (k, 1, 1)),
+    }

@@ -1,0 +1,508 @@
+"""The loop on the scheduler: the same bits as here, and it outlives whoever started it."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from cluster import PATIENCE, bits, running, scheduler, workers
+from distributed import Client, Security
+from test_cluster import Dying, chunked
+
+import daskem
+from daskem import Status
+from daskem.blocks import placement
+from daskem.coordinator import prepare
+from daskem.errors import ClusterError, DataError, ParameterError, SchedulerError, StoppedError
+
+MODEL = daskem.Mixture(daskem.Gaussian())
+pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+ENDLESS = {"tol": 0, "max_iter": 100_000}
+
+
+class Gate:
+    """A mixture whose E steps say when they reach some passes, and wait to be let through."""
+
+    def __init__(self, folder: Path, *at: int):
+        self.folder, self.at = folder, at
+
+    def e_step(self, block, params):
+        now = int(params["pass"])
+        if now in self.at:
+            (self.folder / f"reached-{now}").touch()
+            deadline = time.monotonic() + PATIENCE
+            while not (self.folder / f"go-{now}").exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
+        return MODEL.e_step(block, params)
+
+    def m_step(self, statistics, params):
+        return {**MODEL.m_step(statistics, params), "pass": params["pass"] + 1}
+
+    def reached(self, now: int) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not (self.folder / f"reached-{now}").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def open(self) -> None:
+        for now in self.at:
+            (self.folder / f"go-{now}").touch()
+
+
+class Odd:
+    """A model that fails in a way of its own, on the scheduler."""
+
+    def e_step(self, block, params):
+        return {"log_likelihood": 0.0}
+
+    def m_step(self, statistics, params):
+        raise ZeroDivisionError("of the M step")
+
+
+@pytest.fixture
+def counted(start):
+    return {**start, "pass": np.array(0)}
+
+
+@pytest.fixture
+def gate(tmp_path):
+    gates = []
+
+    def make(*at):
+        gates.append(Gate(tmp_path, *at))
+        return gates[-1]
+
+    yield make
+    for each in gates:
+        each.open()
+
+
+def here(*args, **options):
+    with dask.config.set(scheduler="synchronous"):
+        result = daskem.fit(*args, **options)
+    assert result.coordinator == "here: no distributed client"
+    return result
+
+
+def on_the_scheduler(result) -> bool:
+    return result.coordinator.startswith("on the scheduler tcp://")
+
+
+def left_on(client):
+    """Tasks on the scheduler, and fits that run."""
+
+    def look(dask_scheduler):
+        fits = dask_scheduler.plugins["daskem-fits"].by_name.values()
+        return len(dask_scheduler.tasks), [job.name for job in fits if not job.ended]
+
+    return client.run_on_scheduler(look)
+
+
+def script(file: Path, folder: Path, call: str, *at: int) -> str:
+    """A program that makes the data and the gate of these tests, and calls."""
+    return f"""
+import numpy as np, dask.array as da, daskem
+from pathlib import Path
+from distributed import Client
+from test_coordinator import Gate
+if __name__ == "__main__":
+    rows = np.load({str(folder / "rows.npy")!r})
+    start = dict(np.load({str(folder / "start.npz")!r}))
+    data = da.from_array(rows, chunks=(150, -1))
+    model = Gate(Path({str(folder)!r}), *{at})
+    client = Client(scheduler_file={str(file)!r})
+    {call}
+"""
+
+
+@pytest.fixture
+def program(tmp_path, rows, counted, scheduler_file):
+    """Run a call in a process of its own."""
+    np.save(tmp_path / "rows.npy", rows)
+    np.savez(tmp_path / "start.npz", **counted)
+
+    def run(call, *at):
+        code = script(scheduler_file, tmp_path, call, *at)
+        return running([sys.executable, "-c", code], tmp_path)
+
+    return run
+
+
+# Where it runs.
+
+
+def test_the_scheduler_gives_the_same_bits_as_here(client, rows, start):
+    expected = here(MODEL, chunked(rows), start=start, random_state=0)
+    there = daskem.fit(MODEL, chunked(rows), start=start, random_state=0)
+    assert on_the_scheduler(there)
+    assert bits(there) == bits(expected)
+    assert there.status is expected.status is Status.CONVERGED
+    *_, last = daskem.iterate(MODEL, chunked(rows), start=start, random_state=0)
+    assert last.coordinator.startswith("here: iterate")
+    assert bits(last) == bits(expected)
+    estimator = daskem.GaussianMixture(3, random_state=0).fit(chunked(rows))
+    assert on_the_scheduler(estimator.result_)
+    assert bits(estimator.result_) == bits(here(MODEL, chunked(rows), 3, random_state=0))
+    assert left_on(client) == (0, [])
+
+
+def test_a_prepared_fit_is_the_same_in_another_process(rows):
+    fit = prepare(MODEL, chunked(rows), 3, n_init=2, random_state=np.random.default_rng(5))
+    with dask.config.set(scheduler="synchronous"):
+        *_, once = fit.results("")
+        *_, again = pickle.loads(pickle.dumps(fit)).results("")
+    assert bits(once) == bits(again)
+
+
+def test_a_warning_is_the_callers(client, rows, start):
+    with pytest.warns(daskem.errors.ConvergenceWarning) as caught:
+        daskem.fit(MODEL, chunked(rows), start=start, max_iter=1)
+    assert caught[0].filename == __file__
+
+
+def test_a_scheduler_that_has_another_daskem_or_none(rows, start, tmp_path):
+    expected = bits(here(MODEL, chunked(rows), start=start, max_iter=2))
+    (tmp_path / "none.py").write_text("import sys; sys.modules['daskem'] = None")
+
+    # By value, as this module imports daskem.
+    def pretend():
+        sys.modules["daskem"] = SimpleNamespace(__version__="0.0", __path__=[])
+
+    def restore():
+        del sys.modules["daskem"]
+
+    with ExitStack() as stack:
+        file = stack.enter_context(scheduler(tmp_path, "--preload", str(tmp_path / "none.py")))
+        client = stack.enter_context(Client(scheduler_file=str(file)))
+        with pytest.raises(SchedulerError, match="cannot import daskem"):
+            daskem.submit(MODEL, chunked(rows), start=start)
+        client.run_on_scheduler(pretend)
+        with pytest.raises(SchedulerError, match=r"has daskem 0\.0, this process"):
+            daskem.submit(MODEL, chunked(rows), start=start)
+        client.run_on_scheduler(restore)
+        daskem.submit(MODEL, chunked(rows), start=start).stop()
+        client.run_on_scheduler(pretend)
+        stack.enter_context(workers(file, 1))
+        result = daskem.fit(MODEL, chunked(rows), start=start, max_iter=2)
+    assert result.coordinator.startswith("here: the scheduler has daskem 0.0")
+    assert bits(result) == expected
+
+
+def test_a_model_that_cannot_be_pickled_stays_here(client, rows, start):
+    class Local:
+        def e_step(self, block, params):
+            return MODEL.e_step(block, params)
+
+        def m_step(self, statistics, params):
+            return MODEL.m_step(statistics, params)
+
+    algorithm = daskem.EM()
+    object.__setattr__(algorithm, "lock", ThreadPoolExecutor(1))
+    kept = daskem.fit(MODEL, chunked(rows), start=start, max_iter=1, algorithm=algorithm)
+    assert kept.coordinator.startswith("here: the fit cannot be pickled")
+    # One that was defined in a notebook, or in a function, goes by value.
+    assert on_the_scheduler(daskem.fit(Local(), chunked(rows), start=start, max_iter=1))
+
+
+# Submitting.
+
+
+def test_a_fit_outlives_the_process_that_submitted_it(client, rows, counted, gate, program):
+    model = gate(2)
+    call = "daskem.submit(model, data, start=start, name='survivor', max_iter=4, random_state=0)"
+    with program(call + "; import time; time.sleep(60)", 2) as process:
+        model.reached(2)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        run = daskem.attach("survivor")
+        assert run.status is Status.RUNNING
+        assert len(run.history) == 2
+        assert not run.wait(timeout=0)
+        model.open()
+    assert run.wait(PATIENCE)
+    expected = here(Gate(model.folder), chunked(rows), start=counted, max_iter=4)
+    assert bits(run.result()) == bits(expected)
+    assert run.status is Status.MAX_ITER
+    assert [p.log_likelihood for p in run.history] == [p.log_likelihood for p in expected.history]
+    # It has ended, and can still be asked.
+    assert bits(daskem.attach("survivor").result()) == bits(expected)
+    assert left_on(client) == (0, [])
+
+
+def test_two_fits_at_once_do_not_disturb_each_other(client, rows, start):
+    settings = [
+        {"model": MODEL, "start": start, "random_state": 0},
+        {"model": daskem.Mixture(daskem.Gaussian("diag")), "n_components": 4, "random_state": 1},
+    ]
+    runs = [daskem.submit(data=chunked(rows), max_iter=12, **own) for own in settings]
+    for run, own in zip(runs, settings, strict=True):
+        assert bits(run.result()) == bits(here(data=chunked(rows), max_iter=12, **own))
+    assert left_on(client) == (0, [])
+
+
+def test_every_pass_can_be_followed(client, rows, counted, gate):
+    model = gate(1, 2)
+    run = daskem.submit(model, chunked(rows), start=counted, max_iter=3, tol=0)
+    walk = iter(run)
+    assert len(next(walk).history) == 1
+    (model.folder / "go-1").touch()
+    assert len(next(walk).history) == 2
+    (model.folder / "go-2").touch()
+    (last,) = walk
+    assert (len(last.history), last.status) == (3, Status.MAX_ITER)
+
+
+def test_persisted_data_outlive_the_client_that_persisted_them(
+    client, rows, counted, gate, scheduler_file
+):
+    model = gate(1)
+    with Client(scheduler_file=str(scheduler_file)):
+        held = chunked(rows).persist()
+        name = daskem.submit(model, held, start=counted, max_iter=3, random_state=0).name
+        del held
+    model.reached(1)
+    model.open()
+    expected = here(Gate(model.folder), chunked(rows), start=counted, max_iter=3)
+    assert bits(daskem.attach(name).result()) == bits(expected)
+    assert left_on(client) == (0, [])
+
+
+def test_names(client, rows, start, counted, gate):
+    run = daskem.submit(gate(0), chunked(rows), start=counted, name="one")
+    with pytest.raises(ParameterError, match="'one' is running"):
+        daskem.submit(MODEL, chunked(rows), start=start, name="one")
+    assert run.status is Status.RUNNING
+    run.stop()
+    again = daskem.submit(MODEL, chunked(rows), start=start, name="one")
+    assert again.result().converged
+    with pytest.raises(ParameterError, match=r"no fit called 'two'.*'one'"):
+        daskem.attach("two")
+
+
+def test_only_some_ended_fits_are_kept(client, rows, start):
+    daskem.submit(MODEL, chunked(rows), start=start, name="last").wait()
+
+    async def add_more(dask_scheduler):
+        fits = dask_scheduler.plugins["daskem-fits"]
+        make = type(fits.find("last"))
+        for i in range(40):
+            job = make(f"old-{i}", None, dask_scheduler)
+            job.ended = True
+            fits.add(job)
+        return sorted(fits.by_name)
+
+    assert client.run_on_scheduler(add_more) == sorted(f"old-{i}" for i in range(10, 40))
+
+
+def test_without_a_cluster_there_is_nowhere_to_submit_to(rows, start):
+    with pytest.raises(ClusterError, match="no distributed client"):
+        daskem.submit(MODEL, rows, start=start)
+    with pytest.raises(ClusterError, match="no distributed client"):
+        daskem.attach("anything")
+
+
+# Errors, and other ends.
+
+
+def test_errors_of_the_job_are_raised_with_their_own_type(client, rows, start):
+    spoilt = chunked(np.where(np.arange(3000)[:, None] == 1234, np.nan, rows))
+    with pytest.raises(DataError, match=r"chunk 8, row 34 \(row 1234 of"):
+        daskem.fit(MODEL, spoilt, start=start)
+    run = daskem.submit(Odd(), chunked(rows), start={"a": np.zeros(1)})
+    with pytest.raises(ZeroDivisionError, match="of the M step") as caught:
+        run.result()
+    assert "in m_step" in caught.value.__notes__[0]
+    assert run.status is Status.FAILED
+    assert left_on(client) == (0, [])
+
+
+def test_stop_keeps_the_last_complete_pass(client, rows, counted, gate):
+    model = gate(2)
+    run = daskem.submit(model, chunked(rows), start=counted, **ENDLESS)
+    model.reached(2)
+    run.stop()
+    # The E steps still wait at the gate: their pass was abandoned.
+    assert left_on(client) == (0, [])
+    result = run.result()
+    assert result.status is run.status is Status.STOPPED
+    assert bits(result) == bits(here(Gate(model.folder), chunked(rows), start=counted, max_iter=2))
+
+
+def test_stop_before_there_is_anything_to_keep(client, rows, counted, gate):
+    model = gate(0)
+    run = daskem.submit(model, chunked(rows), start=counted)
+    model.reached(0)
+    run.stop()
+    assert run.status is Status.STOPPED
+    with pytest.raises(StoppedError, match="before its first pass"):
+        run.result()
+
+
+def test_ctrl_c_ends_the_fit_and_leaves_nothing_on_the_cluster(client, gate, program, tmp_path):
+    model = gate(1)
+    with program("daskem.fit(model, data, start=start, tol=0)", 1) as process:
+        model.reached(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) != 0
+    assert "KeyboardInterrupt" in (tmp_path / "processes.log").read_text()
+    assert left_on(client) == (0, [])
+
+
+def test_a_fit_ends_with_the_process_that_waits_for_it(client, gate, program):
+    model = gate(1)
+    with program("daskem.fit(model, data, start=start, tol=0)", 1) as process:
+        model.reached(1)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        deadline = time.monotonic() + PATIENCE
+        while left_on(client) != (0, []):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def test_a_client_that_is_closed_meanwhile_is_named(client, rows, start, scheduler_file):
+    with Client(scheduler_file=str(scheduler_file)) as other:
+        walk = daskem.iterate(MODEL, chunked(rows), start=start, tol=0)
+        next(walk)
+        run = daskem.submit(MODEL, chunked(rows), start=start, **ENDLESS)
+        other.close()
+        with pytest.raises(ClusterError, match="the client was closed"):
+            next(walk)
+        with pytest.raises(ClusterError, match="the client is closed"):
+            run.wait()
+    daskem.attach(run.name).stop()
+
+
+def test_a_scheduler_that_dies_is_named(rows, counted, gate, tmp_path):
+    model = gate(1)
+    with ExitStack() as stack:
+        file = stack.enter_context(scheduler(tmp_path))
+        stack.enter_context(workers(file, 1))
+        client = stack.enter_context(Client(scheduler_file=str(file), timeout=1))
+        pid = client.run_on_scheduler(os.getpid)
+        waiting = stack.enter_context(ThreadPoolExecutor(1)).submit(
+            daskem.fit, model, chunked(rows), start=counted
+        )
+        model.reached(1)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(ClusterError, match="its fits are lost: fit again"):
+            waiting.result(PATIENCE)
+
+
+def test_workers_may_die_come_and_go(rows, counted, gate, tmp_path):
+    expected = here(Gate(tmp_path), chunked(rows), start=counted, max_iter=4)
+    model = gate(1, 3)
+    with ExitStack() as stack:
+        file = stack.enter_context(scheduler(tmp_path))
+        client = stack.enter_context(Client(scheduler_file=str(file)))
+        leaving = ExitStack()
+        leaving.enter_context(workers(file, 1))
+        dying = Dying(model, tmp_path, [(0, 3), (2, 19)])
+        run = daskem.submit(dying, chunked(rows), start=counted, max_iter=4)
+        model.reached(1)
+        stack.enter_context(workers(file, 1))
+        client.wait_for_workers(2, timeout=PATIENCE)
+        (tmp_path / "go-1").touch()
+        model.reached(3)
+        leaving.close()
+        model.open()
+        assert bits(run.result()) == bits(expected)
+    assert len(list(tmp_path.glob("?-*"))) == 2
+
+
+def test_a_cluster_with_tls(rows, start, tmp_path):
+    made = Security.temporary()
+    for name, text in {
+        "ca": made.tls_ca_file,
+        "cert": made.tls_scheduler_cert,
+        "key": made.tls_scheduler_key,
+    }.items():
+        (tmp_path / f"{name}.pem").write_text(text)
+    own = {n: str(tmp_path / f"{n}.pem") for n in ("cert", "key")}
+    ca = str(tmp_path / "ca.pem")
+    tls = ["--tls-ca-file", ca, "--tls-cert", own["cert"], "--tls-key", own["key"]]
+    security = Security(
+        tls_ca_file=ca,
+        tls_client_cert=own["cert"],
+        tls_client_key=own["key"],
+        require_encryption=True,
+    )
+    with (
+        scheduler(tmp_path, "--protocol", "tls", *tls) as file,
+        workers(file, 1, 1, *tls),
+        Client(scheduler_file=str(file), security=security),
+    ):
+        result = daskem.fit(MODEL, chunked(rows), start=start, max_iter=2)
+    assert result.coordinator.startswith("on the scheduler tls://")
+    assert bits(result) == bits(here(MODEL, chunked(rows), start=start, max_iter=2))
+
+
+# NumPy arrays.
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Rows of several local chunks, and weights."""
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((150_000, 10)), rng.uniform(size=150_000)
+
+
+def test_large_arrays_go_to_the_workers_and_small_ones_stay(client, many, monkeypatch):
+    rows, weights = many
+    settings = {"n_components": 2, "sample_weight": weights, "max_iter": 2, "random_state": 0}
+    expected = daskem.fit(MODEL, rows, **settings)
+    assert expected.coordinator == "here: the data are in the memory of this process"
+    submitted = daskem.submit(MODEL, rows, **settings).result()
+    monkeypatch.setattr(placement, "_LEAST_BYTES", rows.nbytes)
+    there = daskem.fit(MODEL, rows, **settings)
+    assert on_the_scheduler(there)
+    assert bits(there) == bits(submitted) == bits(expected)
+    monkeypatch.setattr(placement, "_FILL", 0)
+    stayed = daskem.fit(MODEL, rows, **settings)
+    assert "the cluster has room for 0 B" in stayed.notes[0]
+    assert bits(stayed) == bits(expected)
+    assert left_on(client) == (0, [])
+
+
+def test_memmaps_stay(client, many, monkeypatch, tmp_path):
+    np.save(tmp_path / "rows.npy", many[0])
+    monkeypatch.setattr(placement, "_LEAST_BYTES", 0)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    assert daskem.fit(MODEL, mapped, 2, max_iter=1).coordinator.startswith("here: the data are")
+
+
+def test_arrays_do_not_travel_in_the_graph(client, many, monkeypatch):
+    monkeypatch.setattr(placement, "_LEAST_BYTES", 0)
+    fit = prepare(MODEL, many[0], 2)
+    assert len(pickle.dumps(fit.on(None))) < 100_000 < many[0].nbytes
+
+
+# The command line.
+
+
+def test_an_address_where_nobody_answers(tmp_path):
+    da.from_array(np.zeros((10, 2)), chunks=(5, 2)).to_zarr(str(tmp_path / "rows.zarr"))
+    began = time.monotonic()
+    nowhere = "--scheduler tcp://127.0.0.1:9"
+    told = subprocess.run(
+        f"{sys.executable} -m daskem.cli fit rows.zarr -k 2 --out model {nowhere}".split(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert told.returncode == 2
+    assert "nobody answers at tcp://127.0.0.1:9" in told.stderr
+    assert "Traceback" not in told.stderr
+    assert time.monotonic() - began < 30
