@@ -5,62 +5,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import xarray as xr
 from dask.system import CPU_COUNT
 
 from daskem.algorithms import EM
-from daskem.blocks import Survey, as_blocks, current_client, place
+from daskem.blocks import as_blocks, current_client, place
 from daskem.criteria import CRITERIA, entropies, judge, verdict
 from daskem.errors import ConvergenceWarning, ParameterError
 from daskem.families import Gaussian
-from daskem.fitting import Run, Status, Stop, passes
-from daskem.heldout import HeldOut
-from daskem.labels import Features, align_weights, unlabel
+from daskem.fitting import Run
+from daskem.labels import align_weights, unlabel
 from daskem.models import Mixture
 from daskem.parameters import number, whole
 from daskem.report import aligned
 from daskem.result import Result
-from daskem.starts import SEEDS, best_starts, framed, sampled, surveyed
-
-Cell = tuple[str, int]
-
-# Of all restarts on the sample, the ones that go on to the data.
-_SURVIVORS = 2
-
-
-@dataclass(frozen=True, eq=False)
-class Search:
-    """The data and settings of a selection: what `extend` needs to go on with it."""
-
-    blocks: Any
-    features: Features
-    seen: Survey
-    models: Mapping[str, Any]
-    criterion: str
-    n_init: int
-    init_params: str
-    algorithm: Any
-    stop: Stop
-    seed: int
-
-    def begin(self, cell: Cell) -> list[Run]:
-        """The runs of a model and a number of components that survive on the sample."""
-        name, k = cell
-        model = self.models[name]
-        rng = np.random.default_rng([self.seed, crc32(name.encode()), k])
-        n_seeds, n_kept = (1, 1) if k == 1 else (SEEDS * self.n_init, min(_SURVIVORS, self.n_init))
-        starts = best_starts(
-            model, self.seen, k, self.init_params, rng, self.algorithm, n_seeds, n_kept
-        )
-        asked = HeldOut(model, seed=self.seed) if self.criterion == "heldout" else model
-        return [Run(asked, self.algorithm, self.algorithm.start(params)) for params in starts]
-
-    def value(self, run: Run, gain: float = 0.0) -> float:
-        """The criterion of a run if its log-likelihood per row were higher by `gain`."""
-        return float(judge(run, self.seen.weight, gain)[self.criterion])
+from daskem.search import Cell, Search, race
+from daskem.starts import framed, sampled, surveyed
 
 
 def select(
@@ -104,7 +66,9 @@ def select(
     n_init : int
         Restarts for each candidate; they cost no reads.
     tol : float, optional
-        As `daskem.fit`; the default is 1/2N, so that BIC is known to 1.
+        What may be left to gain in the best candidate, nats per row; the default is a tenth of its
+        statistical accuracy, p/2N. Where others come close, passes go on until the criterion
+        is known to 1.
 
     Returns
     -------
@@ -130,7 +94,6 @@ def select(
     _, seen = surveyed(widest, blocks, seed)
     counts = [whole("n_components", k) for k in n_components]
     seen = sampled(blocks, seen, init_params, counts, seed, rng)
-    stop = Stop(number("tol", 1 / (2 * seen.weight) if tol is None else tol, 0), limit)
     search = Search(
         blocks,
         features,
@@ -140,7 +103,8 @@ def select(
         n_init,
         init_params,
         EM() if algorithm is None else algorithm,
-        stop,
+        None if tol is None else number("tol", tol, 0),
+        limit,
         seed,
     )
     return Selection(search, {}, {}).extend(counts)
@@ -176,7 +140,7 @@ class Selection:
         with ThreadPoolExecutor(CPU_COUNT) as pool:
             begun = list(pool.map(search.begin, cells))
         known = min((self._value(cell) for cell in self.runs), default=np.inf)
-        found = _race(search, dict(zip(cells, begun, strict=True)), known)
+        found = race(search, dict(zip(cells, begun, strict=True)), known)
         entropy = {}
         if search.criterion == "icl":
             best = [_best(found[cell]) for cell in cells]
@@ -255,48 +219,3 @@ class Selection:
 
 def _best(runs: Sequence[Run]) -> Run:
     return max(runs, key=lambda run: run.history[-1].objective)
-
-
-def _race(search: Search, begun: dict[Cell, list[Run]], known: float) -> dict[Cell, list[Run]]:
-    """Fit all runs together, dropping those that have lost; `known` is a value to beat."""
-    cells = [cell for cell, own in begun.items() for _ in own]
-    runs = [run for own in begun.values() for run in own]
-    while any(run.status is Status.RUNNING for run in runs):
-        runs = next(passes(runs, search.blocks, search.stop))
-        for cell in begun:
-            _drop_the_slower(runs, [i for i, owner in enumerate(cells) if owner == cell])
-        if search.criterion in ("bic", "aic") and _decided(search, runs, known):
-            runs = [_dropped(run) for run in runs]
-    return {cell: [r for r, own in zip(runs, cells, strict=True) if own == cell] for cell in begun}
-
-
-def _dropped(run: Run) -> Run:
-    return replace(run, status=Status.DROPPED) if run.status is Status.RUNNING else run
-
-
-def _predictable(run: Run) -> bool:
-    return len(run.history) > 1 and all(np.isfinite(p.remaining) for p in run.history[-2:])
-
-
-def _end(run: Run) -> float:
-    """The objective at which a run is predicted to end."""
-    return run.history[-1].objective + run.history[-1].remaining
-
-
-def _drop_the_slower(runs: list[Run], own: Sequence[int]) -> None:
-    """Of the runs of one candidate, drop those behind the first, now and at the predicted end."""
-    first = max(own, key=lambda i: runs[i].history[-1].objective)
-    for i in own:
-        if i != first and _predictable(runs[i]) and _end(runs[i]) <= _end(runs[first]):
-            runs[i] = _dropped(runs[i])
-
-
-def _decided(search: Search, runs: Sequence[Run], known: float) -> bool:
-    """Whether the best run has ended, and no other one can still come near it."""
-    ended = [r for r in runs if r.status in (Status.CONVERGED, Status.MAX_ITER)]
-    leader = min([known, *(search.value(run) for run in ended)])
-    running = [run for run in runs if run.status is Status.RUNNING]
-    return all(
-        _predictable(run) and search.value(run, run.history[-1].remaining) > leader + 10
-        for run in running
-    )

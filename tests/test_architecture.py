@@ -21,7 +21,7 @@ FLOORS = [
     {"starts", "heldout", "criteria"},
     {"labels", "report", "modelfile", "differences"},
     {"result"},
-    {"plot", "remote"},
+    {"plot", "remote", "search"},
     {"coordinator", "selection", "merging", "diagnostics", "progress", "checkpoint", "testing"},
     {"estimators"},
     {"demo", "cli", "__main__"},

@@ -45,7 +45,8 @@ def main() -> None:
     found = daskem.select(rows, counts, n_init=options.n_init, random_state=options.seed)
     ours = time.perf_counter() - began
     print(found)
-    best, tol = found.best.n_components, found.search.stop.tol
+    best = found.best.n_components
+    tol = 0.1 * found.best.n_parameters / (2 * len(rows))
     alone = daskem.fit(
         Mixture(Gaussian()), rows, best, n_init=1, tol=tol, random_state=options.seed
     )
