@@ -71,15 +71,19 @@ def race(search: Search, begun: dict[Cell, list[Run]], known: float) -> dict[Cel
     cells = [cell for cell, own in begun.items() for _ in own]
     runs = [run for own in begun.values() for run in own]
     stop = Stop(0, search.max_iter)
-    while any(run.status is Status.RUNNING for run in runs):
+    while _running(runs):
         runs = next(passes(runs, search.blocks, stop))
         for cell in begun:
             _drop_the_slower(runs, [i for i, owner in enumerate(cells) if owner == cell])
         if search.criterion not in ("bic", "aic"):
             runs = [_ended(run) if search.settled(run) else run for run in runs]
-        elif _decided(search, runs, known):
+        elif _decided(search, runs, known) or not _running(runs):
             runs = [_ended(run) if search.settled(run) else _dropped(run) for run in runs]
     return {cell: [r for r, own in zip(runs, cells, strict=True) if own == cell] for cell in begun}
+
+
+def _running(runs: Sequence[Run]) -> bool:
+    return any(run.status is Status.RUNNING for run in runs)
 
 
 def _dropped(run: Run) -> Run:
@@ -87,11 +91,19 @@ def _dropped(run: Run) -> Run:
 
 
 def _ended(run: Run) -> Run:
-    return replace(run, status=Status.CONVERGED) if run.status is Status.RUNNING else run
+    going_on = run.status in (Status.RUNNING, Status.MAX_ITER)
+    return replace(run, status=Status.CONVERGED) if going_on else run
 
 
 def _predictable(run: Run) -> bool:
     return len(run.history) > 1 and all(np.isfinite(p.remaining) for p in run.history[-2:])
+
+
+def _reachable(run: Run, max_iter: int) -> float:
+    """What a run may gain yet: as predicted, or at its last pace in the passes that are left."""
+    before, last = run.history[-2:]
+    pace = (last.objective - before.objective) * (max_iter - len(run.history))
+    return max(min(last.remaining, pace), 0.0)
 
 
 def _end(run: Run) -> float:
@@ -118,8 +130,8 @@ def _decided(search: Search, runs: Sequence[Run], known: float) -> bool:
         run is leader
         or search.settled(run, known_to)
         or (
-            _predictable(run)
-            and search.value(run, run.history[-1].remaining) > min(least, known) + _SURE
+            len(run.history) > 2
+            and search.value(run, _reachable(run, search.max_iter)) > min(least, known) + _SURE
         )
         for run in runs
         if run.status is Status.RUNNING

@@ -56,6 +56,8 @@ def main() -> None:
         f"{single}: {found.n_reads / single:.2f}x",
         flush=True,
     )
+    if not rivals:
+        return
     times, lost = [], 0
     print(f"{'K':>3} {'our BIC':>12} {'sklearn BIC':>12} {'behind us':>10} {'sklearn s':>9}")
     for k in rivals:
