@@ -1,6 +1,7 @@
 """The command line: parse, call, print."""
 
 import argparse
+import contextlib
 import math
 import os
 import sys
@@ -14,12 +15,14 @@ import xarray as xr
 
 from daskem.blocks import address, is_labelled, open_labelled, open_zarr
 from daskem.coordinator import iterate, prepare, running
+from daskem.criteria import CRITERIA
 from daskem.errors import ClusterError, DaskemError, ParameterError
 from daskem.families import Gaussian
 from daskem.families.covariances import STRUCTURES
 from daskem.fitting import Pass
 from daskem.models import Mixture
 from daskem.result import Result, load
+from daskem.selection import select as choose
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,6 +58,37 @@ def fit(
     print(result.table())
     result.save(out)
     print(f"model: {out}")
+
+
+def select(
+    store: str,
+    array: str | None,
+    out: str | None,
+    plot: str | None,
+    n_components: range,
+    scheduler: str | None,
+    **options: Any,
+) -> None:
+    """Choose the number of components, and the type of covariance, by a criterion."""
+    if out is not None and os.path.exists(out):
+        load(out)
+    data = open_rows(store, array)
+    with contextlib.nullcontext() if scheduler is None else connected(scheduler):
+        selection = choose(data, n_components, **options)
+    print(selection)
+    print(f"{selection.n_reads} reads of the data")
+    if plot is not None:
+        selection.plot().savefig(plot, dpi=150)
+        print(f"plot: {plot}")
+    if out is not None:
+        selection.best.save(out)
+        print(f"model: {out}")
+
+
+def _counts(text: str) -> range:
+    """``8``, or ``1-20`` for 1, 2, ..., 20."""
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
 
 
 def predict(store: str, array: str | None, model: str, out: str, proba: bool) -> None:
@@ -234,6 +268,18 @@ def _parser() -> argparse.ArgumentParser:
         help="dask cluster to use; else the threads of this machine",
     )
     add("--out", required=True, metavar="MODEL", help="where to save the model")
+
+    add = verb(select, rows)
+    add("-k", dest="n_components", type=_counts, default=range(1, 11), metavar="K-K", help="1-10")
+    add("--covariance-type", choices=STRUCTURES, nargs="+", default=["full"])
+    add("--criterion", choices=CRITERIA, default="bic")
+    add("--n-init", type=int, default=5, metavar="N", help="restarts, on a sample (%(default)s)")
+    add("--max-iter", type=int, default=200, metavar="N", help="most passes (%(default)s)")
+    add("--feature-dim", metavar="DIM", help="dimension of the features")
+    add("--random-state", type=int, metavar="S", help="seed of the sample and the starts")
+    add("--scheduler", metavar="ADDRESS", help="dask cluster to use")
+    add("--plot", metavar="FILE", help="draw the criterion: criterion.png")
+    add("--out", metavar="MODEL", help="where to save the best model")
 
     add = verb(predict, rows)
     add("--model", required=True, metavar="MODEL", help="saved by daskem fit")

@@ -11,7 +11,7 @@ import numpy as np
 from distributed import Client
 
 from daskem.algorithms import check_algorithm, choose
-from daskem.blocks import as_blocks, current_client, place, spread
+from daskem.blocks import Survey, as_blocks, current_client, place, spread
 from daskem.blocks.local import LocalBlocks
 from daskem.door import as_rows
 from daskem.errors import (
@@ -27,7 +27,7 @@ from daskem.parameters import number, whole
 from daskem.remote import Handle, send, stopping
 from daskem.result import Result
 from daskem.signatures import check_call, sign
-from daskem.starts import Start, begin, surveyed
+from daskem.starts import Start, best_start, sampled, surveyed
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,27 +70,34 @@ class Fit:
     def results(self, coordinator: str) -> Iterator[Result]:
         """Survey the data, start, and make one pass after the other; all runs after each."""
         rng = np.random.default_rng(self.seed)
-        model, seen = surveyed(self.model, self.blocks, seed=int(rng.integers(2**63)))
-        n = seen.n_missing
-        left_out = [f"{n:,} of {n + seen.n_rows:,} rows have a NaN and were left out"] if n else []
+        seed = int(rng.integers(2**63))
+        model, seen = surveyed(self.model, self.blocks, seed)
+        counts = [k for k, _ in self.starts]
+        seen = sampled(self.blocks, seen, self.init_params, counts, seed, rng)
+        children = rng.integers(2**63, size=len(self.starts))
         runs = []
-        for (k, given), child in zip(
-            self.starts, rng.integers(2**63, size=len(self.starts)), strict=True
-        ):
+        for (k, given), child in zip(self.starts, children, strict=True):
             draw = np.random.default_rng(child)
-            params = begin(model, seen, k, given, self.init_params, draw)
+            params = best_start(model, seen, k, given, self.init_params, draw)
             how, why = choose(self.algorithm, model, params, self.blocks.n_features)
             runs.append(Run(model, how, how.start(params), choice=why))
         for stand in passes(runs, self.blocks, self.stop):
-            yield Result(
-                stand,
-                self.blocks.n_features,
-                seen.weight,
-                self.features,
-                (*self.notes, *left_out, *self.blocks.notes),
-                coordinator,
-                self.missing,
-            )
+            yield self.result(stand, seen, coordinator)
+
+    def result(self, runs: Sequence[Run], seen: Survey, coordinator: str) -> Result:
+        """What `runs` have found in the data of a survey."""
+        n, notes = seen.n_missing, list(self.notes)
+        if n:
+            notes.append(f"{n:,} of {n + seen.n_rows:,} rows have a NaN and were left out")
+        return Result(
+            runs,
+            self.blocks.n_features,
+            seen.weight,
+            self.features,
+            (*notes, *self.blocks.notes),
+            coordinator,
+            self.missing,
+        )
 
 
 def prepare(
@@ -143,8 +150,10 @@ def prepare(
         rows that are left out are NaN there, and -1 among labels.
     n_init : int
         Starts for each number of components. All runs share every read of the data.
-    init_params : {"k-means++", "random_from_data"}
-        How rows of a sample are chosen to start components around.
+    init_params : {"k-means++", "random_from_data", "k-means||"}
+        How rows of a sample are chosen to start components around, before the best of several
+        choices is fitted to the sample. The last one reads the data three times more, for
+        components too rare to be in a uniform sample.
     algorithm : {"auto", "em", "squarem", "anderson", "candidates"} or object
         How to climb; ``"auto"`` chooses by the model and the size of a row, and `Run.choice`
         says why. A model that declares no ``parameters`` gets plain EM.
@@ -262,6 +271,7 @@ def submit(*args: Any, name: str | None = None, **options: Any) -> Handle:
             "submit needs a cluster, and there is no distributed client: make one, as in "
             "Client(scheduler_file=...), or use fit"
         )
+    check_call(prepare, args, options, "submit")
     ready = prepare(*args, **options)
     if isinstance(ready.blocks, LocalBlocks):
         ready = replace(ready, blocks=spread(ready.blocks, client))

@@ -36,7 +36,8 @@ class GaussianMixture:
         Most passes over the data.
     n_init : int, default 1
         Starts, which share every pass; the best is kept.
-    init_params : {"k-means++", "random_from_data"}
+    init_params : {"k-means++", "random_from_data", "k-means||"}
+        As `daskem.fit`.
     algorithm : {"auto", "em", "squarem", "anderson", "candidates"}
         How to climb, see `daskem.iterate`; ``"em"`` makes scikit-learn's iterations.
     weights_init, means_init, precisions_init : array-like, optional

@@ -31,6 +31,7 @@ class Status(Enum):
         "stopped at max_iter before it converged: raise max_iter, loosen tol, or start from better "
         "parameters (more n_init, or the result of this fit)"
     )
+    DROPPED = "dropped: another run is better, and this one is predicted not to catch up"
     STOPPED = "stopped on request before it converged; fit on from the result of this fit"
     FAILED = "failed: result() raises what went wrong"
 
@@ -149,14 +150,15 @@ class Run:
 
     def tell(self, statistics: Sequence[dict[str, Any]], seen: dict[str, Any], stop: Stop) -> "Run":
         """The run after a pass that returned `statistics` and saw `seen` of the data."""
-        weight = seen["weight"]
+        # A model that leaves rows out says what weight remains.
+        weight = statistics[0].get("fitted_weight", seen["weight"])
         with one_blas_thread():
             objectives = [
                 (float(own["log_likelihood"]) + self._log_prior(params, weight)) / weight
                 for own, params in zip(statistics, self.ask(), strict=True)
             ]
             state = self.algorithm.tell(self.model, self.state, statistics, objectives)
-            record = self._record(state, seen)
+            record = self._record(state, weight, seen)
         history = (*self.history, record)
         status = stop(history, resolution(self.model, state.params, weight))
         return replace(self, state=state, history=history, status=status)
@@ -165,11 +167,11 @@ class Run:
         prior = getattr(self.model, "log_prior", None)
         return 0.0 if prior is None else prior(params, weight)
 
-    def _record(self, state: Any, seen: dict[str, Any]) -> Pass:
+    def _record(self, state: Any, weight: float, seen: dict[str, Any]) -> Pass:
         self._check_ascent(state.objective)
         told = getattr(self.model, "events", None)
         record = Pass(
-            float(state.statistics["log_likelihood"]) / seen["weight"],
+            float(state.statistics["log_likelihood"]) / weight,
             state.objective,
             math.inf,
             seen["seconds"],

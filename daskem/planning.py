@@ -10,6 +10,7 @@ from dask.utils import format_bytes
 from daskem.blocks import Machines, Outline, machines
 from daskem.blocks.memory import OVERHEAD
 from daskem.coordinator import prepare
+from daskem.signatures import check_call
 
 # Seconds of the scheduler for one task of a pass (see tests/benchmarks/scale.py).
 TASK_SECONDS = 6e-4
@@ -86,6 +87,7 @@ def plan(*args: Any, **options: Any) -> Plan:
     DataError, ParameterError, ModelError
         As `daskem.fit`, as far as one partition shows.
     """
+    check_call(prepare, args, options, "plan")
     fit = prepare(*args, **{**options, "cache": "none"})
     outline = fit.blocks.outline
     middle = outline.n_partitions // 2

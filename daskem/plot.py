@@ -1,8 +1,9 @@
-"""A picture of a Gaussian mixture: rows by responsibility, components as ellipses."""
+"""Pictures: rows by responsibility under the components, and a criterion against K."""
 
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from daskem.door import rows_like
 from daskem.errors import DaskemError, ParameterError
@@ -58,6 +59,36 @@ def plot(result: Result, sample: Any, features: tuple[int, int] = (0, 1)) -> Any
     for k in np.argsort(-result.params["weights"]):
         _draw_component(axes, means[k], covariances[k], hues[k], str(k))
     _frame(axes, result, features)
+    return figure
+
+
+def plot_criterion(table: xr.Dataset) -> Any:
+    """The criterion of a selection against the number of components, a line for each model.
+
+    Returns
+    -------
+    matplotlib Figure
+        With a circle around the best candidate; without a window, for ``savefig``.
+    """
+    require_matplotlib()
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    criterion = table.attrs["criterion"]
+    values, counts = table[criterion].to_numpy(), table["n_components"].to_numpy()
+    figure = Figure(figsize=(7.5, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for number, name in enumerate(table["model"].to_numpy()):
+        hue = PALETTE[number % len(PALETTE)]
+        axes.plot(counts, values[number], "o-", color=hue, label=str(name), markersize=4)
+    model, k = np.unravel_index(values.argmin(), values.shape)
+    axes.plot(counts[k], values[model, k], "o", color="#000000", markersize=12, fillstyle="none")
+    axes.set(xlabel="components", ylabel=criterion)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.2, linewidth=0.6)
+    axes.set_axisbelow(True)
     return figure
 
 

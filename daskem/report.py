@@ -1,5 +1,6 @@
 """The clusters as a person would describe them: their size, location and shape."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,3 +58,19 @@ def _axes(covariance: np.ndarray) -> str:
         more = ", ..." if len(direction) > 4 else ""
         texts.append(f"{np.sqrt(max(values[i], 0)):.4g} ({entries}{more})")
     return "; ".join(texts) + (" ..." if len(values) > _MOST_AXES else "")
+
+
+def aligned(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A line for each of `rows`, under a line of their keys."""
+    cells = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in cells
+    )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.1f}" if abs(value) >= 1000 else f"{value:.5g}"
+    return str(value)

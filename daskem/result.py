@@ -152,6 +152,11 @@ class Result:
             )
         return dataclasses.replace(rows, array=array)
 
+    def blocks(self, data: Any, sample_weight: Any = None) -> Any:
+        """The rows of `data`, as the model was fitted to such, for passes over them."""
+        rows = self._rows(data)
+        return as_blocks(rows.array, align_weights(sample_weight, rows), self.missing)
+
     def score(self, data: Any, sample_weight: Any = None) -> float:
         """Mean log p(x) per row of `data`, in nats; one pass over it."""
         return self._total(data, sample_weight)[0]
@@ -172,11 +177,8 @@ class Result:
         return count_free(self._of_model("parameters", "counting"), self.best.params)
 
     def _total(self, data: Any, sample_weight: Any) -> tuple[float, float]:
-        rows = self._rows(data)
-        blocks = as_blocks(rows.array, align_weights(sample_weight, rows), self.missing)
-        seen = blocks.sum(
-            answers.checked, answers.statistics, self.model, self.best.params, name="score"
-        )
+        theta = (answers.statistics, self.model, self.best.params)
+        seen = self.blocks(data, sample_weight).sum(answers.checked, *theta, name="score")
         return seen["statistics"][0][0]["log_likelihood"] / seen["weight"], seen["weight"]
 
     def sample(

@@ -16,13 +16,15 @@ def sign(function: Any, source: Any) -> None:
     function.__doc__ = "\n\n".join([summary, shared, rest])
 
 
-def check_call(function: Any, args: Sequence[Any], options: Mapping[str, Any]) -> None:
-    """Raise the TypeError that `function` itself would, with the name that was meant."""
+def check_call(
+    function: Any, args: Sequence[Any], options: Mapping[str, Any], name: str = ""
+) -> None:
+    """Raise the TypeError that `function` would, called `name`, with the option that was meant."""
     signature = inspect.signature(function)
     try:
         signature.bind(*args, **options)
     except TypeError as error:
-        misspelt = [name for name in options if name not in signature.parameters]
+        misspelt = [option for option in options if option not in signature.parameters]
         near = difflib.get_close_matches(misspelt[0], signature.parameters, 1) if misspelt else []
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise TypeError(f"{function.__name__}() {error}{hint}") from None
+        raise TypeError(f"{name or function.__name__}() {error}{hint}") from None

@@ -1,50 +1,30 @@
-"""Where a fit begins: the survey, then components around rows that lie far from one another."""
+"""Where a fit begins: the survey, then the best of many short fits to its sample."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from daskem.algorithms import Squarem
 from daskem.blocks import Block, Survey, survey
+from daskem.blocks.local import LocalBlocks
 from daskem.errors import DataError, ParameterError
-from daskem.parameters import Params, check, sizes, whole
+from daskem.fitting import Run, Stop, passes
+from daskem.numerics import one_blas_thread
+from daskem.parameters import Params, check, count_free, sizes, whole
+from daskem.seeding import SEEDERS, oversampled, standardised
 
 Start = Mapping[str, np.ndarray]
 
-
-def kmeans_plus_plus(
-    rows: np.ndarray, weights: np.ndarray, n_components: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Indices of rows (component,) chosen by greedy k-means++ (Arthur and Vassilvitskii 2007).
-
-    Each next one is drawn with probability proportional to its squared distance from those
-    chosen, the best of a few draws; from all rows alike once every distinct row is taken.
-    """
-    n_trials = 2 + int(np.log(n_components))
-    chosen = [int(rng.choice(len(rows), p=weights / weights.sum()))]
-    distance = np.square(rows - rows[chosen[0]]).sum(axis=1)
-    for _ in range(1, n_components):
-        potential = weights * distance
-        total = potential.sum()
-        p = potential / total if total > 0 else weights / weights.sum()
-        trials = rng.choice(len(rows), size=n_trials, p=p)
-        distances = [
-            np.minimum(distance, np.square(rows - rows[trial]).sum(axis=1)) for trial in trials
-        ]
-        best = int(np.argmin([weights @ d for d in distances]))
-        chosen.append(int(trials[best]))
-        distance = distances[best]
-    return np.array(chosen)
-
-
-def random_rows(
-    rows: np.ndarray, weights: np.ndarray, n_components: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Indices of rows (component,) drawn at random, without replacement."""
-    return rng.choice(len(rows), size=n_components, replace=False, p=weights / weights.sum())
-
-
-SEEDERS = {"k-means++": kmeans_plus_plus, "random_from_data": random_rows}
+# Seeds that compete for a start; passes over a part of the sample before the better ones go on
+# to a part that is this much larger; rows for each free parameter, in the smallest part.
+SEEDS, SHORT, GROWTH = 8, 8, 4
+_ROWS_PER_PARAMETER, _FEWEST_ROWS = 8, 2**10
+# Over the whole sample: until what is left to gain is this fraction of what a sample of that
+# size can tell, p/2n nats per row.
+_POLISH, _MOST_PASSES = 0.01, 300
 
 
 def surveyed(model: Any, blocks: Any, seed: int) -> tuple[Any, Survey]:
@@ -65,7 +45,123 @@ def surveyed(model: Any, blocks: Any, seed: int) -> tuple[Any, Survey]:
         raise DataError("the data have no rows: every chunk is empty")
     if not seen.weight > 0:
         raise DataError("every sample_weight is zero")
-    return (model.given(seen.mean, seen.spread) if hasattr(model, "given") else model), seen
+    return framed(model, seen), seen
+
+
+def framed(model: Any, seen: Survey) -> Any:
+    """The model in the coordinates that suit the data of a survey."""
+    if not hasattr(model, "given"):
+        return model
+    spread = seen.spread
+    if spread.ndim == 2 and not getattr(model, "cross_moments", False):
+        spread = np.diagonal(spread)
+    return model.given(seen.mean, spread)
+
+
+def sampled(
+    blocks: Any,
+    seen: Survey,
+    init_params: str,
+    counts: Sequence[int | None],
+    seed: int,
+    rng: np.random.Generator,
+) -> Survey:
+    """The survey with the sample that `init_params` wants; `seed` is that of the survey."""
+    if init_params not in SEEDERS:
+        raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
+    if init_params != "k-means||":
+        return seen
+    most = max(whole("n_components", 1 if k is None else k) for k in counts)
+    return oversampled(blocks, seen, most, seed, rng)
+
+
+def best_start(
+    model: Any,
+    seen: Survey,
+    n_components: int | None,
+    given: Start | None,
+    init_params: str,
+    rng: np.random.Generator,
+) -> Params:
+    """Params to start from, in the coordinates of the model: the best of many, on the sample.
+
+    Where nothing is given, several seeds compete on the sample of the survey, which costs no read
+    of the data: short runs on a small part of it, the better ones go on to larger parts, and one
+    is fitted to all of it (Biernacki, Celeux and Govaert 2003). It takes the parameters of
+    `begin`.
+    """
+    if given or n_components in (None, 1) or not hasattr(model, "from_labels"):
+        return begin(model, seen, n_components, given, init_params, rng)
+    k = whole("n_components", n_components)
+    return best_starts(model, seen, k, init_params, rng)[0]
+
+
+def best_starts(
+    model: Any,
+    seen: Survey,
+    n_components: int,
+    init_params: str,
+    rng: np.random.Generator,
+    n_seeds: int = SEEDS,
+    n_kept: int = 1,
+) -> list[Params]:
+    """The `n_kept` best of `n_seeds` starts, the best one first; see `best_start`."""
+    here = seen.sample_weights > 0
+    rows, weights = seen.sample[here], seen.sample_weights[here]
+    n, d = rows.shape
+    sizes = _sizes(model, n, d, n_components, init_params)
+    first = replace(seen, sample=rows[: sizes[0]], sample_weights=weights[: sizes[0]])
+    with one_blas_thread():
+        seeds = [begin(model, first, n_components, None, init_params, rng) for _ in range(n_seeds)]
+        return _compete(model, seeds, rows, weights, sizes, n_kept)
+
+
+def _sizes(model: Any, n: int, n_features: int, n_components: int, init_params: str) -> list[int]:
+    """Rows of growing parts of a sample of `n` rows, the last of which is all of it."""
+    lengths = {"component": n_components, "feature": n_features}
+    shapes = {
+        name: tuple(lengths.get(dim.removesuffix("_2"), 1) for dim in parameter.dims)
+        for name, parameter in model.parameters.items()
+    }
+    n_parameters = sum(model.parameters[name].support.free(shapes[name]) for name in shapes)
+    size = max(_FEWEST_ROWS, _ROWS_PER_PARAMETER * n_parameters)
+    sizes = []
+    # Rows that k-means|| has found are as rare in the first part of the sample as in the data.
+    while size < n and init_params != "k-means||":
+        sizes.append(size)
+        size *= GROWTH
+    return [*(sizes or [n]), n]
+
+
+def _compete(
+    model: Any,
+    starts: Sequence[Params],
+    rows: np.ndarray,
+    weights: np.ndarray,
+    sizes: Sequence[int],
+    n_kept: int,
+) -> list[Params]:
+    """The best of `starts` on ever larger parts of a sample, a few passes on each.
+
+    A larger part decides, before it is fitted, who goes on to it: most of its rows are new, so
+    that what was gained by fitting the accidents of the smaller part does not count.
+    """
+    counts = None if (weights == 1).all() else weights
+    algorithm = Squarem()  # Rows in memory cost nothing to read, so that one point a pass is best.
+    for number, size in enumerate(sizes):
+        blocks = LocalBlocks(rows[:size], None if counts is None else counts[:size])
+        last = number == len(sizes) - 1
+        tol = _POLISH * count_free(model.parameters, starts[0]) / (2 * size)
+        stop = Stop(tol, _MOST_PASSES if last else SHORT)
+        runs = [Run(model, algorithm, algorithm.start(params)) for params in starts]
+        if number:
+            n_on = n_kept if last else max(n_kept, -(-len(runs) // GROWTH))
+            looked = next(passes(runs, blocks, stop))
+            runs = sorted(looked, key=lambda run: -run.history[0].objective)[:n_on]
+        (ended,) = deque(passes(runs, blocks, stop), maxlen=1)
+        ended.sort(key=lambda run: -run.history[-1].objective)
+        starts = [run.params for run in ended]
+    return list(starts)
 
 
 def begin(
@@ -144,19 +240,13 @@ def _around_seeds(
     rng: np.random.Generator,
 ) -> Params:
     """Params of a mixture whose components are the rows nearest to each of `n_components` seeds."""
-    if init_params not in SEEDERS:
-        raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
     if len(rows) < n_components:
         raise DataError(
             f"Expected n_samples >= n_components but got n_components = {n_components}, "
             f"n_samples = {len(rows)}"
         )
-    # Whitening would hide the very directions in which the components lie apart, so distances
-    # are taken between features that are scaled one by one.
-    points = rows - np.average(rows, axis=0, weights=weights)
-    spread = np.sqrt(np.average(np.square(points), axis=0, weights=weights))
-    points /= np.where(spread > 0, spread, 1.0)
+    mean, scale = standardised(rows, weights)
+    points = (rows - mean) / scale
     seeds = SEEDERS[init_params](points, weights, n_components, rng)
-    distances = np.stack([np.square(points - seed).sum(axis=1) for seed in points[seeds]])
-    centres = model.coordinates(rows[seeds])
-    return model.from_labels(Block(rows, weights), distances.argmin(axis=0), centres)
+    nearest = np.argmin([np.square(points - seed).sum(axis=1) for seed in points[seeds]], axis=0)
+    return model.from_labels(Block(rows, weights), nearest, model.coordinates(rows[seeds]))

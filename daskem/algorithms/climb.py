@@ -116,13 +116,14 @@ class Climb:
         tried = [(name, params) for name, params in state.asked if params is not None]
         best = _best(tried, objectives)
         leapt = tried[best][0] != "em"
-        taken = not leapt or objectives[best] >= state.objective - _noise(state.objective)
+        taken = not leapt or objectives[best] >= state.objective
         books = _books(state, objectives, best if taken else None)
         if not taken:
-            # The next pass is the EM step, and nothing that led to this leap is believed.
-            return replace(
-                state, asked=(("em", state.params),), memory=state.memory[-1:], candidates=books
-            )
+            # The next pass is the EM step, and nothing that led to this leap is believed; unless
+            # rounding alone can have spoilt it.
+            spoilt = objectives[best] >= state.objective - _noise(state.objective)
+            memory = state.memory if spoilt else state.memory[-1:]
+            return replace(state, asked=(("em", state.params),), memory=memory, candidates=books)
         accepted, own = tried[best][1], statistics[best]
         assert accepted is not None
         there = replace(

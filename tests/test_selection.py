@@ -1,0 +1,261 @@
+"""Selection: the right size is found, in the reads of one fit, and the table tells the truth."""
+
+import threading
+from collections import Counter
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from cluster import bits
+from test_starts import counting
+
+import daskem
+from daskem import EM, Gaussian, Mixture, Poisson, Status
+from daskem.blocks import Block, as_blocks
+from daskem.cli import main
+from daskem.criteria import entropies, verdict
+from daskem.errors import ConvergenceWarning, DataError, ParameterError
+from daskem.fitting import Run, Stop, passes
+from daskem.heldout import HeldOut
+from daskem.selection import Selection
+
+
+def planted(k, d=2, n=4000, seed=0, apart=6.0):
+    """`k` round clusters whose centres lie at least `apart` standard deviations apart."""
+    rng = np.random.default_rng([k, d, seed])
+    centres = np.empty((0, d))
+    while len(centres) < k:
+        new = apart * k ** (1 / d) * rng.uniform(-1, 1, size=d)
+        if not len(centres) or np.linalg.norm(centres - new, axis=1).min() > apart:
+            centres = np.vstack([centres, new])
+    return centres[rng.integers(k, size=n)] + rng.normal(size=(n, d))
+
+
+@pytest.fixture(scope="module")
+def selection() -> Selection:
+    return daskem.select(planted(3), range(1, 6), ("full", "diag"), n_init=2, random_state=0)
+
+
+@pytest.mark.torture
+def test_planted_sizes_are_found():
+    found = []
+    for seed in range(10):
+        k, d = 2 + seed % 5, 2 + seed % 3
+        rows = planted(k, d, 10_000, seed)
+        found.append(daskem.select(rows, range(1, 9), random_state=seed).best.n_components == k)
+    assert sum(found) >= 9
+
+
+def test_a_planted_size_and_shape_are_found(selection):
+    assert selection.best_candidate == ("diag", 3)
+    assert selection.best.n_components == 3
+    assert selection.best.converged
+    assert "best by bic: diag, K = 3" in str(selection)
+
+
+@pytest.mark.parametrize("name", ["bic", "aic"])
+def test_the_table_is_what_the_fits_say(selection, name):
+    rows = planted(3)
+    for model in ("full", "diag"):
+        for k in range(1, 6):
+            row = selection.table.sel(model=model, n_components=k)
+            fit = selection.result(model, k)
+            assert int(row["n_parameters"]) == fit.n_parameters
+            assert float(row["log_likelihood"]) == fit.log_likelihood
+            # The params are an M step further than the pass that the table tells of.
+            assert getattr(fit, name)(rows) == pytest.approx(float(row[name]), abs=2.5)
+            assert getattr(fit, name)(rows) <= float(row[name]) + 1e-6
+    assert np.isfinite(selection.table["bic"]).all()
+
+
+def test_every_candidate_keeps_a_run_to_the_end(selection):
+    """Dropped or not, nobody's best run leaves before the best candidate has converged."""
+    longest = selection.n_reads - 1
+    for runs in selection.runs.values():
+        assert any(run.status is Status.CONVERGED or len(run.history) == longest for run in runs)
+
+
+def test_candidates_and_restarts_share_every_read_of_every_chunk():
+    calls, lock = Counter(), threading.Lock()
+    data = counting(planted(3), 500, calls, lock)
+    with dask.config.set(scheduler="threads"):
+        found = daskem.select(
+            data, (2, 3, 4), ("full", "tied"), n_init=2, random_state=0, cache="none"
+        )
+        before = set(calls.values())
+        wider = found.extend([3, 5])
+    assert before == {found.n_reads}
+    assert len(calls) == data.numblocks[0]
+    longest = max(len(run.history) for name in ("full", "tied") for run in wider.runs[name, 5])
+    assert set(calls.values()) == {found.n_reads + longest}
+    for cell, runs in found.runs.items():
+        assert wider.runs[cell] is runs
+
+
+def test_more_sizes_give_the_table_that_they_would_have_given_at_once(selection):
+    part = daskem.select(planted(3), (1, 2), ("full", "diag"), n_init=2, random_state=0)
+    wider = part.extend(range(1, 6))
+    assert wider.best_candidate == selection.best_candidate
+    assert list(wider.table["n_components"]) == [1, 2, 3, 4, 5]
+    # Passes end when the best candidate is known, so that the others may be some passes apart.
+    np.testing.assert_allclose(wider.table["bic"], selection.table["bic"], atol=5)
+    assert wider.extend([2]) is wider
+
+
+def test_the_best_of_a_size_is_no_worse_than_a_fit_of_that_size(selection):
+    rows = planted(3)
+    for k in (2, 3, 4):
+        alone = daskem.fit(Mixture(Gaussian()), rows, k, random_state=1)
+        assert selection.result("full", k).log_likelihood > alone.log_likelihood - 1e-3
+
+
+def test_the_same_bits_from_numpy_threads_and_a_cluster(client):
+    rows = planted(2, n=17_000)
+    data = da.from_array(rows, chunks=(as_blocks(rows).chunk_rows, -1))
+    options = {"n_components": (1, 2), "n_init": 1, "random_state": 5}
+    here, there = daskem.select(rows, **options), daskem.select(data, **options)
+    with client.as_current(), dask.config.set(scheduler="threads"):
+        threads = daskem.select(data, **options)
+    assert bits(here.best) == bits(there.best) == bits(threads.best)
+    assert here.table.identical(there.table)
+
+
+def test_other_families_are_chosen_among_by_name():
+    rng = np.random.default_rng(0)
+    rows = rng.poisson(np.array([[2.0, 9.0], [12.0, 3.0]])[rng.integers(2, size=3000)]).astype(
+        float
+    )
+    models = {"counts": Mixture(Poisson()), "round": Mixture(Gaussian("spherical"))}
+    found = daskem.select(rows, (1, 2, 3), models=models, n_init=1, random_state=0)
+    assert found.best_candidate == ("counts", 2)
+
+
+# Criteria.
+
+
+def test_icl_adds_twice_the_entropy_of_one_more_read():
+    rows = planted(3, apart=4.0)
+    found = daskem.select(rows, (2, 3), criterion="icl", n_init=1, random_state=0, tol=1e-5)
+    r = found.result("full", 3).predict_proba(rows)
+    entropy = -(r * np.log(np.maximum(r, 1e-300))).sum()
+    row = found.table.sel(model="full", n_components=3)
+    assert float(row["entropy"]) == pytest.approx(entropy, rel=1e-9)
+    assert float(row["icl"] - row["bic"]) == pytest.approx(2 * entropy, rel=1e-6)
+    assert found.n_reads == 2 + max(len(r.history) for runs in found.runs.values() for r in runs)
+
+
+def test_entropies_count_weights_as_repeats():
+    rows = planted(2, n=300, apart=2.0)
+    times = np.random.default_rng(0).integers(0, 4, size=len(rows))
+    model = Mixture(Gaussian())
+    result = daskem.fit(model, rows, 2, random_state=0)
+    fits = [(result.model, result.best.params)] * 2
+    weighted = entropies(Block(rows, times.astype(float)), fits)
+    np.testing.assert_allclose(weighted, entropies(Block(np.repeat(rows, times, axis=0)), fits))
+
+
+def test_held_out_rows_are_judged_and_not_fitted():
+    rows = planted(2, n=3000)
+    model = Mixture(Gaussian()).given(rows.mean(axis=0), np.cov(rows.T, bias=True))
+    outer = HeldOut(model, fraction=0.3, seed=4)
+    start = model.from_labels(Block(rows), np.arange(3000) % 2, model.coordinates(rows[:2]))
+    run = Run(outer, EM(), EM().start(start))
+    *_, (run,) = passes([run], as_blocks(rows), Stop(0, 5))
+    held = Block(rows).hash(4) < 0.3 * 2.0**64
+    assert 0.25 < held.mean() < 0.35
+    plain = Run(model, EM(), EM().start(start))
+    *_, (plain,) = passes([plain], as_blocks(rows[~held]), Stop(0, 5))
+    for name, value in plain.params.items():
+        np.testing.assert_allclose(run.params[name], value, rtol=1e-10, atol=1e-12)
+    for one, other in zip(run.history, plain.history, strict=True):
+        assert one.objective == pytest.approx(other.objective, abs=1e-12)
+    judged = model.e_step(Block(rows[held]), run.state.accepted)["log_likelihood"]
+    statistics = run.state.statistics
+    assert statistics["heldout_log_likelihood"] == pytest.approx(judged)
+    assert statistics["heldout_weight"] + statistics["fitted_weight"] == len(rows)
+
+
+def test_rows_that_are_held_out_do_not_depend_on_the_chunks():
+    data = planted(2, n=5000)
+    found = [
+        daskem.select(
+            da.from_array(data, chunks=(size, -1)),
+            [2],
+            criterion="heldout",
+            n_init=1,
+            random_state=0,
+        ).table["heldout"]
+        for size in (5000, 333)
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-7)
+
+
+def test_held_out_rows_find_a_planted_size():
+    found = daskem.select(planted(3), (1, 2, 3), criterion="heldout", n_init=1, random_state=0)
+    assert found.best.n_components == 3
+    assert found.best.predict(planted(3)[:5]).shape == (5,)
+
+
+# What is said of it.
+
+
+@pytest.mark.parametrize(
+    ("behind", "words", "flat"),
+    [
+        (1.0, "hardly any evidence", True),
+        (4.0, "positive evidence", True),
+        (8.0, "strong evidence", True),
+        (10.5, "very strong evidence", False),
+    ],
+)
+def test_a_flat_criterion_is_called_flat(behind, words, flat):
+    told = verdict("bic", {("full", 2): 100.0, ("full", 3): 100.0 + behind, ("diag", 9): 300.0})
+    assert words in told
+    assert ("the criterion is flat: within 10 of the best are full K = 3" in told) is flat
+    assert "diag K = 9" not in told
+
+
+def test_one_candidate_needs_no_runner_up():
+    assert verdict("bic", {("full", 2): 1.0}) == "best by bic: full, K = 2"
+
+
+def test_a_choice_that_has_not_converged_warns():
+    with pytest.warns(ConvergenceWarning, match="raise max_iter"):
+        daskem.select(planted(3), [3], n_init=1, max_iter=1, random_state=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"criterion": "bci"}, "criterion='bci'"),
+        ({"n_components": []}, "n_components is empty"),
+        ({"n_components": [0]}, "n_components=0"),
+        ({"covariance_type": "round"}, "covariance_type='round'"),
+        ({"n_init": 0}, "n_init=0"),
+        ({"max_iter": 0}, "max_iter=0"),
+        ({"init_params": "kmeans"}, "init_params='kmeans'"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(ParameterError, match=message):
+        daskem.select(planted(2, n=200), **options)
+
+
+def test_more_components_than_rows_are_refused():
+    with pytest.raises(DataError, match="n_components = 7"):
+        daskem.select(np.eye(5), [7])
+
+
+def test_the_command_line_selects(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    store, out, picture = (str(tmp_path / name) for name in ("rows.zarr", "model", "bic.png"))
+    da.from_array(planted(2, n=1000), chunks=(300, -1)).to_zarr(store)
+    arguments = ["-k", "1-3", "--covariance-type", "full", "diag", "--n-init", "1"]
+    arguments += ["--random-state", "0", "--out", out, "--plot", picture]
+    assert main(["select", store, *arguments]) == 0
+    told = capsys.readouterr().out
+    assert "best by bic: diag, K = 2" in told
+    assert "reads of the data" in told
+    assert daskem.load(out).n_components == 2
+    assert (tmp_path / "bic.png").stat().st_size > 1000

@@ -1,0 +1,200 @@
+"""Where a fit begins: on the sample, near the optimum, with no read of the data spent on it."""
+
+import threading
+from collections import Counter
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from cluster import bits
+
+import daskem
+from daskem import EM, Bernoulli, Gaussian, Mixture, Poisson
+from daskem.blocks import as_blocks
+from daskem.errors import ParameterError
+from daskem.fitting import Run, Stop, passes
+from daskem.parameters import count_free
+from daskem.seeding import DRAWN, ROUNDS, oversampled
+from daskem.starts import begin, best_start, surveyed
+
+N, D = 20_000, 2
+
+
+def overlapping(n=N, seed=0):
+    """Five overlapping clusters in two dimensions, (sample, feature)."""
+    rng = np.random.default_rng(seed)
+    centres = 2.5 * rng.normal(size=(5, D))
+    return centres[rng.integers(5, size=n)] + rng.normal(size=(n, D))
+
+
+def with_a_rare_group(n=50_000, rare=6):
+    """A crowd, and a few rows far away that no uniform sample of 2**14 is likely to hold all of."""
+    rows = np.random.default_rng(0).normal(size=(n, D))
+    there = np.random.default_rng(1).choice(n, rare, replace=False)
+    rows[there] = 30 + 0.1 * rows[there]
+    return rows, there
+
+
+def counting(rows, chunk, calls, lock):
+    """A Dask array whose chunks count how often they are made."""
+
+    def made(block, block_info=None):
+        with lock:
+            calls[block_info[None]["chunk-location"]] += 1
+        return block
+
+    return da.map_blocks(made, da.from_array(rows, (chunk, -1)), dtype=rows.dtype, meta=rows[:0])
+
+
+@pytest.mark.parametrize("family", [Gaussian("full"), Gaussian("diag"), Poisson(), Bernoulli()])
+def test_a_start_is_closer_to_the_optimum_than_the_sample_can_tell(family):
+    """An optimum on n rows is expected p/2n nats per row from that on all of them."""
+    rng = np.random.default_rng(3)
+    rows = {
+        "Poisson": lambda: rng.poisson(rng.gamma(3.0, 2.0, (4, 3))[rng.integers(4, size=N)]),
+        "Bernoulli": lambda: rng.random((N, 8)) < rng.beta(1, 1, (4, 8))[rng.integers(4, size=N)],
+        "Gaussian": overlapping,
+    }[type(family).__name__]()
+    rows = rows.astype(np.float64)
+    blocks = as_blocks(rows)
+    model, seen = surveyed(Mixture(family), blocks, 0)
+    starts = {
+        "cold": begin(model, seen, 4, None, "k-means++", np.random.default_rng(0)),
+        "warm": best_start(model, seen, 4, None, "k-means++", np.random.default_rng(0)),
+    }
+    climbs = {}
+    for name, params in starts.items():
+        *_, (run,) = passes([Run(model, EM(), EM().start(params))], blocks, Stop(1e-8, 400))
+        climbs[name] = [p.objective for p in run.history]
+    noise = count_free(model.parameters, starts["warm"]) / (2 * len(seen.sample))
+    assert climbs["warm"][-1] - climbs["warm"][0] < 2 * noise
+    assert climbs["cold"][-1] - climbs["cold"][0] > 5 * noise
+    assert climbs["warm"][-1] > climbs["cold"][-1] - 1e-6
+
+
+@pytest.mark.parametrize(("init_params", "extra"), [("k-means++", 0), ("k-means||", ROUNDS)])
+def test_starts_and_runs_share_every_read_of_every_chunk(init_params, extra):
+    calls, lock = Counter(), threading.Lock()
+    data = counting(overlapping(), 3000, calls, lock)
+    options = {"n_init": 2, "init_params": init_params, "random_state": 0, "tol": 1e-3}
+    options["cache"] = "none"
+    with dask.config.set(scheduler="threads"):
+        result = daskem.fit(Mixture(Gaussian()), data, [2, 3], **options)
+    n_passes = max(len(run.history) for run in result.runs)
+    assert len(result.runs) == 4
+    assert set(calls.values()) == {1 + extra + n_passes}
+    assert len(calls) == data.numblocks[0]
+
+
+def test_the_first_runs_of_many_are_those_of_a_few():
+    rows = overlapping(5000)
+    few, many = (daskem.fit(Mixture(Gaussian()), rows, 4, n_init=n, random_state=7) for n in (1, 3))
+    for name, value in few.runs[0].params.items():
+        np.testing.assert_allclose(many.runs[0].params[name], value, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("init_params", ["k-means++", "random_from_data", "k-means||"])
+def test_the_same_bits_from_numpy_threads_and_a_cluster(client, init_params):
+    rows = overlapping()
+    n_chunk = as_blocks(rows).chunk_rows
+    data = da.from_array(rows, chunks=(n_chunk, -1))
+    options = {"init_params": init_params, "random_state": 5, "tol": 1e-3}
+    here = daskem.fit(Mixture(Gaussian()), rows, 3, **options)
+    there = daskem.fit(Mixture(Gaussian()), data, 3, **options)
+    with client.as_current(), dask.config.set(scheduler="threads"):
+        threads = daskem.fit(Mixture(Gaussian()), data, 3, **options)
+    assert bits(here) == bits(there) == bits(threads)
+
+
+@pytest.mark.parametrize("init_params", ["k-means++", "k-means||"])
+def test_the_start_hardly_depends_on_the_chunks(init_params):
+    rows = overlapping()
+    one, other = (
+        daskem.fit(
+            Mixture(Gaussian()),
+            da.from_array(rows, chunks=(size, -1)),
+            3,
+            init_params=init_params,
+            random_state=5,
+        )
+        for size in (N, 1777)
+    )
+    assert len(one.history) == len(other.history)
+    np.testing.assert_allclose(one.params["means"], other.params["means"], rtol=1e-6)
+
+
+def test_rows_of_no_weight_do_not_start_anything():
+    rows, there = with_a_rare_group()
+    weights = np.ones(len(rows))
+    weights[there] = 0
+    result = daskem.fit(
+        Mixture(Gaussian()), rows, 3, sample_weight=weights, init_params="k-means||", random_state=0
+    )
+    assert result.params["means"].max() < 10
+
+
+# k-means||
+
+
+def test_rare_rows_are_found_and_counted():
+    rows, there = with_a_rare_group()
+    blocks = as_blocks(rows)
+    _, seen = surveyed(Mixture(Gaussian()), blocks, 3)
+    assert (seen.sample[:, 0] > 20).sum() < len(there)
+    richer = oversampled(blocks, seen, 3, 3, np.random.default_rng(0))
+    found = richer.sample[:, 0] > 20
+    assert found.sum() == len(there)
+    assert richer.sample_weights[found].sum() == pytest.approx(len(there), rel=0.2)
+    assert len(np.unique(richer.sample, axis=0)) == len(richer.sample)
+    result = daskem.fit(Mixture(Gaussian()), rows, 2, init_params="k-means||", random_state=0)
+    assert result.params["weights"].min() == pytest.approx(len(there) / len(rows), rel=1e-3)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_over_the_richer_sample_are_unbiased(weighted):
+    rng = np.random.default_rng(0)
+    rows = rng.standard_t(3, size=(22_000, D))
+    weights = rng.exponential(size=len(rows)) if weighted else np.ones(len(rows))
+    blocks = as_blocks(rows, weights)
+    truth = np.array([weights.sum(), weights @ np.abs(rows[:, 0]), weights @ (rows**2).sum(axis=1)])
+    estimates = []
+    for seed in range(8):
+        _, seen = surveyed(Mixture(Gaussian()), blocks, seed)
+        richer = oversampled(blocks, seen, 4, seed, np.random.default_rng(seed))
+        w, x = richer.sample_weights, richer.sample
+        estimates.append([w.sum(), w @ np.abs(x[:, 0]), w @ (x**2).sum(axis=1)])
+        assert len(seen.sample) < len(x) <= len(seen.sample) + ROUNDS * DRAWN
+    errors = np.mean(estimates, axis=0) - truth
+    standard = np.std(estimates, axis=0) / np.sqrt(len(estimates))
+    assert (np.abs(errors) < 4 * standard + 1e-3 * truth).all()
+    # Far rows are what the second moment depends on: the richer sample knows it better.
+    plain = [
+        (s.sample**2).sum() for s in (surveyed(Mixture(Gaussian()), blocks, i)[1] for i in range(8))
+    ]
+    if not weighted:
+        uniform = np.std(plain) * len(rows) / len(seen.sample)
+        assert np.std(estimates, axis=0)[2] < 0.5 * uniform
+
+
+def test_what_is_drawn_does_not_depend_on_the_chunks():
+    rows = overlapping(25_000)
+    found = []
+    for size in (40_000, 1234):
+        blocks = as_blocks(da.from_array(rows, chunks=(size, -1)))
+        _, seen = surveyed(Mixture(Gaussian()), blocks, 1)
+        richer = oversampled(blocks, seen, 4, 1, np.random.default_rng(1))
+        found.append((richer.sample, richer.sample_weights))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
+def test_where_the_sample_is_everything_nothing_more_is_drawn():
+    blocks = as_blocks(overlapping(500))
+    _, seen = surveyed(Mixture(Gaussian()), blocks, 1)
+    assert oversampled(blocks, seen, 4, 1, np.random.default_rng(1)) is seen
+
+
+def test_an_unknown_way_to_start_is_refused():
+    with pytest.raises(ParameterError, match=r"k-means\|\|"):
+        daskem.fit(Mixture(Gaussian()), overlapping(500), 3, init_params="kmeans")
