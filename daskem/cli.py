@@ -219,7 +219,7 @@ def _parser() -> argparse.ArgumentParser:
         help="starts, which share every pass (%(default)s)",
     )
     add(
-        "--max-iter",
+        "--max-passes",
         type=int,
         default=200,
         metavar="N",
@@ -274,7 +274,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--covariance-type", choices=STRUCTURES, nargs="+", default=["full"])
     add("--criterion", choices=CRITERIA, default="bic")
     add("--n-init", type=int, default=5, metavar="N", help="restarts, on a sample (%(default)s)")
-    add("--max-iter", type=int, default=200, metavar="N", help="most passes (%(default)s)")
+    add("--max-passes", type=int, default=200, metavar="N", help="most passes (%(default)s)")
     add("--feature-dim", metavar="DIM", help="dimension of the features")
     add("--random-state", type=int, metavar="S", help="seed of the sample and the starts")
     add("--scheduler", metavar="ADDRESS", help="dask cluster to use")

@@ -115,7 +115,7 @@ def prepare(
     init_params: str = "k-means++",
     algorithm: Any = "auto",
     tol: float | None = None,
-    max_iter: int = 200,
+    max_passes: int = 200,
     max_seconds: float | None = None,
     random_state: int | np.random.Generator | np.random.RandomState | None = None,
     cache: str = "auto",
@@ -162,7 +162,7 @@ def prepare(
         this twice in a row. Default: p / 200 N for p free parameters and N rows, a hundredth of
         what the data can resolve. (scikit-learn's `tol`, 1e-3, is the change in one iteration,
         which may be small far from the optimum.)
-    max_iter : int
+    max_passes : int
         Most passes over the data.
     max_seconds : float, optional
         Most seconds of passes; looked at between them.
@@ -189,7 +189,7 @@ def prepare(
     check_algorithm(algorithm, model)
     stop = Stop(
         None if tol is None else number("tol", tol, 0),
-        whole("max_iter", max_iter),
+        whole("max_passes", max_passes),
         np.inf if max_seconds is None else number("max_seconds", max_seconds, 0),
     )
     rows = as_rows(data, features, sample_dims, feature_dim)

@@ -29,11 +29,11 @@ def diagnose(result: Result, data: Any = None, sample_weight: Any = None) -> xr.
         ``remaining`` is the estimated distance from the optimum. Of every params that a pass
         evaluated, ``candidate_name``, ``candidate_objective``, ``candidate_taken`` and
         ``candidate_reason`` (run, pass, candidate), "" or NaN where there was none. With `data`,
-        of the best run, ``size`` (component), sum of the responsibilities; ``entropy`` (component), -sum r log r
-        over its size, nats, 0 where rows are surely in or out; ``certainty`` (component), mean
-        responsibility of its own rows, sum r^2 / sum r; and ``agreement`` (run, run_2), the
-        adjusted Rand index of the most probable components (Hubert and Arabie 1985), 1 where two
-        runs found the same clusters.
+        of the best run, ``size`` (component), sum of the responsibilities; ``entropy``
+        (component), -sum r log r over its size, nats, 0 where rows are surely in or out;
+        ``certainty`` (component), mean responsibility of its own rows, sum r^2 / sum r; and
+        ``agreement`` (run, run_2), the adjusted Rand index of the most probable components
+        (Hubert and Arabie 1985), 1 where two runs found the same clusters.
     """
     runs = [run for run in result.runs if run.history]
     top = max(run.history[-1].objective for run in runs)

@@ -12,6 +12,7 @@ from daskem.coordinator import last_of, prepare, running
 from daskem.errors import NotFittedError, ParameterError
 from daskem.families import Gaussian
 from daskem.models import Mixture
+from daskem.parameters import whole
 from daskem.result import Result
 
 
@@ -139,7 +140,7 @@ class GaussianMixture:
                 init_params=self.init_params,
                 algorithm=self.algorithm,
                 tol=self.tol,
-                max_iter=self.max_iter,
+                max_passes=whole("max_iter", self.max_iter),
                 random_state=self.random_state,
             )
         ) as run:

@@ -27,8 +27,8 @@ class Status(Enum):
         "stopped at max_seconds before it converged: raise max_seconds, or start from the result "
         "of this fit"
     )
-    MAX_ITER = (
-        "stopped at max_iter before it converged: raise max_iter, loosen tol, or start from better "
+    MAX_PASSES = (
+        "stopped at max_passes before it converged: raise max_passes, loosen tol, or start from better "
         "parameters (more n_init, or the result of this fit)"
     )
     DROPPED = "dropped: another run is better, and this one is predicted not to catch up"
@@ -87,14 +87,14 @@ class Stop:
     tol : float or None
         Predicted remaining gain of the objective, nats per row, below which a run has converged
         (twice in a row). None: a hundredth of what the data can resolve, see `resolution`.
-    max_iter : int
+    max_passes : int
         Most passes.
     max_seconds : float
         Most seconds of passes; looked at between passes.
     """
 
     tol: float | None
-    max_iter: int
+    max_passes: int
     max_seconds: float = math.inf
 
     def __call__(self, history: Sequence[Pass], resolution: float = 0.0) -> Status:
@@ -102,8 +102,8 @@ class Stop:
         told = [p for p in history[-4:] if p.accepted][-2:]
         if len(told) > 1 and history[-1].accepted and all(p.remaining < tol for p in told):
             return Status.CONVERGED
-        if len(history) >= self.max_iter:
-            return Status.MAX_ITER
+        if len(history) >= self.max_passes:
+            return Status.MAX_PASSES
         late = sum(p.seconds for p in history) >= self.max_seconds
         return Status.MAX_SECONDS if late else Status.RUNNING
 

@@ -92,7 +92,7 @@ def plan(*args: Any, **options: Any) -> Plan:
     outline = fit.blocks.outline
     middle = outline.n_partitions // 2
     blocks = replace(fit.blocks, span=slice(middle, middle + 1))
-    trial = replace(fit, blocks=blocks, stop=replace(fit.stop, tol=0.0, max_iter=_TRIALS))
+    trial = replace(fit, blocks=blocks, stop=replace(fit.stop, tol=0.0, max_passes=_TRIALS))
     result = list(trial.results("here"))[-1]
     states = [run.state for run in result.runs]
     return Plan(

@@ -84,7 +84,7 @@ def _dropped(run: Run) -> Run:
 
 
 def _ended(run: Run) -> Run:
-    going_on = run.status in (Status.RUNNING, Status.MAX_ITER)
+    going_on = run.status in (Status.RUNNING, Status.MAX_PASSES)
     return replace(run, status=Status.CONVERGED) if going_on else run
 
 
@@ -92,10 +92,10 @@ def _predictable(run: Run) -> bool:
     return len(run.history) > 1 and all(np.isfinite(p.remaining) for p in run.history[-2:])
 
 
-def _reachable(run: Run, max_iter: int) -> float:
+def _reachable(run: Run, max_passes: int) -> float:
     """What a run may gain yet: as predicted, or at its last pace in the passes that are left."""
     before, last = run.history[-2:]
-    pace = (last.objective - before.objective) * (max_iter - len(run.history))
+    pace = (last.objective - before.objective) * (max_passes - len(run.history))
     return max(min(last.remaining, pace), 0.0)
 
 
@@ -120,7 +120,7 @@ def _decided(search: Search, runs: Sequence[Run], known: float) -> bool:
     if least < known and leader.status is Status.RUNNING and not search.settled(leader):
         return False
     known_to = _NOTHING / (2 * search.seen.weight)
-    most = search.fit.stop.max_iter
+    most = search.fit.stop.max_passes
     return all(
         run is leader
         or search.settled(run, known_to)

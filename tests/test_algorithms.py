@@ -33,7 +33,7 @@ def overlapping():
 
 def fit(rows, algorithm, passes=40, model=None, **options):
     model = Mixture(Gaussian()) if model is None else model
-    settings = {"tol": 0, "max_iter": passes, "random_state": 0, **options}
+    settings = {"tol": 0, "max_passes": passes, "random_state": 0, **options}
     start = settings.get("start")
     with pytest.warns(ConvergenceWarning):
         return daskem.fit(model, rows, None if start else 3, algorithm=algorithm, **settings)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarnin
 
 
 def fit(data, start, **options):
-    return daskem.fit(MODEL, data, start=start, max_iter=4, random_state=0, **options)
+    return daskem.fit(MODEL, data, start=start, max_passes=4, random_state=0, **options)
 
 
 def chunked(rows, size=200):

@@ -102,8 +102,8 @@ def test_fit_prints_every_pass_how_it_ended_and_the_clusters(labelled, tmp_path,
 
 
 def test_fit_says_when_it_has_not_converged(plain, tmp_path, capsys):
-    assert main(fit_command(plain, str(tmp_path / "model"), "--max-iter", "2")) == 0
-    assert daskem.Status.MAX_ITER.value in capsys.readouterr().out
+    assert main(fit_command(plain, str(tmp_path / "model"), "--max-passes", "2")) == 0
+    assert daskem.Status.MAX_PASSES.value in capsys.readouterr().out
 
 
 def test_fit_prints_events_once(tmp_path, capsys):
@@ -120,7 +120,7 @@ def test_fit_passes_every_option_on(labelled, tmp_path):
     data = xr.open_zarr(labelled)["profiles"].rename(feature="band").drop_encoding()
     data.transpose("band", ...).to_dataset(name="scene").to_zarr(renamed, zarr_format=2)
     options = ["--array", "scene", "--feature-dim", "band", "--covariance-type", "diag"]
-    options += ["--n-init", "3", "--max-iter", "7", "--tol", "1e-12", "--reg-covar", "1e-3"]
+    options += ["--n-init", "3", "--max-passes", "7", "--tol", "1e-12", "--reg-covar", "1e-3"]
     assert main(fit_command(renamed, str(tmp_path / "model"), *options)) == 0
     expected = daskem.fit(
         daskem.Mixture(daskem.Gaussian("diag", reg_covar=1e-3)),
@@ -128,7 +128,7 @@ def test_fit_passes_every_option_on(labelled, tmp_path):
         2,
         feature_dim="band",
         n_init=3,
-        max_iter=7,
+        max_passes=7,
         tol=1e-12,
         random_state=0,
     )
@@ -143,7 +143,7 @@ def test_defaults_are_those_of_the_library():
         assert {name: options[name] for name in shared} == {
             name: declared[name].default for name in shared
         }
-    assert {"tol", "max_iter", "n_init", "random_state", "feature_dim"} <= options.keys()
+    assert {"tol", "max_passes", "n_init", "random_state", "feature_dim"} <= options.keys()
 
 
 def test_a_cluster_gives_the_same_bits(plain, tmp_path, capsys):

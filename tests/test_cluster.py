@@ -19,8 +19,8 @@ MODEL = daskem.Mixture(daskem.Gaussian())
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
 
 
-def fit(data, start, model=MODEL, max_iter=3):
-    return daskem.fit(model, data, start=start, max_iter=max_iter, random_state=0)
+def fit(data, start, model=MODEL, max_passes=3):
+    return daskem.fit(model, data, start=start, max_passes=max_passes, random_state=0)
 
 
 def fit_here(*args, **options):
@@ -71,7 +71,7 @@ def test_persisted_chunks_give_the_same_bits(client, rows, start):
 @pytest.mark.parametrize("cache", ["none", "memory", "auto"])
 def test_chunks_that_are_kept_on_the_workers_give_the_same_bits(client, rows, start, cache):
     made = chunked(rows).map_blocks(np.positive)
-    found = daskem.fit(MODEL, made, start=start, max_iter=3, random_state=0, cache=cache)
+    found = daskem.fit(MODEL, made, start=start, max_passes=3, random_state=0, cache=cache)
     assert bits(found) == bits(fit_here(chunked(rows), start))
     assert any("kept in memory" in note for note in found.notes) == (cache != "none")
 
@@ -193,7 +193,7 @@ class Nearest:
 
 def test_params_of_16_megabytes_reach_every_worker_without_a_warning(client, rows):
     start = {"table": np.random.default_rng(0).standard_normal((1000, 2000))}
-    result = daskem.fit(Nearest(), chunked(rows), start=start, max_iter=3, tol=0)
+    result = daskem.fit(Nearest(), chunked(rows), start=start, max_passes=3, tol=0)
     np.testing.assert_allclose(result.params["table"][0, :3], rows.mean(axis=0), rtol=1e-12)
     assert result.log_likelihood == pytest.approx(-3 * rows.var(axis=0).mean())
 
@@ -208,7 +208,7 @@ def test_a_mixture_of_10_megabytes_has_the_same_bits_as_here(client):
     }
     assert start["covariances"].nbytes > 10e6
     data = da.from_array(rows, chunks=(100, -1))
-    assert bits(fit(data, start, max_iter=1)) == bits(fit_here(data, start, max_iter=1))
+    assert bits(fit(data, start, max_passes=1)) == bits(fit_here(data, start, max_passes=1))
 
 
 # Dask warns whoever computes a graph that holds something large, and here that is the user.

@@ -28,8 +28,8 @@ from daskem.errors import ClusterError, DataError, ParameterError, SchedulerErro
 
 MODEL = daskem.Mixture(daskem.Gaussian())
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
-SHORT = {"max_iter": 2, "random_state": 0}
-ENDLESS = {"tol": 0, "max_iter": 100_000}
+SHORT = {"max_passes": 2, "random_state": 0}
+ENDLESS = {"tol": 0, "max_passes": 100_000}
 
 
 class Gate:
@@ -168,7 +168,7 @@ def test_a_prepared_fit_is_the_same_in_another_process(rows):
 
 def test_a_warning_is_the_callers(client, rows, start):
     with pytest.warns(daskem.errors.ConvergenceWarning) as caught:
-        daskem.fit(MODEL, chunked(rows), start=start, max_iter=1)
+        daskem.fit(MODEL, chunked(rows), start=start, max_passes=1)
     assert caught[0].filename == __file__
 
 
@@ -199,10 +199,10 @@ def test_a_model_that_cannot_be_pickled_stays_here(client, rows, start):
 
     algorithm = daskem.EM()
     object.__setattr__(algorithm, "lock", ThreadPoolExecutor(1))
-    kept = daskem.fit(MODEL, chunked(rows), start=start, max_iter=1, algorithm=algorithm)
+    kept = daskem.fit(MODEL, chunked(rows), start=start, max_passes=1, algorithm=algorithm)
     assert kept.coordinator.startswith("here: the fit cannot be pickled")
     # One that was defined in a notebook, or in a function, goes by value.
-    assert on_the_scheduler(daskem.fit(Local(), chunked(rows), start=start, max_iter=1))
+    assert on_the_scheduler(daskem.fit(Local(), chunked(rows), start=start, max_passes=1))
 
 
 # Submitting.
@@ -210,7 +210,7 @@ def test_a_model_that_cannot_be_pickled_stays_here(client, rows, start):
 
 def test_a_fit_outlives_the_process_that_submitted_it(client, rows, counted, gate, program):
     model = gate(2)
-    call = "daskem.submit(model, data, start=start, name='survivor', max_iter=4, random_state=0)"
+    call = "daskem.submit(model, data, start=start, name='survivor', max_passes=4, random_state=0)"
     with program(call + "; import time; time.sleep(60)", 2) as process:
         model.reached(2)
         process.send_signal(signal.SIGKILL)
@@ -221,9 +221,9 @@ def test_a_fit_outlives_the_process_that_submitted_it(client, rows, counted, gat
         assert not run.wait(timeout=0)
         model.open()
     assert run.wait(PATIENCE)
-    expected = here(Gate(model.folder), chunked(rows), start=counted, max_iter=4)
+    expected = here(Gate(model.folder), chunked(rows), start=counted, max_passes=4)
     assert bits(run.result()) == bits(expected)
-    assert run.status is Status.MAX_ITER
+    assert run.status is Status.MAX_PASSES
     assert [p.log_likelihood for p in run.history] == [p.log_likelihood for p in expected.history]
     # It has ended, and can still be asked.
     assert bits(daskem.attach("survivor").result()) == bits(expected)
@@ -235,22 +235,22 @@ def test_two_fits_at_once_do_not_disturb_each_other(client, rows, start):
         {"model": MODEL, "start": start, "random_state": 0},
         {"model": daskem.Mixture(daskem.Gaussian("diag")), "n_components": 4, "random_state": 1},
     ]
-    runs = [daskem.submit(data=chunked(rows), max_iter=12, **own) for own in settings]
+    runs = [daskem.submit(data=chunked(rows), max_passes=12, **own) for own in settings]
     for run, own in zip(runs, settings, strict=True):
-        assert bits(run.result()) == bits(here(data=chunked(rows), max_iter=12, **own))
+        assert bits(run.result()) == bits(here(data=chunked(rows), max_passes=12, **own))
     assert left_on(client) == (0, [])
 
 
 def test_every_pass_can_be_followed(client, rows, counted, gate):
     model = gate(1, 2)
-    run = daskem.submit(model, chunked(rows), start=counted, max_iter=3, tol=0)
+    run = daskem.submit(model, chunked(rows), start=counted, max_passes=3, tol=0)
     walk = iter(run)
     assert len(next(walk).history) == 1
     (model.folder / "go-1").touch()
     assert len(next(walk).history) == 2
     (model.folder / "go-2").touch()
     (last,) = walk
-    assert (len(last.history), last.status) == (3, Status.MAX_ITER)
+    assert (len(last.history), last.status) == (3, Status.MAX_PASSES)
 
 
 def test_persisted_data_outlive_the_client_that_persisted_them(
@@ -259,11 +259,11 @@ def test_persisted_data_outlive_the_client_that_persisted_them(
     model = gate(1)
     with Client(scheduler_file=str(scheduler_file)):
         held = chunked(rows).persist()
-        name = daskem.submit(model, held, start=counted, max_iter=3, random_state=0).name
+        name = daskem.submit(model, held, start=counted, max_passes=3, random_state=0).name
         del held
     model.reached(1)
     model.open()
-    expected = here(Gate(model.folder), chunked(rows), start=counted, max_iter=3)
+    expected = here(Gate(model.folder), chunked(rows), start=counted, max_passes=3)
     assert bits(daskem.attach(name).result()) == bits(expected)
     assert left_on(client) == (0, [])
 
@@ -326,7 +326,9 @@ def test_stop_keeps_the_last_complete_pass(client, rows, counted, gate):
     assert left_on(client) == (0, [])
     result = run.result()
     assert result.status is run.status is Status.STOPPED
-    assert bits(result) == bits(here(Gate(model.folder), chunked(rows), start=counted, max_iter=2))
+    assert bits(result) == bits(
+        here(Gate(model.folder), chunked(rows), start=counted, max_passes=2)
+    )
 
 
 def test_stop_before_there_is_anything_to_keep(client, rows, counted, gate):
@@ -407,10 +409,10 @@ def test_a_cluster_in_this_process_takes_its_fits_with_it(rows, start, tmp_path)
 
 
 def test_workers_may_come_and_go(client, rows, counted, gate, tmp_path, scheduler_file):
-    expected = here(Gate(tmp_path), chunked(rows), start=counted, max_iter=4)
+    expected = here(Gate(tmp_path), chunked(rows), start=counted, max_passes=4)
     model = gate(1, 3)
     with ExitStack() as leaving:
-        run = daskem.submit(model, chunked(rows), start=counted, max_iter=4)
+        run = daskem.submit(model, chunked(rows), start=counted, max_passes=4)
         model.reached(1)
         leaving.enter_context(workers(scheduler_file, 1))
         client.wait_for_workers(3, timeout=PATIENCE)
@@ -443,9 +445,9 @@ def test_a_cluster_with_tls(rows, start, tmp_path):
         workers(file, 1, 1, *tls),
         Client(scheduler_file=str(file), security=security),
     ):
-        result = daskem.fit(MODEL, chunked(rows), start=start, max_iter=2)
+        result = daskem.fit(MODEL, chunked(rows), start=start, max_passes=2)
     assert result.coordinator.startswith("on the scheduler tls://")
-    assert bits(result) == bits(here(MODEL, chunked(rows), start=start, max_iter=2))
+    assert bits(result) == bits(here(MODEL, chunked(rows), start=start, max_passes=2))
 
 
 # NumPy arrays.
@@ -460,7 +462,7 @@ def many():
 
 def test_large_arrays_go_to_the_workers_and_small_ones_stay(client, many, monkeypatch):
     rows, weights = many
-    settings = {"n_components": 2, "sample_weight": weights, "max_iter": 2, "random_state": 0}
+    settings = {"n_components": 2, "sample_weight": weights, "max_passes": 2, "random_state": 0}
     expected = daskem.fit(MODEL, rows, **settings)
     assert expected.coordinator == "here: the data are in the memory of this process"
     submitted = daskem.submit(MODEL, rows, **settings).result()
@@ -495,7 +497,7 @@ def test_memmaps_stay(client, many, monkeypatch, tmp_path):
     np.save(tmp_path / "rows.npy", many[0])
     monkeypatch.setattr(placement, "_LEAST_BYTES", 0)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
-    assert daskem.fit(MODEL, mapped, 2, max_iter=1).coordinator.startswith("here: the data are")
+    assert daskem.fit(MODEL, mapped, 2, max_passes=1).coordinator.startswith("here: the data are")
 
 
 def test_arrays_do_not_travel_in_the_graph(client, many, monkeypatch):

@@ -264,7 +264,7 @@ few_numbers = st.sampled_from([0.0, 1.0, 1.0 + 1e-15, 2.0, -3.0, 0.1, 1e-8, 1e8]
 )
 @settings(max_examples=40)
 def test_whatever_the_data_a_fit_ends(family, rows, k, seed):
-    ends(family, rows, min(k, len(rows)), random_state=seed, max_iter=40)
+    ends(family, rows, min(k, len(rows)), random_state=seed, max_passes=40)
 
 
 @pytest.mark.parametrize("family", COUNTS, ids=repr)
@@ -276,4 +276,4 @@ def test_whatever_the_data_a_fit_ends(family, rows, k, seed):
 )
 @settings(max_examples=40)
 def test_whatever_the_counts_a_fit_ends(family, rows, k):
-    ends(family, rows, min(k, len(rows)), max_iter=40)
+    ends(family, rows, min(k, len(rows)), max_passes=40)

@@ -59,7 +59,7 @@ def start(kind, rows, linear):
 def after(passes, family, rows, begin, **options):
     model = Mixture(family)
     with pytest.warns(ConvergenceWarning):
-        return daskem.fit(model, rows, start=begin, tol=0, max_iter=passes, **options)
+        return daskem.fit(model, rows, start=begin, tol=0, max_passes=passes, **options)
 
 
 def allowed(kind):

@@ -29,7 +29,7 @@ def zip_():
 
 
 def passes(model, data, start, n):
-    return list(daskem.iterate(model, data, start=start, max_iter=n))[-1]
+    return list(daskem.iterate(model, data, start=start, max_passes=n))[-1]
 
 
 def test_zero_inflated_poisson_finds_the_truth(zip_):

@@ -38,7 +38,7 @@ def rows_for(family, n=400, d=2, seed=0):
 
 
 def fit(family, rows, k=None, **options):
-    """`daskem.fit`, where it is of no interest whether max_iter comes first."""
+    """`daskem.fit`, where it is of no interest whether max_passes comes first."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return daskem.fit(Mixture(family), rows, k, **{"random_state": 0, **options})
@@ -52,7 +52,7 @@ def record(objective, remaining=math.inf):
 @given(seed=st.integers(0, 2**32), k=st.integers(1, 5))
 @settings(max_examples=12)
 def test_the_objective_never_falls(family, seed, k):
-    result = fit(family, rows_for(family, 150, seed=seed), k, random_state=seed, max_iter=40)
+    result = fit(family, rows_for(family, 150, seed=seed), k, random_state=seed, max_passes=40)
     objectives = [p.objective for p in result.history]
     assert (np.diff(objectives) >= -1e-12 * np.maximum(1, np.abs(objectives[1:]))).all()
 
@@ -63,7 +63,7 @@ def test_the_objective_is_the_likelihood_and_the_prior(kind, reg_covar):
     """The prior is that of imaginary rows around each mean, 0 at the covariance of the data."""
     family = Gaussian(kind, reg_covar)
     rows = rows_for(family)
-    settings = {"algorithm": "em", "tol": 0, "max_iter": 6, "random_state": 0}
+    settings = {"algorithm": "em", "tol": 0, "max_passes": 6, "random_state": 0}
     *_, before, last = daskem.iterate(Mixture(family), rows, 3, **settings)
     frame = before.model.frame
     inverse = np.diag(frame.inverse) if frame.inverse.ndim == 1 else frame.inverse
@@ -87,9 +87,9 @@ def test_the_objective_is_the_likelihood_and_the_prior(kind, reg_covar):
 @every_family
 def test_the_params_of_a_pass_are_those_of_a_fit_that_ends_there(family):
     rows = rows_for(family)
-    walk = daskem.iterate(Mixture(family), rows, 3, tol=0, max_iter=8, random_state=1)
+    walk = daskem.iterate(Mixture(family), rows, 3, tol=0, max_passes=8, random_state=1)
     for number, stand in enumerate(walk, start=1):
-        ended = fit(family, rows, 3, tol=0, max_iter=number, random_state=1)
+        ended = fit(family, rows, 3, tol=0, max_passes=number, random_state=1)
         assert len(stand.history) == len(ended.history) == number
         for name, value in ended.params.items():
             np.testing.assert_array_equal(stand.params[name], value)
@@ -97,14 +97,14 @@ def test_the_params_of_a_pass_are_those_of_a_fit_that_ends_there(family):
 
 def test_a_walk_can_be_left_and_taken_up_again():
     rows = rows_for(Gaussian())
-    walk = daskem.iterate(Mixture(Gaussian()), rows, 3, tol=0, max_iter=10, random_state=1)
+    walk = daskem.iterate(Mixture(Gaussian()), rows, 3, tol=0, max_passes=10, random_state=1)
     for stand in walk:
         if len(stand.history) == 4:
             break
     kept = {name: value.copy() for name, value in stand.params.items()}
     later = list(walk)
     assert [len(result.history) for result in later] == [5, 6, 7, 8, 9, 10]
-    through = fit(Gaussian(), rows, 3, tol=0, max_iter=10, random_state=1)
+    through = fit(Gaussian(), rows, 3, tol=0, max_passes=10, random_state=1)
     for name, value in through.params.items():
         np.testing.assert_array_equal(later[-1].params[name], value)
         np.testing.assert_array_equal(stand.params[name], kept[name])
@@ -113,9 +113,9 @@ def test_a_walk_can_be_left_and_taken_up_again():
 @every_family
 def test_params_that_start_another_fit_go_on_where_they_were(family):
     rows = rows_for(family)
-    whole = fit(family, rows, 3, tol=0, max_iter=10, algorithm="em")
-    half = fit(family, rows, 3, tol=0, max_iter=5, algorithm="em")
-    rest = fit(family, rows, start=half.params, tol=0, max_iter=5, algorithm="em")
+    whole = fit(family, rows, 3, tol=0, max_passes=10, algorithm="em")
+    half = fit(family, rows, 3, tol=0, max_passes=5, algorithm="em")
+    rest = fit(family, rows, start=half.params, tol=0, max_passes=5, algorithm="em")
     for name, value in whole.params.items():
         np.testing.assert_allclose(rest.params[name], value, 1e-9, 1e-11)
 
@@ -145,7 +145,7 @@ def test_runs_of_different_size_share_every_pass(kind):
     rows = rows_for(Gaussian(), 500)
     model = Mixture(Gaussian(kind))
     blocks = Counting(as_blocks(rows), [])
-    stop = Stop(tol=1e-6, max_iter=100)
+    stop = Stop(tol=1e-6, max_passes=100)
     runs = [Run(model, EM(), EM().start(start_of(model, rows, k, k))) for k in (1, 2, 5, 3)]
     *_, together = passes(runs, blocks, stop)
     lengths = [len(run.history) for run in together]
@@ -195,7 +195,7 @@ def test_the_best_of_several_starts_is_kept():
 def test_the_history_keeps_the_books_of_every_pass(weighted):
     rows = rows_for(Gaussian()).astype(np.float32)
     weights = np.linspace(0.5, 2, len(rows)) if weighted else None
-    settings = {"tol": 0, "max_iter": 7, "algorithm": "em", "sample_weight": weights}
+    settings = {"tol": 0, "max_passes": 7, "algorithm": "em", "sample_weight": weights}
     result = fit(Gaussian(), rows, 3, **settings)
     assert len(result.history) == 7
     assert {p.n_rows for p in result.history} == {400}
@@ -236,7 +236,7 @@ def test_aitken_where_there_is_little_to_go_by(objectives, gain):
 @pytest.mark.parametrize("pattern", [[1, -1], [0, 1], [1, 1, -2], [0, 2, 1]])
 def test_a_climb_that_only_shakes_has_converged(shake, pattern):
     """At the top the objective goes up and down by rounding, which predicts nothing."""
-    stop, objectives = Stop(tol=1e-4, max_iter=100), [-4.6 + shake * step for step in 4 * pattern]
+    stop, objectives = Stop(tol=1e-4, max_passes=100), [-4.6 + shake * step for step in 4 * pattern]
     history = [record(o, predicted_gain(objectives[:t][-3:])) for t, o in enumerate(objectives, 1)]
     assert Status.CONVERGED in {stop(history[:t]) for t in range(1, len(history))}
 
@@ -259,39 +259,39 @@ def test_groups_that_are_found_at_once_end_the_fit_at_once(kind, n, d, k, sd):
 
 
 def test_a_run_stops_when_little_is_left_twice_in_a_row():
-    stop = Stop(tol=1e-3, max_iter=4)
+    stop = Stop(tol=1e-3, max_passes=4)
     little, much = record(0.0, 1e-4), record(0.0, 1e-2)
     assert stop([little]) is Status.RUNNING
     assert stop([little, much]) is Status.RUNNING
     assert stop([much, little]) is Status.RUNNING
     assert stop([much, little, little]) is Status.CONVERGED
-    assert stop([much, little, much, little]) is Status.MAX_ITER
+    assert stop([much, little, much, little]) is Status.MAX_PASSES
     assert stop([much, much, little, little]) is Status.CONVERGED
 
 
-def test_tol_0_goes_on_to_max_iter():
-    result = fit(Gaussian(), rows_for(Gaussian()), 1, tol=0, max_iter=9)
-    assert result.status is Status.MAX_ITER
+def test_tol_0_goes_on_to_max_passes():
+    result = fit(Gaussian(), rows_for(Gaussian()), 1, tol=0, max_passes=9)
+    assert result.status is Status.MAX_PASSES
     assert len(result.history) == 9
 
 
 @every_family
 def test_little_is_left_when_a_fit_has_converged(family):
     rows = rows_for(family)
-    result = fit(family, rows, 3, tol=1e-5, max_iter=5000)
+    result = fit(family, rows, 3, tol=1e-5, max_passes=5000)
     assert result.converged
-    further = fit(family, rows, start=result.params, tol=0, max_iter=200)
+    further = fit(family, rows, start=result.params, tol=0, max_passes=200)
     # Aitken's extrapolation predicts what is left; it is no bound.
     assert further.history[-1].objective - result.history[-1].objective < 1e-4
 
 
 def test_a_fit_that_did_not_converge_warns_with_advice():
     rows = rows_for(Gaussian())
-    with pytest.warns(ConvergenceWarning, match="raise max_iter") as caught:
-        result = daskem.fit(Mixture(Gaussian()), rows, 3, max_iter=2)
+    with pytest.warns(ConvergenceWarning, match="raise max_passes") as caught:
+        result = daskem.fit(Mixture(Gaussian()), rows, 3, max_passes=2)
     assert len(caught) == 1
     assert caught[0].filename == __file__
-    assert result.status is Status.MAX_ITER
+    assert result.status is Status.MAX_PASSES
     assert not result.converged
 
 

@@ -291,7 +291,7 @@ def test_a_large_model_is_no_large_graph(rows, client):
     assert params["covariances"].nbytes > 1e7
     data = da.random.default_rng(0).standard_normal((2000, d), chunks=(500, d))
     model = daskem.Mixture(daskem.Gaussian())
-    large = next(daskem.iterate(model, np.asarray(data), start=params, max_iter=1))
+    large = next(daskem.iterate(model, np.asarray(data), start=params, max_passes=1))
     # Warnings are errors here.
     np.testing.assert_array_equal(large.predict(data).compute(), large.predict(np.asarray(data)))
 

@@ -84,7 +84,7 @@ def test_an_e_step_of_counts_needs_memory_for_its_tiles_only(family):
 def test_labels_and_scores_of_many_rows_need_memory_for_their_tiles_only(kind):
     rows, params = clusters(64, 4, 400_000, kind=kind)
     with pytest.warns(ConvergenceWarning):
-        result = daskem.fit(Mixture(Gaussian(kind)), rows[:5000], start=params, max_iter=1)
+        result = daskem.fit(Mixture(Gaussian(kind)), rows[:5000], start=params, max_passes=1)
     for answer in (result.predict, result.score_samples):
         assert peak_memory(answer, rows) < MOST
 
@@ -128,7 +128,7 @@ def test_bits_do_not_depend_on_the_threads_of_blas():
     answers = []
     for threads in (1, 2):
         with threadpool_limits(threads), pytest.warns(ConvergenceWarning):
-            answers.append(daskem.fit(Mixture(Gaussian()), rows, start=params, max_iter=2).params)
+            answers.append(daskem.fit(Mixture(Gaussian()), rows, start=params, max_passes=2).params)
     assert_same(*answers, tolerance=0)
 
 
@@ -201,7 +201,7 @@ def test_a_group_without_rows_stays_at_its_centre(kind):
 def test_bic_and_aic_are_those_of_the_book(family):
     rng = np.random.default_rng(2)
     rows = rng.integers(0, 2, (400, 3)).astype(float)
-    result = daskem.fit(Mixture(family), rows, 2, max_iter=2000, random_state=0)
+    result = daskem.fit(Mixture(family), rows, 2, max_passes=2000, random_state=0)
     free = 1 + 2 * 3 * (2 if isinstance(family, Gaussian) else 1)
     log_likelihood = result.score_samples(rows).sum()
     assert result.n_parameters == free

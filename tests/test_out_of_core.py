@@ -55,7 +55,7 @@ def test_a_worker_needs_two_chunks_and_little_else(store, tmp_path, k):
         client.wait_for_workers(1, timeout=PATIENCE)
         (before,) = client.run(idle).values()
         result = daskem.fit(
-            daskem.Mixture(daskem.Gaussian("diag")), data, k, random_state=0, max_iter=1, tol=0
+            daskem.Mixture(daskem.Gaussian("diag")), data, k, random_state=0, max_passes=1, tol=0
         )
         assert "read again in every pass" in " ".join(result.notes)
         labels = zarr.create_array(

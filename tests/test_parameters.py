@@ -119,9 +119,9 @@ def test_settings_of_a_gaussian(arguments, says):
     [
         ({"tol": -1}, "tol=-1 should be a number >= 0"),
         ({"tol": np.nan}, "tol=nan should be a number >= 0"),
-        ({"max_iter": 0}, "max_iter=0 should be a whole number >= 1"),
-        ({"max_iter": "many"}, "max_iter='many' should be a whole number >= 1"),
-        ({"max_iter": 2.5}, "max_iter=2.5 should be a whole number >= 1"),
+        ({"max_passes": 0}, "max_passes=0 should be a whole number >= 1"),
+        ({"max_passes": "many"}, "max_passes='many' should be a whole number >= 1"),
+        ({"max_passes": 2.5}, "max_passes=2.5 should be a whole number >= 1"),
         ({"n_init": 0}, "n_init=0 should be a whole number >= 1"),
         ({"n_components": 0}, "n_components=0 should be a whole number >= 1"),
         ({"n_components": None}, "pass n_components"),

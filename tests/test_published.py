@@ -40,7 +40,13 @@ def faithful():
 
 def maximum_likelihood(kind, rows, k):
     return daskem.fit(
-        Mixture(Gaussian(kind, 0.0)), rows, k, tol=1e-11, max_iter=20_000, n_init=8, random_state=0
+        Mixture(Gaussian(kind, 0.0)),
+        rows,
+        k,
+        tol=1e-11,
+        max_passes=20_000,
+        n_init=8,
+        random_state=0,
     )
 
 
@@ -74,7 +80,7 @@ def test_death_notices():
     start = {"weights": [0.5, 0.5], "rates": [[3.0], [1.0]]}
     with pytest.warns(ConvergenceWarning):
         result = daskem.fit(
-            Mixture(Poisson()), values, start=start, sample_weight=days, tol=0, max_iter=4000
+            Mixture(Poisson()), values, start=start, sample_weight=days, tol=0, max_passes=4000
         )
     np.testing.assert_allclose(result.params["weights"], [0.6401146, 0.3598854], atol=1e-7)
     np.testing.assert_allclose(result.params["rates"], [[2.6634044], [1.2560951]], atol=1e-7)

@@ -49,7 +49,7 @@ def fit_both(data, **options):
     """The Dataset, chunk by chunk, and its rows in memory."""
     area = np.cos(np.deg2rad(data["latitude"]))
     rows = stacked(data)
-    options = {"start": start_of(rows), "max_iter": 300, "tol": 1e-2, **options}
+    options = {"start": start_of(rows), "max_passes": 300, "tol": 1e-2, **options}
     lazy = daskem.fit(MODEL, data, features=FIELDS, sample_dims=DIMS, sample_weight=area, **options)
     weights = np.broadcast_to(area.to_numpy()[:, None], rows.shape[:-1])
     return lazy, daskem.fit(MODEL, rows, sample_weight=weights, **options), rows

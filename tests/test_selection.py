@@ -221,8 +221,8 @@ def test_one_candidate_needs_no_runner_up():
 
 
 def test_a_choice_that_has_not_converged_warns():
-    with pytest.warns(ConvergenceWarning, match="raise max_iter"):
-        daskem.select(planted(3), [3], n_init=1, max_iter=1, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="raise max_passes"):
+        daskem.select(planted(3), [3], n_init=1, max_passes=1, random_state=0)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_a_choice_that_has_not_converged_warns():
         ({"n_components": [0]}, "n_components=0"),
         ({"covariance_type": "round"}, "covariance_type='round'"),
         ({"n_init": 0}, "n_init=0"),
-        ({"max_iter": 0}, "max_iter=0"),
+        ({"max_passes": 0}, "max_passes=0"),
         ({"init_params": "kmeans"}, "init_params='kmeans'"),
     ],
 )

@@ -74,7 +74,7 @@ def main():
     }
     model = daskem.Mixture(daskem.Gaussian())
     data = da.from_array(rows, chunks=(1000, -1))
-    options = {"start": start, "tol": 0, "max_iter": PASSES, "random_state": 0}
+    options = {"start": start, "tol": 0, "max_passes": PASSES, "random_state": 0}
     folder = Path(tempfile.mkdtemp())
     with scheduler(folder) as file, workers(file, 1), Client(scheduler_file=str(file)) as client:
         client.wait_for_workers(1)

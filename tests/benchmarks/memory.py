@@ -66,7 +66,7 @@ def trial(store: zarr.Array, folder: Path, k: int, workers: int, limit: str) -> 
     data = da.from_zarr(store)
     with cluster(workers, limit) as client:
         before = client.run(idle)
-        result = daskem.fit(MODEL, data, start=params(k, FEATURES), max_iter=3, tol=0)
+        result = daskem.fit(MODEL, data, start=params(k, FEATURES), max_passes=3, tol=0)
         fitted = client.run(peak)
         result.predict(data).to_zarr(folder / f"labels-{k}.zarr")
         if k == 4:
