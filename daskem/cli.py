@@ -1,33 +1,31 @@
 """The command line: parse, call, print."""
 
-import argparse
 import contextlib
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import version
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import dask.array as da
 import xarray as xr
 
+from daskem.arguments import parser
 from daskem.blocks import address, is_labelled, open_labelled, open_zarr
 from daskem.coordinator import iterate, prepare, running
-from daskem.criteria import CRITERIA
 from daskem.errors import ClusterError, DaskemError, ParameterError
 from daskem.families import Gaussian
-from daskem.families.covariances import STRUCTURES
 from daskem.fitting import Pass
 from daskem.models import Mixture
+from daskem.planning import plan as planned
 from daskem.result import Result, load
 from daskem.selection import select as choose
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 2 when it cannot be done as it was asked for."""
-    options = vars(_parser().parse_args(argv))
+    options = vars(parser([fit, select, predict, info, demo]).parse_args(argv))
     command = options.pop("command")
     try:
         return int(command(**options) or 0)
@@ -39,23 +37,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 def fit(
     store: str,
     array: str | None,
-    out: str,
+    out: str | None,
     covariance_type: str,
     reg_covar: float,
     scheduler: str | None,
+    plan: bool,
     **options: Any,
 ) -> None:
     """Fit a Gaussian mixture to the rows of a zarr store."""
-    if os.path.exists(address(out)):
+    if out is None and not plan:
+        raise ParameterError("say where to save the model, --out MODEL; or --plan, to fit nothing")
+    if out is not None and os.path.exists(address(out)):
         load(out)  # only a model may be replaced, which is better known before the fit
     model, data = Mixture(Gaussian(covariance_type, reg_covar)), open_rows(store, array)
-    if scheduler is None:
-        result = follow(iterate(model, data, **options))
-    else:
-        with connected(scheduler), running(prepare(model, data, **options)) as run:
-            result = follow(run)
-        print(f"the loop ran {result.coordinator}")
+    with _cluster(scheduler):
+        if plan:
+            print(planned(model, data, **options))
+            return
+        if scheduler is None:
+            result = follow(iterate(model, data, **options))
+        else:
+            with running(prepare(model, data, **options)) as run:
+                result = follow(run)
+            print(f"the loop ran {result.coordinator}")
     print(result.table())
+    assert out is not None
     result.save(out)
     print(f"model: {out}")
 
@@ -73,7 +79,7 @@ def select(
     if out is not None and os.path.exists(out):
         load(out)
     data = open_rows(store, array)
-    with contextlib.nullcontext() if scheduler is None else connected(scheduler):
+    with _cluster(scheduler):
         selection = choose(data, n_components, **options)
     print(selection)
     print(f"{selection.n_reads} reads of the data")
@@ -83,12 +89,6 @@ def select(
     if out is not None:
         selection.best.save(out)
         print(f"model: {out}")
-
-
-def _counts(text: str) -> range:
-    """``8``, or ``1-20`` for 1, 2, ..., 20."""
-    first, _, last = text.partition("-")
-    return range(int(first), int(last or first) + 1)
 
 
 def predict(store: str, array: str | None, model: str, out: str, proba: bool) -> None:
@@ -150,8 +150,10 @@ def _line(best: Pass, of_all: Pass) -> str:
     return f"{best.log_likelihood:>18.9g}  {left:>12}  {of_all.seconds:>7.2f}  {rate:>7.1f}"
 
 
-def connected(address: str) -> Any:
-    """A client of the scheduler at `address`."""
+def _cluster(address: str | None) -> Any:
+    """A client of the scheduler at `address`; without one, the threads of this machine."""
+    if address is None:
+        return contextlib.nullcontext()
     from distributed import Client
 
     try:
@@ -186,112 +188,6 @@ def write(answers: da.Array | xr.DataArray, out: str | os.PathLike[str]) -> None
         answers.to_zarr(target, overwrite=not remote)
     if not remote:
         os.rename(target, out)
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="daskem", description="Soft clustering of data larger than memory."
-    )
-    parser.add_argument("--version", action="version", version=f"daskem {version('daskem')}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    rows = argparse.ArgumentParser(add_help=False)
-    rows.add_argument("store", metavar="STORE", help="path or URL of a zarr store")
-    rows.add_argument("--array", metavar="NAME", help="an array of the store that holds whole rows")
-
-    def verb(command: Callable[..., Any], *parents: argparse.ArgumentParser) -> Callable[..., Any]:
-        about = command.__doc__
-        sub = commands.add_parser(command.__name__, parents=parents, help=about, description=about)
-        sub.set_defaults(command=command)
-        return sub.add_argument
-
-    add = verb(fit, rows)
-    add("-k", dest="n_components", type=int, required=True, metavar="K", help="components")
-    add("--covariance-type", choices=STRUCTURES, default="full")
-    add(
-        "--n-init",
-        type=int,
-        default=1,
-        metavar="N",
-        help="starts, which share every pass (%(default)s)",
-    )
-    add(
-        "--max-passes",
-        type=int,
-        default=200,
-        metavar="N",
-        help="most passes over the data (%(default)s)",
-    )
-    add(
-        "--tol",
-        type=float,
-        metavar="T",
-        help="nats per row that may be left to gain (default: a hundredth of what the data tell)",
-    )
-    add(
-        "--reg-covar",
-        type=float,
-        default=1e-6,
-        metavar="R",
-        help="weak prior on covariances, free of units (%(default)s)",
-    )
-    add(
-        "--feature-dim",
-        metavar="DIM",
-        help="dimension of the features: 'feature', or else the last",
-    )
-    add(
-        "--features",
-        type=_names,
-        metavar="A,B,...",
-        help="variables of the store that are the features; all of them",
-    )
-    add(
-        "--sample-dims",
-        type=_names,
-        metavar="X,Y,...",
-        help="dimensions that number the rows; others become features",
-    )
-    add(
-        "--missing",
-        choices=("raise", "omit"),
-        default="raise",
-        help="what to do with rows that have a NaN; predict does the same (%(default)s)",
-    )
-    add("--random-state", type=int, metavar="S", help="seed of the sample and the starts")
-    add(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="dask cluster to use; else the threads of this machine",
-    )
-    add("--out", required=True, metavar="MODEL", help="where to save the model")
-
-    add = verb(select, rows)
-    add("-k", dest="n_components", type=_counts, default=range(1, 11), metavar="K-K", help="1-10")
-    add("--covariance-type", choices=STRUCTURES, nargs="+", default=["full"])
-    add("--criterion", choices=CRITERIA, default="bic")
-    add("--n-init", type=int, default=5, metavar="N", help="restarts, on a sample (%(default)s)")
-    add("--max-passes", type=int, default=200, metavar="N", help="most passes (%(default)s)")
-    add("--feature-dim", metavar="DIM", help="dimension of the features")
-    add("--random-state", type=int, metavar="S", help="seed of the sample and the starts")
-    add("--scheduler", metavar="ADDRESS", help="dask cluster to use")
-    add("--plot", metavar="FILE", help="draw the criterion: criterion.png")
-    add("--out", metavar="MODEL", help="where to save the best model")
-
-    add = verb(predict, rows)
-    add("--model", required=True, metavar="MODEL", help="saved by daskem fit")
-    add("--out", required=True, metavar="LABELS", help="zarr store to write")
-    add("--proba", action="store_true", help="write the probability of every component")
-
-    verb(info)("model", metavar="MODEL", help="saved by daskem fit")
-
-    add = verb(demo)
-    add("--rows", type=int, metavar="N", help="fewer, for a quick look; default: more than memory")
-    add("--out", default="daskem-demo", metavar="DIR", help="where to put everything")
-    return parser
 
 
 if __name__ == "__main__":

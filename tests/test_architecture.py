@@ -25,9 +25,9 @@ FLOORS = [
     {"plot", "remote", "search"},
     {"coordinator", "merging", "diagnostics", "testing"},
     {"estimators", "planning", "selection"},
-    {"demo", "cli", "__main__"},
+    {"demo", "cli", "__main__", "arguments"},
 ]
-OPEN = [{"demo", "cli", "__main__"}]
+OPEN = [{"demo", "cli", "__main__", "arguments"}]
 WALLS = {("blocks", "models"), ("blocks", "families"), ("starts", "models"), ("models", "blocks")}
 WALLS |= {("seeding", "models")}
 OPTIONAL = {"matplotlib", "sklearn", "tqdm", "pandas", "PIL", "pyarrow"}

@@ -15,6 +15,7 @@ from PIL import Image
 
 import daskem
 from daskem import cli, demo
+from daskem.arguments import parser
 from daskem.cli import main
 from daskem.plot import plot
 
@@ -97,8 +98,21 @@ def test_fit_prints_every_pass_how_it_ended_and_the_clusters(labelled, tmp_path,
     shown = [float(line.split()[1]) for line in lines[1 : n + 1]]
     np.testing.assert_allclose(shown, [p.log_likelihood for p in result.history], rtol=1e-8)
     assert lines[n + 1] == result.status.value
-    assert "\n".join(lines[n + 2 : -1]) == result.table()
+    assert lines[n + 2].startswith("note: cache: the chunks are kept in memory")
+    assert "\n".join(lines[n + 3 : -1]) == result.table()
     assert lines[-1] == f"model: {out}"
+
+
+def test_a_plan_is_printed_and_nothing_is_fitted(plain, tmp_path, capsys):
+    assert main(["fit", plain, "-k", "2", "--plan"]) == 0
+    told = capsys.readouterr().out
+    assert "to read in a pass" in told
+    assert "pass  log-likelihood/row" not in told
+
+
+def test_a_fit_needs_somewhere_to_save_the_model(plain, capsys):
+    assert main(["fit", plain, "-k", "2"]) == 2
+    assert "--out MODEL" in capsys.readouterr().err
 
 
 def test_fit_says_when_it_has_not_converged(plain, tmp_path, capsys):
@@ -136,7 +150,7 @@ def test_fit_passes_every_option_on(labelled, tmp_path):
 
 
 def test_defaults_are_those_of_the_library():
-    options = vars(cli._parser().parse_args(["fit", "store", "-k", "2", "--out", "model"]))
+    options = vars(parser([cli.fit]).parse_args(["fit", "store", "-k", "2", "--out", "model"]))
     for function in (daskem.iterate, daskem.Gaussian):
         declared = inspect.signature(function).parameters
         shared = options.keys() & declared.keys() - {"n_components"}
