@@ -77,7 +77,7 @@ def test_values_that_a_family_cannot_have_made(model, data, value, domain):
     where = rf"{shown} at chunk 7, row 77 \(row 777 of the input\), column 1; expected {domain}"
     with pytest.raises(DataError, match=where):
         fit(chunked(spoilt(value, 777, 1, data)), model)
-    result = fit(chunked(data), model, max_iter=500)
+    result = fit(chunked(data), model, max_passes=500)
     with pytest.raises(DataError, match=f"{shown} at chunk 0, row 777, column 1; expected"):
         result.predict(spoilt(value, 777, 1, data))
 
@@ -336,7 +336,7 @@ def test_neither_a_start_nor_a_number_of_components():
     [
         ({"tol": -1}, r"tol=-1 should be a number >= 0"),
         ({"tol": float("nan")}, r"tol=nan should be a number >= 0"),
-        ({"max_iter": 0}, r"max_iter=0 should be a whole number >= 1"),
+        ({"max_passes": 0}, r"max_passes=0 should be a whole number >= 1"),
         ({"n_components": 0}, r"n_components=0 should be a whole number >= 1"),
         ({"n_components": 2.5}, r"n_components=2.5 should be"),
         ({"n_init": 0}, r"n_init=0 should be"),

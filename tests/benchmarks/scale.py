@@ -1,0 +1,178 @@
+"""What scale costs: 10^5 to 10^8 rows in 100 to 100,000 chunks measured, and 10^12 rows foretold.
+
+    python tests/benchmarks/scale.py [--workers N] [--quick]
+
+Measured, on worker processes: a pass over rows that their source makes, beside the same E steps in
+one thread without Dask; and passes that do nothing, over ever more partitions, for what a task
+costs the scheduler, and when the first one starts. Then a simulation of a pass (one scheduler that
+handles one event at a time, workers, the tree) is held against the measured ones, and tells where
+the time would go with 10^12 rows on 1,000 workers.
+"""
+
+import argparse
+import heapq
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import dask.array as da
+import numpy as np
+from common import MODEL, best_of, cluster, params, seconds
+
+from daskem.blocks import Block, as_blocks, partitions
+from daskem.fitting import evaluate
+from daskem.statistics import FAN_IN
+
+FEATURES, COMPONENTS = 4, 8
+REQUESTS = [(MODEL, [params(COMPONENTS, FEATURES)])]
+
+
+def rows_of(n_rows: int, n_chunks: int) -> da.Array:
+    size = n_rows // n_chunks
+    return da.map_blocks(
+        _make,
+        size,
+        chunks=((size,) * n_chunks, (FEATURES,)),
+        dtype=float,
+        meta=np.empty((0, FEATURES)),
+    )
+
+
+def _make(size: int) -> np.ndarray:
+    rows = np.random.default_rng(size).random((min(size, 1000), FEATURES))
+    return np.resize(rows, (size, FEATURES))
+
+
+@dataclass
+class Earliest:
+    """When the first block was met; adds by keeping the earlier one."""
+
+    when: float
+
+    def __add__(self, other: "Earliest") -> "Earliest":
+        return Earliest(min(self.when, other.when))
+
+
+def note_time(block: Block) -> Earliest:
+    return Earliest(time.time())
+
+
+@contextmanager
+def many_partitions(n: int) -> Iterator[None]:
+    """Partitions of a chunk each."""
+    kept = partitions._FEWEST, partitions._BYTES, partitions._MOST
+    partitions._FEWEST, partitions._MOST = n, n
+    try:
+        yield
+    finally:
+        partitions._FEWEST, partitions._BYTES, partitions._MOST = kept
+
+
+def task_costs(most: int) -> tuple[float, float]:
+    """Seconds of the scheduler for a task: before the first one starts, and afterwards."""
+    counts = [256, 1024, most]
+    before, whole = [], []
+    for n in counts:
+        with many_partitions(n):
+            blocks = as_blocks(rows_of(n, n))
+            blocks.sum(note_time)
+            began = time.time()
+            first = blocks.sum(note_time).when
+            before.append(first - began)
+            whole.append(time.time() - began)
+        print(
+            f"  {n:>7,} empty partitions: the first starts after {before[-1]:6.2f} s, all took "
+            f"{whole[-1]:6.2f} s"
+        )
+    start = np.polyfit(counts, before, 1)[0]
+    return float(start), float(np.polyfit(counts, whole, 1)[0] - start)
+
+
+def simulate(n_parts: int, work: float, workers: int, start: float, task: float) -> float:
+    """Seconds of a pass: partitions and tree, one event at a time at the scheduler."""
+    clock = n_parts * start  # the graph is built and taken in before anything runs
+    free = [(clock, w) for w in range(workers)]
+    heapq.heapify(free)
+    scheduler, ends = clock, []
+    for _ in range(n_parts):
+        ready, worker = heapq.heappop(free)
+        scheduler = max(scheduler, ready) + task
+        ends.append(scheduler + work)
+        heapq.heappush(free, (ends[-1], worker))
+    while len(ends) > 1:
+        groups = [ends[i : i + FAN_IN] for i in range(0, len(ends), FAN_IN)]
+        ends = [max(group) + 2 * task for group in groups]
+    return ends[0]
+
+
+def row_seconds(n_chunks: int, size: int) -> float:
+    """Seconds for a row of making it and of its E step, in one thread without Dask."""
+    blocks = max(1, min(n_chunks, 2**19 // (size * FEATURES)))
+
+    def work() -> None:
+        rows = np.concatenate([_make(size) for _ in range(blocks)])
+        evaluate(Block(rows), REQUESTS)
+
+    work()
+    return best_of(work, 5) / (blocks * size)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="nothing that takes minutes")
+    options = parser.parse_args()
+    sizes = [(10**5, 100), (10**6, 100), (10**6, 10_000), (10**7, 100), (10**7, 10_000)]
+    sizes += [] if options.quick else [(10**8, 1000), (10**8, 100_000)]
+    with cluster(options.workers):
+        print("what a task costs")
+        start, task = task_costs(2048 if options.quick else 8192)
+        print(
+            f"  for each task {start * 1e3:.2f} ms before the first starts, {task * 1e3:.2f} ms later"
+        )
+        print(f"passes, {FEATURES} features, K = {COMPONENTS}, {options.workers} workers; seconds")
+        print("       rows   chunks  parts  planning   a pass  without Dask / workers   simulated")
+        for n_rows, n_chunks in sizes:
+            blocks = as_blocks(rows_of(n_rows, n_chunks))
+            planning = seconds(lambda: blocks.sum(len))  # noqa: B023
+            found = best_of(lambda: blocks.sum(evaluate, REQUESTS))  # noqa: B023
+            per_row = row_seconds(n_chunks, n_rows // n_chunks)
+            n_parts = blocks.outline.n_partitions
+            alone = n_rows * per_row
+            told = simulate(n_parts, alone / n_parts, options.workers, start, task)
+            print(
+                f"{n_rows:>11,} {n_chunks:>8,} {n_parts:>6,} {planning:>9.2f} {found:>8.2f} "
+                f"{alone / options.workers:>15.2f} ({found * options.workers / alone:.2f} x) "
+                f"{told:>11.2f}",
+                flush=True,
+            )
+    foretell(10**12, 1000, start, task)
+
+
+def foretell(n_rows: int, workers: int, start: float, task: float) -> None:
+    """10^12 rows as float32 in chunks of 64 MiB, read at 200 MB/s by each worker."""
+    chunk_rows = 2**26 // (4 * FEATURES)
+    kernel = row_seconds(1, 2**17)
+    read = 4 * FEATURES / 200e6
+    n_chunks = math.ceil(n_rows / chunk_rows)
+    n_parts = len(partitions.runs_of_chunks(np.full(n_chunks, 2.0**26)))
+    # The next chunk is read while one is computed.
+    work = n_rows / n_parts * max(kernel, read)
+    whole = simulate(n_parts, work, workers, start, task)
+    ideal = n_rows * max(kernel, read) / workers
+    empty = simulate(n_parts, 0.0, workers, start, task)
+    print(f"{n_rows:.0e} rows, {n_chunks:,} chunks in {n_parts:,} partitions, {workers:,} workers")
+    print(
+        f"  a pass {whole:.0f} s: rows {ideal:.0f} s (kernel {n_rows * kernel / workers:.0f} s, "
+        f"reading {n_rows * read / workers:.0f} s, at once), all else {100 * (whole / ideal - 1):.1f} %"
+    )
+    print(
+        f"  of this before the first task {n_parts * start:.1f} s; the scheduler is busy for "
+        f"{empty:.0f} s ({100 * empty / whole:.0f} % of the pass, while the workers work)"
+    )
+
+
+if __name__ == "__main__":
+    main()
