@@ -129,9 +129,7 @@ def main() -> None:
     with cluster(options.workers):
         print("what a task costs")
         start, task = task_costs(2048 if options.quick else 8192)
-        print(
-            f"  for each task {start * 1e3:.2f} ms before the first starts, {task * 1e3:.2f} ms later"
-        )
+        print(f"  a task: {start * 1e3:.2f} ms before the first starts, {task * 1e3:.2f} ms later")
         print(f"passes, {FEATURES} features, K = {COMPONENTS}, {options.workers} workers; seconds")
         print("       rows   chunks  parts  planning   a pass  without Dask / workers   simulated")
         for n_rows, n_chunks in sizes:
@@ -166,7 +164,8 @@ def foretell(n_rows: int, workers: int, start: float, task: float) -> None:
     print(f"{n_rows:.0e} rows, {n_chunks:,} chunks in {n_parts:,} partitions, {workers:,} workers")
     print(
         f"  a pass {whole:.0f} s: rows {ideal:.0f} s (kernel {n_rows * kernel / workers:.0f} s, "
-        f"reading {n_rows * read / workers:.0f} s, at once), all else {100 * (whole / ideal - 1):.1f} %"
+        f"reading {n_rows * read / workers:.0f} s, at once)\n"
+        f"  all else {100 * (whole / ideal - 1):.1f} % of that"
     )
     print(
         f"  of this before the first task {n_parts * start:.1f} s; the scheduler is busy for "
