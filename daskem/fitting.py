@@ -28,7 +28,7 @@ class Status(Enum):
         "of this fit"
     )
     MAX_PASSES = (
-        "stopped at max_passes before it converged: raise it, loosen tol, or start from better "
+        "stopped before it converged: raise max_passes, loosen tol, or start from better "
         "parameters (more n_init, or the result of this fit)"
     )
     DROPPED = "dropped: another run is better, and this one is predicted not to catch up"

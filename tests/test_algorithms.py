@@ -61,7 +61,9 @@ def test_a_fit_ends_on_a_plain_em_step(algorithm, overlapping):
 
 @pytest.mark.parametrize("algorithm", ["squarem", "anderson", "candidates"])
 def test_leaps_save_reads(algorithm, overlapping):
-    plain, fast = (fit(overlapping[:600], name, 80) for name in ("em", algorithm))
+    rows = overlapping[:600]
+    start = {"weights": np.full(3, 1 / 3), "means": rows[:3], "covariances": [np.eye(2)] * 3}
+    plain, fast = (fit(rows, name, 80, start=start) for name in ("em", algorithm))
     goal = max(plain.history[-1].objective, fast.history[-1].objective) - 1e-6
     reads = [
         next((t for t, p in enumerate(r.history, 1) if p.objective >= goal), 81)

@@ -51,7 +51,8 @@ def test_the_recipe_runs_as_it_is_written(folder):
             )
             assert script.returncode == 0, script.stderr
             assert script.stdout.startswith("converged after ")
-            assert len(script.stdout.splitlines()) == 2 + 3
+            notes = [line for line in script.stdout.splitlines() if line.startswith("note: ")]
+            assert len(script.stdout.splitlines()) == 2 + len(notes) + 3
             with Client(scheduler_file=str(file)) as client:
                 # It was these workers who did the work.
                 assert client.run_on_scheduler(e_steps) > 0

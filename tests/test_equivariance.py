@@ -154,8 +154,9 @@ def test_any_map_that_the_structure_allows(kind, seed, reg_covar):
     near = clusters()[:600]
     far = near @ linear.T + offset
     family = Gaussian(kind, reg_covar)
-    one = after(5, family, near, start(kind, near, np.eye(D)))
-    other = after(5, family, far, start(kind, far, linear))
+    # Leaps are made in coordinates that know of scales, but not of directions.
+    one = after(5, family, near, start(kind, near, np.eye(D)), algorithm="em")
+    other = after(5, family, far, start(kind, far, linear), algorithm="em")
     log_det = np.linalg.slogdet(linear)[1]
     np.testing.assert_allclose(other.score_samples(far) + log_det, one.score_samples(near), 0, 1e-8)
     for here, there in zip(one.history, other.history, strict=True):
