@@ -14,7 +14,7 @@ import daskem
 from daskem.blocks import as_blocks, memory
 from daskem.blocks.dask import DaskBlocks
 from daskem.blocks.local import LocalBlocks
-from daskem.blocks.machines import Machines
+from daskem.blocks.resources import Machines
 
 MODEL = daskem.Mixture(daskem.Gaussian())
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")

@@ -22,7 +22,7 @@ from test_cluster import chunked
 
 import daskem
 from daskem import Status
-from daskem.blocks import machines, placement
+from daskem.blocks import placement, resources
 from daskem.coordinator import prepare
 from daskem.errors import ClusterError, DataError, ParameterError, SchedulerError, StoppedError
 
@@ -470,7 +470,7 @@ def test_large_arrays_go_to_the_workers_and_small_ones_stay(client, many, monkey
     there = daskem.fit(MODEL, rows, **settings)
     assert on_the_scheduler(there)
     assert bits(there) == bits(submitted) == bits(expected)
-    monkeypatch.setattr(machines, "_SHARE", 0)
+    monkeypatch.setattr(resources, "_SHARE", 0)
     stayed = daskem.fit(MODEL, rows, **settings)
     assert "the cluster has room for 0 B" in stayed.notes[0]
     assert bits(stayed) == bits(expected)

@@ -1,10 +1,10 @@
 """Blocks: the data, with one verb, the tree sum of f(block, ...) over all of them."""
 
 from daskem.blocks.block import Block, Piece
-from daskem.blocks.machines import Machines, current_client, machines
 from daskem.blocks.mapping import map_rows
 from daskem.blocks.partitions import Outline
 from daskem.blocks.placement import place, spread
+from daskem.blocks.resources import Machines, current_client, machines
 from daskem.blocks.sources import as_array, as_blocks, features_in_one_chunk
 from daskem.blocks.stores import address, is_labelled, open_labelled, open_zarr
 from daskem.blocks.survey import Survey, first_bad, survey

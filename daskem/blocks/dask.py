@@ -17,9 +17,9 @@ from dask.delayed import Delayed
 from distributed import CancelledError, Client
 from distributed.client import ClosedClientError
 
-from daskem.blocks.machines import machines
 from daskem.blocks.memory import check_fits, choose_cache
 from daskem.blocks.partitions import Chunk, Outline, Recipe, cut, load, run, runs_of_chunks
+from daskem.blocks.resources import machines
 from daskem.errors import ClusterError
 from daskem.statistics import FAN_IN, add_all
 

@@ -12,7 +12,7 @@ from distributed import Client
 
 from daskem.blocks.dask import DaskBlocks
 from daskem.blocks.local import LocalBlocks
-from daskem.blocks.machines import machines
+from daskem.blocks.resources import machines
 
 # Where a cluster begins to be worth the journey.
 _LEAST_BYTES = 2**26
