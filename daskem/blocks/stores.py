@@ -5,10 +5,14 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 import dask.array as da
+import numpy as np
 import xarray as xr
 import zarr
 
 from daskem.errors import DataError, StoreNotFoundError
+
+# zarr fetches many small chunks in one call at half of what they cost one by one.
+_READ_BYTES = 2**20
 
 
 def open_zarr(path: str | os.PathLike[str], name: str | None = None) -> zarr.Array:
@@ -81,7 +85,7 @@ def is_labelled(array: zarr.Array) -> bool:
 
 
 def as_dask(array: zarr.Array) -> da.Array:
-    """`array` lazily.
+    """`array` lazily; small chunks of the store that follow one another are one chunk of it.
 
     Raises
     ------
@@ -98,7 +102,9 @@ def as_dask(array: zarr.Array) -> da.Array:
             f"the array stores packed values (it has {', '.join(sorted(packing))}); open it with "
             "xarray.open_zarr, which decodes them, and pass the DataArray"
         )
-    return da.from_zarr(array)
+    size = int(np.prod(array.chunks)) * array.dtype.itemsize
+    together = max(1, _READ_BYTES // max(size, 1))
+    return da.from_zarr(array, chunks=(together * array.chunks[0], *array.chunks[1:]))
 
 
 def _open(path: str | os.PathLike[str]) -> zarr.Array | zarr.Group:
