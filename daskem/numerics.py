@@ -17,23 +17,27 @@ EPS = np.finfo(np.float64).eps
 _NEGLIGIBLE = -300.0
 
 
-def exponentiate(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def exponentiate(logits: np.ndarray, spare: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Replace logits by ``exp(logits - peak)``, in place, and return ``peak`` and the column sums.
 
     Parameters
     ----------
     logits : ndarray, (component, row)
+    spare : ndarray, (2, at least as many rows)
+        Where to put what is returned. On workers, whose nanny has memory given back at once, an
+        array of this size costs as much to allocate as to fill.
 
     Returns
     -------
     peak, total : ndarray, (row,)
         ``log sum_k exp(logits_k) = peak + log(total)``; dividing by `total` gives the softmax.
     """
-    peak = logits.max(axis=0)
+    n = logits.shape[1]
+    peak = logits.max(axis=0, out=spare[0, :n])
     logits -= peak
     np.maximum(logits, _NEGLIGIBLE, out=logits)
     np.exp(logits, out=logits)
-    return peak, logits.sum(axis=0)
+    return peak, logits.sum(axis=0, out=spare[1, :n])
 
 
 def sum_of_logs(totals: np.ndarray, n_components: int) -> float:

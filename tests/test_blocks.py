@@ -366,6 +366,16 @@ def bits_of(statistics):
     return [np.asarray(statistics[name]).tobytes() for name in sorted(statistics)]
 
 
+def test_what_all_chunks_need_is_computed_once_and_not_in_every_pass(rows, start):
+    source = Counted(rows, 200)
+    blocks = as_blocks(source.array - source.array.mean(axis=0))
+    found = sums(blocks, start, 4)
+    # Once for the mean, and once in each pass.
+    assert set(source.reads) == {1 + 4}
+    (expected,) = sums(as_blocks(chunked(rows - rows.mean(axis=0))), start, 1)
+    np.testing.assert_allclose(found[-1]["counts"], expected["counts"], rtol=1e-9)
+
+
 def test_what_does_not_fit_is_read_again(rows, start, monkeypatch):
     few = Machines([30_000, 30_000], [5_000, 8_000], [1, 1], False)
     monkeypatch.setattr(daskem.blocks.dask, "machines", lambda client: few)

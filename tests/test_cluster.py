@@ -97,6 +97,11 @@ def test_persisted_chunks_are_used_where_they_lie(client):
     assert found == {str(i): workers[i % 2] for i in range(10)}
 
 
+def test_what_all_chunks_need_is_kept_on_the_cluster(client, rows, start):
+    centred = chunked(rows) - chunked(rows).mean(axis=0)
+    assert bits(fit(centred, start)) == bits(fit_here(centred, start))
+
+
 def test_the_dashboard_shows_the_steps_of_em(client, rows, start):
     def prefixes(dask_scheduler):
         return set(dask_scheduler.task_prefixes)

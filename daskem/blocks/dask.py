@@ -1,6 +1,7 @@
 """Blocks of a Dask array: one task for each partition, then a tree of fixed shape."""
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -143,9 +144,22 @@ class DaskBlocks:
         known = not np.isnan(self.array.shape).any()
         extent = self.array.shape[:-1] if known else None
         recipes, shared = cut(convert_legacy_graph(graph), self._parts(known), extent, self.omit)
+        shared = self._computed_once(recipes, shared)
         parts = _Partitions(self._persist([*map(_delayed, recipes)]), recipes, shared)
         keep, notes = choose_cache(self.cache, arrays, parts.in_memory, found)
         return replace(self._loaded(parts) if keep else parts, notes=notes)
+
+    def _computed_once(
+        self, recipes: Sequence[Recipe], shared: dict[Any, GraphNode]
+    ) -> dict[Any, GraphNode]:
+        """`shared`, with what most partitions need (``x.mean()``) kept from pass to pass.
+
+        What only neighbours share, a chunk that was cut, is as large as the data: it is made anew.
+        """
+        counts = Counter(key for recipe in recipes for key in recipe.shared if key in shared)
+        common = [key for key, n in counts.items() if 2 * n > len(recipes)]
+        kept = self._persist([Delayed(key, shared) for key in common])
+        return shared | {key: node for one in kept for key, node in one.dask.items()}
 
     def _loaded(self, parts: "_Partitions") -> "_Partitions":
         """The same partitions, with the blocks themselves in the memory of the workers."""

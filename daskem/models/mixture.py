@@ -86,13 +86,13 @@ class Mixture:
         """The E steps of several params in one sweep over the rows of a block."""
         kernel, width = self._kernel(block.rows.shape[1], candidates)
         bounds = np.cumsum([0, *(len(params["weights"]) for params in candidates)])
-        log_likelihood = np.zeros(len(candidates))
+        log_likelihood, spare = np.zeros(len(candidates)), np.empty((2, width))
         for here, x in self._tiles(block.rows, width):
             weights = None if block.weights is None else block.weights[here]
             joint = kernel.log_joint(x)
             for c in range(len(candidates)):
                 own = joint[bounds[c] : bounds[c + 1]]
-                log_likelihood[c] += _normalise(own, weights)
+                log_likelihood[c] += _normalise(own, weights, spare)
             kernel.accumulate(x, joint, weights)
         statistics = kernel.statistics()
         for own, log_likelihood_c in zip(statistics, log_likelihood, strict=True):
@@ -156,11 +156,12 @@ class Mixture:
         """
         with one_blas_thread():
             kernel, width = self._kernel(rows.shape[1], [params])
+        spare = np.empty((2, width))
         for here, x in self._tiles(rows, width):
             with one_blas_thread():
                 joint = kernel.log_joint(x)
                 base = kernel.log_base(x, 0)
-            peak, total = exponentiate(joint)
+            peak, total = exponentiate(joint, spare)
             joint /= total
             yield here, peak + np.log(total) + base, joint
 
@@ -198,9 +199,9 @@ class Mixture:
             yield here, x
 
 
-def _normalise(joint: np.ndarray, weights: np.ndarray | None) -> float:
+def _normalise(joint: np.ndarray, weights: np.ndarray | None, spare: np.ndarray) -> float:
     """Log-joint (component, row) to weighted responsibilities, in place; returns sum log p(x)."""
-    peak, total = exponentiate(joint)
+    peak, total = exponentiate(joint, spare)
     if weights is None:
         joint /= total
         return float(peak.sum()) + sum_of_logs(total, len(joint))

@@ -59,7 +59,7 @@ def kernel_seconds(store: zarr.Array) -> float:
         began = time.process_time()
         evaluate(block, REQUESTS)
         times.append(time.process_time() - began)
-    return min(times) * len(store) / CHUNK
+    return min(times) * store.shape[0] / CHUNK
 
 
 def trial(folder: Path, n_rows: int, workers: int, compressed: bool) -> None:
