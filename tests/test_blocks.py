@@ -11,7 +11,7 @@ from cluster import bits, in_random_order
 from dask.callbacks import Callback
 
 import daskem
-from daskem.blocks import as_blocks, memory
+from daskem.blocks import as_array, as_blocks, memory
 from daskem.blocks.dask import DaskBlocks
 from daskem.blocks.local import LocalBlocks
 from daskem.blocks.resources import Machines
@@ -421,3 +421,19 @@ def test_tasks_are_named_after_the_steps_of_em(rows, start):
         fit(chunked(rows), start)
     names = {name.rpartition("-")[0] for tasks in watched.ran for name in tasks}
     assert names == {"survey", "e-step", "reduce"}
+
+
+def test_small_chunks_of_a_zarr_array_are_fetched_together(rows, tmp_path):
+    small = zarr.create_array(tmp_path / "s.zarr", shape=(60_000, 3), chunks=(100, 3), dtype="f8")
+    small[:] = many = np.tile(rows, (20, 1))
+    opened = as_array(small)
+    # 2400 bytes each, and 2**20 // 2400 of them at a time.
+    assert opened.chunks[0] == (43_600, 16_400)
+    np.testing.assert_array_equal(opened.compute(), many)
+
+
+def test_large_chunks_of_a_zarr_array_stay_as_they_are(tmp_path):
+    large = zarr.create_array(
+        tmp_path / "l.zarr", shape=(500_000, 3), chunks=(100_000, 3), dtype="f8"
+    )
+    assert as_array(large).chunks[0] == (100_000,) * 5
