@@ -160,8 +160,8 @@ def prepare(
     tol : float, optional
         A run has converged when what is left to gain, in nats per row, is predicted to be below
         this twice in a row. Default: p / 200 N for p free parameters and N rows, a hundredth of
-        what the data can resolve. (scikit-learn's `tol`, 1e-3, is the change in one iteration,
-        which may be small far from the optimum.)
+        what the data can resolve, but no less than 1e-6. (scikit-learn's `tol`, 1e-3, is the
+        change in one iteration, which may be small far from the optimum.)
     max_passes : int
         Most passes over the data.
     max_seconds : float, optional

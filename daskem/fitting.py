@@ -16,6 +16,8 @@ from daskem.parameters import Params, count_free
 
 # A fall of the objective per row, relative to its size, that rounding can explain.
 _ROUNDING = 1e-9
+# Nats per row to which no model of real data is true, however many rows there are.
+FINEST = 1e-6
 
 
 class Status(Enum):
@@ -28,7 +30,8 @@ class Status(Enum):
         "of this fit"
     )
     MAX_PASSES = (
-        "stopped before it converged: raise max_passes, loosen tol, or start from better "
+        "stopped before it converged: raise max_passes (max_iter of GaussianMixture), loosen tol, "
+        "or start from better "
         "parameters (more n_init, or the result of this fit)"
     )
     DROPPED = "dropped: another run is better, and this one is predicted not to catch up"
@@ -86,7 +89,8 @@ class Stop:
     ----------
     tol : float or None
         Predicted remaining gain of the objective, nats per row, below which a run has converged
-        (twice in a row). None: a hundredth of what the data can resolve, see `resolution`.
+        (twice in a row). None: a hundredth of what the data can resolve, see `resolution`, and
+        no less than `FINEST`.
     max_passes : int
         Most passes.
     max_seconds : float
@@ -98,7 +102,7 @@ class Stop:
     max_seconds: float = math.inf
 
     def __call__(self, history: Sequence[Pass], resolution: float = 0.0) -> Status:
-        tol = resolution / 100 if self.tol is None else self.tol
+        tol = max(resolution / 100, FINEST) if self.tol is None else self.tol
         told = [p for p in history[-4:] if p.accepted][-2:]
         if len(told) > 1 and history[-1].accepted and all(p.remaining < tol for p in told):
             return Status.CONVERGED

@@ -66,6 +66,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], xr.Dataset, xr.D
         readable = xr.open_zarr(path, chunks=None, consolidated=False).load()
         about = json.loads(readable.attrs["daskem"])
         version = about["format"]
+    except KeyError as error:
+        raise ModelFileError(f"{path!r} is not a daskem model: nothing in it says so") from error
     except Exception as error:
         raise ModelFileError(
             f"{path!r} is not a daskem model, or its metadata are damaged: {error}"

@@ -42,7 +42,8 @@ def surveyed(model: Any, blocks: Any, seed: int) -> tuple[Any, Survey]:
     if seen.bad is not None:
         raise DataError(seen.bad)
     if not seen.n_rows:
-        raise DataError("the data have no rows: every chunk is empty")
+        empty = f"all {n:,} rows have a NaN" if (n := seen.n_missing) else "every chunk is empty"
+        raise DataError(f"there are no rows to fit: {empty}")
     if not seen.weight > 0:
         raise DataError("every sample_weight is zero")
     return framed(model, seen), seen

@@ -180,8 +180,13 @@ def test_a_misspelt_parameter_of_a_start():
 
 def test_chunks_that_all_turn_out_empty():
     data = chunked(good())
-    with pytest.raises(DataError, match="no rows: every chunk is empty"):
+    with pytest.raises(DataError, match="no rows to fit: every chunk is empty"):
         fit(data[data[:, 0] > 1e9])
+
+
+def test_data_whose_rows_are_all_missing():
+    with pytest.raises(DataError, match=r"no rows to fit: all 1,?\d* rows have a NaN"):
+        fit(good() * np.nan, missing="omit")
 
 
 def test_lists_of_unequal_length():

@@ -70,7 +70,7 @@ def _as_weights(weights: Any, array: np.ndarray | da.Array) -> np.ndarray | da.A
     if weights.ndim != array.ndim - 1 or (known and weights.shape != array.shape[:-1]):
         raise DataError(
             f"sample_weight has shape {weights.shape}, but there should be one number for each of "
-            f"the rows, {array.shape[:-1]}"
+            f"the rows, {array.shape[:-1]}; a DataArray broadcasts by the names of its dimensions"
         )
     if isinstance(array, np.ndarray):
         return np.asarray(weights, dtype=np.float64)

@@ -111,7 +111,11 @@ def _open(path: str | os.PathLike[str]) -> zarr.Array | zarr.Group:
     try:
         return zarr.open(address(path), mode="r")
     except (FileNotFoundError, zarr.errors.NodeNotFoundError) as error:
-        raise StoreNotFoundError(f"there is no zarr store at {os.fspath(path)!r}") from error
+        inside = sorted(os.listdir(path))[:10] if os.path.isdir(path) else []
+        folder = f", only a folder with {inside}" if inside else ""
+        raise StoreNotFoundError(
+            f"there is no zarr store at {os.fspath(path)!r}{folder}"
+        ) from error
     except Exception as error:
         raise DataError(f"{os.fspath(path)!r} cannot be read as zarr: {error}") from error
 

@@ -188,7 +188,11 @@ def first_bad(block: Block, valid: Valid, domain: str) -> str | None:
     else:
         return None
     missing = value != value
-    remedy = ', or fit with missing="omit" to leave them out' if missing else ""
+    remedy = (
+        ', or fit with missing="omit" (--missing omit) to leave them out'
+        if missing
+        else '; missing="omit" leaves out NaN only, so make them NaN to have them left out'
+    )
     return (
         f"Input X contains {'NaN' if missing else value} at {block.place(row)}, column {column}; "
         f"expected {domain}. Drop or fill such rows first{remedy}"

@@ -220,7 +220,8 @@ class Jobs(SchedulerPlugin):
         if name not in self.by_name:
             known = sorted(self.by_name) or "none"
             raise ParameterError(
-                f"there is no fit called {name!r} on this scheduler; it has {known}"
+                f"there is no fit called {name!r} on this scheduler; it has {known}, and forgets "
+                "all of them when it is restarted"
             )
         return self.by_name[name]
 
