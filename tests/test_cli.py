@@ -347,7 +347,7 @@ def test_rows_that_cannot_be_labelled_leave_no_labels_behind(plain, tmp_path, ca
     store = zarr.open(plain, mode="r+")
     store[700, 1] = np.nan
     told = refusal(capsys, predict_command(plain, model, out))
-    assert "NaN at chunk 2, row 100" in told
+    assert "NaN at chunk 0, row 700" in told
     assert not out.exists()
     store[700, 1] = 0.0
     assert main(predict_command(plain, model, out)) == 0

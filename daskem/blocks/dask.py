@@ -158,6 +158,8 @@ class DaskBlocks:
         """
         counts = Counter(key for recipe in recipes for key in recipe.shared if key in shared)
         common = [key for key, n in counts.items() if 2 * n > len(recipes)]
+        if not common:
+            return shared
         kept = self._persist([Delayed(key, shared) for key in common])
         return shared | {key: node for one in kept for key, node in one.dask.items()}
 
