@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import dask.array as da
 import numpy as np
-from common import MODEL, best_of, cluster, params, seconds
+from common import MODEL, best_of, cluster, cpu_seconds, params, seconds
+from distributed import Client
 
 from daskem.blocks import Block, as_blocks, partitions
 from daskem.fitting import evaluate
@@ -70,29 +71,50 @@ def many_partitions(n: int) -> Iterator[None]:
         partitions._FEWEST, partitions._BYTES, partitions._MOST = kept
 
 
-def task_costs(most: int) -> tuple[float, float]:
-    """Seconds of the scheduler for a task: before the first one starts, and afterwards."""
+@dataclass
+class Costs:
+    """Seconds for each task of a pass.
+
+    Attributes
+    ----------
+    start : float
+        Of the client and the scheduler, before the first task starts.
+    scheduler : float
+        CPU seconds of these two afterwards.
+    worker : float
+        CPU seconds of the worker, besides reading and computing.
+    """
+
+    start: float
+    scheduler: float
+    worker: float
+
+
+def task_costs(client: Client, most: int) -> Costs:
+    """From passes that do nothing. The scheduler lives in this process, as does the client."""
     counts = [256, 1024, most]
-    before, whole = [], []
+    before, ours, theirs = [], [], []
     for n in counts:
         with many_partitions(n):
             blocks = as_blocks(rows_of(n, n))
             blocks.sum(note_time)
-            began = time.time()
-            first = blocks.sum(note_time).when
-            before.append(first - began)
-            whole.append(time.time() - began)
+            firsts: list[float] = []
+            began, used = time.time(), time.process_time()
+            theirs.append(cpu_seconds(client, lambda: firsts.append(blocks.sum(note_time).when)))  # noqa: B023
+            ours.append(time.process_time() - used)
+            before.append(firsts[0] - began)
         print(
-            f"  {n:>7,} empty partitions: the first starts after {before[-1]:6.2f} s, all took "
-            f"{whole[-1]:6.2f} s"
+            f"  {n:>7,} empty partitions: the first starts after {before[-1]:.2f} s; CPU of client "
+            f"and scheduler {ours[-1]:.2f} s, of the workers {theirs[-1]:.2f} s"
         )
-    start = np.polyfit(counts, before, 1)[0]
-    return float(start), float(np.polyfit(counts, whole, 1)[0] - start)
+    start, both, worker = (float(np.polyfit(counts, t, 1)[0]) for t in (before, ours, theirs))
+    return Costs(start, max(both - start, 0.0), worker)
 
 
-def simulate(n_parts: int, work: float, workers: int, start: float, task: float) -> float:
+def simulate(n_parts: int, work: float, workers: int, costs: Costs) -> float:
     """Seconds of a pass: partitions and tree, one event at a time at the scheduler."""
-    clock = n_parts * start  # the graph is built and taken in before anything runs
+    task, work = costs.scheduler, work + costs.worker
+    clock = n_parts * costs.start  # the graph is built and taken in before anything runs
     free = [(clock, w) for w in range(workers)]
     heapq.heapify(free)
     scheduler, ends = clock, []
@@ -126,10 +148,13 @@ def main() -> None:
     options = parser.parse_args()
     sizes = [(10**5, 100), (10**6, 100), (10**6, 10_000), (10**7, 100), (10**7, 10_000)]
     sizes += [] if options.quick else [(10**8, 1000), (10**8, 100_000)]
-    with cluster(options.workers):
+    with cluster(options.workers) as client:
         print("what a task costs")
-        start, task = task_costs(2048 if options.quick else 8192)
-        print(f"  a task: {start * 1e3:.2f} ms before the first starts, {task * 1e3:.2f} ms later")
+        costs = task_costs(client, 2048 if options.quick else 8192)
+        print(
+            f"  a task: {1e3 * costs.start:.2f} ms before the first starts, then scheduler "
+            f"{1e3 * costs.scheduler:.2f} ms, worker {1e3 * costs.worker:.2f} ms"
+        )
         print(f"passes, {FEATURES} features, K = {COMPONENTS}, {options.workers} workers; seconds")
         print("       rows   chunks  parts  planning   a pass  without Dask / workers   simulated")
         for n_rows, n_chunks in sizes:
@@ -139,17 +164,17 @@ def main() -> None:
             per_row = row_seconds(n_chunks, n_rows // n_chunks)
             n_parts = blocks.outline.n_partitions
             alone = n_rows * per_row
-            told = simulate(n_parts, alone / n_parts, options.workers, start, task)
+            told = simulate(n_parts, alone / n_parts, options.workers, costs)
             print(
                 f"{n_rows:>11,} {n_chunks:>8,} {n_parts:>6,} {planning:>9.2f} {found:>8.2f} "
                 f"{alone / options.workers:>15.2f} ({found * options.workers / alone:.2f} x) "
                 f"{told:>11.2f}",
                 flush=True,
             )
-    foretell(10**12, 1000, start, task)
+    foretell(10**12, 1000, costs)
 
 
-def foretell(n_rows: int, workers: int, start: float, task: float) -> None:
+def foretell(n_rows: int, workers: int, costs: Costs) -> None:
     """10^12 rows as float32 in chunks of 64 MiB, read at 200 MB/s by each worker."""
     chunk_rows = 2**26 // (4 * FEATURES)
     kernel = row_seconds(1, 2**17)
@@ -158,9 +183,9 @@ def foretell(n_rows: int, workers: int, start: float, task: float) -> None:
     n_parts = len(partitions.runs_of_chunks(np.full(n_chunks, 2.0**26)))
     # The next chunk is read while one is computed.
     work = n_rows / n_parts * max(kernel, read)
-    whole = simulate(n_parts, work, workers, start, task)
+    whole = simulate(n_parts, work, workers, costs)
     ideal = n_rows * max(kernel, read) / workers
-    empty = simulate(n_parts, 0.0, workers, start, task)
+    empty = simulate(n_parts, 0.0, workers, costs)
     print(f"{n_rows:.0e} rows, {n_chunks:,} chunks in {n_parts:,} partitions, {workers:,} workers")
     print(
         f"  a pass {whole:.0f} s: rows {ideal:.0f} s (kernel {n_rows * kernel / workers:.0f} s, "
@@ -168,7 +193,7 @@ def foretell(n_rows: int, workers: int, start: float, task: float) -> None:
         f"  all else {100 * (whole / ideal - 1):.1f} % of that"
     )
     print(
-        f"  of this before the first task {n_parts * start:.1f} s; the scheduler is busy for "
+        f"  of this before the first task {n_parts * costs.start:.1f} s; the scheduler is busy for "
         f"{empty:.0f} s ({100 * empty / whole:.0f} % of the pass, while the workers work)"
     )
 
