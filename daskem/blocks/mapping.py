@@ -9,8 +9,9 @@ import numpy as np
 from dask.delayed import Delayed
 from dask.sizeof import sizeof
 
-from daskem.blocks.block import Block, Piece
+from daskem.blocks.block import Piece
 from daskem.blocks.dask import LARGE
+from daskem.blocks.joining import joined, part
 
 _LARGE_BYTES = 2**20
 
@@ -77,15 +78,11 @@ def _answer(
     fill: float | None,
     block_id: tuple[int, ...] = (),
 ) -> np.ndarray:
-    flat = np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
-    kept = np.ones(len(flat), dtype=bool) if fill is None else ~np.isnan(flat).any(axis=1)
-    some = not kept.all()
-    pieces = (Piece(tuple(block_id[:-1]), 0, rows.shape[:-1]),)
-    answers = f(
-        Block(flat[kept], None, pieces, kept) if some else Block(flat, None, pieces), *theta
-    )
-    if some:
+    piece = Piece(tuple(block_id[:-1]), 0, rows.shape[:-1])
+    (block,) = joined([part(piece, rows)], omit=fill is not None)
+    answers = f(block, *theta)
+    if block.kept is not None:
         found = answers
-        answers = np.full((len(flat), *found.shape[1:]), fill, dtype=found.dtype)
-        answers[kept] = found
+        answers = np.full((len(piece), *found.shape[1:]), fill, dtype=found.dtype)
+        answers[block.kept] = found
     return answers.reshape(*rows.shape[:-1], *(answers.shape[1:] or (1,)))

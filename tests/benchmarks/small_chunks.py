@@ -11,29 +11,18 @@ Dask array has a task of Dask's for each chunk inside ours.
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import dask.array as da
 import numpy as np
 import zarr
-from distributed import Client, LocalCluster
+from common import best_of, cluster
 
 import daskem
 from daskem.blocks import as_blocks
 from daskem.fitting import evaluate
 
 ROWS, FEATURES = 1000, 4
-
-
-def best_of(f: Callable[[], object], repeats: int = 3) -> float:
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        f()
-        times.append(time.perf_counter() - began)
-    return min(times)
 
 
 def make(path: Path, n_chunks: int) -> zarr.Array:
@@ -66,13 +55,7 @@ def main() -> None:
     }
     with (
         tempfile.TemporaryDirectory() as folder,
-        LocalCluster(
-            n_workers=options.workers,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-        ) as cluster,
-        Client(cluster),
+        cluster(options.workers),
     ):
         store = make(Path(folder) / "rows.zarr", options.chunks)
         array = da.from_zarr(store)
