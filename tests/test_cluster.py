@@ -1,6 +1,7 @@
 """Fits on real worker processes: the same bits as here, whatever happens to the workers."""
 
 import os
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -76,6 +77,22 @@ def test_chunks_that_are_kept_on_the_workers_give_the_same_bits(client, rows, st
     assert any("kept in memory" in note for note in found.notes) == (cache != "none")
 
 
+def test_a_graph_in_pieces_gives_the_same_bits(client, rows, start, monkeypatch):
+    expected = bits(fit_here(chunked(rows), start))
+    monkeypatch.setattr("daskem.blocks.dask._AT_ONCE", 4)
+    monkeypatch.setattr("daskem.blocks.dask.FAN_IN", 2)
+    monkeypatch.setattr("daskem.statistics.FAN_IN", 2)
+    here = bits(fit_here(chunked(rows), start))
+    assert here != expected  # in another tree
+    assert bits(iterated(chunked(rows), start)) == here
+
+
+def iterated(data, start):
+    """A fit whose loop runs in this process, and its passes on the cluster."""
+    *_, last = daskem.iterate(MODEL, data, 3, start=start, max_passes=3, random_state=0)
+    return last
+
+
 class Where:
     """A model that counts on which worker each chunk is met."""
 
@@ -142,6 +159,25 @@ def test_bad_rows_are_named_from_the_worker_that_met_them(client, rows, start):
     result = fit(chunked(rows), start)
     with pytest.raises(daskem.errors.DataError, match="NaN at chunk 8, row 34, column 0"):
         result.predict(chunked(spoilt)).compute()
+
+
+def test_a_pass_that_fails_leaves_nothing_on_the_cluster(client, rows, monkeypatch):
+    monkeypatch.setattr("daskem.blocks.dask._AT_ONCE", 4)
+    with pytest.raises(ZeroDivisionError) as caught:
+        as_blocks(chunked(rows)).sum(fail_at, 0, name="failing")
+    deadline = time.monotonic() + PATIENCE
+    while client.run_on_scheduler(held_of_a_pass) and time.monotonic() < deadline:
+        pass
+    # Whoever holds the traceback holds none of it.
+    assert client.run_on_scheduler(held_of_a_pass) == [], caught.tb
+
+
+def fail_at(block, number):
+    return 1 / (block.pieces[0].number - number)
+
+
+def held_of_a_pass(dask_scheduler):
+    return [key for key in dask_scheduler.tasks if "failing" in str(key)]
 
 
 # Workers that die.

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,12 +20,14 @@ from distributed.client import ClosedClientError
 
 from daskem.blocks.memory import check_fits, choose_cache
 from daskem.blocks.partitions import Chunk, Outline, Recipe, cut, load, run, runs_of_chunks
-from daskem.blocks.resources import machines
+from daskem.blocks.resources import current_client, machines
 from daskem.errors import ClusterError
-from daskem.statistics import FAN_IN, add_all
+from daskem.statistics import FAN_IN, TreeSum, add_all
 
 # theta and recipes may well be larger than what distributed likes to see in a graph.
 LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}
+# The graph of a pass is sent in pieces of this many partitions.
+_AT_ONCE = FAN_IN**2
 # On the dashboard, what travels to the partitions is named after what made it.
 _MAKERS = {"e-step": "m-step"}
 
@@ -86,19 +88,25 @@ class DaskBlocks:
         Each task loads its chunks, computes and returns the statistics only. `args` travel once,
         as the value of a task of their own, which the scheduler can always make again.
         """
-        token = uuid.uuid4().hex
-        parts = self._partitions
-        theta = f"{_MAKERS.get(name, f'{name}-args')}-{token}"
-        graph: dict[Any, Any] = {theta: DataNode(theta, args), **parts.shared}
-        chosen = list(zip(parts.sources, parts.needs, strict=True))[self.span]
-        keys = [(f"{name}-{token}", i) for i in range(len(chosen))]
-        for key, (source, names) in zip(keys, chosen, strict=True):
-            graph.update(source.dask)
-            needs = map(TaskRef, names)
-            graph[key] = Task(key, run, TaskRef(source.key), f, TaskRef(theta), *needs)
-        root = _plant_tree(graph, keys, f"reduce-{token}")
         with dask.config.set(LARGE), self._reached():
-            return Delayed(root, graph).compute(scheduler=self.client)
+            return _tree_sum(self._subtrees(f, args, name), self.client)
+
+    def _subtrees(self, f: Callable[..., Any], args: Any, name: str) -> Iterator[Delayed]:
+        """The sums over `_AT_ONCE` partitions each."""
+        token = uuid.uuid4().hex
+        theta = f"{_MAKERS.get(name, f'{name}-args')}-{token}"
+        parts = self._partitions
+        chosen = list(zip(parts.sources, parts.needs, strict=True))[self.span]
+        for first in range(0, len(chosen), _AT_ONCE):
+            graph: dict[Any, Any] = {theta: DataNode(theta, args), **parts.shared}
+            keys = []
+            for i, (source, names) in enumerate(chosen[first : first + _AT_ONCE], first):
+                key = (f"{name}-{token}", i)
+                graph.update(source.dask)
+                needs = map(TaskRef, names)
+                graph[key] = Task(key, run, TaskRef(source.key), f, TaskRef(theta), *needs)
+                keys.append(key)
+            yield Delayed(_plant_tree(graph, keys), graph)
 
     def held(self) -> list[Any]:
         """Make the client hold what lies on the cluster already, and return the keys of that."""
@@ -236,9 +244,9 @@ def _delayed(recipe: Recipe) -> Delayed:
     return Delayed(key, {key: DataNode(key, recipe)})
 
 
-def _plant_tree(graph: dict[Any, Any], keys: list[Any], name: str) -> Any:
+def _plant_tree(graph: dict[Any, Any], keys: list[Any]) -> Any:
     """Add to `graph` the tree sum of `keys` by groups of neighbours, and return its root."""
-    level = 0
+    name, level = _name(), 0
     while len(keys) > 1 or level == 0:
         groups = [keys[i : i + FAN_IN] for i in range(0, len(keys), FAN_IN)]
         keys = [(name, level, i) for i in range(len(groups))]
@@ -246,6 +254,34 @@ def _plant_tree(graph: dict[Any, Any], keys: list[Any], name: str) -> Any:
             graph[key] = Task(key, _add_all, *map(TaskRef, group))
         level += 1
     return keys[0]
+
+
+def _name() -> str:
+    return f"reduce-{uuid.uuid4().hex}"
+
+
+def _tree_sum(subtrees: Iterable[Delayed], client: Client | None) -> Any:
+    """The sum of `subtrees`, which `client`, or else what Dask computes on by default, makes."""
+    client = client or current_client()
+    if client is None:
+        tree = TreeSum()
+        for part in dask.compute(*subtrees, traverse=False):
+            tree.push(part)
+        return tree.total()
+    # Workers begin with the first one while the scheduler still takes in the others, each of
+    # which comes after those before it (a generation of its own).
+    level = [client.compute(one, fifo_timeout=0) for one in subtrees]
+    held = list(level)
+    try:
+        while len(level) > 1:
+            groups = [level[i : i + FAN_IN] for i in range(0, len(level), FAN_IN)]
+            level = [client.submit(_add_all, *group, key=_name()) for group in groups]
+            held += level
+        return level[0].result()
+    finally:
+        # Else whoever keeps the traceback of a failure keeps the rest of the pass going.
+        for future in held:
+            future.release()
 
 
 def _add_all(*parts: Any) -> Any:

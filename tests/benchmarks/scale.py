@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -23,6 +24,7 @@ from common import MODEL, best_of, cluster, cpu_seconds, params, seconds
 from distributed import Client
 
 from daskem.blocks import Block, as_blocks, partitions
+from daskem.blocks.dask import _AT_ONCE
 from daskem.fitting import evaluate
 from daskem.statistics import FAN_IN
 
@@ -77,22 +79,22 @@ class Costs:
 
     Attributes
     ----------
-    start : float
-        Of the client and the scheduler, before the first task starts.
+    graph : float
+        Of client and scheduler, before the task can start.
     scheduler : float
         CPU seconds of these two afterwards.
     worker : float
         CPU seconds of the worker, besides reading and computing.
     """
 
-    start: float
+    graph: float
     scheduler: float
     worker: float
 
 
 def task_costs(client: Client, most: int) -> Costs:
     """From passes that do nothing. The scheduler lives in this process, as does the client."""
-    counts = [256, 1024, most]
+    counts = [_AT_ONCE, 4 * _AT_ONCE, most]
     before, ours, theirs = [], [], []
     for n in counts:
         with many_partitions(n):
@@ -107,25 +109,36 @@ def task_costs(client: Client, most: int) -> Costs:
             f"  {n:>7,} empty partitions: the first starts after {before[-1]:.2f} s; CPU of client "
             f"and scheduler {ours[-1]:.2f} s, of the workers {theirs[-1]:.2f} s"
         )
-    start, both, worker = (float(np.polyfit(counts, t, 1)[0]) for t in (before, ours, theirs))
-    return Costs(start, max(both - start, 0.0), worker)
+    both, worker = (float(np.polyfit(counts, t, 1)[0]) for t in (ours, theirs))
+    graph = before[0] / counts[0]
+    return Costs(graph, max(both - graph, 0.0), worker)
 
 
 def simulate(n_parts: int, work: float, workers: int, costs: Costs) -> float:
-    """Seconds of a pass: partitions and tree, one event at a time at the scheduler."""
-    task, work = costs.scheduler, work + costs.worker
-    clock = n_parts * costs.start  # the graph is built and taken in before anything runs
-    free = [(clock, w) for w in range(workers)]
-    heapq.heapify(free)
-    scheduler, ends = clock, []
-    for _ in range(n_parts):
-        ready, worker = heapq.heappop(free)
-        scheduler = max(scheduler, ready) + task
-        ends.append(scheduler + work)
-        heapq.heappush(free, (ends[-1], worker))
+    """Seconds of a pass: partitions and tree.
+
+    The scheduler handles one event at a time: the end of a task, or if there is none, the next
+    piece of the graph. Workers take the next task that is there.
+    """
+    clock, left = 0.0, n_parts
+    free = [0.0] * workers
+    running: list[tuple[float, int]] = []
+    ends = [0.0] * n_parts
+    while left or running:
+        if left and not (running and running[0][0] <= clock):
+            piece = range(n_parts - left, n_parts - left + min(left, _AT_ONCE))
+            clock += len(piece) * costs.graph
+            left -= len(piece)
+            for i in piece:
+                end = max(heapq.heappop(free), clock) + costs.worker + work
+                heapq.heappush(free, end)
+                heapq.heappush(running, (end, i))
+        else:
+            end, i = heapq.heappop(running)
+            clock = ends[i] = max(clock, end) + costs.scheduler
     while len(ends) > 1:
         groups = [ends[i : i + FAN_IN] for i in range(0, len(ends), FAN_IN)]
-        ends = [max(group) + 2 * task for group in groups]
+        ends = [max(group) + costs.graph + costs.scheduler + costs.worker for group in groups]
     return ends[0]
 
 
@@ -141,6 +154,16 @@ def row_seconds(n_chunks: int, size: int) -> float:
     return best_of(work, 5) / (blocks * size)
 
 
+def part_seconds(client: Client, blocks: Any) -> float:
+    """Seconds of a partition in one thread of an idle worker."""
+    recipe = blocks._partitions.recipes[0]
+    return min(client.submit(_timed, recipe, i).result() for i in range(5))
+
+
+def _timed(recipe: partitions.Recipe, _: int) -> float:
+    return seconds(lambda: partitions.run(recipe, evaluate, (REQUESTS,)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, default=2)
@@ -152,7 +175,7 @@ def main() -> None:
         print("what a task costs")
         costs = task_costs(client, 2048 if options.quick else 8192)
         print(
-            f"  a task: {1e3 * costs.start:.2f} ms before the first starts, then scheduler "
+            f"  a task: {1e3 * costs.graph:.2f} ms before it can start, then scheduler "
             f"{1e3 * costs.scheduler:.2f} ms, worker {1e3 * costs.worker:.2f} ms"
         )
         print(f"passes, {FEATURES} features, K = {COMPONENTS}, {options.workers} workers; seconds")
@@ -164,7 +187,7 @@ def main() -> None:
             per_row = row_seconds(n_chunks, n_rows // n_chunks)
             n_parts = blocks.outline.n_partitions
             alone = n_rows * per_row
-            told = simulate(n_parts, alone / n_parts, options.workers, costs)
+            told = simulate(n_parts, part_seconds(client, blocks), options.workers, costs)
             print(
                 f"{n_rows:>11,} {n_chunks:>8,} {n_parts:>6,} {planning:>9.2f} {found:>8.2f} "
                 f"{alone / options.workers:>15.2f} ({found * options.workers / alone:.2f} x) "
@@ -185,16 +208,15 @@ def foretell(n_rows: int, workers: int, costs: Costs) -> None:
     work = n_rows / n_parts * max(kernel, read)
     whole = simulate(n_parts, work, workers, costs)
     ideal = n_rows * max(kernel, read) / workers
-    empty = simulate(n_parts, 0.0, workers, costs)
     print(f"{n_rows:.0e} rows, {n_chunks:,} chunks in {n_parts:,} partitions, {workers:,} workers")
     print(
         f"  a pass {whole:.0f} s: rows {ideal:.0f} s (kernel {n_rows * kernel / workers:.0f} s, "
         f"reading {n_rows * read / workers:.0f} s, at once)\n"
         f"  all else {100 * (whole / ideal - 1):.1f} % of that"
     )
+    busy = n_parts * (costs.graph + costs.scheduler)
     print(
-        f"  of this before the first task {n_parts * costs.start:.1f} s; the scheduler is busy for "
-        f"{empty:.0f} s ({100 * empty / whole:.0f} % of the pass, while the workers work)"
+        f"  of which the scheduler is busy, while the workers work, for {100 * busy / whole:.0f} %"
     )
 
 
