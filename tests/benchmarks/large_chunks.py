@@ -1,6 +1,6 @@
 """A pass over large chunks, against a bare read of the same chunks on the same workers.
 
-    python tests/benchmarks/large_chunks.py [--rows N] [--workers N]
+    python tests/benchmarks/large_chunks.py [--rows N] [--workers N] [--rounds N]
 
 16 million x 8 float64 (1 GB) in chunks of 500,000 rows, K = 8, with and without compression. A pass
 should take little more than the larger of
@@ -8,18 +8,21 @@ should take little more than the larger of
 - a bare read: one task for each chunk, which reads it and forgets it, and
 - (CPU seconds of that read + CPU seconds of the kernel) / workers.
 
-Then weak scaling: twice the rows on twice the workers.
+Then weak scaling: all rows on all workers against a worker's share of them on one. All of these
+are measured in turn, round after round, so that a slow minute of the machine slows them alike; the
+ratios are medians over the rounds.
 """
 
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import dask.array as da
 import numpy as np
 import zarr
-from common import MODEL, best_of, cluster, cpu_seconds, params
+from common import MODEL, cluster, cpu_seconds, params, seconds
 from distributed import Client
 
 from daskem.blocks import Block, as_blocks
@@ -50,50 +53,69 @@ def read_all(client: Client, path: Path, n_rows: int) -> None:
     client.gather(client.map(read_chunk, [str(path)] * len(starts), starts, pure=False))
 
 
-def kernel_seconds(store: zarr.Array) -> float:
-    """CPU seconds of an E step of all rows in one thread, from one chunk in memory."""
-    block = Block(store[:CHUNK])
+def kernel_cpu(path: str, _: int) -> float:
+    """CPU seconds of the E step of a chunk in memory."""
+    block = Block(zarr.open_array(path, mode="r")[:CHUNK])
     evaluate(block, REQUESTS)
-    times = []
-    for _ in range(3):
-        began = time.process_time()
-        evaluate(block, REQUESTS)
-        times.append(time.process_time() - began)
-    return min(times) * store.shape[0] / CHUNK
+    began = time.thread_time()
+    evaluate(block, REQUESTS)
+    return time.thread_time() - began
 
 
-def trial(folder: Path, n_rows: int, workers: int, compressed: bool) -> None:
+def a_round(both: Client, path: Path, n_rows: int, passes: tuple) -> list[float]:
+    """Seconds of a bare read, CPU of it, of the kernel, of a pass, a pass, a share of it on one."""
+    workers, (whole, share) = len(both.nthreads()), passes
+    bare: list[float] = []
+    read = cpu_seconds(both, lambda: bare.append(seconds(lambda: read_all(both, path, n_rows))))
+    kernels = both.gather(both.map(kernel_cpu, [str(path)] * workers, range(workers), pure=False))
+    kernel = np.mean(kernels) * n_rows / CHUNK
+    a_pass: list[float] = []
+    cpu = cpu_seconds(both, lambda: a_pass.append(seconds(whole)))
+    return [bare[0], read, kernel, cpu, a_pass[0], seconds(share)]
+
+
+def trial(folder: Path, n_rows: int, workers: int, compressed: bool, rounds: int) -> None:
     path = folder / f"{compressed}.zarr"
-    store = make(path, n_rows, compressed)
-    blocks = as_blocks(da.from_zarr(store))
-    with cluster(workers) as client:
-        blocks.sum(evaluate, REQUESTS)
-        a_pass = best_of(lambda: blocks.sum(evaluate, REQUESTS))
-        bare = best_of(lambda: read_all(client, path, n_rows))
-        read = cpu_seconds(client, lambda: read_all(client, path, n_rows))
-    kernel = kernel_seconds(store)
-    ideal = max(bare, (read + kernel) / workers)
-    print("compressed" if compressed else "not compressed")
-    print(f"  bare read {bare:.2f}; CPU of the read {read:.2f}, of the kernel {kernel:.2f}")
-    print(f"  a pass    {a_pass:.2f}   {a_pass / ideal:.2f} x the larger of the two")
+    array = da.from_zarr(make(path, n_rows, compressed))
     share = n_rows // workers // CHUNK * CHUNK
-    part = as_blocks(da.from_zarr(store)[:share])
-    with cluster(1):
-        part.sum(evaluate, REQUESTS)
-        alone = best_of(lambda: part.sum(evaluate, REQUESTS))
-    scaling = workers * alone / a_pass
-    print(f"  {share:,} rows on one worker {alone:.2f}: weak scaling {scaling:.2f} x")
+    with cluster(1) as single, cluster(workers) as both:
+        blocks = replace(as_blocks(array), client=both)
+        part = replace(as_blocks(array[:share]), client=single)
+        passes = (lambda: blocks.sum(evaluate, REQUESTS), lambda: part.sum(evaluate, REQUESTS))
+        a_round(both, path, n_rows, passes)
+        found = [a_round(both, path, n_rows, passes) for _ in range(rounds)]
+    bare, read, kernel, cpu, a_pass, alone = np.transpose(found)
+    ideal = np.maximum(bare, (read + kernel) / workers)
+    scaling = n_rows / share * alone / a_pass
+    print("compressed" if compressed else "not compressed")
+    for words, values in [
+        ("a bare read", bare),
+        ("CPU of the read", read),
+        ("CPU of the kernel", kernel),
+        ("CPU of a pass", cpu),
+        ("a pass", a_pass),
+        (f"{share:,} rows on one worker", alone),
+    ]:
+        print(f"  {words:28s} {' '.join(f'{v:6.2f}' for v in values)}")
+    for words, ratios in [
+        ("CPU of a pass / that of the read and the kernel", cpu / (read + kernel)),
+        ("a pass / the larger of the two", a_pass / ideal),
+        ("weak scaling", scaling),
+    ]:
+        spread = f"({ratios.min():.2f} to {ratios.max():.2f})"
+        print(f"  {words}: {np.median(ratios):.2f} x {spread}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=16_000_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     print(f"{options.rows:,} x {FEATURES} float64, {options.workers} workers; seconds")
     with tempfile.TemporaryDirectory() as folder:
         for compressed in (False, True):
-            trial(Path(folder), options.rows, options.workers, compressed)
+            trial(Path(folder), options.rows, options.workers, compressed, options.rounds)
 
 
 if __name__ == "__main__":
