@@ -78,9 +78,9 @@ class Fit:
         runs = []
         for (k, given), child in zip(self.starts, children, strict=True):
             draw = np.random.default_rng(child)
-            params = best_start(model, seen, k, given, self.init_params, draw)
-            how, why = choose(self.algorithm, model, params, self.blocks.n_features)
-            runs.append(Run(model, how, how.start(params), choice=why))
+            draft = best_start(model, seen, k, given, self.init_params, draw)
+            how, why = choose(self.algorithm, model, draft.params, self.blocks.n_features)
+            runs.append(Run(model, how, draft.start(how), choice=why))
         for stand in passes(runs, self.blocks, self.stop):
             yield self.result(stand, seen, coordinator)
 

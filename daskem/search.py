@@ -41,10 +41,10 @@ class Search:
         model = self.models[name]
         rng = np.random.default_rng([self.fit.seed, crc32(name.encode()), k])
         n_seeds, n_kept = (1, 1) if k == 1 else (SEEDS * self.n_init, min(_SURVIVORS, self.n_init))
-        starts = best_starts(model, self.seen, k, self.fit.init_params, rng, n_seeds, n_kept)
+        drafts = best_starts(model, self.seen, k, self.fit.init_params, rng, n_seeds, n_kept)
         asked = HeldOut(model, seed=self.fit.seed) if self.criterion == "heldout" else model
-        how, why = choose(self.fit.algorithm, model, starts[0], self.fit.blocks.n_features)
-        return [Run(asked, how, how.start(params), choice=why) for params in starts]
+        how, why = choose(self.fit.algorithm, model, drafts[0].params, self.fit.blocks.n_features)
+        return [Run(asked, how, draft.start(how), choice=why) for draft in drafts]
 
     def settled(self, run: Run, tol: float | None = None) -> bool:
         """Whether less than `tol`, or else that of the search, is left to gain, twice in a row."""

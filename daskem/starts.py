@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from daskem.algorithms import Squarem
+from daskem.algorithms import Candidates, Draft, Squarem
 from daskem.blocks import Block, Survey, survey
 from daskem.blocks.local import LocalBlocks
 from daskem.errors import DataError, ParameterError
@@ -22,8 +22,8 @@ Start = Mapping[str, np.ndarray]
 # to a part that is this much larger; rows for each free parameter, in the smallest part.
 SEEDS, SHORT, GROWTH = 8, 8, 4
 _ROWS_PER_PARAMETER, _FEWEST_ROWS = 8, 2**10
-# Over the whole sample: until what is left to gain is this fraction of what a sample of that
-# size can tell, p/2n nats per row.
+# Over the last two parts: until what is left to gain is this fraction of what a sample of that size
+# can tell, p/2n nats per row.
 _POLISH, _MOST_PASSES = 0.01, 300
 
 
@@ -83,16 +83,16 @@ def best_start(
     given: Start | None,
     init_params: str,
     rng: np.random.Generator,
-) -> Params:
+) -> Draft:
     """Params to start from, in the coordinates of the model: the best of many, on the sample.
 
     Where nothing is given, several seeds compete on the sample of the survey, which costs no read
     of the data: short runs on a small part of it, the better ones go on to larger parts, and one
-    is fitted to all of it (Biernacki, Celeux and Govaert 2003). It takes the parameters of
-    `begin`.
+    is fitted to all of it (Biernacki, Celeux and Govaert 2003). What that fit has learned of the
+    curvature goes on to the data. It takes the parameters of `begin`.
     """
     if given or n_components in (None, 1) or not hasattr(model, "from_labels"):
-        return begin(model, seen, n_components, given, init_params, rng)
+        return Draft(begin(model, seen, n_components, given, init_params, rng))
     k = whole("n_components", n_components)
     return best_starts(model, seen, k, init_params, rng)[0]
 
@@ -105,7 +105,7 @@ def best_starts(
     rng: np.random.Generator,
     n_seeds: int = SEEDS,
     n_kept: int = 1,
-) -> list[Params]:
+) -> list[Draft]:
     """The `n_kept` best of `n_seeds` starts, the best one first; see `best_start`."""
     here = seen.sample_weights > 0
     rows, weights = seen.sample[here], seen.sample_weights[here]
@@ -125,13 +125,12 @@ def _sizes(model: Any, n: int, n_features: int, n_components: int, init_params: 
         for name, parameter in model.parameters.items()
     }
     n_parameters = sum(model.parameters[name].support.free(shapes[name]) for name in shapes)
-    size = max(_FEWEST_ROWS, _ROWS_PER_PARAMETER * n_parameters)
-    sizes = []
+    least = max(_FEWEST_ROWS, _ROWS_PER_PARAMETER * n_parameters)
+    sizes = [n]
     # Rows that k-means|| has found are as rare in the first part of the sample as in the data.
-    while size < n and init_params != "k-means||":
-        sizes.append(size)
-        size *= GROWTH
-    return [*(sizes or [n]), n]
+    while sizes[0] // GROWTH >= least and init_params != "k-means||":
+        sizes.insert(0, sizes[0] // GROWTH)
+    return sizes if len(sizes) > 1 else [n, n]
 
 
 def _compete(
@@ -141,28 +140,31 @@ def _compete(
     weights: np.ndarray,
     sizes: Sequence[int],
     n_kept: int,
-) -> list[Params]:
-    """The best of `starts` on ever larger parts of a sample, a few passes on each.
+) -> list[Draft]:
+    """The best of `starts` on ever larger parts of a sample: a few passes, on the last two many.
 
     A larger part decides, before it is fitted, who goes on to it: most of its rows are new, so
     that what was gained by fitting the accidents of the smaller part does not count.
     """
     counts = None if (weights == 1).all() else weights
-    algorithm = Squarem()  # Rows in memory cost nothing to read, so that one point a pass is best.
+    drafts = [Draft(params) for params in starts]
     for number, size in enumerate(sizes):
         blocks = LocalBlocks(rows[:size], None if counts is None else counts[:size])
-        last = number == len(sizes) - 1
+        polish = number >= max(1, len(sizes) - 2)
+        # Rows in memory cost nothing to read, so that one point a pass is best, but where there
+        # is a whole fit to a smaller part to look back on.
+        algorithm = Candidates() if number >= max(2, len(sizes) - 1) else Squarem()
         tol = _POLISH * count_free(model.parameters, starts[0]) / (2 * size)
-        stop = Stop(tol, _MOST_PASSES if last else SHORT)
-        runs = [Run(model, algorithm, algorithm.start(params)) for params in starts]
+        stop = Stop(tol, _MOST_PASSES if polish else SHORT)
+        runs = [Run(model, algorithm, draft.start(algorithm)) for draft in drafts]
         if number:
-            n_on = n_kept if last else max(n_kept, -(-len(runs) // GROWTH))
+            n_on = n_kept if polish else max(n_kept, -(-len(runs) // GROWTH))
             looked = next(passes(runs, blocks, stop))
             runs = sorted(looked, key=lambda run: -run.history[0].objective)[:n_on]
         (ended,) = deque(passes(runs, blocks, stop), maxlen=1)
         ended.sort(key=lambda run: -run.history[-1].objective)
-        starts = [run.params for run in ended]
-    return list(starts)
+        drafts = [Draft(run.state.accepted, run.state.memory) for run in ended]
+    return drafts
 
 
 def begin(

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,13 @@ def start(rows: np.ndarray) -> dict[str, np.ndarray]:
         "means": rows[:3],
         "covariances": np.stack([np.eye(3)] * 3),
     }
+
+
+@pytest.fixture
+def small_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A survey in this process draws fewer rows, so that few are more than it draws."""
+    # By its name in `daskem.blocks` one gets the function.
+    monkeypatch.setattr(import_module("daskem.blocks.survey"), "_MOST_SAMPLED", 2**14)
 
 
 @pytest.fixture(scope="session")

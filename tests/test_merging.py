@@ -85,6 +85,7 @@ def test_clusters_of_free_shape_are_found():
     )
 
 
+@pytest.mark.usefixtures("small_sample")
 def test_the_complete_data_decide_where_the_sample_is_wrong():
     """40,000 rows, of which the sample sees 2**14: the steps are those of all of them."""
     rng = np.random.default_rng(2)

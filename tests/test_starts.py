@@ -11,6 +11,9 @@ from cluster import bits
 
 import daskem
 from daskem import EM, Bernoulli, Gaussian, Mixture, Poisson
+from daskem.algorithms import Candidates, Draft
+from daskem.algorithms.climb import _moved
+from daskem.algorithms.secants import Pair, secant_leap
 from daskem.blocks import as_blocks
 from daskem.errors import ParameterError
 from daskem.fitting import Run, Stop, passes
@@ -61,7 +64,7 @@ def test_a_start_is_closer_to_the_optimum_than_the_sample_can_tell(family):
     model, seen = surveyed(Mixture(family), blocks, 0)
     starts = {
         "cold": begin(model, seen, 4, None, "k-means++", np.random.default_rng(0)),
-        "warm": best_start(model, seen, 4, None, "k-means++", np.random.default_rng(0)),
+        "warm": best_start(model, seen, 4, None, "k-means++", np.random.default_rng(0)).params,
     }
     climbs = {}
     for name, params in starts.items():
@@ -73,6 +76,7 @@ def test_a_start_is_closer_to_the_optimum_than_the_sample_can_tell(family):
     assert climbs["warm"][-1] > climbs["cold"][-1] - 1e-6
 
 
+@pytest.mark.usefixtures("small_sample")
 @pytest.mark.parametrize(("init_params", "extra"), [("k-means++", 0), ("k-means||", ROUNDS)])
 def test_starts_and_runs_share_every_read_of_every_chunk(init_params, extra):
     calls, lock = Counter(), threading.Lock()
@@ -137,6 +141,7 @@ def test_rows_of_no_weight_do_not_start_anything():
 # k-means||
 
 
+@pytest.mark.usefixtures("small_sample")
 def test_rare_rows_are_found_and_counted():
     rows, there = with_a_rare_group()
     blocks = as_blocks(rows)
@@ -151,6 +156,7 @@ def test_rare_rows_are_found_and_counted():
     assert result.params["weights"].min() == pytest.approx(len(there) / len(rows), rel=1e-3)
 
 
+@pytest.mark.usefixtures("small_sample")
 @pytest.mark.parametrize("weighted", [False, True])
 def test_sums_over_the_richer_sample_are_unbiased(weighted):
     rng = np.random.default_rng(0)
@@ -198,3 +204,30 @@ def test_where_the_sample_is_everything_nothing_more_is_drawn():
 def test_an_unknown_way_to_start_is_refused():
     with pytest.raises(ParameterError, match=r"k-means\|\|"):
         daskem.fit(Mixture(Gaussian()), overlapping(500), 3, init_params="kmeans")
+
+
+def test_what_a_sample_tells_of_the_curvature_holds_for_the_data():
+    """Two affine maps with one matrix: one step on the data, then a leap to their fixed point."""
+    rng = np.random.default_rng(5)
+    basis = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    matrix = basis @ np.diag([0.99, 0.9, 0.5, 0.1]) @ basis.T
+    ours, theirs = rng.standard_normal((2, 4))
+    sketch = [Pair(x, matrix @ x + theirs) for x in rng.standard_normal((6, 4))]
+    x = sketch[-1].x
+    memory = (*_moved(sketch, Pair(x, matrix @ x + ours)), Pair(x, matrix @ x + ours))
+    goal = np.linalg.solve(np.eye(4) - matrix, ours)
+    np.testing.assert_allclose(secant_leap(memory, 5), goal, rtol=1e-8)
+
+
+def test_a_fit_that_knows_the_sample_needs_fewer_reads():
+    rows = overlapping(200_000)
+    blocks = as_blocks(rows)
+    model, seen = surveyed(Mixture(Gaussian()), blocks, 0)
+    draft = best_start(model, seen, 4, None, "k-means++", np.random.default_rng(0))
+    reads = {}
+    for name, own in (("with", draft), ("without", Draft(draft.params))):
+        run = Run(model, Candidates(), own.start(Candidates()))
+        *_, (run,) = passes([run], blocks, Stop(1e-9, 60))
+        climb = np.array([p.objective for p in run.history])
+        reads[name] = int(np.argmax(climb > climb[-1] - 1e-7))
+    assert 2 * reads["with"] <= reads["without"]

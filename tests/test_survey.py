@@ -63,6 +63,7 @@ def test_all_rows_are_sampled_where_they_are_few():
     np.testing.assert_array_equal(seen.sample[np.argsort(seen.sample[:, 0])], rows)
 
 
+@pytest.mark.usefixtures("small_sample")
 @pytest.mark.parametrize("sizes", [(50_000,), (1, 49_999), (0, 20_000, 0, 30_000), (1000,) * 50])
 def test_the_sample_does_not_depend_on_the_chunks(sizes):
     rows = np.arange(50_000.0)[:, None]
@@ -78,6 +79,7 @@ def test_the_sample_does_not_depend_on_the_chunks_of_more_dimensions(chunks):
     np.testing.assert_array_equal(seen.sample, expected.sample)
 
 
+@pytest.mark.usefixtures("small_sample")
 @pytest.mark.parametrize("size", [300, 5_000])
 def test_the_sample_is_without_repeats_where_lengths_are_unknown(size):
     rows = da.arange(50_000, chunks=size, dtype=float)[:, None]
@@ -85,6 +87,7 @@ def test_the_sample_is_without_repeats_where_lengths_are_unknown(size):
     assert len(np.unique(seen.sample)) == 2**14
 
 
+@pytest.mark.usefixtures("small_sample")
 def test_another_seed_draws_another_sample():
     rows = np.arange(50_000.0)[:, None]
     first, second = (set(look(rows, seed=seed).sample.ravel()) for seed in (0, 1))

@@ -74,6 +74,8 @@ class State:
         What the last EM step gained for its squared length in free coordinates.
     remaining : float or None
         The algorithm's own prediction of what is left to gain, per row; None for none.
+    sketch : tuple of Pair
+        The memory of a fit to a sample, to look back on until there are iterates of its own.
     """
 
     params: Params
@@ -86,6 +88,27 @@ class State:
     candidates: tuple[Candidate, ...] = ()
     steepness: float | None = None
     remaining: float | None = None
+    sketch: tuple[Pair, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """Where a fit to a sample ended, and its last iterates, of which that is the newest.
+
+    Attributes
+    ----------
+    params : Params
+    memory : tuple of Pair
+    """
+
+    params: Params
+    memory: tuple[Pair, ...] = ()
+
+    def start(self, algorithm: Any) -> Any:
+        """The first state of a fit to all of the data from here."""
+        if self.memory and isinstance(algorithm, Climb):
+            return replace(algorithm.start(self.params), sketch=self.memory)
+        return algorithm.start(self.params)
 
 
 class Climb:
@@ -145,7 +168,8 @@ class Climb:
             return replace(state, asked=(em,))
         assert state.accepted is not None
         pair = Pair(to_free(declared, state.accepted), to_free(declared, state.params))
-        state = replace(state, memory=(*state.memory, pair)[-MEMORY:])
+        before = state.memory or _moved(state.sketch, pair)
+        state = replace(state, memory=(*before, pair)[-MEMORY:], sketch=())
         inside = _inside(state.memory)
         memory = [Pair(np.where(inside, p.x, 0), np.where(inside, p.step, 0)) for p in state.memory]
         remaining = _remaining(memory, state.steepness, _noise(state.objective))
@@ -157,6 +181,19 @@ class Climb:
         ]
         alone = not self.together and any(params is not None for _, params in leaps)
         return replace(state, asked=tuple(leaps) if alone else (em, *leaps))
+
+
+def _moved(sketch: Sequence[Pair], first: Pair) -> tuple[Pair, ...]:
+    """The iterates of a fit to a sample, as if the data had made them.
+
+    The EM steps of a sample and of the data differ by about the same vector everywhere, so that
+    the curvature of the one does for the other.
+    """
+    if not sketch:
+        return ()
+    with np.errstate(invalid="ignore"):  # Values on an edge have infinite coordinates.
+        shift = first.residual - sketch[-1].residual
+        return tuple(Pair(pair.x, pair.step + shift) for pair in sketch[:-1])
 
 
 def _inside(memory: Sequence[Pair]) -> np.ndarray:

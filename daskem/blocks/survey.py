@@ -13,7 +13,7 @@ from daskem.numerics import one_blas_thread
 
 Valid = Callable[[np.ndarray], np.ndarray]
 
-_MOST_SAMPLED = 2**14
+_MOST_SAMPLED = 2**16
 _SAMPLE_BYTES = 2**23
 _CENTRE_ROWS = 2**12
 
