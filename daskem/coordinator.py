@@ -26,6 +26,7 @@ from daskem.labels import Features, align_weights
 from daskem.parameters import number, whole
 from daskem.remote import Handle, send, stopping
 from daskem.result import Result
+from daskem.seeding import SEEDERS
 from daskem.signatures import check_call, sign
 from daskem.starts import Start, best_start, sampled, surveyed
 
@@ -187,6 +188,8 @@ def prepare(
             "daskem.Mixture(daskem.Poisson()); an estimator has a fit(X) of its own"
         )
     check_algorithm(algorithm, model)
+    if init_params not in SEEDERS:
+        raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
     stop = Stop(
         None if tol is None else number("tol", tol, 0),
         whole("max_passes", max_passes),

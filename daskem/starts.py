@@ -68,8 +68,6 @@ def sampled(
     rng: np.random.Generator,
 ) -> Survey:
     """The survey with the sample that `init_params` wants; `seed` is that of the survey."""
-    if init_params not in SEEDERS:
-        raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
     if init_params != "k-means||":
         return seen
     most = max(whole("n_components", 1 if k is None else k) for k in counts)
