@@ -222,7 +222,8 @@ def test_a_leap_without_likelihood_is_refused_rather_than_an_error(together):
 
 def quadratic(rates, x):
     """Iterates of a linear EM map with fixed point 0 and these rates."""
-    return Pair(x, np.asarray(rates) * x)
+    x, rates = np.asarray(x), np.asarray(rates)
+    return Pair(x, rates * x, -0.5 * float((1 - rates) @ x**2))
 
 
 def test_secants_that_span_the_space_lead_to_the_top():

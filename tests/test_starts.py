@@ -212,9 +212,9 @@ def test_what_a_sample_tells_of_the_curvature_holds_for_the_data():
     basis = np.linalg.qr(rng.standard_normal((4, 4)))[0]
     matrix = basis @ np.diag([0.99, 0.9, 0.5, 0.1]) @ basis.T
     ours, theirs = rng.standard_normal((2, 4))
-    sketch = [Pair(x, matrix @ x + theirs) for x in rng.standard_normal((6, 4))]
-    x = sketch[-1].x
-    memory = (*_moved(sketch, Pair(x, matrix @ x + ours)), Pair(x, matrix @ x + ours))
+    sketch = [Pair(x, matrix @ x + theirs, 0.0) for x in rng.standard_normal((6, 4))]
+    first = Pair(sketch[-1].x, matrix @ sketch[-1].x + ours, 0.0)
+    memory = (*_moved(sketch, first), first)
     goal = np.linalg.solve(np.eye(4) - matrix, ours)
     np.testing.assert_allclose(secant_leap(memory, 5), goal, rtol=1e-8)
 

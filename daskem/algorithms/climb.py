@@ -72,6 +72,8 @@ class State:
         What the last pass evaluated, and what came of it.
     steepness : float or None
         What the last EM step gained for its squared length in free coordinates.
+    slowness : tuple of float
+        What was left to gain, for the same, as estimated at the last two accepted iterates.
     remaining : float or None
         The algorithm's own prediction of what is left to gain, per row; None for none.
     sketch : tuple of Pair
@@ -87,6 +89,7 @@ class State:
     stretch: float = 2.0
     candidates: tuple[Candidate, ...] = ()
     steepness: float | None = None
+    slowness: tuple[float, ...] = ()
     remaining: float | None = None
     sketch: tuple[Pair, ...] = ()
 
@@ -167,13 +170,16 @@ class Climb:
         if declared is None or type(self).leaps is Climb.leaps:
             return replace(state, asked=(em,))
         assert state.accepted is not None
-        pair = Pair(to_free(declared, state.accepted), to_free(declared, state.params))
+        x, step = to_free(declared, state.accepted), to_free(declared, state.params)
+        pair = Pair(x, step, state.objective)
         before = state.memory or _moved(state.sketch, pair)
         state = replace(state, memory=(*before, pair)[-MEMORY:], sketch=())
         inside = _inside(state.memory)
-        memory = [Pair(np.where(inside, p.x, 0), np.where(inside, p.step, 0)) for p in state.memory]
-        remaining = _remaining(memory, state.steepness, _noise(state.objective))
-        state = replace(state, remaining=remaining)
+        memory = [
+            replace(p, x=np.where(inside, p.x, 0), step=np.where(inside, p.step, 0))
+            for p in state.memory
+        ]
+        state = _predicted(state, memory)
         leaps = [
             (name, from_free(declared, state.params, np.where(inside, bounded, pair.step)))
             for name, point in self.leaps(memory, state)
@@ -193,7 +199,8 @@ def _moved(sketch: Sequence[Pair], first: Pair) -> tuple[Pair, ...]:
         return ()
     with np.errstate(invalid="ignore"):  # Values on an edge have infinite coordinates.
         shift = first.residual - sketch[-1].residual
-        return tuple(Pair(pair.x, pair.step + shift) for pair in sketch[:-1])
+        # What the sample gained between them is not what the data gain.
+        return tuple(Pair(pair.x, pair.step + shift, math.nan) for pair in sketch[:-1])
 
 
 def _inside(memory: Sequence[Pair]) -> np.ndarray:
@@ -219,23 +226,41 @@ def _noise(objective: float) -> float:
     return _NOISE * max(1.0, abs(objective)) if math.isfinite(objective) else 0.0
 
 
-def _remaining(memory: Sequence[Pair], steepness: float | None, noise: float) -> float:
-    """What is left to gain: half the slope along Newton's step.
-
-    The slope is that of the EM step, f, times its complete information; of this the gain of the
-    last EM step measures the size: the gain is about f . I f, and what is left f . I (x* - x) / 2.
-    """
-    if steepness is None or len(memory) < 3:
-        return math.inf
-    last, order = memory[-1], len(memory) - 1
-    gain = steepness * float(np.square(last.residual).sum())
+def _predicted(state: State, memory: Sequence[Pair]) -> State:
+    """The state with what is left to gain; single estimates scatter, hence the mean of two."""
+    if state.steepness is None or len(memory) < 3:
+        return replace(state, remaining=math.inf)
+    square, noise = memory[-1].square, _noise(state.objective)
+    gain = state.steepness * square
     if gain <= 1e-3 * noise:
-        return gain
+        return replace(state, remaining=gain)
+    slowness = (*state.slowness, _slowness(memory, state.steepness, noise))[-2:]
+    left = square * math.prod(slowness) ** (1 / len(slowness))
+    return replace(state, slowness=slowness, remaining=left)
+
+
+def _slowness(memory: Sequence[Pair], steepness: float, noise: float) -> float:
+    """What is left to gain for |f|^2, with f the EM step: the larger of two estimates.
+
+    The climb behind: where kappa |f|^2 is left (the inequality of Polyak 1963, as an equation),
+    what was gained since an earlier iterate tells kappa; the median of all, as leaps make |f|
+    scatter. The way ahead: half the slope along Newton's step n, f . I n / 2, with I the complete
+    information, whose size the gain of the last EM step measures, f . I f. Alone this is too
+    little: a leap that succeeds has used up what the secants know, as the residuals of conjugate
+    gradients are orthogonal to all earlier ones.
+    """
+    last, order = memory[-1], len(memory) - 1
     if (curvature(memory, order)[1].real < 0).any():
         # On the way from a saddle, where nothing tells how far it is; unless it is all rounding.
-        return gain if gain <= noise else math.inf
+        return steepness if steepness * last.square <= noise else math.inf
+    own = [p for p in memory[:-1] if not math.isnan(p.objective)]
+    gained = np.array([last.objective - p.objective for p in own])
+    fallen = np.array([p.square - last.square for p in own])
+    behind = np.where(fallen > 0, gained / np.where(fallen > 0, fallen, 1.0), math.inf)
+    behind[gained <= noise] = 0.0
     newton = secant_leap(memory, order) - last.x
-    return 0.5 * steepness * abs(float(last.residual @ newton))
+    ahead = 0.5 * steepness * abs(float(last.residual @ newton)) / last.square
+    return max(float(np.median(behind)) if own else 0.0, ahead)
 
 
 def _bounded(x: np.ndarray, point: np.ndarray) -> np.ndarray:

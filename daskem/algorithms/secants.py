@@ -13,14 +13,19 @@ _SLOWEST = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """An accepted iterate and its EM step, in free coordinates (coordinate,)."""
+    """An accepted iterate and its EM step, in free coordinates (coordinate,), and its objective."""
 
     x: np.ndarray
     step: np.ndarray
+    objective: float
 
     @property
     def residual(self) -> np.ndarray:
         return self.step - self.x
+
+    @property
+    def square(self) -> float:
+        return float(np.square(self.residual).sum())
 
 
 def secant_leap(memory: Sequence[Pair], order: int) -> np.ndarray:
