@@ -226,6 +226,41 @@ def quadratic(rates, x):
     return Pair(x, rates * x, -0.5 * float((1 - rates) @ x**2))
 
 
+class Slow(Location):
+    """Many features, each with an M step that goes its own part of the way."""
+
+    parameters = {"mean": Parameter(("feature",), REAL)}  # noqa: RUF012
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    def e_step(self, block, params):
+        u = block.rows - params["mean"]
+        return {"log_likelihood": -0.5 * (u * u).sum(), "n": float(len(u)), "excess": u.sum(axis=0)}
+
+    def m_step(self, statistics, params):
+        return {"mean": params["mean"] + self.parts * statistics["excess"] / statistics["n"]}
+
+
+@pytest.mark.parametrize("d", [20, 80])
+def test_what_is_left_to_gain_is_told_where_more_rates_are_slow_than_secants_known(d):
+    rows = np.random.default_rng(0).normal(size=(10, d))
+    model, how = Slow(np.geomspace(1e-3, 1, d)), Candidates()
+    run = Run(model, how, how.start({"mean": rows.mean(axis=0) + 1 / np.sqrt(model.parts)}))
+    *_, (run,) = passes([run], as_blocks(rows), Stop(0, 60))
+    top = -0.5 * rows.var(axis=0).sum()
+    ratios = [p.remaining / (top - p.objective) for p in run.history if p.objective < top - 1e-7]
+    assert 1 / 3 < np.median(ratios) < 3
+
+
+def test_what_is_left_to_gain_is_exact_where_there_is_one_rate():
+    rows = np.random.default_rng(0).normal(2.0, size=(50, 1))
+    run = climbs(Wild(-100.0, together=True), 12, rows)
+    top = -0.5 * rows.var()
+    for p in run.history[3:]:
+        assert p.remaining == pytest.approx(top - p.objective, rel=1e-6)
+
+
 def test_secants_that_span_the_space_lead_to_the_top():
     rng = np.random.default_rng(0)
     memory = [quadratic([0.9, 0.5, 0.99], rng.normal(size=3)) for _ in range(4)]
