@@ -228,7 +228,8 @@ def _noise(objective: float) -> float:
 
 def _predicted(state: State, memory: Sequence[Pair]) -> State:
     """The state with what is left to gain; single estimates scatter, hence the mean of two."""
-    if state.steepness is None or len(memory) < 3:
+    own = [p for p in memory if not math.isnan(p.objective)]
+    if state.steepness is None or len(own) < 3:
         return replace(state, remaining=math.inf)
     square, noise = memory[-1].square, _noise(state.objective)
     gain = state.steepness * square
@@ -260,7 +261,7 @@ def _slowness(memory: Sequence[Pair], steepness: float, noise: float) -> float:
     behind[gained <= noise] = 0.0
     newton = secant_leap(memory, order) - last.x
     ahead = 0.5 * steepness * abs(float(last.residual @ newton)) / last.square
-    return max(float(np.median(behind)) if own else 0.0, ahead)
+    return max(float(np.median(behind)), ahead)
 
 
 def _bounded(x: np.ndarray, point: np.ndarray) -> np.ndarray:
