@@ -1,5 +1,7 @@
 """Bad input gets an error that says where, and what to do."""
 
+from functools import cache
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -37,6 +39,12 @@ def chunked(rows, size=100):
 
 def fit(data, model=MODEL, n_components=2, **options):
     return daskem.fit(model, data, n_components, random_state=0, tol=1, **options)
+
+
+@cache
+def fitted():
+    """A fit of good rows, for those who ask it about bad ones."""
+    return fit(good())
 
 
 # Values.
@@ -84,20 +92,19 @@ def test_values_that_a_family_cannot_have_made(model, data, value, domain):
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "score_samples"])
 def test_values_hidden_in_a_chunk_of_a_lazy_prediction(method):
-    result = fit(good())
-    lazy = getattr(result, method)(chunked(spoilt(np.nan, 321, 2)))
+    lazy = getattr(fitted(), method)(chunked(spoilt(np.nan, 321, 2)))
     with pytest.raises(DataError, match=r"NaN at chunk 3, row 21, column 2; expected finite"):
         lazy.compute()
 
 
 def test_values_in_a_prediction_from_memory():
     with pytest.raises(DataError, match=r"NaN at .*row 321, column 2; expected finite numbers"):
-        fit(good()).score_samples(spoilt(np.nan, 321, 2))
+        fitted().score_samples(spoilt(np.nan, 321, 2))
 
 
 def test_values_in_data_that_are_scored():
     with pytest.raises(DataError, match=r"NaN at chunk 3, row 21"):
-        fit(good()).score(chunked(spoilt(np.nan, 321, 2)))
+        fitted().score(chunked(spoilt(np.nan, 321, 2)))
 
 
 def test_masked_values_are_not_taken_for_values():
@@ -219,7 +226,7 @@ def test_features_in_chunks_that_are_too_long_to_gather():
 def test_another_number_of_features_than_was_fitted(method, lazy):
     rows = chunked(good(n_features=2)) if lazy else good(n_features=2)
     with pytest.raises(DataError, match=r"X has 2 features, but .* is expecting 3 features"):
-        getattr(fit(good()), method)(rows)
+        getattr(fitted(), method)(rows)
 
 
 # Stores.

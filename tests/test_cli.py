@@ -386,6 +386,7 @@ def test_the_demo_can_fail(tmp_path, monkeypatch, capsys):
     altered["means"] = altered["means"] + 0.2 * demo.SPREADS
     make = demo.make
     monkeypatch.setattr(demo, "make", lambda params, rows: make(altered, rows))
+    monkeypatch.setattr(demo, "WORKERS", 1)
     assert main(["demo", "--rows", "20000", "--out", str(tmp_path / "demo")]) == 1
     assert "the truth is NOT recovered" in capsys.readouterr().out
 

@@ -34,17 +34,20 @@ def chunked(rows):
     return da.from_array(rows, chunks=(150, -1))
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_any_number_of_workers_gives_the_same_bits(rows, start, tmp_path, threads):
+def test_any_number_of_workers_and_threads_gives_the_same_bits(rows, start, tmp_path):
     expected = bits(fit_here(chunked(rows), start))
     with ExitStack() as stack:
         file = stack.enter_context(scheduler(tmp_path))
+        # They start together, and leave one after the other.
+        for threads in (1, 1, 2):
+            stack.enter_context(workers(file, 1, threads, "--no-nanny"))
         client = stack.enter_context(Client(scheduler_file=str(file)))
-        for number in (1, 2, 3):
-            stack.enter_context(workers(file, 1, threads))
-            client.wait_for_workers(number, timeout=PATIENCE)
-            assert list(client.nthreads().values()) == [threads] * number
+        client.wait_for_workers(3, timeout=PATIENCE)
+        for left in ([1, 1, 2], [1, 2], [2]):
+            there = client.nthreads()
+            assert sorted(there.values()) == left
             assert bits(fit(chunked(rows), start)) == expected
+            client.retire_workers([min(there, key=there.get)])
 
 
 def e_steps_on(client):
@@ -201,15 +204,18 @@ class Dying:
         return {**self.inner.m_step(statistics, params), "pass": params["pass"] + 1}
 
 
-@pytest.mark.parametrize("when", [[(1, 3)], [(0, 0), (2, 19)]], ids=["once", "first and last"])
-def test_workers_that_die_in_a_pass_leave_no_trace_in_the_bits(rows, start, tmp_path, when):
+def test_workers_that_die_in_a_pass_leave_no_trace_in_the_bits(rows, start, tmp_path):
     start = {**start, "pass": np.array(0)}
     expected = fit_here(chunked(rows), start, Dying(MODEL, tmp_path, []))
     with scheduler(tmp_path) as file, workers(file, 2), Client(scheduler_file=str(file)) as client:
-        client.wait_for_workers(2, timeout=PATIENCE)
-        result = fit(chunked(rows), start, Dying(MODEL, tmp_path, when))
-    assert len(list(tmp_path.glob("?-*"))) == len(when)
-    assert bits(result) == bits(expected)
+        for name, when in {"once": [(1, 3)], "first and last": [(0, 0), (2, 19)]}.items():
+            marks = tmp_path / name
+            marks.mkdir()
+            # Those who died are started again.
+            client.wait_for_workers(2, timeout=PATIENCE)
+            result = fit(chunked(rows), start, Dying(MODEL, marks, when))
+            assert len(list(marks.iterdir())) == len(when)
+            assert bits(result) == bits(expected)
 
 
 # Params that are large.

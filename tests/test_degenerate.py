@@ -262,7 +262,7 @@ few_numbers = st.sampled_from([0.0, 1.0, 1.0 + 1e-15, 2.0, -3.0, 0.1, 1e-8, 1e8]
     k=st.integers(1, 4),
     seed=st.integers(0, 3),
 )
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_whatever_the_data_a_fit_ends(family, rows, k, seed):
     ends(family, rows, min(k, len(rows)), random_state=seed, max_passes=40)
 
@@ -274,6 +274,6 @@ def test_whatever_the_data_a_fit_ends(family, rows, k, seed):
     ),
     k=st.integers(1, 4),
 )
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_whatever_the_counts_a_fit_ends(family, rows, k):
     ends(family, rows, min(k, len(rows)), max_passes=40)

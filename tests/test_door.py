@@ -119,12 +119,12 @@ def test_answers_have_the_labels_of_the_rows_however_they_are_stored(layout):
     ocean = xr.Dataset({name: variable(*layout[name][0], seed=8) for name in layout})
     for name, (_, chunks) in layout.items():
         ocean[name] = ocean[name] if chunks is None else ocean[name].chunk(chunks)
-    fitted = FITTED
+    rows = as_rows(ocean, None, SAMPLES)
+    in_memory = np.asarray(rows.array)
     for method in ("predict", "predict_proba", "score_samples"):
-        found = getattr(fitted, method)(ocean)
-        straight = getattr(fitted, method)(np.asarray(as_rows(ocean, None, SAMPLES).array))
+        found = getattr(FITTED, method)(ocean)
+        straight = getattr(FITTED, method)(in_memory)
         assert set(found.dims) - {"component"} == set(SAMPLES)
-        rows = as_rows(ocean, None, SAMPLES)
         expected = xr.DataArray(straight, dims=(*rows.dims, "component")[: straight.ndim])
         np.testing.assert_allclose(
             found, expected.transpose(*found.dims), rtol=1e-10, atol=1e-12, err_msg=method

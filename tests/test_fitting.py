@@ -17,11 +17,8 @@ from daskem.errors import ConvergenceWarning, LikelihoodFellError, ModelError, P
 from daskem.fitting import Pass, Run, Stop, passes, predicted_gain
 
 KINDS = ("full", "tied", "diag", "spherical")
-FAMILIES = [
-    *(Gaussian(kind, reg_covar) for kind in KINDS for reg_covar in (0.0, 1e-6, 0.1)),
-    Poisson(),
-    Bernoulli(),
-]
+GAUSSIANS = {kind: [Gaussian(kind, reg) for reg in (0.0, 1e-6, 0.1)] for kind in KINDS}
+FAMILIES = [*(family for own in GAUSSIANS.values() for family in own), Poisson(), Bernoulli()]
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=repr)
 
 
@@ -48,10 +45,11 @@ def record(objective, remaining=math.inf):
     return Pass(objective, objective, remaining, 0.0, 1, 8)
 
 
-@every_family
-@given(seed=st.integers(0, 2**32), k=st.integers(1, 5))
-@settings(max_examples=12)
-def test_the_objective_never_falls(family, seed, k):
+@pytest.mark.parametrize("families", [*GAUSSIANS.values(), [Poisson()], [Bernoulli()]], ids=repr)
+@given(data=st.data(), seed=st.integers(0, 2**32), k=st.integers(1, 5))
+@settings(max_examples=20)
+def test_the_objective_never_falls(families, data, seed, k):
+    family = data.draw(st.sampled_from(families))
     result = fit(family, rows_for(family, 150, seed=seed), k, random_state=seed, max_passes=40)
     objectives = [p.objective for p in result.history]
     assert (np.diff(objectives) >= -1e-12 * np.maximum(1, np.abs(objectives[1:]))).all()
@@ -87,9 +85,11 @@ def test_the_objective_is_the_likelihood_and_the_prior(kind, reg_covar):
 @every_family
 def test_the_params_of_a_pass_are_those_of_a_fit_that_ends_there(family):
     rows = rows_for(family)
-    walk = daskem.iterate(Mixture(family), rows, 3, tol=0, max_passes=8, random_state=1)
+    # One that is given, since to search for one takes longer than these passes.
+    start = start_of(Mixture(family), rows, 3, 1)
+    walk = daskem.iterate(Mixture(family), rows, start=start, tol=0, max_passes=8)
     for number, stand in enumerate(walk, start=1):
-        ended = fit(family, rows, 3, tol=0, max_passes=number, random_state=1)
+        ended = fit(family, rows, start=start, tol=0, max_passes=number)
         assert len(stand.history) == len(ended.history) == number
         for name, value in ended.params.items():
             np.testing.assert_array_equal(stand.params[name], value)
@@ -113,8 +113,9 @@ def test_a_walk_can_be_left_and_taken_up_again():
 @every_family
 def test_params_that_start_another_fit_go_on_where_they_were(family):
     rows = rows_for(family)
-    whole = fit(family, rows, 3, tol=0, max_passes=10, algorithm="em")
-    half = fit(family, rows, 3, tol=0, max_passes=5, algorithm="em")
+    start = start_of(Mixture(family), rows, 3, 1)
+    whole = fit(family, rows, start=start, tol=0, max_passes=10, algorithm="em")
+    half = fit(family, rows, start=start, tol=0, max_passes=5, algorithm="em")
     rest = fit(family, rows, start=half.params, tol=0, max_passes=5, algorithm="em")
     for name, value in whole.params.items():
         np.testing.assert_allclose(rest.params[name], value, 1e-9, 1e-11)
@@ -280,7 +281,7 @@ def test_little_is_left_when_a_fit_has_converged(family):
     rows = rows_for(family)
     result = fit(family, rows, 3, tol=1e-5, max_passes=5000)
     assert result.converged
-    further = fit(family, rows, start=result.params, tol=0, max_passes=200)
+    further = fit(family, rows, start=result.params, tol=0, max_passes=60)
     # Aitken's extrapolation predicts what is left; it is no bound.
     assert further.history[-1].objective - result.history[-1].objective < 1e-4
 

@@ -289,7 +289,7 @@ def test_a_large_model_is_no_large_graph(rows, client):
         "covariances": np.stack([np.eye(d)] * 40),
     }
     assert params["covariances"].nbytes > 1e7
-    data = da.random.default_rng(0).standard_normal((2000, d), chunks=(500, d))
+    data = da.random.default_rng(0).standard_normal((400, d), chunks=(100, d))
     model = daskem.Mixture(daskem.Gaussian())
     large = next(daskem.iterate(model, np.asarray(data), start=params, max_passes=1))
     # Warnings are errors here.

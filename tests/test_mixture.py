@@ -19,6 +19,13 @@ MOST = 64 * 2**20
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Steps are called here as a fit calls them: two threads of BLAS only wait for each other."""
+    with threadpool_limits(1):
+        yield
+
+
 def clusters(k, d, n, seed=0, kind="full"):
     """Rows around k centres, and params near the truth."""
     rng = np.random.default_rng(seed)

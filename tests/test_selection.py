@@ -21,7 +21,7 @@ from daskem.heldout import HeldOut
 from daskem.selection import Selection
 
 
-def planted(k, d=2, n=4000, seed=0, apart=6.0):
+def planted(k, d=2, n=2000, seed=0, apart=6.0):
     """`k` round clusters whose centres lie at least `apart` standard deviations apart."""
     rng = np.random.default_rng([k, d, seed])
     centres = np.empty((0, d))
