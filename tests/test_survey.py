@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from daskem.blocks import as_blocks, survey
+from daskem.blocks import Block, as_blocks, survey
+from daskem.blocks.block import Piece
 from daskem.statistics import add_all
 
 
@@ -85,6 +86,19 @@ def test_the_sample_is_without_repeats_where_lengths_are_unknown(size):
     rows = da.arange(50_000, chunks=size, dtype=float)[:, None]
     seen = look(rows[rows[:, 0] >= 0])
     assert len(np.unique(seen.sample)) == 2**14
+
+
+@pytest.mark.usefixtures("small_sample")
+def test_the_sample_is_the_rows_of_the_smallest_keys_and_its_parts_are_small():
+    rows = np.arange(400_000.0)[:, None]
+    block = Block(rows, pieces=(Piece((0,), 0, (400_000,), (0,), (400_000,)),))
+    smallest = np.sort(np.argsort(block.hash(0))[: 2**14])
+    np.testing.assert_array_equal(
+        np.sort(look(chunked(rows, *[50_000] * 8)).sample[:, 0]), smallest
+    )
+    piece = Piece((3,), 3, (50_000,), (150_000,), (400_000,))
+    part = survey(Block(rows[150_000:200_000], pieces=(piece,)), np.isfinite, "", 0)
+    assert len(part.sample) == pytest.approx(4 * 2**14 / 8, rel=0.1)
 
 
 @pytest.mark.usefixtures("small_sample")

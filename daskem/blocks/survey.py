@@ -15,6 +15,8 @@ Valid = Callable[[np.ndarray], np.ndarray]
 
 _MOST_SAMPLED = 2**16
 _SAMPLE_BYTES = 2**23
+# Rows that go into the choice of a sample, as a multiple of it: some of them may be missing.
+_SPARE = 4
 _CENTRE_ROWS = 2**12
 
 
@@ -141,7 +143,8 @@ def survey(block: Block, valid: Valid, domain: str, seed: int, cross: bool = Tru
                 first += wx.sum(axis=0)
                 second += wx.T @ x if cross else np.einsum("ij,ij->j", wx, x)
     keys = block.hash(seed)
-    keep = _smallest(keys, d)
+    keep = _candidates(block, keys)
+    keep = keep[_smallest(keys[keep], d)]
     return Survey(
         len(rows),
         n_missing,
@@ -199,9 +202,26 @@ def first_bad(block: Block, valid: Valid, domain: str) -> str | None:
     )
 
 
+def _candidates(block: Block, keys: np.ndarray) -> np.ndarray:
+    """Which rows of a block may be in the sample of the whole input, where its length is known.
+
+    Without this the surveys of all partitions would be as large as that of the whole.
+    """
+    extent = block.pieces[0].extent if block.pieces else None
+    n_rows = 0 if extent is None else int(np.prod(extent))
+    enough = _SPARE * _sample_size(block.rows.shape[1])
+    if n_rows <= enough:
+        return np.arange(len(keys))
+    return np.flatnonzero(keys < np.uint64(enough / n_rows * 2.0**64))
+
+
+def _sample_size(n_features: int) -> int:
+    return min(_MOST_SAMPLED, max(_SAMPLE_BYTES // (8 * n_features), 1))
+
+
 def _smallest(keys: np.ndarray, n_features: int) -> np.ndarray:
     """Where the keys lie that a sample keeps, smallest first."""
-    size = min(_MOST_SAMPLED, max(_SAMPLE_BYTES // (8 * n_features), 1))
+    size = _sample_size(n_features)
     if len(keys) > size:
         nearest = np.argpartition(keys, size)[:size]
         return nearest[np.argsort(keys[nearest])]
