@@ -13,7 +13,7 @@ from daskem.errors import ConvergenceWarning
 
 KINDS = ("full", "tied", "diag", "spherical")
 FEATURES = (1, 2, 10, 40)
-K, N, ITERATIONS = 3, 2000, 8
+K, N, ITERATIONS = 3, 1000, 8
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_d = pytest.mark.parametrize("d", FEATURES)

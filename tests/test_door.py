@@ -95,7 +95,7 @@ def layouts(draw):
 
 
 @given(layouts())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_rows_do_not_depend_on_how_variables_are_stored(layout):
     plain = {name: variable(*order, seed=7) for name, (order, _) in layout.items()}
     stored = {

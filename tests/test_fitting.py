@@ -245,7 +245,7 @@ def test_a_climb_that_only_shakes_has_converged(shake, pattern):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("n", "d", "k", "sd"),
-    [(1000, 3, 3, 1), (2000, 40, 10, 1), (2000, 3, 3, 2e-4), (2000, 3, 3, 1e-5)],
+    [(1000, 3, 3, 1), (1000, 40, 10, 1), (2000, 3, 3, 2e-4), (2000, 3, 3, 1e-5)],
 )
 def test_groups_that_are_found_at_once_end_the_fit_at_once(kind, n, d, k, sd):
     rng = np.random.default_rng(0)

@@ -3,7 +3,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from cluster import in_random_order
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
@@ -24,6 +24,7 @@ def chunked(rows, *sizes):
 lengths = st.lists(st.integers(0, 400), min_size=1, max_size=20).filter(lambda n: sum(n) > 1)
 
 
+@settings(max_examples=50)
 @given(lengths, st.floats(0, 1e6), st.booleans())
 def test_mean_and_covariance_are_those_of_numpy_for_any_chunks(sizes, offset, cross):
     rows = np.random.default_rng(0).standard_normal((sum(sizes), 3)) * [1, 10, 0.1] + offset
@@ -35,6 +36,7 @@ def test_mean_and_covariance_are_those_of_numpy_for_any_chunks(sizes, offset, cr
     np.testing.assert_allclose(seen.spread, expected, rtol=1e-9, atol=1e-10)
 
 
+@settings(max_examples=50)
 @given(st.integers(1, 500), st.booleans())
 def test_weights_are_numpy_weights_for_any_chunks(size, cross):
     rng = np.random.default_rng(1)
@@ -162,6 +164,7 @@ def test_the_first_bad_value_is_the_first_in_any_order_of_execution(seed):
         assert "NaN at chunk 12, row 3 (row 123 of the input), column 0;" in look(data).bad
 
 
+@settings(max_examples=50)
 @given(st.permutations(range(6)), st.integers(0, 5))
 def test_surveys_of_any_runs_of_blocks_add_to_the_same_answer(order, cut):
     rows = np.random.default_rng(0).standard_normal((60, 2))
@@ -185,6 +188,7 @@ def test_a_bad_weight_is_found_too(value):
 # What the survey says besides.
 
 
+@settings(max_examples=50)
 @given(lengths)
 def test_the_ranges_are_those_of_numpy(sizes):
     rows = np.random.default_rng(0).standard_normal((sum(sizes), 3))
