@@ -139,7 +139,7 @@ def _compete(
     sizes: Sequence[int],
     n_kept: int,
 ) -> list[Draft]:
-    """The best of `starts` on ever larger parts of a sample: a few passes, on the last two many.
+    """The best of `starts` on ever larger parts of a sample: few passes, but many on the last two.
 
     A larger part decides, before it is fitted, who goes on to it: most of its rows are new, so
     that what was gained by fitting the accidents of the smaller part does not count.
