@@ -106,7 +106,9 @@ def test_a_bernoulli_component_that_loses_all_its_rows():
 def test_every_row_twice_is_the_same_fit(family):
     rows = normal()
     start = far_start(family, 2, 2, at=1.0)
-    once, twice = ends(family, rows, start=start), ends(family, np.tile(rows, (2, 1)), start=start)
+    # Leaps make much of rounding: it decides how many passes they take where the optimum is flat.
+    options = {"start": start, "algorithm": "em", "tol": 1e-6}  # the default follows from N
+    once, twice = ends(family, rows, **options), ends(family, np.tile(rows, (2, 1)), **options)
     assert len(once.history) == len(twice.history)
     for name in once.params:
         np.testing.assert_allclose(once.params[name], twice.params[name], 1e-8, 1e-10)
