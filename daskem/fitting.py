@@ -50,8 +50,8 @@ class Pass:
     objective : float
         The same plus the log-density of the prior, per row: what never falls.
     remaining : float
-        Predicted gain in the objective, per row, from here to the optimum (Aitken's
-        extrapolation); infinite where there is no prediction.
+        Predicted gain in the objective, per row, from here to the optimum (the algorithm's own,
+        or else Aitken's extrapolation); infinite where there is no prediction.
     seconds, n_rows, n_bytes : float, int, int
         Of the whole pass, which all runs share.
     events : tuple of str

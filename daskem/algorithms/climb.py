@@ -18,7 +18,8 @@ from daskem.parameters import Params, from_free, to_free
 
 # Leaps look back on so many accepted iterates.
 MEMORY = 12
-# No coordinate (logs, mostly) moves further than this in one leap.
+# No coordinate (logs, mostly) moves further than this in one leap; one alone, as that of a
+# probability on its way to 0, where nothing stops its logit, does not hold back the others.
 FARTHEST = 3.0
 # An over-relaxed step grows when it was the best and shrinks when not, within these.
 _LONGER, _SHORTER, _LEAST, _MOST = 1.5, 1.2, 1.5, 64.0
@@ -265,8 +266,7 @@ def _slowness(memory: Sequence[Pair], steepness: float, noise: float) -> float:
 
 
 def _bounded(x: np.ndarray, point: np.ndarray) -> np.ndarray:
-    longest = np.abs(point - x).max(initial=0.0)
-    return point if longest <= FARTHEST else x + (point - x) * (FARTHEST / longest)
+    return x + np.clip(point - x, -FARTHEST, FARTHEST)
 
 
 def _best(tried: Sequence[tuple[str, Any]], objectives: Sequence[float]) -> int:

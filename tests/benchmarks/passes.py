@@ -94,12 +94,12 @@ class Found:
 
 
 def climb(run: Run, blocks: Any, reads: int, enough: float = math.inf) -> Run:
-    """The run after at most so many reads more, once flat, or `enough` and seen to be that."""
+    """The run after at most so many reads more, once it is flat; or `enough`, and would stop."""
     run = replace(run, status=Status.RUNNING)
     for (stand,) in passes([run], blocks, Stop(0.0, len(run.history) + reads)):
         run, last = stand, stand.history[-FLAT:]
         flat = len(last) == FLAT and last[-1].objective - last[0].objective < 1e-12
-        if flat or (last[-1].objective >= enough and stops(last, CLOSE)):
+        if (flat and enough == math.inf) or (last[-1].objective >= enough and stops(last, CLOSE)):
             break
     return run
 
