@@ -21,8 +21,9 @@ Cell = tuple[str, int]
 _SHARE = 0.1
 # Differences in a criterion that leave no doubt (Kass and Raftery 1995), and that say nothing.
 _SURE, _NOTHING = 10.0, 1.0
-# Of all restarts on the sample, the ones that go on to the data.
-_SURVIVORS = 2
+# Of all restarts on the sample, the ones that go on to the data; and how far they are fitted to
+# the sample: most of them will lose, and need not be known better than by what that takes.
+_SURVIVORS, _POLISH = 2, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,8 @@ class Search:
         model = self.models[name]
         rng = np.random.default_rng([self.fit.seed, crc32(name.encode()), k])
         n_seeds, n_kept = (1, 1) if k == 1 else (SEEDS * self.n_init, min(_SURVIVORS, self.n_init))
-        drafts = best_starts(model, self.seen, k, self.fit.init_params, rng, n_seeds, n_kept)
+        init = self.fit.init_params
+        drafts = best_starts(model, self.seen, k, init, rng, n_seeds, n_kept, _POLISH)
         asked = HeldOut(model, seed=self.fit.seed) if self.criterion == "heldout" else model
         how, why = choose(self.fit.algorithm, model, drafts[0].params, self.fit.blocks.n_features)
         return [Run(asked, how, draft.start(how), choice=why) for draft in drafts]
@@ -92,11 +94,15 @@ def _predictable(run: Run) -> bool:
     return len(run.history) > 1 and all(np.isfinite(p.remaining) for p in run.history[-2:])
 
 
-def _reachable(run: Run, max_passes: int) -> float:
-    """What a run may gain yet: as predicted, or at its last pace in the passes that are left."""
-    before, last = run.history[-2:]
-    pace = (last.objective - before.objective) * (max_passes - len(run.history))
-    return max(min(last.remaining, pace), 0.0)
+def _reachable(run: Run) -> float:
+    """What a run may gain yet: as predicted, or as much as if its gains fell like 1/t^2.
+
+    So slowly EM climbs where a mixture has a component too many (Dwivedi et al. 2020), which is
+    what most candidates of a selection have: after t passes, t times the last gain is left.
+    """
+    objectives = [p.objective for p in run.history]
+    last = max(np.diff(objectives[-3:]))
+    return max(min(run.history[-1].remaining, last * len(run.history)), 0.0)
 
 
 def _end(run: Run) -> float:
@@ -120,14 +126,10 @@ def _decided(search: Search, runs: Sequence[Run], known: float) -> bool:
     if least < known and leader.status is Status.RUNNING and not search.settled(leader):
         return False
     known_to = _NOTHING / (2 * search.seen.weight)
-    most = search.fit.stop.max_passes
     return all(
         run is leader
         or search.settled(run, known_to)
-        or (
-            len(run.history) > 2
-            and search.value(run, _reachable(run, most)) > min(least, known) + _SURE
-        )
+        or (len(run.history) > 2 and search.value(run, _reachable(run)) > min(least, known) + _SURE)
         for run in runs
         if run.status is Status.RUNNING
     )
