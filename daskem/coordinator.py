@@ -72,7 +72,7 @@ class Fit:
         """Survey the data, start, and make one pass after the other; all runs after each."""
         rng = np.random.default_rng(self.seed)
         seed = int(rng.integers(2**63))
-        model, seen = surveyed(self.model, self.blocks, seed)
+        model, seen = surveyed(self.model, self.blocks, seed, self.features.names)
         counts = [k for k, _ in self.starts]
         seen = sampled(self.blocks, seen, self.init_params, counts, seed, rng)
         children = rng.integers(2**63, size=len(self.starts))

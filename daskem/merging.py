@@ -151,7 +151,7 @@ def merge(
     """
     blocks = result.blocks(data, sample_weight)
     model, params = result.model, result.best.params
-    _, seen = surveyed(model, blocks, 0 if random_state is None else random_state)
+    _, seen = surveyed(model, blocks, random_state or 0, result.features.names)
     measure = _Measure(blocks, model, params, Block(seen.sample, seen.sample_weights))
     k = len(params["weights"])
     groups = [frozenset([i]) for i in range(k)]

@@ -139,7 +139,7 @@ class Result:
         self._of_model("posterior", "predicting")
         rows, name = self._rows(data), f.__name__
         form |= {"fill": fill if self.missing == "omit" else None, "name": name}
-        theta = (f, self.model, self.best.params)
+        theta = (f, self.features.names, self.model, self.best.params)
         return relabel(map_rows(rows.array, answers.checked, *theta, **form), rows, name, about)
 
     def _rows(self, data: Any) -> Rows:
@@ -177,7 +177,7 @@ class Result:
         return count_free(self._of_model("parameters", "counting"), self.best.params)
 
     def _total(self, data: Any, sample_weight: Any) -> tuple[float, float]:
-        theta = (answers.statistics, self.model, self.best.params)
+        theta = (answers.statistics, self.features.names, self.model, self.best.params)
         seen = self.blocks(data, sample_weight).sum(answers.checked, *theta, name="score")
         return seen["statistics"][0][0]["log_likelihood"] / seen["weight"], seen["weight"]
 

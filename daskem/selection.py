@@ -86,7 +86,7 @@ def select(
     fit = prepare(widest, data, counts, tol=tol, **options)
     rng = np.random.default_rng(fit.seed)
     seed = int(rng.integers(2**63))
-    _, seen = surveyed(widest, fit.blocks, seed)
+    _, seen = surveyed(widest, fit.blocks, seed, fit.features.names)
     seen = sampled(fit.blocks, seen, fit.init_params, counts, seed, rng)
     framed_models = {name: framed(model, seen) for name, model in models.items()}
     search = Search(fit, seen, framed_models, criterion, whole("n_init", n_init))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from daskem.algorithms import Candidates, Draft, Squarem
-from daskem.blocks import Block, Survey, survey
+from daskem.blocks import Block, Names, Survey, survey
 from daskem.blocks.local import LocalBlocks
 from daskem.errors import DataError, ParameterError
 from daskem.fitting import Run, Stop, passes
@@ -27,8 +27,10 @@ _ROWS_PER_PARAMETER, _FEWEST_ROWS = 8, 2**10
 POLISH, _MOST_PASSES = 0.01, 300
 
 
-def surveyed(model: Any, blocks: Any, seed: int) -> tuple[Any, Survey]:
+def surveyed(model: Any, blocks: Any, seed: int, names: Names = None) -> tuple[Any, Survey]:
     """Read the data once: the model in the coordinates that suit them, and their survey.
+
+    Errors call the features by their `names`.
 
     Raises
     ------
@@ -38,7 +40,7 @@ def surveyed(model: Any, blocks: Any, seed: int) -> tuple[Any, Survey]:
     valid = getattr(model, "valid", np.isfinite)
     domain = getattr(model, "domain", "finite numbers")
     cross = getattr(model, "cross_moments", False)
-    seen = blocks.sum(survey, valid, domain, seed, cross, name="survey")
+    seen = blocks.sum(survey, valid, domain, seed, cross, names, name="survey")
     if seen.bad is not None:
         raise DataError(seen.bad)
     if not seen.n_rows:

@@ -50,6 +50,18 @@ def fitted():
 # Values.
 
 
+def test_a_column_with_a_name_is_called_by_it():
+    rows = spoilt(np.nan, 321, 1)
+    names = ["temperature", "salinity", "oxygen"]
+    data = xr.Dataset({name: ("profile", rows[:, i]) for i, name in enumerate(names)})
+    result = fit(data.isel(profile=slice(0, 300)))
+    named = r"NaN at chunk .*21.*, column 1 \('salinity'\); expected finite"
+    for attempt in (fit, result.score, result.predict, lambda d: fit(d.to_dataframe())):
+        for asked in (data, data.chunk(profile=100)):
+            with pytest.raises(DataError, match=named):
+                np.asarray(attempt(asked))
+
+
 @pytest.mark.parametrize(("value", "shown"), [(np.nan, "NaN"), (np.inf, "inf"), (-np.inf, "-inf")])
 def test_values_that_are_not_finite(value, shown):
     with pytest.raises(DataError, match=rf"{shown} at chunk 0, row 321 .*, column 2.*[Dd]rop"):

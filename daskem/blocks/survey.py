@@ -12,6 +12,7 @@ from daskem.blocks.block import Block
 from daskem.numerics import one_blas_thread
 
 Valid = Callable[[np.ndarray], np.ndarray]
+Names = np.ndarray | None
 
 _MOST_SAMPLED = 2**16
 _SAMPLE_BYTES = 2**23
@@ -110,7 +111,9 @@ class Survey:
         )
 
 
-def survey(block: Block, valid: Valid, domain: str, seed: int, cross: bool = True) -> Survey:
+def survey(
+    block: Block, valid: Valid, domain: str, seed: int, cross: bool = True, names: Names = None
+) -> Survey:
     """Survey one block.
 
     Parameters
@@ -124,11 +127,13 @@ def survey(block: Block, valid: Valid, domain: str, seed: int, cross: bool = Tru
         Of the hash that chooses the sample.
     cross : bool
         Whether `second` is a matrix.
+    names : ndarray, (feature,), or None
+        What the columns are called.
     """
     rows, d = block.rows, block.rows.shape[1]
     weights = np.ones(len(rows)) if block.weights is None else block.weights
     n_missing = 0 if block.kept is None else len(block.kept) - len(rows)
-    bad = first_bad(block, valid, domain)
+    bad = first_bad(block, valid, domain, names)
     usable = bad is None and len(rows) > 0
     origin = rows[0].astype(np.float64) if usable else np.zeros(d)
     first, second = np.zeros(d), np.zeros((d, d) if cross else d)
@@ -177,7 +182,7 @@ def fingerprints(block: Block) -> np.ndarray:
     return np.array(found, dtype=np.uint32)
 
 
-def first_bad(block: Block, valid: Valid, domain: str) -> str | None:
+def first_bad(block: Block, valid: Valid, domain: str, names: Names = None) -> str | None:
     """The first entry of a block that a model cannot use, where it is and what to do."""
     usable = valid(block.rows)
     if not usable.all():
@@ -190,6 +195,7 @@ def first_bad(block: Block, valid: Valid, domain: str) -> str | None:
         return f"sample_weight {block.weights[row]} at {block.place(row)}; expected numbers >= 0"
     else:
         return None
+    called = "" if names is None else f" ({str(names[column])!r})"
     missing = value != value
     remedy = (
         ', or fit with missing="omit" (--missing omit) to leave them out'
@@ -197,8 +203,8 @@ def first_bad(block: Block, valid: Valid, domain: str) -> str | None:
         else '; missing="omit" leaves out NaN only, so make them NaN to have them left out'
     )
     return (
-        f"Input X contains {'NaN' if missing else value} at {block.place(row)}, column {column}; "
-        f"expected {domain}. Drop or fill such rows first{remedy}"
+        f"Input X contains {'NaN' if missing else value} at {block.place(row)}, column {column}"
+        f"{called}; expected {domain}. Drop or fill such rows first{remedy}"
     )
 
 
