@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import entr
 
 from daskem.fitting import Run
 from daskem.parameters import Params, count_free
@@ -32,9 +33,8 @@ def entropies(block: Any, fits: Sequence[tuple[Any, Params]]) -> np.ndarray:
     totals = np.zeros(len(fits))
     for number, (model, params) in enumerate(fits):
         for here, _, r in model.posterior(block.rows, params):
-            entropy = -(r * np.log(np.maximum(r, np.finfo(float).tiny))).sum(axis=0)
             weights = 1.0 if block.weights is None else block.weights[here]
-            totals[number] += (weights * entropy).sum()
+            totals[number] += (weights * entr(r).sum(axis=0)).sum()
     return totals
 
 

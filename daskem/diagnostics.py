@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.special import entr
 
 from daskem.algorithms import Candidate
 from daskem.fitting import Pass, Run
@@ -105,7 +106,7 @@ def shared_statistics(block: Any, fits: Sequence[tuple[Any, Any]], best: int) ->
                 w = weights[here]
                 size += (w * r).sum(axis=1)
                 square += (w * r * r).sum(axis=1)
-                entropy -= (w * r * np.log(np.maximum(r, np.finfo(float).tiny))).sum(axis=1)
+                entropy += (w * entr(r)).sum(axis=1)
     tables = [
         [
             np.bincount(a * k + b, weights, minlength=j * k).reshape(j, k)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.special import entr
 
 from daskem.blocks import Block
 from daskem.errors import ParameterError
@@ -224,7 +225,7 @@ def sums_of_t_log_t(block: Any, model: Any, params: Params, members: np.ndarray)
         for start in range(0, len(members), _SETS):
             with one_blas_thread():
                 t = members[start : start + _SETS] @ r
-            t *= np.log(np.maximum(t, np.finfo(float).tiny))
+            t = -entr(t)
             totals[start : start + _SETS] += t.sum(axis=1) if weights is None else t @ weights
     return totals
 
