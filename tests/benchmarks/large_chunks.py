@@ -11,6 +11,11 @@ should take little more than the larger of
 Then weak scaling: all rows on all workers against a worker's share of them on one. All of these
 are measured in turn, round after round, so that a slow minute of the machine slows them alike; the
 ratios are medians over the rounds.
+
+Where workers take all the cores, what Dask does besides is in the ratios too: most of it is the
+sampling of every process for its Profile page, without which a pass is measured by
+
+    DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False python tests/benchmarks/large_chunks.py
 """
 
 import argparse
