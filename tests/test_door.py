@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import dask
 import dask.array as da
+import fsspec
 import numpy as np
 import pytest
 import xarray as xr
@@ -390,7 +391,14 @@ def test_tables_of_dask_keep_their_partitions(tmp_path):
 # Stores.
 
 
-@pytest.mark.parametrize("how", ["path", "url", "group"])
+def elsewhere(path):
+    """URL of a copy of a store that is not in a file system of this machine."""
+    url = f"memory://{path}"
+    fsspec.filesystem("memory").put(str(path), url, recursive=True)
+    return url
+
+
+@pytest.mark.parametrize("how", ["path", "url", "group", "elsewhere"])
 def test_arrays_of_a_group_are_features(ocean, tmp_path, how):
     group = zarr.open_group(tmp_path / "g.zarr", mode="w")
     rows = by_hand(ocean).reshape(-1, 6)
@@ -398,7 +406,8 @@ def test_arrays_of_a_group_are_features(ocean, tmp_path, how):
     group.create_array("sst", data=rows[:, 1], chunks=(50,))
     group.create_array("temp", data=rows[:, 2:5], chunks=(50, 3))
     path = tmp_path / "g.zarr"
-    data = {"path": path, "url": f"file://{path}", "group": group}[how]
+    places = {"path": path, "url": f"file://{path}", "group": group, "elsewhere": elsewhere(path)}
+    data = places[how]
     chunked = da.from_array(rows, chunks=-1)  # Small chunks of a store are fetched together.
     result = fit(data, features=["sst", "ssh"])
     assert same(result, fit(chunked[:, [1, 0]]))
@@ -417,7 +426,7 @@ def test_a_store_that_xarray_has_written_is_a_dataset(ocean, tmp_path, zarr_form
         path, encoding=packing, zarr_format=zarr_format, consolidated=zarr_format == 2
     )
     opened = xr.open_zarr(path, consolidated=zarr_format == 2)
-    for data in (path, f"file://{path}", zarr.open_group(path, mode="r")):
+    for data in (path, f"file://{path}", zarr.open_group(path, mode="r"), elsewhere(path)):
         result = fit(data)
         assert same(result, fit(opened[["ssh", "sst"]]))
         xr.testing.assert_identical(result.predict(data).load(), result.predict(opened).load())
