@@ -21,9 +21,8 @@ Cell = tuple[str, int]
 _SHARE = 0.1
 # Differences in a criterion that leave no doubt (Kass and Raftery 1995), and that say nothing.
 _SURE, _NOTHING = 10.0, 1.0
-# Of all restarts on the sample, the ones that go on to the data; and how far they are fitted to
-# the sample: most of them will lose, and need not be known better than by what that takes.
-_SURVIVORS, _POLISH = 2, 0.1
+# Of all restarts on the sample, the ones that go on to the data.
+_SURVIVORS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +41,7 @@ class Search:
         model = self.models[name]
         rng = np.random.default_rng([self.fit.seed, crc32(name.encode()), k])
         n_seeds, n_kept = (1, 1) if k == 1 else (SEEDS * self.n_init, min(_SURVIVORS, self.n_init))
-        init = self.fit.init_params
-        drafts = best_starts(model, self.seen, k, init, rng, n_seeds, n_kept, _POLISH)
+        drafts = best_starts(model, self.seen, k, self.fit.init_params, rng, n_seeds, n_kept)
         asked = HeldOut(model, seed=self.fit.seed) if self.criterion == "heldout" else model
         how, why = choose(self.fit.algorithm, model, drafts[0].params, self.fit.blocks.n_features)
         return [Run(asked, how, draft.start(how), choice=why) for draft in drafts]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from daskem.algorithms import Candidates, Draft, Squarem
+from daskem.algorithms import Draft, Squarem
 from daskem.blocks import Block, Names, Survey, survey
 from daskem.blocks.local import LocalBlocks
 from daskem.errors import DataError, ParameterError
@@ -24,7 +24,7 @@ SEEDS, SHORT, GROWTH = 8, 8, 4
 _ROWS_PER_PARAMETER, _FEWEST_ROWS = 8, 2**10
 # Over the last two parts: until what is left to gain is this fraction of what a sample of that size
 # can tell, p/2n nats per row.
-POLISH, _MOST_PASSES = 0.01, 300
+_POLISH, _MOST_PASSES = 0.01, 300
 
 
 def surveyed(model: Any, blocks: Any, seed: int, names: Names = None) -> tuple[Any, Survey]:
@@ -105,7 +105,6 @@ def best_starts(
     rng: np.random.Generator,
     n_seeds: int = SEEDS,
     n_kept: int = 1,
-    polish: float = POLISH,
 ) -> list[Draft]:
     """The `n_kept` best of `n_seeds` starts, the best one first; see `best_start`."""
     here = seen.sample_weights > 0
@@ -115,7 +114,7 @@ def best_starts(
     first = replace(seen, sample=rows[: sizes[0]], sample_weights=weights[: sizes[0]])
     with one_blas_thread():
         seeds = [begin(model, first, n_components, None, init_params, rng) for _ in range(n_seeds)]
-        return _compete(model, seeds, rows, weights, sizes, n_kept, polish)
+        return _compete(model, seeds, rows, weights, sizes, n_kept)
 
 
 def _sizes(model: Any, n: int, n_features: int, n_components: int, init_params: str) -> list[int]:
@@ -141,7 +140,6 @@ def _compete(
     weights: np.ndarray,
     sizes: Sequence[int],
     n_kept: int,
-    polish: float,
 ) -> list[Draft]:
     """The best of `starts` on ever larger parts of a sample: few passes, but many on the last two.
 
@@ -149,18 +147,17 @@ def _compete(
     that what was gained by fitting the accidents of the smaller part does not count.
     """
     counts = None if (weights == 1).all() else weights
+    # Rows in memory cost nothing to read, so that one point a pass is best.
+    algorithm = Squarem()
     drafts = [Draft(params) for params in starts]
     for number, size in enumerate(sizes):
         blocks = LocalBlocks(rows[:size], None if counts is None else counts[:size])
-        polished = number >= max(1, len(sizes) - 2)
-        # Rows in memory cost nothing to read, so that one point a pass is best, but where there
-        # is a whole fit to a smaller part to look back on.
-        algorithm = Candidates() if number >= max(2, len(sizes) - 1) else Squarem()
-        tol = polish * count_free(model.parameters, starts[0]) / (2 * size)
-        stop = Stop(tol, _MOST_PASSES if polished else SHORT)
+        polish = number >= max(1, len(sizes) - 2)
+        tol = _POLISH * count_free(model.parameters, starts[0]) / (2 * size)
+        stop = Stop(tol, _MOST_PASSES if polish else SHORT)
         runs = [Run(model, algorithm, draft.start(algorithm)) for draft in drafts]
         if number:
-            n_on = n_kept if polished else max(n_kept, -(-len(runs) // GROWTH))
+            n_on = n_kept if polish else max(n_kept, -(-len(runs) // GROWTH))
             looked = next(passes(runs, blocks, stop))
             runs = sorted(looked, key=lambda run: -run.history[0].objective)[:n_on]
         (ended,) = deque(passes(runs, blocks, stop), maxlen=1)

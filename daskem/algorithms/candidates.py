@@ -8,6 +8,9 @@ import numpy as np
 from daskem.algorithms.climb import Climb, State
 from daskem.algorithms.secants import Pair, secant_leap
 
+# The longer EM step grows when it was the best and shrinks when not, within these.
+_LONGER, _SHORTER, _LEAST, _MOST = 1.5, 1 / 1.2, 1.5, 64.0
+
 
 @dataclass(frozen=True)
 class Candidates(Climb):
@@ -27,6 +30,9 @@ class Candidates(Climb):
     together = True
     many: int = 10
     few: int = 3
+
+    def stretched(self, stretch: float, taken: str | None) -> float:
+        return min(max(stretch * (_LONGER if taken == "longer" else _SHORTER), _LEAST), _MOST)
 
     def leaps(self, memory: Sequence[Pair], state: State) -> list[tuple[str, np.ndarray]]:
         last, most = memory[-1], len(memory) - 1

@@ -21,8 +21,6 @@ MEMORY = 12
 # No coordinate (logs, mostly) moves further than this in one leap; one alone, as that of a
 # probability on its way to 0, where nothing stops its logit, does not hold back the others.
 FARTHEST = 3.0
-# An over-relaxed step grows when it was the best and shrinks when not, within these.
-_LONGER, _SHORTER, _LEAST, _MOST = 1.5, 1.2, 1.5, 64.0
 # A gain in the objective, relative to its size, that may be rounding: then the EM step is better.
 _ROUNDING = 1e-14
 # What rounding may amount to where components are very narrow beside their distances.
@@ -68,7 +66,7 @@ class State:
     memory : tuple of Pair
         The last accepted iterates, the newest last.
     stretch : float
-        How far an over-relaxed step goes, as a multiple of the EM step.
+        How far a leap goes, or may go, as a multiple of the EM step; algorithms adapt it.
     candidates : tuple of Candidate
         What the last pass evaluated, and what came of it.
     steepness : float or None
@@ -125,6 +123,10 @@ class Climb:
         """Points (coordinate,) to try besides the EM step, or in its place."""
         return []
 
+    def stretched(self, stretch: float, taken: str | None) -> float:
+        """The next `stretch`, after a pass that has taken this candidate, or None of them."""
+        return stretch
+
     def start(self, params: Params) -> State:
         return State(params, asked=(("em", params),))
 
@@ -150,7 +152,13 @@ class Climb:
             # rounding alone can have spoilt it.
             spoilt = objectives[best] >= state.objective - _noise(state.objective)
             memory = state.memory if spoilt else state.memory[-1:]
-            return replace(state, asked=(("em", state.params),), memory=memory, candidates=books)
+            return replace(
+                state,
+                asked=(("em", state.params),),
+                memory=memory,
+                stretch=self.stretched(state.stretch, None),
+                candidates=books,
+            )
         accepted, own = tried[best][1], statistics[best]
         assert accepted is not None
         there = replace(
@@ -159,7 +167,7 @@ class Climb:
             accepted=accepted,
             statistics=own,
             objective=objectives[best],
-            stretch=_stretched(state.stretch, tried[best][0]),
+            stretch=self.stretched(state.stretch, tried[best][0]),
             candidates=books,
             steepness=_steepness(state, tried[0][0], objectives[0]),
         )
@@ -208,10 +216,6 @@ def _inside(memory: Sequence[Pair]) -> np.ndarray:
     """Coordinates in which one can leap: values on an edge go where the EM step takes them."""
     finite = np.isfinite([v for pair in memory for v in (pair.x, pair.step)])
     return np.logical_and.reduce(finite, axis=0)
-
-
-def _stretched(stretch: float, taken: str) -> float:
-    return min(max(stretch * (_LONGER if taken == "longer" else 1 / _SHORTER), _LEAST), _MOST)
 
 
 def _steepness(state: State, name: str, objective: float) -> float | None:
