@@ -69,18 +69,27 @@ def is_positive_definite(matrices: np.ndarray, least: float = 0.0) -> np.ndarray
     one below `least`, where the diagonal is scaled to 1.
     """
     stack = matrices.reshape(-1, *matrices.shape[-2:])
-    answers = np.zeros(len(stack), dtype=bool)
-    for k, matrix in enumerate(stack):
-        diagonal = np.diagonal(matrix)
-        if not np.isfinite(matrix).all() or (diagonal <= 0).any():
-            continue
-        scale = np.sqrt(diagonal)
-        try:
-            factor = np.linalg.cholesky(matrix / np.outer(scale, scale))
-        except np.linalg.LinAlgError:
-            continue
-        answers[k] = np.diagonal(factor).min() ** 2 > max(len(matrix) * EPS, least)
+    diagonals = np.diagonal(stack, axis1=1, axis2=2)
+    answers = np.isfinite(stack).all(axis=(1, 2)) & (diagonals > 0).all(axis=1)
+    scales = np.sqrt(diagonals[answers])
+    pivots = _smallest_pivots(stack[answers] / (scales[:, :, None] * scales[:, None, :]))
+    answers[answers] = pivots > max(stack.shape[-1] * EPS, least)
     return answers.reshape(matrices.shape[:-2])
+
+
+def _smallest_pivots(stack: np.ndarray) -> np.ndarray:
+    """The smallest pivot of every matrix, (matrix,); -1 where there is no Cholesky factor."""
+    try:
+        factors = np.linalg.cholesky(stack)
+    except np.linalg.LinAlgError:
+        # NumPy does not say which one it was.
+        halves = np.array_split(stack, 2)
+        return (
+            np.full(1, -1.0)
+            if len(stack) == 1
+            else np.concatenate([*map(_smallest_pivots, halves)])
+        )
+    return np.diagonal(factors, axis1=1, axis2=2).min(axis=1) ** 2
 
 
 _lock = threading.Lock()

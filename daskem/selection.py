@@ -120,10 +120,11 @@ class Selection:
             if not self.runs:
                 raise ParameterError("n_components is empty: there is nothing to choose among")
             return self
+        longest_first = sorted(cells, key=lambda cell: -cell[1])
         with ThreadPoolExecutor(CPU_COUNT) as pool:
-            begun = list(pool.map(search.begin, cells))
+            begun = dict(zip(longest_first, pool.map(search.begin, longest_first), strict=True))
         known = min((self._value(cell) for cell in self.runs), default=np.inf)
-        found = race(search, dict(zip(cells, begun, strict=True)), known)
+        found = race(search, begun, known)
         entropy = {}
         if search.criterion == "icl":
             best = [_best(found[cell]) for cell in cells]
