@@ -69,7 +69,8 @@ def _fit(add: Callable[..., Any]) -> None:
 
 
 def _select(add: Callable[..., Any]) -> None:
-    add("-k", dest="n_components", type=_counts, default=range(1, 11), metavar="K-K", help="1-10")
+    sizes = "numbers of components to choose among, from A to B (1-10)"
+    add("-k", dest="n_components", type=_counts, default=range(1, 11), metavar="A-B", help=sizes)
     add("--covariance-type", choices=STRUCTURES, nargs="+", default=["full"])
     add("--criterion", choices=CRITERIA, default="bic")
     add("--n-init", type=int, default=5, metavar="N", help="restarts, on a sample (%(default)s)")
@@ -108,4 +109,7 @@ def _names(text: str) -> list[str]:
 def _counts(text: str) -> range:
     """``8``, or ``1-20`` for 1, 2, ..., 20."""
     first, _, last = text.partition("-")
-    return range(int(first), int(last or first) + 1)
+    try:
+        return range(int(first), int(last or first) + 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 8 or 1-20") from None

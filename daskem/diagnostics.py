@@ -18,7 +18,7 @@ def diagnose(result: Result, data: Any = None, sample_weight: Any = None) -> xr.
 
     Parameters
     ----------
-    result : Result
+    result : Result, or GaussianMixture that is fitted
     data, sample_weight : array-like, optional
         As `daskem.fit` takes them.
 
@@ -36,6 +36,7 @@ def diagnose(result: Result, data: Any = None, sample_weight: Any = None) -> xr.
         ``agreement`` (run, run_2), the adjusted Rand index of the most probable components
         (Hubert and Arabie 1985), 1 where two runs found the same clusters.
     """
+    result = getattr(result, "result_", result)
     runs = [run for run in result.runs if run.history]
     top = max(run.history[-1].objective for run in runs)
     variables: dict[str, Any] = {

@@ -164,17 +164,17 @@ class GaussianMixture:
         """log p(x) of each row, (...), nats."""
         return self._fitted.score_samples(X)
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Mean log p(x) per row, nats."""
-        return self._fitted.score(X)
+        return self._fitted.score(X, sample_weight)
 
-    def bic(self, X: Any) -> float:
+    def bic(self, X: Any, sample_weight: Any = None) -> float:
         """Bayesian information criterion on `X`; lower is better."""
-        return self._fitted.bic(X)
+        return self._fitted.bic(X, sample_weight)
 
-    def aic(self, X: Any) -> float:
+    def aic(self, X: Any, sample_weight: Any = None) -> float:
         """Akaike information criterion on `X`; lower is better."""
-        return self._fitted.aic(X)
+        return self._fitted.aic(X, sample_weight)
 
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows (sample, feature) and the component (sample,) of each."""

@@ -31,8 +31,8 @@ class Status(Enum):
     )
     MAX_PASSES = (
         "stopped before it converged: raise max_passes (max_iter of GaussianMixture), loosen tol, "
-        "or start from better "
-        "parameters (more n_init, or the result of this fit)"
+        "start from better parameters (more n_init, or the result of this fit), or fit fewer "
+        "components than the data can tell apart"
     )
     DROPPED = "dropped: another run is better, and this one is predicted not to catch up"
     STOPPED = "stopped on request before it converged; fit on from the result of this fit"

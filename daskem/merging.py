@@ -132,7 +132,7 @@ def merge(
 
     Parameters
     ----------
-    result : Result
+    result : Result, or GaussianMixture that is fitted
         Of a mixture.
     data, sample_weight : array-like
         As `daskem.fit` takes them.
@@ -150,6 +150,7 @@ def merge(
     ----------
     Baudry et al. (2010), Combining mixture components for clustering, J. Comp. Graph. Stat. 19.
     """
+    result = getattr(result, "result_", result)
     blocks = result.blocks(data, sample_weight)
     model, params = result.model, result.best.params
     _, seen = surveyed(model, blocks, random_state or 0, result.features.names)

@@ -209,6 +209,6 @@ def number(name: str, value: Any, least: float) -> float:
 
 def whole(name: str, value: Any) -> int:
     """A setting that counts something, or ParameterError."""
-    if not isinstance(value, numbers.Integral) or not int(value) >= 1:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not int(value) >= 1:
         raise ParameterError(f"{name}={value!r} should be a whole number >= 1")
     return int(value)

@@ -63,7 +63,9 @@ def plot(result: Result, sample: Any, features: tuple[int, int] = (0, 1)) -> Any
 
 
 def plot_criterion(table: xr.Dataset) -> Any:
-    """The criterion of a selection against the number of components, a line for each model.
+    """How far each number of components is behind the best, a line for each model.
+
+    Differences of up to 10, where a choice is not clear, are to scale; above, their logarithms.
 
     Returns
     -------
@@ -76,6 +78,7 @@ def plot_criterion(table: xr.Dataset) -> Any:
 
     criterion = table.attrs["criterion"]
     values, counts = table[criterion].to_numpy(), table["n_components"].to_numpy()
+    values = values - values.min()
     figure = Figure(figsize=(7.5, 5), layout="constrained")
     axes = figure.add_subplot()
     for number, name in enumerate(table["model"].to_numpy()):
@@ -83,7 +86,8 @@ def plot_criterion(table: xr.Dataset) -> Any:
         axes.plot(counts, values[number], "o-", color=hue, label=str(name), markersize=4)
     model, k = np.unravel_index(values.argmin(), values.shape)
     axes.plot(counts[k], values[model, k], "o", color="#000000", markersize=12, fillstyle="none")
-    axes.set(xlabel="components", ylabel=criterion)
+    axes.set_yscale("symlog", linthresh=10)
+    axes.set(xlabel="components", ylabel=f"{criterion}, behind the best")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

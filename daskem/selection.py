@@ -82,6 +82,11 @@ def select(
         models = {kind: Mixture(Gaussian(kind)) for kind in kinds}
     check_call(prepare, (None, data, n_components), options, "select")
     widest = max(models.values(), key=lambda model: model.cross_moments)
+    if not isinstance(n_components, Iterable):
+        raise ParameterError(
+            f"n_components={n_components!r} leaves nothing to choose: pass several numbers, as in "
+            "range(1, 11), or fit that one"
+        )
     counts = [whole("n_components", k) for k in n_components]
     fit = prepare(widest, data, counts, tol=tol, **options)
     rng = np.random.default_rng(fit.seed)

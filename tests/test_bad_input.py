@@ -362,6 +362,7 @@ def test_neither_a_start_nor_a_number_of_components():
         ({"tol": float("nan")}, r"tol=nan should be a number >= 0"),
         ({"max_passes": 0}, r"max_passes=0 should be a whole number >= 1"),
         ({"n_components": 0}, r"n_components=0 should be a whole number >= 1"),
+        ({"n_components": True}, r"n_components=True should be a whole number >= 1"),
         ({"n_components": 2.5}, r"n_components=2.5 should be"),
         ({"n_init": 0}, r"n_init=0 should be"),
         ({"init_params": "psychic"}, r"'psychic' is not one of \['k-means\+\+'"),

@@ -218,6 +218,26 @@ def test_workers_that_die_in_a_pass_leave_no_trace_in_the_bits(rows, start, tmp_
             assert bits(result) == bits(expected)
 
 
+class Deadly:
+    """A model that no worker survives, as one whose chunks are too large."""
+
+    def e_step(self, block, params):
+        os._exit(1)
+
+    def m_step(self, statistics, params):
+        return params
+
+
+def test_what_kills_one_worker_after_the_other_is_an_error_with_a_remedy(
+    rows, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    with scheduler(tmp_path) as file, workers(file, 1), Client(scheduler_file=str(file)) as client:
+        client.wait_for_workers(1, timeout=PATIENCE)
+        with pytest.raises(daskem.errors.ClusterError, match=r"died of the same task.* smaller"):
+            fit(chunked(rows), {"mean": 0.0}, Deadly())
+
+
 # Params that are large.
 
 

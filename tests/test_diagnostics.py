@@ -6,6 +6,7 @@ from collections import Counter
 import dask
 import numpy as np
 import pytest
+import xarray as xr
 from sklearn.metrics import adjusted_rand_score
 from test_starts import counting, overlapping
 
@@ -67,6 +68,13 @@ def test_it_takes_one_read(rows, result):
     with dask.config.set(scheduler="threads"):
         daskem.diagnose(result, counting(rows, 300, calls, lock))
     assert set(calls.values()) == {1}
+
+
+def test_a_fitted_estimator_does_as_well(rows):
+    model = daskem.GaussianMixture(2, random_state=0, tol=1e-2).fit(rows)
+    told = daskem.diagnose(model, rows), daskem.diagnose(model.result_, rows)
+    xr.testing.assert_identical(*told)
+    assert daskem.merge(model, rows).steps == daskem.merge(model.result_, rows).steps
 
 
 def test_the_index_of_one_cluster_with_itself():

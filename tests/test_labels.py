@@ -135,6 +135,10 @@ def test_the_score_is_the_mean_of_the_scores_of_the_samples(result, rows, field)
     weights = np.random.default_rng(0).random(3000)
     expected = np.average(each, weights=weights)
     assert result.score(rows, weights) == pytest.approx(expected, rel=1e-12)
+    model = daskem.GaussianMixture(2, random_state=0, tol=1e-2).fit(rows, sample_weight=weights)
+    for criterion in ("score", "bic", "aic"):
+        ours, its = getattr(model, criterion), getattr(model.result_, criterion)
+        assert ours(rows, sample_weight=weights) == its(rows, weights) != ours(rows)
 
 
 def test_an_answer_takes_its_name_and_its_type_from_the_question(result, field):

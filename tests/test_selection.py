@@ -232,6 +232,7 @@ def test_a_choice_that_has_not_converged_warns():
         ({"criterion": "bci"}, "criterion='bci'"),
         ({"n_components": []}, "n_components is empty"),
         ({"n_components": [0]}, "n_components=0"),
+        ({"n_components": 3}, "n_components=3 leaves nothing to choose: pass several"),
         ({"covariance_type": "round"}, "covariance_type='round'"),
         ({"n_init": 0}, "n_init=0"),
         ({"max_passes": 0}, "max_passes=0"),
@@ -246,6 +247,12 @@ def test_settings_that_make_no_sense_are_refused(options, message):
 def test_more_components_than_rows_are_refused():
     with pytest.raises(DataError, match="n_components = 7"):
         daskem.select(np.eye(5), [7])
+
+
+def test_sizes_that_are_no_sizes_are_refused_in_words(capsys):
+    with pytest.raises(SystemExit):
+        main(["select", "rows.zarr", "-k", "1..4"])
+    assert "'1..4' is not like 8 or 1-20" in capsys.readouterr().err
 
 
 def test_the_command_line_selects(tmp_path, capsys):

@@ -15,7 +15,7 @@ import numpy as np
 from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
 from dask.core import flatten
 from dask.delayed import Delayed
-from distributed import CancelledError, Client
+from distributed import CancelledError, Client, KilledWorker
 from distributed.client import ClosedClientError
 
 from daskem.blocks.memory import check_fits, choose_cache
@@ -123,6 +123,12 @@ class DaskBlocks:
             if self.client is not None and self.client.status in ("closing", "closed"):
                 raise ClosedClientError("the client was closed")
             yield
+        except KilledWorker as error:
+            raise ClusterError(
+                f"one worker after the other died of the same task ({error!s:.200}). Most likely "
+                "a chunk does not fit in their memory: write the data in smaller ones (what is "
+                "rechunked is read as it is stored), or give workers more memory"
+            ) from error
         except (ClosedClientError, CancelledError) as error:
             if self.client is None:
                 raise
