@@ -21,7 +21,8 @@ ALGORITHMS: dict[str, type[Climb]] = {
 # (two products, and its share of the exponentials), in nanoseconds. Fixed, not timed: what is
 # chosen reaches the bits of the result.
 _BYTE, _PARAMETER = 4.0, 0.5
-# Squarem's reads over those of four candidates (geometric mean of tests/benchmarks/passes.py: 2.2).
+# Squarem's reads over those of four candidates: 1.7 in tests/benchmarks/passes.py (geometric mean),
+# and some more, as a store that is far away costs far more than _BYTE.
 _SAVED = 2.0
 
 
