@@ -39,6 +39,25 @@ def fit(rows, algorithm, passes=40, model=None, **options):
         return daskem.fit(model, rows, None if start else 3, algorithm=algorithm, **settings)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_squared_extrapolations_that_fail_become_shorter(seed):
+    """Without a limit, from a third to half of the passes over such a plateau are for nothing."""
+    rows = np.random.default_rng(seed).standard_normal((2000, 3))
+    rows[:1000] += 2
+    with pytest.warns(ConvergenceWarning):
+        result = daskem.fit(
+            Mixture(Gaussian()),
+            rows,
+            5,
+            start={"means": rows[:5]},
+            algorithm="squarem",
+            tol=0,
+            max_passes=120,
+            random_state=seed,
+        )
+    assert sum(not p.accepted for p in result.history) < 0.2 * 120
+
+
 @every_algorithm
 @pytest.mark.parametrize("family", [Gaussian(), Gaussian("tied", 0.1), Poisson(), Bernoulli()])
 def test_accepted_objectives_never_fall(algorithm, family, overlapping):

@@ -16,8 +16,9 @@ from daskem.blocks import Block, as_blocks
 from daskem.cli import main
 from daskem.criteria import entropies, verdict
 from daskem.errors import ConvergenceWarning, DataError, ParameterError
-from daskem.fitting import Run, Stop, passes
+from daskem.fitting import Pass, Run, Stop, passes
 from daskem.heldout import HeldOut
+from daskem.search import _reachable
 from daskem.selection import Selection
 
 
@@ -68,6 +69,17 @@ def test_the_table_is_what_the_fits_say(selection, name):
             # That never falls with the prior of reg_covar, k times 1e-6 n in weight.
             assert getattr(fit, name)(rows) <= float(row[name]) + 2 * 1e-6 * len(rows) * k
     assert np.isfinite(selection.table["bic"]).all()
+
+
+@pytest.mark.parametrize("n_passes", [3, 5, 10, 100])
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_nobody_is_dropped_who_may_still_climb_as_em_does_with_a_component_too_many(
+    n_passes, power
+):
+    """Then what is left falls like 1/t, or faster, and nothing predicts it."""
+    left = 1 / np.arange(1.0, n_passes + 1) ** power
+    history = tuple(Pass(-g, -g, np.inf, 1.0, 1, 8) for g in left)
+    assert _reachable(Run(Mixture(Gaussian()), EM(), None, history)) >= left[-1]
 
 
 def test_every_candidate_keeps_a_run_to_the_end(selection):
