@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from daskem.blocks import Block, Survey
 
@@ -22,15 +23,13 @@ def kmeans_plus_plus(
     """
     n_trials = 2 + int(np.log(n_components))
     chosen = [int(rng.choice(len(points), p=weights / weights.sum()))]
-    distance = np.square(points - points[chosen[0]]).sum(axis=1)
+    distance = cdist(points[chosen], points, "sqeuclidean")[0]
     for _ in range(1, n_components):
         potential = weights * distance
         total = potential.sum()
         p = potential / total if total > 0 else weights / weights.sum()
         trials = rng.choice(len(points), size=n_trials, p=p)
-        distances = [
-            np.minimum(distance, np.square(points - points[trial]).sum(axis=1)) for trial in trials
-        ]
+        distances = np.minimum(distance, cdist(points[trials], points, "sqeuclidean"))
         best = int(np.argmin([weights @ d for d in distances]))
         chosen.append(int(trials[best]))
         distance = distances[best]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from daskem.algorithms import Draft, Squarem
 from daskem.blocks import Block, Names, Survey, survey
@@ -250,5 +251,5 @@ def _around_seeds(
     mean, scale = standardised(rows, weights)
     points = (rows - mean) / scale
     seeds = SEEDERS[init_params](points, weights, n_components, rng)
-    nearest = np.argmin([np.square(points - seed).sum(axis=1) for seed in points[seeds]], axis=0)
+    nearest = cdist(points, points[seeds], "sqeuclidean").argmin(axis=1)
     return model.from_labels(Block(rows, weights), nearest, model.coordinates(rows[seeds]))
