@@ -137,6 +137,34 @@ def test_a_constant_column_does_not_hide_the_others(family, value, k):
         assert says(result, "no spread left")
 
 
+@pytest.mark.parametrize("kind", ["full", "tied", "diag"])
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e8])
+def test_a_constant_column_changes_nothing_for_the_others(kind, value):
+    """Without a prior, too: the direction that has no spread is kept, the others are fitted."""
+    alone = normal(300, 2) @ [[1.0, 0.5], [0.0, 1.0]] + np.repeat([[0.0, 0.0], [4.0, 2.0]], 150, 0)
+    rows = np.column_stack([alone, np.full(300, value)])
+    weights, means = np.array([0.5, 0.5]), np.array([[0.0, 1.0], [3.0, 2.0]])
+    eye = {"full": np.tile(np.eye(2), (2, 1, 1)), "tied": np.eye(2), "diag": np.ones((2, 2))}
+    start = {"weights": weights, "means": means, "covariances": eye[kind]}
+    wider = {"full": np.tile(np.eye(3), (2, 1, 1)), "tied": np.eye(3), "diag": np.ones((2, 3))}
+    held = {
+        "weights": weights,
+        "means": np.column_stack([means, [value, value]]),
+        "covariances": wider[kind],
+    }
+    options = {"algorithm": "em", "tol": 0.0, "max_passes": 20}
+    one, other = (
+        ends(Gaussian(kind, 0.0), x, start=s, **options) for x, s in ((alone, start), (rows, held))
+    )
+    np.testing.assert_allclose(other.params["means"][:, :2], one.params["means"], rtol=1e-7)
+    inner = (
+        other.params["covariances"][..., :2]
+        if kind == "diag"
+        else (other.params["covariances"][..., :2, :2])
+    )
+    np.testing.assert_allclose(inner, one.params["covariances"], rtol=1e-6)
+
+
 REDUNDANT = {
     "the same": lambda x: np.column_stack([x, x]),
     "in other units": lambda x: np.column_stack([x, -3 * x + 1]),

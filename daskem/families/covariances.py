@@ -19,6 +19,9 @@ _TINY = np.finfo(np.float64).tiny
 
 # A variance in one direction, beside that in the others, that may as well be rounding.
 _NARROWEST = 1e-12
+# Matrices of a worse condition than this stay as they are: the rounding of their inverses is more
+# than the likelihood may fall by.
+_WORST = 1e6
 
 upper_triangle = cache(np.triu_indices)
 
@@ -85,11 +88,25 @@ class Full:
 
     def degenerate(self, scatter: np.ndarray, magnitude: np.ndarray, d: int) -> np.ndarray:
         """Whether nothing but rounding is left of the scatter in some direction, (component,)."""
-        matrices = self.matrices(scatter, d)
-        left = np.diagonal(matrices, axis1=-2, axis2=-1)
-        of = np.diagonal(self.matrices(magnitude, d), axis1=-2, axis2=-1)
-        lost = (left <= 8 * EPS * of).any(axis=-1)
-        return lost | ~is_positive_definite(matrices, least=_NARROWEST)
+        flat = self._flat(scatter, magnitude, d).any(axis=-1)
+        return flat | ~is_positive_definite(self.matrices(scatter, d), least=_NARROWEST)
+
+    def held(
+        self, new: np.ndarray, old: np.ndarray, scatter: np.ndarray, magnitude: np.ndarray, d: int
+    ) -> np.ndarray:
+        """Covariances `new`, where nothing is left of the scatter those of `old`."""
+        flat = self._flat(scatter, magnitude, d)
+        lost = self.degenerate(scatter, magnitude, d)
+        for k in np.flatnonzero(lost):
+            new[k] = _held(np.where(flat[k] | flat[k][:, None], 0.0, new[k]), old[k])
+        return new
+
+    def _flat(self, scatter: np.ndarray, magnitude: np.ndarray, d: int) -> np.ndarray:
+        """Features along which nothing but rounding is left, (component, feature)."""
+        left, of = (
+            np.diagonal(self.matrices(q, d), axis1=1, axis2=2) for q in (scatter, magnitude)
+        )
+        return left <= 8 * EPS * of
 
     def matrices(self, quadratics: np.ndarray, d: int) -> np.ndarray:
         rows, columns = upper_triangle(d)
@@ -117,6 +134,32 @@ class Tied(Full):
         self, scatter: np.ndarray, counts: np.ndarray, pseudo: float, d: int
     ) -> np.ndarray:
         return super().covariances(scatter, counts, pseudo, d)[0]
+
+    def held(
+        self, new: np.ndarray, old: np.ndarray, scatter: np.ndarray, magnitude: np.ndarray, d: int
+    ) -> np.ndarray:
+        return super().held(new[None], old[None], scatter, magnitude, d)[0]
+
+
+def _held(new: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """A singular matrix with the variances of another one in the directions that it lacks.
+
+        new + V (V^T old^-1 V)^-1 V^T
+
+    with V those directions, and the variances of `old` in them those that are left when all
+    others are known. Then log|C| + trace(C^-1 new) parts into the same of the others, which no
+    other matrix makes smaller, and what `old` has of V: the likelihood does not fall.
+    """
+    variances = np.diagonal(new)
+    scale = np.sqrt(np.where(variances > 0, variances, np.diagonal(old)))
+    unit = np.outer(scale, scale)
+    values, vectors = np.linalg.eigh(new / unit)
+    lost = values <= max(len(new) * EPS, _NARROWEST)
+    if lost.all() or np.linalg.cond(old / unit) > _WORST:
+        return old
+    known, v = vectors[:, ~lost], vectors[:, lost]
+    added = v @ np.linalg.inv(v.T @ np.linalg.inv(old / unit) @ v) @ v.T
+    return unit * (known * values[~lost] @ known.T + added)
 
 
 class Diagonal:
@@ -164,6 +207,11 @@ class Diagonal:
 
     def degenerate(self, scatter: np.ndarray, magnitude: np.ndarray, d: int) -> Any:
         return np.any(scatter <= 8 * EPS * magnitude, axis=-1)
+
+    def held(
+        self, new: np.ndarray, old: np.ndarray, scatter: np.ndarray, magnitude: np.ndarray, d: int
+    ) -> np.ndarray:
+        return np.where((scatter <= 8 * EPS * magnitude).reshape(new.shape), old, new)
 
     def transform(self, covariances: np.ndarray, linear: np.ndarray) -> np.ndarray:
         return covariances * linear**2

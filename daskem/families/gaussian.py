@@ -163,10 +163,8 @@ class Gaussian:
         d = shift.shape[1]
         covariances = self.structure.covariances(scatter, self._pool(counts), pseudo, d)
         if pseudo == 0:
-            lost = self._degenerate(statistics, params)
-            lost = lost[0] if self.structure.pooled else lost
-            lost = np.expand_dims(lost, tuple(range(lost.ndim, covariances.ndim)))
-            covariances = np.where(lost, params["covariances"], covariances)
+            left = self._left(statistics, params)
+            covariances = self.structure.held(covariances, params["covariances"], *left, d)
         return {"means": params["means"] + shift, "covariances": covariances}
 
     def log_prior(self, params: Params, n_rows: float) -> float:
@@ -177,10 +175,11 @@ class Gaussian:
 
     def events(self, statistics: dict[str, Any], params: Params) -> list[str]:
         """What the M step of these statistics had to work around, in words."""
-        lost = np.flatnonzero(self._degenerate(statistics, params))
+        left, d = self._left(statistics, params), params["means"].shape[1]
+        lost = np.flatnonzero(self.structure.degenerate(*left, d))
         if not len(lost):
             return []
-        cure = "held open by reg_covar" if self.reg_covar else "kept as it was; set reg_covar > 0"
+        cure = "held open by reg_covar" if self.reg_covar else "kept there; set reg_covar > 0"
         return [
             f"covariance of component {k}: no spread left in some direction "
             f"(repeated rows, a constant feature, or too few rows); {cure}"
@@ -215,8 +214,10 @@ class Gaussian:
         shift = np.where(present, statistics["first"] / np.where(present, counts, 1.0), 0.0)
         return shift, statistics["second"] - self._pool(counts * self._quadratics(shift))
 
-    def _degenerate(self, statistics: dict[str, Any], params: Params) -> np.ndarray:
+    def _left(self, statistics: dict[str, Any], params: Params) -> tuple[np.ndarray, np.ndarray]:
+        """The scatter, and the size of the numbers of whose differences it is the rest."""
         counts, (shift, scatter) = statistics["counts"][:, None], self._centred(statistics)
         size = counts * self._quadratics(np.abs(params["means"]) + np.abs(shift))
-        magnitude = np.abs(statistics["second"]) + self._pool(size + counts * self.structure.blur)
-        return self.structure.degenerate(scatter, magnitude, shift.shape[1])
+        return scatter, np.abs(statistics["second"]) + self._pool(
+            size + counts * self.structure.blur
+        )
