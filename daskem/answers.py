@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from daskem.blocks import Names, first_bad
+from daskem.blocks import Usable
 from daskem.errors import DataError
 from daskem.fitting import evaluate
 from daskem.parameters import Params
@@ -26,10 +26,9 @@ def flags(n_components: int, missing: bool) -> dict[str, Any]:
     }
 
 
-def checked(block: Any, f: Any, names: Names, model: Any, params: Params) -> Any:
+def checked(block: Any, f: Any, usable: Usable, model: Any, params: Params) -> Any:
     """`f` of a block, unless the model cannot use some of its values."""
-    valid, domain = getattr(model, "valid", np.isfinite), getattr(model, "domain", "finite numbers")
-    bad = first_bad(block, valid, domain, names)
+    bad = usable.first_bad(block)
     if bad is not None:
         raise DataError(bad)
     return f(block, model, params)

@@ -82,13 +82,10 @@ def _smallest_pivots(stack: np.ndarray) -> np.ndarray:
     try:
         factors = np.linalg.cholesky(stack)
     except np.linalg.LinAlgError:
+        if len(stack) == 1:
+            return np.array([-1.0])
         # NumPy does not say which one it was.
-        halves = np.array_split(stack, 2)
-        return (
-            np.full(1, -1.0)
-            if len(stack) == 1
-            else np.concatenate([*map(_smallest_pivots, halves)])
-        )
+        return np.concatenate([_smallest_pivots(half) for half in np.array_split(stack, 2)])
     return np.diagonal(factors, axis1=1, axis2=2).min(axis=1) ** 2
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from daskem import answers, families, modelfile
-from daskem.blocks import as_array, as_blocks, map_rows
+from daskem.blocks import Usable, as_array, as_blocks, map_rows
 from daskem.door import rows_like
 from daskem.errors import DataError, ModelError, ParameterError
 from daskem.fitting import Pass, Run, Status
@@ -139,8 +139,12 @@ class Result:
         self._of_model("posterior", "predicting")
         rows, name = self._rows(data), f.__name__
         form |= {"fill": fill if self.missing == "omit" else None, "name": name}
-        theta = (f, self.features.names, self.model, self.best.params)
+        theta = (f, self._usable, self.model, self.best.params)
         return relabel(map_rows(rows.array, answers.checked, *theta, **form), rows, name, about)
+
+    @property
+    def _usable(self) -> Usable:
+        return Usable.by(self.model, self.features.names)
 
     def _rows(self, data: Any) -> Rows:
         rows = rows_like(data, self.features)
@@ -177,7 +181,7 @@ class Result:
         return count_free(self._of_model("parameters", "counting"), self.best.params)
 
     def _total(self, data: Any, sample_weight: Any) -> tuple[float, float]:
-        theta = (answers.statistics, self.features.names, self.model, self.best.params)
+        theta = (answers.statistics, self._usable, self.model, self.best.params)
         seen = self.blocks(data, sample_weight).sum(answers.checked, *theta, name="score")
         return seen["statistics"][0][0]["log_likelihood"] / seen["weight"], seen["weight"]
 

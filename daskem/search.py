@@ -96,7 +96,8 @@ def _reachable(run: Run) -> float:
     """What a run may gain yet: as predicted, or as much as if its gains fell like 1/t^2.
 
     So slowly EM climbs where a mixture has a component too many (Dwivedi et al. 2020), which is
-    what most candidates of a selection have: after t passes, t times the last gain is left.
+    what most candidates of a selection have: after t passes, t times the last gain is left. The
+    last gain is the larger of two, as a pass whose leap fails gains nothing.
     """
     objectives = [p.objective for p in run.history]
     last = max(np.diff(objectives[-3:]))

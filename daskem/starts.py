@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from daskem.algorithms import Draft, Squarem
-from daskem.blocks import Block, Names, Survey, survey
+from daskem.blocks import Block, Survey, Usable, survey
 from daskem.blocks.local import LocalBlocks
 from daskem.errors import DataError, ParameterError
 from daskem.fitting import Run, Stop, passes
@@ -28,7 +28,9 @@ _ROWS_PER_PARAMETER, _FEWEST_ROWS = 8, 2**10
 _POLISH, _MOST_PASSES = 0.01, 300
 
 
-def surveyed(model: Any, blocks: Any, seed: int, names: Names = None) -> tuple[Any, Survey]:
+def surveyed(
+    model: Any, blocks: Any, seed: int, names: np.ndarray | None = None
+) -> tuple[Any, Survey]:
     """Read the data once: the model in the coordinates that suit them, and their survey.
 
     Errors call the features by their `names`.
@@ -38,10 +40,8 @@ def surveyed(model: Any, blocks: Any, seed: int, names: Names = None) -> tuple[A
     DataError
         If there are no rows, or values that the model cannot use; says where.
     """
-    valid = getattr(model, "valid", np.isfinite)
-    domain = getattr(model, "domain", "finite numbers")
     cross = getattr(model, "cross_moments", False)
-    seen = blocks.sum(survey, valid, domain, seed, cross, names, name="survey")
+    seen = blocks.sum(survey, Usable.by(model, names), seed, cross, name="survey")
     if seen.bad is not None:
         raise DataError(seen.bad)
     if not seen.n_rows:

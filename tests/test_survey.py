@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from daskem.blocks import Block, as_blocks, survey
+from daskem.blocks import Block, Usable, as_blocks, survey
 from daskem.blocks.block import Piece
 from daskem.statistics import add_all
 
 
 def look(data, weights=None, seed=0, cross=True, valid=np.isfinite, missing="raise"):
     blocks = as_blocks(data, weights, missing)
-    return blocks.sum(survey, valid, "finite numbers", seed, cross, name="survey")
+    return blocks.sum(survey, Usable(valid, "finite numbers", None), seed, cross, name="survey")
 
 
 def chunked(rows, *sizes):
@@ -99,7 +99,7 @@ def test_the_sample_is_the_rows_of_the_smallest_keys_and_its_parts_are_small():
         np.sort(look(chunked(rows, *[50_000] * 8)).sample[:, 0]), smallest
     )
     piece = Piece((3,), 3, (50_000,), (150_000,), (400_000,))
-    part = survey(Block(rows[150_000:200_000], pieces=(piece,)), np.isfinite, "", 0)
+    part = survey(Block(rows[150_000:200_000], pieces=(piece,)), Usable.by(None), 0)
     assert len(part.sample) == pytest.approx(4 * 2**14 / 8, rel=0.1)
 
 

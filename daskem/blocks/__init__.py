@@ -7,21 +7,21 @@ from daskem.blocks.placement import place, spread
 from daskem.blocks.resources import Machines, current_client, machines
 from daskem.blocks.sources import as_array, as_blocks, features_in_one_chunk
 from daskem.blocks.stores import address, is_labelled, open_labelled, open_zarr
-from daskem.blocks.survey import Names, Survey, first_bad, survey
+from daskem.blocks.survey import Survey, survey
+from daskem.blocks.usable import Usable
 
 __all__ = [
     "Block",
     "Machines",
-    "Names",
     "Outline",
     "Piece",
     "Survey",
+    "Usable",
     "address",
     "as_array",
     "as_blocks",
     "current_client",
     "features_in_one_chunk",
-    "first_bad",
     "is_labelled",
     "machines",
     "map_rows",

@@ -118,7 +118,7 @@ class DaskBlocks:
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
-        """Say what it means that the cluster is not there any more, which Dask leaves to guess."""
+        """Say what it means that workers or the cluster are lost, which Dask leaves to guess."""
         try:
             if self.client is not None and self.client.status in ("closing", "closed"):
                 raise ClosedClientError("the client was closed")

@@ -1,6 +1,5 @@
 """The first read of the data: how many rows, whether they are usable, where they lie, a sample."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import pairwise
@@ -9,10 +8,8 @@ from zlib import crc32
 import numpy as np
 
 from daskem.blocks.block import Block
+from daskem.blocks.usable import Usable
 from daskem.numerics import one_blas_thread
-
-Valid = Callable[[np.ndarray], np.ndarray]
-Names = np.ndarray | None
 
 _MOST_SAMPLED = 2**16
 _SAMPLE_BYTES = 2**23
@@ -111,34 +108,28 @@ class Survey:
         )
 
 
-def survey(
-    block: Block, valid: Valid, domain: str, seed: int, cross: bool = True, names: Names = None
-) -> Survey:
+def survey(block: Block, usable: Usable, seed: int, cross: bool = True) -> Survey:
     """Survey one block.
 
     Parameters
     ----------
     block : Block
-    valid : callable
-        ``rows -> bool (sample, feature)``: which entries the model can use.
-    domain : str
-        What those are, in words.
+    usable : Usable
+        What the model can use.
     seed : int
         Of the hash that chooses the sample.
     cross : bool
         Whether `second` is a matrix.
-    names : ndarray, (feature,), or None
-        What the columns are called.
     """
     rows, d = block.rows, block.rows.shape[1]
     weights = np.ones(len(rows)) if block.weights is None else block.weights
     n_missing = 0 if block.kept is None else len(block.kept) - len(rows)
-    bad = first_bad(block, valid, domain, names)
-    usable = bad is None and len(rows) > 0
-    origin = rows[0].astype(np.float64) if usable else np.zeros(d)
+    bad = usable.first_bad(block)
+    told = bad is None and len(rows) > 0
+    origin = rows[0].astype(np.float64) if told else np.zeros(d)
     first, second = np.zeros(d), np.zeros((d, d) if cross else d)
     low, high = np.full((2, d), np.nan)
-    if usable:
+    if told:
         low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
         with one_blas_thread():
             for start in range(0, len(rows), _CENTRE_ROWS):
@@ -180,32 +171,6 @@ def fingerprints(block: Block) -> np.ndarray:
         own += [] if block.weights is None else [block.weights[here]]
         found.append(reduce(lambda mark, part: crc32(part.data, mark), own, 0))
     return np.array(found, dtype=np.uint32)
-
-
-def first_bad(block: Block, valid: Valid, domain: str, names: Names = None) -> str | None:
-    """The first entry of a block that a model cannot use, where it is and what to do."""
-    usable = valid(block.rows)
-    if not usable.all():
-        row, column = (int(i) for i in np.argwhere(~usable)[0])
-        value = block.rows[row, column]
-    elif (
-        block.weights is not None and not (np.isfinite(block.weights) & (block.weights >= 0)).all()
-    ):
-        row = int(np.flatnonzero(~(block.weights >= 0) | ~np.isfinite(block.weights))[0])
-        return f"sample_weight {block.weights[row]} at {block.place(row)}; expected numbers >= 0"
-    else:
-        return None
-    called = "" if names is None else f" ({str(names[column])!r})"
-    missing = value != value
-    remedy = (
-        ', or fit with missing="omit" (--missing omit) to leave them out'
-        if missing
-        else '; missing="omit" leaves out NaN only, so make them NaN to have them left out'
-    )
-    return (
-        f"Input X contains {'NaN' if missing else value} at {block.place(row)}, column {column}"
-        f"{called}; expected {domain}. Drop or fill such rows first{remedy}"
-    )
 
 
 def _candidates(block: Block, keys: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from daskem import Gaussian, Mixture
-from daskem.blocks import Block, survey
+from daskem.blocks import Block, Usable, survey
 from daskem.fitting import evaluate
 from daskem.statistics import add_all
 
@@ -50,7 +50,7 @@ def problem(d: int, k: int, n: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 def ours(rows: np.ndarray, params: dict[str, np.ndarray], cores: int) -> Callable[[], object]:
     blocks = [Block(part) for part in np.array_split(rows, cores)]
-    seen = add_all([survey(block, np.isfinite, "finite numbers", 0) for block in blocks])
+    seen = add_all([survey(block, Usable.by(None), 0) for block in blocks])
     model = Mixture(Gaussian("full", reg_covar=0)).given(seen.mean, seen.spread)
     framed = model.to_frame(params)
     pool = ThreadPoolExecutor(cores)
