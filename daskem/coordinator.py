@@ -13,6 +13,7 @@ from distributed import Client
 from daskem.algorithms import check_algorithm, choose
 from daskem.blocks import Survey, as_blocks, current_client, place, spread
 from daskem.blocks.local import LocalBlocks
+from daskem.competition import best_start
 from daskem.door import as_rows
 from daskem.errors import (
     ClusterError,
@@ -28,7 +29,7 @@ from daskem.remote import Handle, send, stopping
 from daskem.result import Result
 from daskem.seeding import SEEDERS
 from daskem.signatures import check_call, sign
-from daskem.starts import Start, best_start, sampled, surveyed
+from daskem.starts import Start, sampled, surveyed
 
 
 @dataclass(frozen=True, eq=False)

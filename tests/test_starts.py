@@ -15,11 +15,12 @@ from daskem.algorithms import Candidates, Draft
 from daskem.algorithms.climb import _moved
 from daskem.algorithms.secants import Pair, secant_leap
 from daskem.blocks import as_blocks
+from daskem.competition import best_start
 from daskem.errors import ParameterError
 from daskem.fitting import Run, Stop, passes
 from daskem.parameters import count_free
 from daskem.seeding import DRAWN, ROUNDS, oversampled
-from daskem.starts import begin, best_start, surveyed
+from daskem.starts import begin, surveyed
 
 N, D = 20_000, 2
 

@@ -22,9 +22,10 @@ from scipy.spatial.distance import pdist
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.algorithms import Draft, choose
 from daskem.blocks import as_blocks
+from daskem.competition import best_start
 from daskem.fitting import Run, Stop, passes
 from daskem.parameters import count_free
-from daskem.starts import begin, best_start, surveyed
+from daskem.starts import begin, surveyed
 
 
 @dataclass(frozen=True)

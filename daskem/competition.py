@@ -1,0 +1,132 @@
+"""The best of many starts: fitted to ever larger parts of a sample, which costs no read."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from daskem.algorithms import Draft, Squarem
+from daskem.blocks import Survey
+from daskem.blocks.local import LocalBlocks
+from daskem.fitting import Run, Stop, passes
+from daskem.numerics import one_blas_thread
+from daskem.parameters import Params, count_free, whole
+from daskem.starts import Start, begin
+from daskem.thinning import thinned
+
+# Rounds of seeds that compete, and seeds for each component in one round. Of as many as there are
+# components, some come to lie in one cluster and none in another, which EM does not mend; of more,
+# those that are missed least are taken out.
+ROUNDS, _CROWDS = 2, (1.0, 1.5, 2.0)
+# Passes over a part of the sample before the better ones go on to a part that is this much larger;
+# rows for each free parameter, in the smallest part.
+_SHORT, _GROWTH = 8, 4
+_ROWS_PER_PARAMETER, _FEWEST_ROWS = 8, 2**10
+# Over the last two parts: until what is left to gain is this fraction of what a sample of that size
+# can tell, p/2n nats per row.
+_POLISH, _MOST_PASSES = 0.01, 100
+
+
+def best_start(
+    model: Any,
+    seen: Survey,
+    n_components: int | None,
+    given: Start | None,
+    init_params: str,
+    rng: np.random.Generator,
+) -> Draft:
+    """Params to start from, in the coordinates of the model: the best of many, on the sample.
+
+    Where nothing is given, several starts compete on the sample of the survey: short runs on a
+    small part of it, some with more components than wanted, of which those that are missed least
+    are then taken out; the better ones go on to larger parts, and one is fitted to all of it
+    (Biernacki, Celeux and Govaert 2003). What that fit has learned of the curvature goes on to
+    the data. It takes the parameters of `begin`.
+    """
+    if given or n_components in (None, 1) or not hasattr(model, "from_labels"):
+        return Draft(begin(model, seen, n_components, given, init_params, rng))
+    k = whole("n_components", n_components)
+    return best_starts(model, seen, k, init_params, rng)[0]
+
+
+def best_starts(
+    model: Any,
+    seen: Survey,
+    n_components: int,
+    init_params: str,
+    rng: np.random.Generator,
+    n_rounds: int = ROUNDS,
+    n_kept: int = 1,
+) -> list[Draft]:
+    """The `n_kept` best starts, of `n_rounds` rounds of seeds, the best one first."""
+    here = seen.sample_weights > 0
+    rows, weights = seen.sample[here], seen.sample_weights[here]
+    most = max(n_components, len(rows) // 2)
+    crowds = [min(int(crowd * n_components), most) for crowd in _CROWDS] * n_rounds
+    sizes = _sizes(model, len(rows), rows.shape[1], max(crowds), init_params)
+    part = rows[: sizes[0]], weights[: sizes[0]]
+    first = replace(seen, sample=part[0], sample_weights=part[1])
+    with one_blas_thread():
+        seeds = [Draft(begin(model, first, k, None, init_params, rng)) for k in crowds]
+        ended = _climbed(model, seeds, *part, Stop(0.0, _SHORT))
+        starts = [thinned(model, run.state.accepted, *part, n_components) for run in ended]
+        return _compete(model, starts, rows, weights, sizes, n_kept)
+
+
+def _sizes(model: Any, n: int, n_features: int, n_components: int, init_params: str) -> list[int]:
+    """Rows of growing parts of a sample of `n` rows, the last of which is all of it."""
+    lengths = {"component": n_components, "feature": n_features}
+    shapes = {
+        name: tuple(lengths.get(dim.removesuffix("_2"), 1) for dim in parameter.dims)
+        for name, parameter in model.parameters.items()
+    }
+    n_parameters = sum(model.parameters[name].support.free(shapes[name]) for name in shapes)
+    least = max(_FEWEST_ROWS, _ROWS_PER_PARAMETER * n_parameters)
+    sizes = [n]
+    # Rows that k-means|| has found are as rare in the first part of the sample as in the data.
+    while sizes[0] // _GROWTH >= least and init_params != "k-means||":
+        sizes.insert(0, sizes[0] // _GROWTH)
+    return sizes if len(sizes) > 1 else [n, n]
+
+
+def _compete(
+    model: Any,
+    starts: Sequence[Params],
+    rows: np.ndarray,
+    weights: np.ndarray,
+    sizes: Sequence[int],
+    n_kept: int,
+) -> list[Draft]:
+    """The best of `starts` on ever larger parts of a sample: few passes, but many on the last two.
+
+    A larger part decides, before it is fitted, who goes on to it: most of its rows are new, so
+    that what was gained by fitting the accidents of the smaller part does not count.
+    """
+    drafts = [Draft(params) for params in starts]
+    for number, size in enumerate(sizes):
+        part = rows[:size], weights[:size]
+        polish = number >= max(1, len(sizes) - 2)
+        if number:
+            looked = _climbed(model, drafts, *part, Stop(0.0, 1))
+            order = np.argsort([-run.history[0].objective for run in looked], kind="stable")
+            n_on = n_kept if polish else max(n_kept, -(-len(drafts) // _GROWTH))
+            drafts = [drafts[i] for i in order[:n_on]]
+        tol = _POLISH * count_free(model.parameters, starts[0]) / (2 * size)
+        ended = _climbed(model, drafts, *part, Stop(tol, _MOST_PASSES if polish else _SHORT))
+        ended.sort(key=lambda run: -run.history[-1].objective)
+        drafts = [Draft(run.state.accepted, run.state.memory) for run in ended]
+    return drafts
+
+
+def _climbed(
+    model: Any, drafts: Iterable[Draft], rows: np.ndarray, weights: np.ndarray, stop: Stop
+) -> list[Run]:
+    """Where runs end that are fitted to a part of a sample."""
+    # Rows in memory cost nothing to read, so that one point a pass is best.
+    algorithm = Squarem()
+    blocks = LocalBlocks(rows, None if (weights == 1).all() else weights)
+    runs = [Run(model, algorithm, draft.start(algorithm)) for draft in drafts]
+    (ended,) = deque(passes(runs, blocks, stop), maxlen=1)
+    return ended

@@ -1,0 +1,115 @@
+"""Thinning: the components that are taken out are those that the likelihood misses least."""
+
+import numpy as np
+import pytest
+
+from daskem import EM, Bernoulli, Gaussian, Mixture, Poisson
+from daskem.blocks import as_blocks
+from daskem.competition import best_start
+from daskem.fitting import Run, Stop, passes
+from daskem.starts import begin, surveyed
+from daskem.thinning import thinned
+
+FAMILIES = [Gaussian("full"), Gaussian("tied"), Poisson(), Bernoulli()]
+
+
+def drawn(family, k=5, n=3000, d=3, seed=0):
+    """Rows, a model of overlapping components that might have made them, and its params."""
+    rng = np.random.default_rng(seed)
+    centres = {"Gaussian": rng.normal(size=(k, d)), "Poisson": rng.gamma(2.0, 3.0, (k, d))}
+    means = centres.get(type(family).__name__, rng.beta(1, 1, (k, d)))
+    model = Mixture(family)
+    params = {"weights": rng.dirichlet(np.full(k, 3.0)), **family.around(means)}
+    return model, params, model.sample(params, n, rng)[0]
+
+
+def without(model, params, k):
+    """The params without component k, by hand."""
+    kept = {
+        name: np.delete(value, k, axis=0) if "component" in model.parameters[name].dims else value
+        for name, value in params.items()
+    }
+    return {**kept, "weights": kept["weights"] / kept["weights"].sum()}
+
+
+def log_likelihood(model, params, rows, weights):
+    return sum(
+        float(weights[here] @ log_prob) for here, log_prob, _ in model.posterior(rows, params)
+    )
+
+
+def same(one, other):
+    return all(np.array_equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_first_to_go_is_the_one_whose_absence_costs_least(family):
+    """By brute force, with weights."""
+    model, params, rows = drawn(family)
+    weights = np.random.default_rng(1).gamma(1.0, 1.0, len(rows))
+    left = [log_likelihood(model, without(model, params, k), rows, weights) for k in range(5)]
+    found = thinned(model, params, rows, weights, 4)
+    assert same(found, without(model, params, int(np.argmax(left))))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_next_one_is_chosen_as_if_the_others_had_never_been(family):
+    model, params, rows = drawn(family)
+    ones = np.ones(len(rows))
+    two = thinned(model, thinned(model, params, rows, ones, 4), rows, ones, 2)
+    at_once = thinned(model, params, rows, ones, 2)
+    for name, value in two.items():
+        np.testing.assert_allclose(at_once[name], value, rtol=1e-12)
+
+
+def test_weights_are_repeats():
+    model, params, rows = drawn(Gaussian("full"))
+    times = np.random.default_rng(2).integers(0, 4, len(rows))
+    repeated = np.repeat(rows, times, axis=0)
+    one = thinned(model, params, rows, times.astype(float), 3)
+    assert same(one, thinned(model, params, repeated, np.ones(len(repeated)), 3))
+
+
+def test_the_order_of_components_does_not_matter():
+    model, params, rows = drawn(Gaussian("full"))
+    order = np.array([3, 0, 4, 1, 2])
+    moved = {name: value[order] for name, value in params.items()}
+    ones = np.ones(len(rows))
+    one, other = (thinned(model, p, rows, ones, 3) for p in (params, moved))
+    assert sorted(one["means"].tolist()) == sorted(other["means"].tolist())
+
+
+def test_of_two_that_are_the_same_one_stays():
+    model, params, _ = drawn(Gaussian("full"))
+    # Clusters far apart, so that nothing else is missed as little.
+    params = {**params, "means": 20 * params["means"]}
+    rows, _ = model.sample(params, 3000, np.random.default_rng(3))
+    doubled = {name: np.concatenate([value, value]) for name, value in params.items()}
+    doubled["weights"] = doubled["weights"] / 2
+    found = thinned(model, doubled, rows, np.ones(len(rows)), 5)
+    assert sorted(found["means"].tolist()) == sorted(params["means"].tolist())
+
+
+def test_every_cluster_gets_a_component():
+    """Of twenty seeds in twenty clusters, some come to lie in one and none in another."""
+    rng = np.random.default_rng(5)
+    means = 1.5 * rng.normal(size=(20, 10))
+    rows = means[rng.integers(20, size=12_000)] + rng.normal(size=(12_000, 10))
+    blocks = as_blocks(rows)
+    model, seen = surveyed(Mixture(Gaussian("diag")), blocks, seed=0)
+    truth = {"weights": np.full(20, 0.05), "means": means, "covariances": np.ones((20, 10))}
+
+    def top(params):
+        *_, (run,) = passes([Run(model, EM(), EM().start(params))], blocks, Stop(0, 30))
+        return run.history[-1].objective
+
+    best = top(model.to_frame(truth))
+    lost = {"seeds": [], "start": []}
+    for seed in range(3):
+        draw = np.random.default_rng(seed)
+        lost["seeds"].append(best - top(begin(model, seen, 20, None, "k-means++", draw)))
+        lost["start"].append(
+            best - top(best_start(model, seen, 20, None, "k-means++", draw).params)
+        )
+    assert max(lost["start"]) < 1e-3
+    assert max(lost["seeds"]) > 1e-2
