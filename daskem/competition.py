@@ -14,16 +14,21 @@ from daskem.fitting import Run, Stop, passes
 from daskem.numerics import one_blas_thread
 from daskem.parameters import Params, count_free, whole
 from daskem.starts import Start, begin
-from daskem.thinning import thinned
+from daskem.thinning import joined, thinned
+
+# Some rows (sample, feature) of a sample, and their weights (sample,).
+Part = tuple[np.ndarray, np.ndarray]
 
 # Rounds of seeds that compete, and seeds for each component in one round. Of as many as there are
 # components, some come to lie in one cluster and none in another, which EM does not mend; of more,
 # those that are missed least are taken out.
 ROUNDS, _CROWDS = 2, (1.0, 1.5, 2.0)
+# How often the best then gets half as many seeds more, and loses as many components.
+_REGROWN = 6
 # Passes over a part of the sample before the better ones go on to a part that is this much larger;
 # rows for each free parameter, in the smallest part.
-_SHORT, _GROWTH = 8, 4
-_ROWS_PER_PARAMETER, _FEWEST_ROWS = 8, 2**10
+_BRIEF, _GROWTH = Stop(0.0, 8), 4
+_ROWS_PER_PARAMETER, _FEWEST_ROWS = 8, 2**12
 # Over the last two parts: until what is left to gain is this fraction of what a sample of that size
 # can tell, p/2n nats per row.
 _POLISH, _MOST_PASSES = 0.01, 100
@@ -42,8 +47,10 @@ def best_start(
     Where nothing is given, several starts compete on the sample of the survey: short runs on a
     small part of it, some with more components than wanted, of which those that are missed least
     are then taken out; the better ones go on to larger parts, and one is fitted to all of it
-    (Biernacki, Celeux and Govaert 2003). What that fit has learned of the curvature goes on to
-    the data. It takes the parameters of `begin`.
+    (Biernacki, Celeux and Govaert 2003). In between, the best gets more seeds and is thinned again,
+    a few times, which takes components from where there are too many to where one is missing (as
+    the splits and merges of Ueda et al. 2000). What the last fit has learned of the curvature goes
+    on to the data. It takes the parameters of `begin`.
     """
     if given or n_components in (None, 1) or not hasattr(model, "from_labels"):
         return Draft(begin(model, seen, n_components, given, init_params, rng))
@@ -66,13 +73,21 @@ def best_starts(
     most = max(n_components, len(rows) // 2)
     crowds = [min(int(crowd * n_components), most) for crowd in _CROWDS] * n_rounds
     sizes = _sizes(model, len(rows), rows.shape[1], max(crowds), init_params)
-    part = rows[: sizes[0]], weights[: sizes[0]]
-    first = replace(seen, sample=part[0], sample_weights=part[1])
+    small, *larger = [(rows[:size], weights[:size]) for size in sizes]
+    first = replace(seen, sample=small[0], sample_weights=small[1])
+
+    def seeds(k: int) -> Params:
+        return begin(model, first, k, None, init_params, rng)
+
     with one_blas_thread():
-        seeds = [Draft(begin(model, first, k, None, init_params, rng)) for k in crowds]
-        ended = _climbed(model, seeds, *part, Stop(0.0, _SHORT))
-        starts = [thinned(model, run.state.accepted, *part, n_components) for run in ended]
-        return _compete(model, starts, rows, weights, sizes, n_kept)
+        drafts = _thinned(model, [Draft(seeds(k)) for k in crowds], small, n_components)
+        best, *others = _judged(model, drafts, larger[0])
+        for _ in range(_REGROWN):
+            grown = Draft(joined(model, best.params, seeds(max(n_components // 2, 1))))
+            rivals = _thinned(model, [grown], small, n_components)
+            best, other = _judged(model, [best, *rivals], larger[0])
+            others.append(other)
+        return _compete(model, [best, *others], larger, n_kept)
 
 
 def _sizes(model: Any, n: int, n_features: int, n_components: int, init_params: str) -> list[int]:
@@ -91,39 +106,44 @@ def _sizes(model: Any, n: int, n_features: int, n_components: int, init_params: 
     return sizes if len(sizes) > 1 else [n, n]
 
 
-def _compete(
-    model: Any,
-    starts: Sequence[Params],
-    rows: np.ndarray,
-    weights: np.ndarray,
-    sizes: Sequence[int],
-    n_kept: int,
-) -> list[Draft]:
-    """The best of `starts` on ever larger parts of a sample: few passes, but many on the last two.
+def _thinned(model: Any, crowds: Iterable[Draft], part: Part, n_components: int) -> list[Draft]:
+    """Where `crowds` lead in a short climb, and in another without the components too many."""
+    ended = _climbed(model, crowds, part, _BRIEF)
+    starts = [Draft(thinned(model, draft.params, *part, n_components)) for draft in ended]
+    return _climbed(model, starts, part, _BRIEF)
 
-    A larger part decides, before it is fitted, who goes on to it: most of its rows are new, so
-    that what was gained by fitting the accidents of the smaller part does not count.
-    """
-    drafts = [Draft(params) for params in starts]
-    for number, size in enumerate(sizes):
-        part = rows[:size], weights[:size]
-        polish = number >= max(1, len(sizes) - 2)
-        if number:
-            looked = _climbed(model, drafts, *part, Stop(0.0, 1))
-            order = np.argsort([-run.history[0].objective for run in looked], kind="stable")
-            n_on = n_kept if polish else max(n_kept, -(-len(drafts) // _GROWTH))
-            drafts = [drafts[i] for i in order[:n_on]]
-        tol = _POLISH * count_free(model.parameters, starts[0]) / (2 * size)
-        ended = _climbed(model, drafts, *part, Stop(tol, _MOST_PASSES if polish else _SHORT))
-        ended.sort(key=lambda run: -run.history[-1].objective)
-        drafts = [Draft(run.state.accepted, run.state.memory) for run in ended]
+
+def _compete(model: Any, drafts: list[Draft], parts: Sequence[Part], n_kept: int) -> list[Draft]:
+    """The best of `drafts` on ever larger parts of a sample; with many passes on the last two."""
+    for number, part in enumerate(parts, 1):
+        polish = number >= len(parts) - 1
+        n_on = n_kept if polish else max(n_kept, -(-len(drafts) // _GROWTH))
+        going_on = _judged(model, drafts, part)[:n_on]
+        tol = _POLISH * count_free(model.parameters, drafts[0].params) / (2 * len(part[0]))
+        drafts = _climbed(model, going_on, part, Stop(tol, _MOST_PASSES) if polish else _BRIEF)
     return drafts
 
 
-def _climbed(
-    model: Any, drafts: Iterable[Draft], rows: np.ndarray, weights: np.ndarray, stop: Stop
-) -> list[Run]:
-    """Where runs end that are fitted to a part of a sample."""
+def _judged(model: Any, drafts: Sequence[Draft], part: Part) -> list[Draft]:
+    """The same, the best one first, as judged by a part that they are not fitted to.
+
+    Most rows of a larger part are new, so that what was gained by fitting the accidents of the
+    smaller one does not count.
+    """
+    looked = _fitted(model, drafts, part, Stop(0.0, 1))
+    order = np.argsort([-run.history[0].objective for run in looked], kind="stable")
+    return [drafts[i] for i in order]
+
+
+def _climbed(model: Any, drafts: Iterable[Draft], part: Part, stop: Stop) -> list[Draft]:
+    """Where `drafts` lead that are fitted to a part of a sample, the best one first."""
+    ended = _fitted(model, drafts, part, stop)
+    ended.sort(key=lambda run: -run.history[-1].objective)
+    return [Draft(run.state.accepted, run.state.memory) for run in ended]
+
+
+def _fitted(model: Any, drafts: Iterable[Draft], part: Part, stop: Stop) -> list[Run]:
+    rows, weights = part
     # Rows in memory cost nothing to read, so that one point a pass is best.
     algorithm = Squarem()
     blocks = LocalBlocks(rows, None if (weights == 1).all() else weights)

@@ -1,4 +1,4 @@
-"""Fewer components: those that a mixture misses least are taken out, one by one."""
+"""More components, and fewer: those that a mixture misses least are taken out, one by one."""
 
 from typing import Any
 
@@ -10,6 +10,19 @@ from daskem.parameters import Params
 _MOST_SHARES = 2**21
 # What is left of a row, at least, without the component that made it.
 _LEAST = 1e-300
+
+
+def joined(model: Any, one: Params, other: Params) -> Params:
+    """The components of two mixtures, each as many as it has of them; the rest is that of `one`."""
+    declared = model.parameters
+    both = {
+        name: np.concatenate([value, other[name]], axis=declared[name].dims.index("component"))
+        if "component" in declared[name].dims
+        else value
+        for name, value in one.items()
+    }
+    counts = [len(params["weights"]) for params in (one, other)]
+    return {**both, "weights": both["weights"] * np.repeat(counts, counts) / sum(counts)}
 
 
 def thinned(

@@ -23,7 +23,7 @@ def photograph():
     ).chunk(y=128, x=320)
 
 
-def main(path=None, n_components=5):
+def main(path=None, n_components=4):
     """Labels of the pixels (y, x), still lazy, and the fitted mixture."""
     image = photograph()
     model = daskem.GaussianMixture(n_components, random_state=0)
