@@ -18,6 +18,7 @@ from daskem.fitting import Pass, Run, Status
 from daskem.frames import Frame
 from daskem.labels import Features, Rows, align_weights, relabel
 from daskem.models import Mixture
+from daskem.numerics import one_blas_thread
 from daskem.parameters import Params, check, count_free
 from daskem.report import table
 
@@ -79,7 +80,8 @@ class Result:
     def params(self) -> Params:
         """Params of the best run, in the units of the data."""
         back = getattr(self.model, "from_frame", None)
-        return self.best.params if back is None else back(self.best.params)
+        with one_blas_thread():
+            return self.best.params if back is None else back(self.best.params)
 
     @property
     def status(self) -> Status:

@@ -8,6 +8,7 @@ from scipy.spatial.distance import cdist
 
 from daskem.blocks import Block, Survey, Usable, survey
 from daskem.errors import DataError, ParameterError
+from daskem.numerics import one_blas_thread
 from daskem.parameters import Params, check, sizes, whole
 from daskem.seeding import SEEDERS, oversampled, standardised
 
@@ -38,6 +39,7 @@ def surveyed(
     return framed(model, seen), seen
 
 
+@one_blas_thread()
 def framed(model: Any, seen: Survey) -> Any:
     """The model in the coordinates that suit the data of a survey."""
     if not hasattr(model, "given"):
@@ -63,6 +65,7 @@ def sampled(
     return oversampled(blocks, seen, most, seed, rng)
 
 
+@one_blas_thread()
 def begin(
     model: Any,
     seen: Survey,

@@ -130,12 +130,17 @@ def test_how_rows_are_stored_does_not_matter(kind, alter):
         assert_same(model.e_step(Block(rows), inside), expected, 1e-14)
 
 
-def test_bits_do_not_depend_on_the_threads_of_blas():
-    rows, params = clusters(8, 20, 9000)
+@pytest.mark.parametrize(
+    ("k", "d", "n", "given"), [(8, 20, 9000, True), (2, 150, 500, True), (2, 100, 300, False)]
+)
+def test_bits_do_not_depend_on_the_threads_of_blas(k, d, n, given):
+    """Large matrices are multiplied on several threads, where nothing hinders it."""
+    rows, params = clusters(k, d, n)
+    start = {"start": params} if given else {"n_components": k, "random_state": 0}
     answers = []
     for threads in (1, 2):
         with threadpool_limits(threads), pytest.warns(ConvergenceWarning):
-            answers.append(daskem.fit(Mixture(Gaussian()), rows, start=params, max_passes=2).params)
+            answers.append(daskem.fit(Mixture(Gaussian()), rows, **start, max_passes=2).params)
     assert_same(*answers, tolerance=0)
 
 
