@@ -24,7 +24,7 @@ Part = tuple[np.ndarray, np.ndarray]
 # those that are missed least are taken out.
 ROUNDS, _CROWDS = 2, (1.0, 1.5, 2.0)
 # How often the best then gets half as many seeds more, and loses as many components.
-_REGROWN = 6
+_REGROWN = 8
 # Passes over a part of the sample before the better ones go on to a part that is this much larger;
 # rows for each free parameter, in the smallest part.
 _BRIEF, _GROWTH = Stop(0.0, 8), 4
