@@ -22,8 +22,8 @@ Part = tuple[np.ndarray, np.ndarray]
 # Rounds of seeds that compete, and seeds for each component in one round. Of as many as there are
 # components, some come to lie in one cluster and none in another, which EM does not mend; of more,
 # those that are missed least are taken out.
-ROUNDS, _CROWDS = 2, (1.0, 1.5, 2.0)
-# How often the best then gets half as many seeds more, and loses as many components.
+ROUNDS, _CROWDS = 1, (1.0, 1.0, 1.5, 2.0)
+# How often, at most, the best then gets half as many seeds more, and loses as many components.
 _REGROWN = 8
 # Passes over a part of the sample before the better ones go on to a part that is this much larger;
 # rows for each free parameter, in the smallest part.
@@ -82,8 +82,8 @@ def best_starts(
     with one_blas_thread():
         drafts = _thinned(model, [Draft(seeds(k)) for k in crowds], small, n_components)
         best, *others = _judged(model, drafts, larger[0])
-        for _ in range(_REGROWN):
-            grown = Draft(joined(model, best.params, seeds(max(n_components // 2, 1))))
+        for _ in range(min(_REGROWN, n_components // 2)):
+            grown = Draft(joined(model, best.params, seeds(n_components // 2)))
             rivals = _thinned(model, [grown], small, n_components)
             best, other = _judged(model, [best, *rivals], larger[0])
             others.append(other)

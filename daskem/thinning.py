@@ -28,7 +28,7 @@ def joined(model: Any, one: Params, other: Params) -> Params:
 def thinned(
     model: Any, params: Params, rows: np.ndarray, weights: np.ndarray, n_components: int
 ) -> Params:
-    """The params of a mixture without all but `n_components` of its components.
+    """The params of a mixture with no more than the `n_components` that it misses most.
 
     Without component k the density at a row x is (1 - r_k(x)) p(x) / (1 - weight_k), with r_k its
     responsibility, so that the log-likelihood falls by
