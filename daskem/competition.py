@@ -18,6 +18,8 @@ from daskem.thinning import joined, thinned
 
 # Some rows (sample, feature) of a sample, and their weights (sample,).
 Part = tuple[np.ndarray, np.ndarray]
+# A start, after its objective on rows that it is not fitted to.
+Judged = tuple[float, Draft]
 
 # Rounds of seeds that compete, and seeds for each component in one round. Of as many as there are
 # components, some come to lie in one cluster and none in another, which EM does not mend; of more,
@@ -79,15 +81,16 @@ def best_starts(
     def seeds(k: int) -> Params:
         return begin(model, first, k, None, init_params, rng)
 
+    def tried(crowds: Sequence[Params]) -> list[Judged]:
+        starts = _thinned(model, map(Draft, crowds), small, n_components)
+        return _judged(model, starts, larger[0])
+
     with one_blas_thread():
-        drafts = _thinned(model, [Draft(seeds(k)) for k in crowds], small, n_components)
-        best, *others = _judged(model, drafts, larger[0])
+        ranked = tried([seeds(k) for k in crowds])
         for _ in range(min(_REGROWN, n_components // 2)):
-            grown = Draft(joined(model, best.params, seeds(n_components // 2)))
-            rivals = _thinned(model, [grown], small, n_components)
-            best, other = _judged(model, [best, *rivals], larger[0])
-            others.append(other)
-        return _compete(model, [best, *others], larger, n_kept)
+            grown = joined(model, ranked[0][1].params, seeds(n_components // 2))
+            ranked = _ranked([*ranked, *tried([grown])])
+        return _compete(model, ranked, larger, n_kept)
 
 
 def _sizes(model: Any, n: int, n_features: int, n_components: int, init_params: str) -> list[int]:
@@ -113,26 +116,32 @@ def _thinned(model: Any, crowds: Iterable[Draft], part: Part, n_components: int)
     return _climbed(model, starts, part, _BRIEF)
 
 
-def _compete(model: Any, drafts: list[Draft], parts: Sequence[Part], n_kept: int) -> list[Draft]:
-    """The best of `drafts` on ever larger parts of a sample; with many passes on the last two."""
+def _compete(model: Any, ranked: list[Judged], parts: Sequence[Part], n_kept: int) -> list[Draft]:
+    """The best on ever larger parts, `ranked` by the first; with many passes on the last two."""
     for number, part in enumerate(parts, 1):
         polish = number >= len(parts) - 1
-        n_on = n_kept if polish else max(n_kept, -(-len(drafts) // _GROWTH))
-        going_on = _judged(model, drafts, part)[:n_on]
-        tol = _POLISH * count_free(model.parameters, drafts[0].params) / (2 * len(part[0]))
-        drafts = _climbed(model, going_on, part, Stop(tol, _MOST_PASSES) if polish else _BRIEF)
-    return drafts
+        n_on = n_kept if polish else max(n_kept, -(-len(ranked) // _GROWTH))
+        going_on = [draft for _, draft in ranked[:n_on]]
+        tol = _POLISH * count_free(model.parameters, going_on[0].params) / (2 * len(part[0]))
+        ended = _climbed(model, going_on, part, Stop(tol, _MOST_PASSES) if polish else _BRIEF)
+        if number < len(parts):
+            ranked = _judged(model, ended, parts[number])
+    return ended
 
 
-def _judged(model: Any, drafts: Sequence[Draft], part: Part) -> list[Draft]:
-    """The same, the best one first, as judged by a part that they are not fitted to.
+def _judged(model: Any, drafts: Sequence[Draft], part: Part) -> list[Judged]:
+    """The best one first, as judged by a part that they are not fitted to.
 
     Most rows of a larger part are new, so that what was gained by fitting the accidents of the
     smaller one does not count.
     """
     looked = _fitted(model, drafts, part, Stop(0.0, 1))
-    order = np.argsort([-run.history[0].objective for run in looked], kind="stable")
-    return [drafts[i] for i in order]
+    objectives = [run.history[0].objective for run in looked]
+    return _ranked(zip(objectives, drafts, strict=True))
+
+
+def _ranked(judged: Iterable[Judged]) -> list[Judged]:
+    return sorted(judged, key=lambda own: -own[0])
 
 
 def _climbed(model: Any, drafts: Iterable[Draft], part: Part, stop: Stop) -> list[Draft]:

@@ -1,5 +1,6 @@
 """More components, and fewer: those that a mixture misses least are taken out, one by one."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,9 @@ _LEAST = 1e-300
 
 def joined(model: Any, one: Params, other: Params) -> Params:
     """The components of two mixtures, each as many as it has of them; the rest is that of `one`."""
-    declared = model.parameters
-    both = {
-        name: np.concatenate([value, other[name]], axis=declared[name].dims.index("component"))
-        if "component" in declared[name].dims
-        else value
-        for name, value in one.items()
-    }
+    both = _componentwise(
+        model, one, lambda name, value, axis: np.concatenate([value, other[name]], axis)
+    )
     counts = [len(params["weights"]) for params in (one, other)]
     return {**both, "weights": both["weights"] * np.repeat(counts, counts) / sum(counts)}
 
@@ -48,19 +45,28 @@ def thinned(
     n_components : int
     """
     k = len(params["weights"])
+    if k <= n_components:
+        return params
     n = max(_MOST_SHARES // k, 1)
     shares = np.empty((k, min(n, len(rows))))
     for here, _, r in model.posterior(rows[:n], params):
         shares[:, here] = r
     alive = _missed_most(shares, weights[:n], n_components)
+    kept = _componentwise(model, params, lambda _, value, axis: value.take(alive, axis))
+    return {**kept, "weights": kept["weights"] / kept["weights"].sum()}
+
+
+def _componentwise(
+    model: Any, params: Params, change: Callable[[str, np.ndarray, int], np.ndarray]
+) -> Params:
+    """`change` of every array that has an axis of components; the others as they are."""
     declared = model.parameters
-    kept = {
-        name: value.take(alive, axis=declared[name].dims.index("component"))
+    return {
+        name: change(name, value, declared[name].dims.index("component"))
         if "component" in declared[name].dims
         else value
         for name, value in params.items()
     }
-    return {**kept, "weights": kept["weights"] / kept["weights"].sum()}
 
 
 def _missed_most(shares: np.ndarray, weights: np.ndarray, n_components: int) -> list[int]:

@@ -26,6 +26,11 @@ _WORST = 1e6
 upper_triangle = cache(np.triu_indices)
 
 
+def _is_rounding(left: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Whether differences may be nothing but the rounding of the numbers that they are of."""
+    return left <= 8 * EPS * of
+
+
 class Full:
     """Every component has its own matrix, (component, feature, feature)."""
 
@@ -106,7 +111,7 @@ class Full:
         left, of = (
             np.diagonal(self.matrices(q, d), axis1=1, axis2=2) for q in (scatter, magnitude)
         )
-        return left <= 8 * EPS * of
+        return _is_rounding(left, of)
 
     def matrices(self, quadratics: np.ndarray, d: int) -> np.ndarray:
         rows, columns = upper_triangle(d)
@@ -206,12 +211,12 @@ class Diagonal:
         return (scatter + pseudo) / np.maximum(counts + pseudo, _TINY)[:, None]
 
     def degenerate(self, scatter: np.ndarray, magnitude: np.ndarray, d: int) -> Any:
-        return np.any(scatter <= 8 * EPS * magnitude, axis=-1)
+        return _is_rounding(scatter, magnitude).any(axis=-1)
 
     def held(
         self, new: np.ndarray, old: np.ndarray, scatter: np.ndarray, magnitude: np.ndarray, d: int
     ) -> np.ndarray:
-        return np.where((scatter <= 8 * EPS * magnitude).reshape(new.shape), old, new)
+        return np.where(_is_rounding(scatter, magnitude).reshape(new.shape), old, new)
 
     def transform(self, covariances: np.ndarray, linear: np.ndarray) -> np.ndarray:
         return covariances * linear**2
