@@ -24,9 +24,10 @@ Judged = tuple[float, Draft]
 # Rounds of seeds that compete, and seeds for each component in one round. Of as many as there are
 # components, some come to lie in one cluster and none in another, which EM does not mend; of more,
 # those that are missed least are taken out.
-ROUNDS, _CROWDS = 1, (1.0, 1.0, 1.5, 2.0)
-# How often, at most, the best then gets half as many seeds more, and loses as many components.
-_REGROWN = 8
+ROUNDS, _CROWDS = 1, (1.0, 1.0, 1.5)
+# How often, at most, the best then loses a component, gets more seeds and is thinned again, and how
+# many those are: one for so many components.
+_REGROWN, _TO_A_SEED = 4, 4
 # Passes over a part of the sample before the better ones go on to a part that is this much larger;
 # rows for each free parameter, in the smallest part.
 _BRIEF, _GROWTH = Stop(0.0, 8), 4
@@ -49,10 +50,10 @@ def best_start(
     Where nothing is given, several starts compete on the sample of the survey: short runs on a
     small part of it, some with more components than wanted, of which those that are missed least
     are then taken out; the better ones go on to larger parts, and one is fitted to all of it
-    (Biernacki, Celeux and Govaert 2003). In between, the best gets more seeds and is thinned again,
-    a few times, which takes components from where there are too many to where one is missing (as
-    the splits and merges of Ueda et al. 2000). What the last fit has learned of the curvature goes
-    on to the data. It takes the parameters of `begin`.
+    (Biernacki, Celeux and Govaert 2003). In between, the best loses a component, gets more seeds
+    and is thinned again, a few times, which takes components from where there are too many to where
+    one is missing (as the splits and merges of Ueda et al. 2000). What the last fit has learned of
+    the curvature goes on to the data. It takes the parameters of `begin`.
     """
     if given or n_components in (None, 1) or not hasattr(model, "from_labels"):
         return Draft(begin(model, seen, n_components, given, init_params, rng))
@@ -85,11 +86,16 @@ def best_starts(
         starts = _thinned(model, map(Draft, crowds), small, n_components)
         return _judged(model, starts, larger[0])
 
+    def regrown(best: Params) -> Params:
+        # Before there are seeds: half of a cluster that has two components seems to be missed
+        # more than a new component of a small cluster is, until the other half has its rows.
+        fewer = thinned(model, best, *small, n_components - 1)
+        return joined(model, fewer, seeds(max(2, n_components // _TO_A_SEED)))
+
     with one_blas_thread():
         ranked = tried([seeds(k) for k in crowds])
         for _ in range(min(_REGROWN, n_components // 2)):
-            grown = joined(model, ranked[0][1].params, seeds(n_components // 2))
-            ranked = _ranked([*ranked, *tried([grown])])
+            ranked = _ranked([*ranked, *tried([regrown(ranked[0][1].params)])])
         return _compete(model, ranked, larger, n_kept)
 
 
