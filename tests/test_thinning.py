@@ -103,26 +103,46 @@ def test_of_two_that_are_the_same_one_stays():
     assert sorted(found["means"].tolist()) == sorted(params["means"].tolist())
 
 
-def test_every_cluster_gets_a_component():
-    """Of twenty seeds in twenty clusters, some come to lie in one and none in another."""
-    rng = np.random.default_rng(5)
-    means = 1.5 * rng.normal(size=(20, 10))
-    rows = means[rng.integers(20, size=12_000)] + rng.normal(size=(12_000, 10))
-    blocks = as_blocks(rows)
-    model, seen = surveyed(Mixture(Gaussian("diag")), blocks, seed=0)
-    truth = {"weights": np.full(20, 0.05), "means": means, "covariances": np.ones((20, 10))}
+def lost_by_starts(family, truth, rows, n_seeds):
+    """Nats per row below the truth, of plain seeds and of `best_start`, after thirty EM steps."""
+    blocks, k = as_blocks(rows), len(truth["weights"])
+    model, seen = surveyed(Mixture(family), blocks, seed=0)
 
     def top(params):
         *_, (run,) = passes([Run(model, EM(), EM().start(params))], blocks, Stop(0, 30))
         return run.history[-1].objective
 
     best = top(model.to_frame(truth))
-    lost = {"seeds": [], "start": []}
-    for seed in range(2):
+    for seed in range(n_seeds):
         draw = np.random.default_rng(seed)
-        lost["seeds"].append(best - top(begin(model, seen, 20, None, "k-means++", draw)))
-        lost["start"].append(
-            best - top(best_start(model, seen, 20, None, "k-means++", draw).params)
-        )
-    assert max(lost["start"]) < 1e-3
-    assert max(lost["seeds"]) > 1e-2
+        plain = begin(model, seen, k, None, "k-means++", draw)
+        start = best_start(model, seen, k, None, "k-means++", draw)
+        yield best - top(plain), best - top(start.params)
+
+
+def test_every_cluster_gets_a_component():
+    """Of twenty seeds in twenty clusters, some come to lie in one and none in another."""
+    rng = np.random.default_rng(5)
+    means = 1.5 * rng.normal(size=(20, 10))
+    rows = means[rng.integers(20, size=12_000)] + rng.normal(size=(12_000, 10))
+    truth = {"weights": np.full(20, 0.05), "means": means, "covariances": np.ones((20, 10))}
+    seeds, starts = zip(*lost_by_starts(Gaussian("diag"), truth, rows, 2), strict=True)
+    assert max(starts) < 1e-3
+    assert max(seeds) > 1e-2
+
+
+def test_a_small_cluster_gets_a_component_though_a_large_one_has_room_for_two():
+    """Half of the large one is missed more than the small one, until the other half has it all."""
+    rng = np.random.default_rng(10)
+    means = 0.8 * rng.normal(size=(10, 10))
+    weights = np.array([0.1, 4, *np.ones(8)]) / 12.1
+    roots = np.eye(10) + 0.6 * rng.normal(size=(10, 10, 10)) / np.sqrt(10)
+    truth = {
+        "weights": weights,
+        "means": means,
+        "covariances": roots @ roots.swapaxes(1, 2),
+    }
+    rows, _ = Mixture(Gaussian("full")).sample(truth, 16_000, rng)
+    seeds, starts = zip(*lost_by_starts(Gaussian("full"), truth, rows, 2), strict=True)
+    assert max(starts) < 1e-3
+    assert max(seeds) > 4e-3
