@@ -25,8 +25,8 @@ Judged = tuple[float, Draft]
 # components, some come to lie in one cluster and none in another, which EM does not mend; of more,
 # those that are missed least are taken out.
 ROUNDS, _CROWDS = 1, (1.0, 1.0, 1.5)
-# How often, at most, the best then loses a component, gets more seeds and is thinned again, and how
-# many those are: one for so many components.
+# Rounds, at most, in which the best then loses a component, gets more seeds and is thinned again;
+# for so many components it gets one seed.
 _REGROWN, _TO_A_SEED = 4, 4
 # Passes over a part of the sample before the better ones go on to a part that is this much larger;
 # rows for each free parameter, in the smallest part.
