@@ -21,10 +21,10 @@ Part = tuple[np.ndarray, np.ndarray]
 # A start, after its objective on rows that it is not fitted to.
 Judged = tuple[float, Draft]
 
-# Rounds of seeds that compete, and seeds for each component in one round. Of as many as there are
-# components, some come to lie in one cluster and none in another, which EM does not mend; of more,
-# those that are missed least are taken out.
-ROUNDS, _CROWDS = 1, (1.0, 1.0, 1.5)
+# Seeds for each component, in the crowds of one round. Of as many as there are components, some
+# come to lie in one cluster and none in another, which EM does not mend; of more, those that are
+# missed least are taken out.
+_CROWDS = (1.0, 1.0, 1.5)
 # Rounds, at most, in which the best then loses a component, gets more seeds and is thinned again;
 # for so many components it gets one seed.
 _REGROWN, _TO_A_SEED = 4, 4
@@ -67,7 +67,7 @@ def best_starts(
     n_components: int,
     init_params: str,
     rng: np.random.Generator,
-    n_rounds: int = ROUNDS,
+    n_rounds: int = 1,
     n_kept: int = 1,
 ) -> list[Draft]:
     """The `n_kept` best starts, of `n_rounds` rounds of seeds, the best one first."""
@@ -87,8 +87,8 @@ def best_starts(
         return _judged(model, starts, larger[0])
 
     def regrown(best: Params) -> Params:
-        # Before there are seeds: half of a cluster that has two components seems to be missed
-        # more than a new component of a small cluster is, until the other half has its rows.
+        # Before there are seeds, which then compete for the free place: beside them, half of a
+        # cluster that has two components would seem to be missed more than a small new cluster.
         fewer = thinned(model, best, *small, n_components - 1)
         return joined(model, fewer, seeds(max(2, n_components // _TO_A_SEED)))
 

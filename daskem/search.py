@@ -9,7 +9,7 @@ import numpy as np
 
 from daskem.algorithms import choose
 from daskem.blocks import Survey
-from daskem.competition import ROUNDS, best_starts
+from daskem.competition import best_starts
 from daskem.criteria import judge
 from daskem.fitting import Run, Status, passes
 from daskem.heldout import HeldOut
@@ -40,9 +40,7 @@ class Search:
         name, k = cell
         model = self.models[name]
         rng = np.random.default_rng([self.fit.seed, crc32(name.encode()), k])
-        n_rounds, n_kept = (
-            (1, 1) if k == 1 else (max(ROUNDS, self.n_init), min(_SURVIVORS, self.n_init))
-        )
+        n_rounds, n_kept = (1, 1) if k == 1 else (self.n_init, min(_SURVIVORS, self.n_init))
         drafts = best_starts(model, self.seen, k, self.fit.init_params, rng, n_rounds, n_kept)
         asked = HeldOut(model, seed=self.fit.seed) if self.criterion == "heldout" else model
         how, why = choose(self.fit.algorithm, model, drafts[0].params, self.fit.blocks.n_features)

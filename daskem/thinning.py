@@ -33,8 +33,10 @@ def thinned(
         loss_k = W log(1 - weight_k) - sum_x w(x) log(1 - r_k(x))
 
     for rows of weights w(x) that add to W. The component of the least loss goes, the
-    responsibilities of the others become r / (1 - r_k), and so on. (Figueiredo and Jain 2002 begin
-    with too many components as well, and take out those that have lost their weight.)
+    responsibilities of the others become r / (1 - r_k), and so on. Nothing is fitted again, so that
+    one of two components of a cluster seems to be missed until the other has its rows. (Figueiredo
+    and Jain 2002 begin with too many components as well, and take out those that have lost their
+    weight.)
 
     Parameters
     ----------
