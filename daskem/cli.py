@@ -17,10 +17,12 @@ from daskem.coordinator import iterate, prepare, running
 from daskem.errors import ClusterError, DaskemError, ParameterError
 from daskem.families import Gaussian
 from daskem.fitting import Pass
+from daskem.modelfile import check_target
 from daskem.models import Mixture
 from daskem.planning import plan as planned
 from daskem.result import Result, load
 from daskem.selection import select as choose
+from daskem.targets import aside, is_remote, stored
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,8 +49,8 @@ def fit(
     """Fit a Gaussian mixture to the rows of a zarr store."""
     if out is None and not plan:
         raise ParameterError("say where to save the model, --out MODEL; or --plan, to fit nothing")
-    if out is not None and os.path.exists(address(out)):
-        load(out)  # only a model may be replaced, which is better known before the fit
+    if out is not None:
+        check_target(out)  # better now than after the fit
     model, data = Mixture(Gaussian(covariance_type, reg_covar)), open_rows(store, array)
     with _cluster(scheduler):
         if plan:
@@ -76,8 +78,8 @@ def select(
     **options: Any,
 ) -> None:
     """Choose the number of components, and the type of covariance, by a criterion."""
-    if out is not None and os.path.exists(out):
-        load(out)
+    if out is not None:
+        check_target(out)
     data = open_rows(store, array)
     with _cluster(scheduler):
         selection = choose(data, n_components, **options)
@@ -173,21 +175,28 @@ def open_rows(store: str, name: str | None) -> Any:
 
 
 def write(answers: da.Array | xr.DataArray, out: str | os.PathLike[str]) -> None:
-    """Compute `answers` chunk by chunk into a zarr store at `out`, which appears when complete."""
+    """Compute `answers` chunk by chunk into a zarr store at `out`, which must not be there yet.
+
+    On this machine it appears when it is complete: a store with a chunk missing reads as zeros.
+    """
     out = address(out).rstrip("/")
-    if os.path.lexists(out):
+    if stored(out) if is_remote(out) else os.path.lexists(out):
         raise ParameterError(f"{out!r} exists already; choose another path, or remove it first")
-    # A store with a chunk missing reads as zeros: nobody should find one under the final name.
-    remote = "://" in out
-    target = out if remote else f"{out}.partial"
+    if is_remote(out):
+        _to_zarr(answers, out)
+        return
+    with aside(Path(out)) as partial:
+        _to_zarr(answers, str(partial))
+        os.rename(partial, out)
+
+
+def _to_zarr(answers: da.Array | xr.DataArray, path: str) -> None:
     if isinstance(answers, xr.DataArray):
         # The encodings are those of the input: its compressors, and chunks of another shape.
-        bare = answers.drop_encoding()
-        bare.to_zarr(target, mode="w-" if remote else "w", zarr_format=2, consolidated=True)
+        answers = answers.drop_encoding()
+        answers.to_zarr(path, mode="w-", zarr_format=2, consolidated=True)
     else:
-        answers.to_zarr(target, overwrite=not remote)
-    if not remote:
-        os.rename(target, out)
+        answers.to_zarr(path)
 
 
 if __name__ == "__main__":

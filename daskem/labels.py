@@ -10,8 +10,18 @@ import xarray as xr
 
 from daskem.errors import DataError
 
+# Attributes by which stored numbers become others when they are read, as an answer's must not.
+_OF_STORAGE = {
+    "scale_factor",
+    "add_offset",
+    "_FillValue",
+    "missing_value",
+    "_Unsigned",
+    "dtype",
+}
 # Attributes of a variable that speak of its values, which are not those of the answer.
 _OF_VALUES = {
+    *_OF_STORAGE,
     "units",
     "long_name",
     "standard_name",
@@ -83,7 +93,8 @@ def labels_of(data: xr.Dataset | xr.DataArray, dims: tuple[Hashable, ...]) -> xr
     if isinstance(data, xr.Dataset):
         mappings = [v.encoding | v.attrs for v in data.data_vars.values()]
         found = [m["grid_mapping"] for m in mappings if m.get("grid_mapping") in labels.coords]
-        return labels.assign_attrs(data.attrs, **{"grid_mapping": found[0]} if found else {})
+        labels.attrs = {k: v for k, v in data.attrs.items() if k not in _OF_STORAGE}
+        return labels.assign_attrs({"grid_mapping": found[0]} if found else {})
     kept = {k: v for k, v in data.attrs.items() if k not in _OF_VALUES and k[:5] != "GRIB_"}
     return labels.assign_attrs(kept)
 

@@ -217,12 +217,13 @@ class Result:
         Parameters
         ----------
         path : path or URL
-            A model that is there already is replaced.
+            A sound model that is there already, alone, is replaced; a save that fails leaves it
+            as it was.
 
         Raises
         ------
         ParameterError
-            If `path` holds something else, or the model is of your own making.
+            If `path` holds anything else, or the model is of your own making.
         """
         model = self.model
         if not isinstance(model, Mixture) or not hasattr(families, type(model.family).__name__):

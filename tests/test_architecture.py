@@ -20,7 +20,7 @@ FLOORS = [
     {"fitting"},
     {"starts", "heldout", "criteria"},
     {"competition"},
-    {"answers", "columns", "labels"},
+    {"answers", "columns", "labels", "targets"},
     {"door", "report", "modelfile", "differences"},
     {"result"},
     {"plot", "remote", "search"},
@@ -35,7 +35,7 @@ OPTIONAL = {"matplotlib", "sklearn", "tqdm", "pandas", "PIL", "pyarrow"}
 # What knows arrays only.
 PURE = {"errors", "numerics", "statistics", "parameters", "frames", "families", "models"}
 PURE |= {"algorithms", "fitting"}
-OUTSIDE = {"dask", "distributed", "zarr", "xarray"}
+OUTSIDE = {"dask", "distributed", "fsspec", "zarr", "xarray"}
 
 
 def imports(tree: ast.AST, module: str, package: bool) -> list[tuple[str, bool]]:

@@ -11,11 +11,13 @@ import pytest
 import xarray as xr
 import zarr
 from distributed import Client, LocalCluster
+from fsspec.core import url_to_fs
 from PIL import Image
 
 import daskem
 from daskem import cli, demo
 from daskem.arguments import parser
+from daskem.blocks import address
 from daskem.cli import main
 from daskem.plot import plot
 
@@ -332,8 +334,66 @@ def test_labels_are_not_written_over_anything(labelled, model, tmp_path, capsys)
 
 def test_a_model_is_not_written_over_anything_else(plain, tmp_path, capsys):
     told = refusal(capsys, fit_command(plain, plain))
-    assert "is not a daskem model" in told
+    assert "is not a model; choose another path" in told
     assert zarr.open(plain, mode="r").shape == (1000, 3)
+
+
+SCHEMES = ["", "file://", "local://", "memory://"]
+
+
+@pytest.fixture(params=SCHEMES)
+def taken(request, tmp_path):
+    """A path or URL with something of somebody's below it."""
+    url = f"{request.param}{tmp_path}/taken"
+    fs, root = url_to_fs(url)
+    fs.makedirs(root)
+    fs.pipe_file(f"{root}/precious", b"mine")
+    yield url
+    assert [fs.cat_file(found) for found in fs.find(root)] == [b"mine"]
+
+
+@pytest.mark.parametrize("command", ["fit", "select"])
+def test_what_may_not_be_replaced_is_known_before_anything_runs(
+    plain, taken, monkeypatch, capsys, command
+):
+    for name in ("iterate", "choose"):
+        monkeypatch.setattr(cli, name, lambda *args, **options: 1 / 0)
+    k = {"fit": "2", "select": "1-2"}[command]
+    told = refusal(capsys, [command, plain, "-k", k, "--out", taken])
+    assert "is not a model; choose another path. It holds 'precious'" in told
+
+
+@pytest.mark.parametrize("option", [[], ["--proba"]])
+@pytest.mark.parametrize("labels", [True, False])
+def test_labels_are_not_written_among_anything(
+    labelled, plain, model, taken, capsys, option, labels
+):
+    rows = [labelled, "--array", "profiles"] if labels else [plain]
+    command = ["predict", *rows, "--model", model, "--out", taken, *option]
+    assert "exists already" in refusal(capsys, command)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("labels", [True, False])
+def test_labels_at_a_url(labelled, plain, tmp_path, scheme, labels):
+    rows = [labelled, "--array", "profiles"] if labels else [plain]
+    model, out = f"{scheme}{tmp_path}/model", f"{scheme}{tmp_path}/labels"
+    assert main(fit_command(rows[0], model, *rows[1:])) == 0
+    assert main(predict_command(rows[0], model, out, *rows[1:])) == 0
+    data = xr.open_zarr(labelled)["profiles"] if labels else zarr.open(plain, mode="r")[:]
+    written = zarr.open(address(out), mode="r")
+    written = written["labels"] if labels else written
+    assert np.array_equal(written[:], daskem.load(model).predict(data))
+
+
+def test_labels_come_together_where_nobody_has_anything(labelled, model, tmp_path):
+    (tmp_path / "labels.zarr.partial").mkdir()
+    (tmp_path / "labels.zarr.partial" / "precious").write_text("mine")
+    before = {p.name for p in tmp_path.iterdir()}
+    out = tmp_path / "labels.zarr"
+    assert main(predict_command(labelled, model, out, "--array", "profiles")) == 0
+    assert (tmp_path / "labels.zarr.partial" / "precious").read_text() == "mine"
+    assert {p.name for p in tmp_path.iterdir()} == before | {"labels.zarr"}
 
 
 def test_a_model_is_replaced_by_a_newer_one(plain, model):
@@ -348,7 +408,7 @@ def test_rows_that_cannot_be_labelled_leave_no_labels_behind(plain, tmp_path, ca
     store[700, 1] = np.nan
     told = refusal(capsys, predict_command(plain, model, out))
     assert "NaN at chunk 0, row 700" in told
-    assert not out.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "plain.zarr"]
     store[700, 1] = 0.0
     assert main(predict_command(plain, model, out)) == 0
     assert zarr.open(str(out), mode="r").shape == (1000,)

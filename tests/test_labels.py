@@ -255,6 +255,52 @@ def test_an_answer_is_written_and_read_as_it_is(result, field, tmp_path, method,
     assert again["time"].encoding["units"] == "hours since 1900-01-01"
 
 
+ENCODING = {
+    "scale_factor": 0.01,
+    "add_offset": 273.15,
+    "_FillValue": 0,
+    "missing_value": 1,
+    "_Unsigned": "true",
+    "dtype": "bool",
+}
+
+
+def written_to_netcdf(answers, path):
+    answers.to_netcdf(path, engine="scipy")
+    return xr.load_dataarray(path, engine="scipy")
+
+
+def written_to_zarr(zarr_format):
+    def there_and_back(answers, path):
+        answers.to_zarr(path, zarr_format=zarr_format, consolidated=False)
+        return xr.load_dataarray(path, engine="zarr", consolidated=False)
+
+    return there_and_back
+
+
+@pytest.mark.parametrize("name", ENCODING)
+@pytest.mark.parametrize("whole", [False, True], ids=["array", "dataset"])
+@pytest.mark.parametrize(
+    "there_and_back",
+    [written_to_zarr(2), written_to_zarr(3), written_to_netcdf],
+    ids=["zarr2", "zarr3", "netcdf3"],
+)
+def test_how_the_question_was_stored_says_nothing_of_the_answer(
+    result, field, tmp_path, name, whole, there_and_back
+):
+    holes = field.where(field["time"] > 9)
+    holes = holes.to_dataset(dim="level") if whole else holes
+    holes.attrs = {name: ENCODING[name], "instrument": "CTD"}
+    told = replace(result, missing="omit")
+    for method in METHODS:
+        answers = getattr(told, method)(holes)
+        again = there_and_back(answers, tmp_path / method)
+        assert again.dtype == answers.dtype
+        np.testing.assert_array_equal(again, answers)
+        assert again.attrs["instrument"] == "CTD"
+        assert name not in answers.attrs
+
+
 def test_labels_are_flags_in_the_smallest_integers(result, field):
     labels = result.predict(field)
     assert labels.attrs["flag_values"].tolist() == [0, 1, 2]

@@ -1,13 +1,19 @@
 import contextlib
+import itertools
 import json
+import os
 import pickletools
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from fsspec.core import url_to_fs
+from fsspec.implementations.memory import MemoryFileSystem
 
 import daskem
+from daskem.blocks import address
 from daskem.errors import ModelFileError, ParameterError, StoreNotFoundError
 
 FAMILIES = {
@@ -112,12 +118,158 @@ def test_there_is_no_pickle_in_it(labelled, tmp_path):
 # What is already there.
 
 
-def test_a_model_is_replaced(results, tmp_path):
+@pytest.fixture(params=["", "file://", "local://", "memory://"])
+def place(request, tmp_path):
+    """Where models can be, as a path or a URL."""
+    return f"{request.param}{tmp_path}/place"
+
+
+def put_thesis(url):
+    fs, root = url_to_fs(url)
+    fs.makedirs(f"{root}/notes")
+    fs.pipe_file(f"{root}/notes/thesis", b"twelve years of work")
+
+
+def objects(url):
+    fs, root = url_to_fs(url)
+    return {found.removeprefix(root): fs.cat_file(found) for found in fs.find(root)}
+
+
+def test_a_model_is_replaced(results, place):
+    results["full"].save(f"{place}/model")
+    results["poisson"].save(f"{place}/model")
+    assert daskem.load(f"{place}/model").model.family == daskem.Poisson()
+    results["poisson"].save(f"{place}/fresh")
+    assert objects(f"{place}/model") == objects(f"{place}/fresh")
+    assert len(objects(place)) == 2 * len(objects(f"{place}/fresh"))
+
+
+def test_what_lies_below_a_url_is_left_alone(results, place):
+    put_thesis(place)
+    before = objects(place)
+    match = "is not a model; choose another path. It holds 'notes/thesis'"
+    with pytest.raises(ParameterError, match=match):
+        results["full"].save(place)
+    assert objects(place) == before
+
+
+def test_what_lies_beside_a_model_is_left_alone(results, place):
+    put_thesis(f"{place}/model2")
+    put_thesis(place)
+    results["full"].save(f"{place}/model")
+    results["poisson"].save(f"{place}/model")
+    assert {"/notes/thesis", "/model2/notes/thesis"} < set(objects(place))
+
+
+def test_what_lies_in_a_model_is_left_alone(results, place):
+    results["full"].save(place)
+    put_thesis(place)
+    before = objects(place)
+    with pytest.raises(ParameterError, match=r"more than the model.*of the model: 'notes/thesis'$"):
+        results["poisson"].save(place)
+    assert objects(place) == before
+
+
+def test_coordinates_that_somebody_gave_a_model_are_left_alone(results, tmp_path):
     results["full"].save(tmp_path / "model")
-    results["poisson"].save(tmp_path / "model")
+    group = zarr.open_group(tmp_path / "model", mode="r+", use_consolidated=False)
+    names = group.create_array("component", data=np.array([1850, 1900]))
+    names.attrs["_ARRAY_DIMENSIONS"] = ["component"]
+    assert (daskem.load(tmp_path / "model").params["means"] == group["means"][:]).all()
+    with pytest.raises(ParameterError, match=r"of the model: 'component/.zarray'"):
+        results["poisson"].save(tmp_path / "model")
+    assert (group["component"][:] == [1850, 1900]).all()
+
+
+def test_a_damaged_model_is_left_alone(results, place):
+    results["full"].save(place)
+    zarr.open_group(address(place), mode="r+")["means"][0, 0] = 99.0
+    before = objects(place)
+    with pytest.raises(ParameterError, match=r"is not a sound model; choose.*is damaged"):
+        results["poisson"].save(place)
+    assert objects(place) == before
+
+
+def test_a_model_of_several_chunks_is_replaced(results, place):
+    model = daskem.Mixture(daskem.Gaussian())
+    wide = np.random.default_rng(0).standard_normal((3, 500))
+    start = {"weights": [1.0], "means": wide[:1], "covariances": np.eye(500)[None]}
+    next(daskem.iterate(model, wide, start=start, max_passes=1)).save(place)
+    assert any(key.endswith("/covariances/0.1.1") for key in objects(place))
+    results["full"].save(place)
+    assert daskem.load(place).n_features == 3
+
+
+def test_an_empty_folder_takes_a_model(results, tmp_path):
+    an_empty_folder(tmp_path / "model")
+    results["full"].save(tmp_path / "model")
+    assert daskem.load(tmp_path / "model").model.family == daskem.Gaussian("full")
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_link_stays_a_link_to_the_model(results, tmp_path):
+    results["full"].save(tmp_path / "model")
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    results["poisson"].save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
     assert daskem.load(tmp_path / "model").model.family == daskem.Poisson()
-    results["poisson"].save(tmp_path / "fresh")
-    assert contents(tmp_path / "model") == contents(tmp_path / "fresh")
+
+
+def test_a_url_that_nobody_serves_is_named(results):
+    with pytest.raises(ParameterError, match="'nowhere://model' cannot be listed"):
+        results["full"].save("nowhere://model")
+
+
+# A save that fails.
+
+
+def test_names_that_cannot_be_written_leave_the_old_model(rows, results, place):
+    results["full"].save(f"{place}/model")
+    before = objects(place)
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(rows, columns=[0, "b", "c"])
+    fitted = daskem.fit(daskem.Mixture(daskem.Gaussian()), table, 3, random_state=0, tol=1)
+    with pytest.raises(ValueError, match="mixed native types"):
+        fitted.save(f"{place}/model")
+    assert objects(place) == before
+    assert daskem.load(f"{place}/model").n_components == 2
+
+
+def failing(function, n):
+    """`function`, which fails when it is called for the n-th time."""
+    calls = itertools.count(1)
+
+    def fails(*args, **kwargs):
+        if next(calls) == n:
+            raise OSError("No space left on device")
+        return function(*args, **kwargs)
+
+    return fails
+
+
+@pytest.mark.parametrize("n", [1, 2, 9, 20])
+@pytest.mark.parametrize("old", ["full", "poisson", None])
+def test_a_full_disk_leaves_what_was_there(results, place, monkeypatch, old, n):
+    if old is not None:
+        results[old].save(f"{place}/model")
+    before = objects(place)
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", failing(os.fsync, n))
+        patched.setattr(MemoryFileSystem, "pipe_file", failing(MemoryFileSystem.pipe_file, n))
+        with pytest.raises(OSError, match="No space left"):
+            results["diag"].save(f"{place}/model")
+    assert objects(place) == before
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_model_that_cannot_be_moved_leaves_what_was_there(results, tmp_path, monkeypatch, n):
+    results["full"].save(tmp_path / "model")
+    before = contents(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", failing(Path.rename, n))
+        with pytest.raises(OSError, match="No space left"):
+            results["diag"].save(tmp_path / "model")
+    assert contents(tmp_path) == before
 
 
 def an_array(path):
@@ -141,7 +293,7 @@ def a_file(path):
     path.write_text("not a store")
 
 
-OTHERS = [an_array, a_dataset, a_folder, an_empty_folder, a_file]
+OTHERS = [an_array, a_dataset, a_folder, a_file]
 
 
 @pytest.mark.parametrize("make", OTHERS)
@@ -153,7 +305,7 @@ def test_anything_else_is_left_alone(results, tmp_path, make):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("make", OTHERS)
+@pytest.mark.parametrize("make", [*OTHERS, an_empty_folder])
 def test_anything_else_is_not_loaded(tmp_path, make):
     make(tmp_path / "other")
     with pytest.raises(ModelFileError, match=r"other.* is not a daskem model"):

@@ -1,6 +1,7 @@
 """Zarr stores: arrays, groups of arrays, and what xarray has written."""
 
 import os
+import re
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ def open_zarr(path: str | os.PathLike[str], name: str | None = None) -> zarr.Arr
 
 def address(path: str | os.PathLike[str]) -> str:
     """`path` as it is opened: the URL of a local file is a path."""
-    return os.fspath(path).removeprefix("file://")
+    return re.sub("^(file|local)://", "", os.fspath(path))
 
 
 def open_labelled(data: Any, names: Sequence[Hashable] | None = None) -> Any:

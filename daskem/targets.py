@@ -1,0 +1,138 @@
+"""Where files go: what is there already, and how it is replaced, all of it or nothing."""
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fsspec.core import url_to_fs
+
+from daskem.errors import ParameterError
+
+
+def is_remote(path: str) -> bool:
+    """Whether `path`, an address, is a URL and not a path of this machine."""
+    return "://" in path
+
+
+def stored(path: str) -> list[str]:
+    """The keys of all files or objects below the address `path`; ``""`` is one at `path` itself.
+
+    Raises
+    ------
+    ParameterError
+        If a URL cannot be listed.
+    """
+    if not is_remote(path):
+        return _files(path)
+    try:
+        fs, root = _filesystem(path)
+        # What another process has written since is not in a listing that was kept.
+        fs.invalidate_cache()
+        found = fs.find(root)
+    except FileNotFoundError:
+        return []
+    except Exception as error:
+        raise ParameterError(
+            f"{path!r} cannot be listed, and what may lie there is not to be overwritten; choose "
+            f"another path, or mend this: {error}"
+        ) from error
+    return sorted(place.removeprefix(root).lstrip("/") for place in found)
+
+
+def replace(path: str, objects: Mapping[str, bytes], made: Collection[str]) -> None:
+    """Put `objects` at the address `path`, in place of those with the keys `made`.
+
+    Nothing else is removed. If it fails, what was there stays, or comes back.
+    """
+    if is_remote(path):
+        _replace_objects(path, objects, made)
+    else:
+        _replace_folder(Path(os.path.realpath(path)), objects, made)
+
+
+@contextlib.contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """A path beside `path` that nobody else has; what is still there in the end is removed."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _files(path: str) -> list[str]:
+    if not os.path.isdir(path):
+        return [""] if os.path.exists(path) else []
+    found = []
+    for folder, folders, files in os.walk(path, onerror=_raise):
+        # A link to a folder is not walked into: what it leads to is elsewhere.
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        found += [Path(folder, name).relative_to(path).as_posix() for name in files + links]
+    return sorted(found)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    fs, root = url_to_fs(url)
+    return fs, root.rstrip("/")
+
+
+def _replace_folder(place: Path, objects: Mapping[str, bytes], made: Collection[str]) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with aside(place) as partial:
+        for key, value in objects.items():
+            (partial / key).parent.mkdir(parents=True, exist_ok=True)
+            with open(partial / key, "wb") as file:
+                file.write(value)
+                file.flush()
+                # A rename can reach the disk before what was written earlier does.
+                os.fsync(file.fileno())
+        if not place.exists():
+            partial.rename(place)
+            return
+        old = partial.with_suffix(".old")
+        try:
+            place.rename(old)
+            partial.rename(place)
+        except BaseException:
+            if old.exists() and not place.exists():
+                old.rename(place)
+            raise
+    _remove(old, made)
+
+
+def _remove(folder: Path, made: Collection[str]) -> None:
+    """Remove the files `made`, and the folders; one that holds anything else is an error."""
+    for key in made:
+        (folder / key).unlink()
+    for inner, _, _ in os.walk(folder, topdown=False):
+        os.rmdir(inner)
+
+
+def _replace_objects(url: str, objects: Mapping[str, bytes], made: Collection[str]) -> None:
+    fs, root = _filesystem(url)
+    before = {f"{root}/{key}": fs.cat_file(f"{root}/{key}") for key in made}
+    after = {f"{root}/{key}": value for key, value in objects.items()}
+    try:
+        _exchange(fs, before, after)
+    except BaseException:
+        _exchange(fs, after, before)
+        raise
+    finally:
+        # zarr has a file system of its own, which may remember what was there before.
+        fs.clear_instance_cache()
+
+
+def _exchange(fs: Any, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> None:
+    for place, value in after.items():
+        fs.pipe_file(place, value)
+    for place in before.keys() - after.keys():
+        with contextlib.suppress(FileNotFoundError):
+            fs.rm_file(place)
