@@ -65,28 +65,25 @@ def log_factorial(counts: np.ndarray) -> np.ndarray:
 def is_positive_definite(matrices: np.ndarray, least: float = 0.0) -> np.ndarray:
     """Whether each matrix of a stack (..., feature, feature) has a Cholesky factor.
 
-    A pivot that has lost all but its last digits to cancellation does not count as positive, nor
-    one below `least`, where the diagonal is scaled to 1.
+    With the diagonal scaled to 1, an eigenvalue does not count as positive unless it is above
+    `least`, and above 4 d EPS: the rounding of the elements can make so much of a zero.
     """
     stack = matrices.reshape(-1, *matrices.shape[-2:])
     diagonals = np.diagonal(stack, axis1=1, axis2=2)
     answers = np.isfinite(stack).all(axis=(1, 2)) & (diagonals > 0).all(axis=1)
     scales = np.sqrt(diagonals[answers])
-    pivots = _smallest_pivots(stack[answers] / (scales[:, :, None] * scales[:, None, :]))
-    answers[answers] = pivots > max(stack.shape[-1] * EPS, least)
+    values = _smallest_eigenvalues(stack[answers] / (scales[:, :, None] * scales[:, None, :]))
+    answers[answers] = values > max(4 * stack.shape[-1] * EPS, least)
     return answers.reshape(matrices.shape[:-2])
 
 
-def _smallest_pivots(stack: np.ndarray) -> np.ndarray:
-    """The smallest pivot of every matrix, (matrix,); -1 where there is no Cholesky factor."""
-    try:
-        factors = np.linalg.cholesky(stack)
-    except np.linalg.LinAlgError:
-        if len(stack) == 1:
-            return np.array([-1.0])
-        # NumPy does not say which one it was.
-        return np.concatenate([_smallest_pivots(half) for half in np.array_split(stack, 2)])
-    return np.diagonal(factors, axis1=1, axis2=2).min(axis=1) ** 2
+def _smallest_eigenvalues(stack: np.ndarray) -> np.ndarray:
+    """The smallest eigenvalue of every matrix, (matrix,).
+
+    The smallest pivot of a Cholesky factor is cheaper to have and no less than this one, but may
+    be much larger: that of a singular matrix is rounding divided by the pivots before it.
+    """
+    return np.linalg.eigvalsh(stack)[:, 0]
 
 
 _lock = threading.Lock()

@@ -4,13 +4,16 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.datasets import load_iris
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.errors import ConvergenceWarning
+from daskem.families.covariances import _held
+from daskem.numerics import is_positive_definite
 
 KINDS = ("full", "tied", "diag", "spherical")
 GAUSSIANS = [Gaussian(kind, reg_covar) for kind in KINDS for reg_covar in (0.0, 1e-6)]
@@ -190,6 +193,46 @@ def test_a_redundant_column_is_an_event(kind, reg_covar, make):
 def test_rows_in_a_plane_do_not_climb_on_rounding(kind):
     rows = np.array([[2.0, 2, 2], [-3, 0, 1], [0, 2, 2], [2, 2, 2]])
     ends(Gaussian(kind, 0.0), rows, 1, random_state=2)
+
+
+@pytest.mark.parametrize("k", [2, 3, 4, 5, 6])
+def test_rows_that_were_rounded_can_be_fitted_without_a_prior(k):
+    """Components of few rows, which lie in planes of the grid: their matrices are singular."""
+    ends(Gaussian("full", 0.0), load_iris().data, k, n_init=20)
+
+
+@given(
+    d=st.integers(2, 5),
+    seed=st.integers(0, 2**32 - 1),
+    size=st.floats(-16, 0),
+    noise=st.floats(-17, -4),
+    narrow=st.floats(-14, 0),
+)
+@settings(max_examples=500)
+def test_a_covariance_that_is_held_is_definite_and_the_likelihood_does_not_fall(
+    d, seed, size, noise, narrow
+):
+    """Whatever the scatter, its rounding, and the covariance that was there before."""
+    rng = np.random.default_rng(seed)
+    few = rng.normal(size=(rng.integers(1, d), d)) * 10.0 ** rng.uniform(-3, 0, d)
+    scatter = few.T @ few * 10.0**size
+    scales = np.sqrt(np.diagonal(scatter))
+    rounding = rng.normal(size=(d, d)) * np.outer(scales, scales) * 10.0**noise
+    axes = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    before = axes * 10.0 ** rng.uniform(narrow, 0, d) @ axes.T
+    assume(is_positive_definite(before))
+    after = _held(scatter + rounding + rounding.T, before)
+    assert is_positive_definite(after)
+    assert misfit(after, scatter) <= misfit(before, scatter) + 1e-8
+
+
+def misfit(covariance, scatter):
+    """log|C| + trace(C^-1 S), as an M step makes it least; in units that suit C."""
+    scales = np.sqrt(np.diagonal(covariance))
+    unit = np.outer(scales, scales)
+    root = np.linalg.inv(np.linalg.cholesky(covariance / unit))
+    log_det = 2 * np.log(scales / np.diagonal(root)).sum()
+    return log_det + np.trace(root @ (scatter / unit) @ root.T)
 
 
 @every_gaussian

@@ -88,6 +88,16 @@ def test_a_singular_matrix_that_rounding_made_definite_is_not_positive():
         assert not is_positive_definite(rows.T @ rows)
 
 
+def test_a_singular_matrix_whose_last_pivot_is_rounding_is_not_positive():
+    """Three directions in a plane; two of them are so near that little is left of a pivot."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        angles = np.array([0.0, 10 ** rng.uniform(-4, -1), 1.0])
+        plane = np.column_stack([np.cos(angles), np.sin(angles)])
+        assert not is_positive_definite(plane @ plane.T, least=1e-12)
+        assert not is_positive_definite(plane @ plane.T)
+
+
 def blas_threads():
     return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
 

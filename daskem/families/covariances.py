@@ -19,6 +19,8 @@ _TINY = np.finfo(np.float64).tiny
 
 # A variance in one direction, beside that in the others, that may as well be rounding.
 _NARROWEST = 1e-12
+# A positive eigenvalue that may be rounding, beside the most negative one, which must be.
+_NOISIEST = 4.0
 # Matrices of a worse condition than this stay as they are: the rounding of their inverses is more
 # than the likelihood may fall by.
 _WORST = 1e6
@@ -153,18 +155,22 @@ def _held(new: np.ndarray, old: np.ndarray) -> np.ndarray:
 
     with V those directions, and the variances of `old` in them those that are left when all
     others are known. Then log|C| + trace(C^-1 new) parts into the same of the others, which no
-    other matrix makes smaller, and what `old` has of V: the likelihood does not fall.
+    other matrix makes smaller, and what `old` has of V: the likelihood does not fall, whichever
+    eigenvectors are in V. It has to have all those whose variance may be rounding, which makes
+    eigenvalues as positive as it makes others negative. Where `old` is so wide in V that its own
+    rounding drowns the others, and the sum is not definite, `old` stays.
     """
     variances = np.diagonal(new)
     scale = np.sqrt(np.where(variances > 0, variances, np.diagonal(old)))
     unit = np.outer(scale, scale)
     values, vectors = np.linalg.eigh(new / unit)
-    lost = values <= max(len(new) * EPS, _NARROWEST)
+    lost = values <= max(len(new) * EPS, _NARROWEST, -_NOISIEST * values[0])
     if lost.all() or np.linalg.cond(old / unit) > _WORST:
         return old
     known, v = vectors[:, ~lost], vectors[:, lost]
     added = v @ np.linalg.inv(v.T @ np.linalg.inv(old / unit) @ v) @ v.T
-    return unit * (known * values[~lost] @ known.T + added)
+    held = unit * (known * values[~lost] @ known.T + added)
+    return held if is_positive_definite(held) else old
 
 
 class Diagonal:
