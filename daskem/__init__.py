@@ -1,17 +1,17 @@
 """Soft clustering, and any model that EM can fit, on data larger than memory."""
 
-from daskem.algorithms import EM
-from daskem.coordinator import fit, iterate, submit
-from daskem.diagnostics import diagnose
 from daskem.estimators import GaussianMixture
-from daskem.families import Bernoulli, Gaussian, Poisson
-from daskem.fitting import Status
-from daskem.merging import Merging, merge
+from daskem.fitting.algorithms import EM
+from daskem.fitting.loop import Status
 from daskem.models import Mixture
-from daskem.planning import Plan, plan
-from daskem.remote import attach
-from daskem.result import Result, load
-from daskem.selection import Selection, select
+from daskem.models.families import Bernoulli, Gaussian, Poisson
+from daskem.results.diagnostics import diagnose
+from daskem.results.merging import Merging, merge
+from daskem.results.result import Result, load
+from daskem.running import attach
+from daskem.running.coordinator import fit, iterate, submit
+from daskem.running.planning import Plan, plan
+from daskem.selection.selection import Selection, select
 
 __all__ = [
     "EM",

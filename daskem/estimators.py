@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from daskem.coordinator import last_of, prepare, running
+from daskem.core.parameters import whole
 from daskem.errors import NotFittedError, ParameterError
-from daskem.families import Gaussian
 from daskem.models import Mixture
-from daskem.parameters import whole
-from daskem.result import Result
+from daskem.models.families import Gaussian
+from daskem.results.result import Result
+from daskem.running.coordinator import last_of, prepare, running
 
 
 class GaussianMixture:

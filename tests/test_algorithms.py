@@ -12,13 +12,14 @@ from distributed import Client
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson, Status
-from daskem.algorithms import EM, Anderson, Candidates, Squarem, choose
-from daskem.algorithms.climb import Climb
-from daskem.algorithms.secants import Pair, secant_leap
-from daskem.blocks import as_blocks
+from daskem.core.parameters import REAL, Parameter
+from daskem.data.blocks import Block
+from daskem.data.inputs import as_blocks
 from daskem.errors import ConvergenceWarning, ParameterError
-from daskem.fitting import Pass, Run, Stop, passes
-from daskem.parameters import REAL, Parameter
+from daskem.fitting.algorithms import EM, Anderson, Candidate, Candidates, Squarem, choose
+from daskem.fitting.algorithms.climb import Climb
+from daskem.fitting.algorithms.secants import Pair, secant_leap
+from daskem.fitting.loop import Pass, Run, Stop, passes
 
 NAMES = ["em", "squarem", "anderson", "candidates"]
 every_algorithm = pytest.mark.parametrize("algorithm", NAMES)
@@ -71,7 +72,7 @@ def test_accepted_objectives_never_fall(algorithm, family, overlapping):
 def test_a_fit_ends_on_a_plain_em_step(algorithm, overlapping):
     result = fit(overlapping, algorithm, 15)
     run = result.best
-    (own,) = run.model.e_steps(daskem.blocks.Block(overlapping), [run.state.accepted])
+    (own,) = run.model.e_steps(Block(overlapping), [run.state.accepted])
     n = len(overlapping)
     assert own["log_likelihood"] / n == pytest.approx(result.log_likelihood, abs=1e-12)
     for name, value in run.model.m_step(own, run.state.accepted).items():
@@ -322,7 +323,7 @@ def test_the_default_tol_follows_what_the_data_resolve(overlapping):
 def test_a_refused_leap_is_no_evidence_of_convergence():
     little = Pass(0.0, 0.0, 1e-9, 0.0, 1, 8)
     much = replace(little, remaining=1.0)
-    refused = replace(little, candidates=(daskem.algorithms.Candidate("x", 0.0, False, ""),))
+    refused = replace(little, candidates=(Candidate("x", 0.0, False, ""),))
     assert Stop(1e-3, 9)([much, little, refused]) is Status.RUNNING
     assert Stop(1e-3, 9)([little, refused, little]) is Status.CONVERGED
 

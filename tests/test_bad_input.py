@@ -9,7 +9,7 @@ import xarray as xr
 import zarr
 
 import daskem
-from daskem.blocks import open_zarr
+from daskem.data.inputs import open_zarr
 from daskem.errors import (
     DataError,
     DataTypeError,

@@ -11,10 +11,11 @@ from cluster import bits, in_random_order
 from dask.callbacks import Callback
 
 import daskem
-from daskem.blocks import as_array, as_blocks, memory
-from daskem.blocks.dask import DaskBlocks
-from daskem.blocks.local import LocalBlocks
-from daskem.blocks.resources import Machines
+from daskem.data.blocks import memory
+from daskem.data.blocks.dask import DaskBlocks
+from daskem.data.blocks.local import LocalBlocks
+from daskem.data.blocks.resources import Machines
+from daskem.data.inputs import as_array, as_blocks
 
 MODEL = daskem.Mixture(daskem.Gaussian())
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
@@ -378,7 +379,7 @@ def test_what_all_chunks_need_is_computed_once_and_not_in_every_pass(rows, start
 
 def test_what_does_not_fit_is_read_again(rows, start, monkeypatch):
     few = Machines([30_000, 30_000], [5_000, 8_000], [1, 1], False)
-    monkeypatch.setattr(daskem.blocks.dask, "machines", lambda client: few)
+    monkeypatch.setattr(daskem.data.blocks.dask, "machines", lambda client: few)
     monkeypatch.setattr(memory, "OVERHEAD", 0)
     source = Counted(rows, 200)
     blocks = as_blocks(source.array, cache="auto")
@@ -401,7 +402,7 @@ def test_a_note_says_that_the_chunks_are_kept(rows, start):
 
 def test_a_chunk_too_large_for_a_worker_is_refused_before_anything_is_read(rows, monkeypatch):
     few = Machines([2 * memory.OVERHEAD, memory.OVERHEAD + 20_000], [0, 0], [1, 1], False)
-    monkeypatch.setattr(daskem.blocks.dask, "machines", lambda client: few)
+    monkeypatch.setattr(daskem.data.blocks.dask, "machines", lambda client: few)
     array = da.from_array(rows, chunks=((200, 200, 1000, 1600), -1)).map_blocks(
         unreadable, dtype=float
     )

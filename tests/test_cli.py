@@ -15,11 +15,11 @@ from fsspec.core import url_to_fs
 from PIL import Image
 
 import daskem
-from daskem import cli, demo
-from daskem.arguments import parser
-from daskem.blocks import address
-from daskem.cli import main
-from daskem.plot import plot
+from daskem.cli import commands as cli
+from daskem.cli import demo, main
+from daskem.cli.arguments import parser
+from daskem.data.inputs import address
+from daskem.results.plot import plot
 
 FEATURES = ["temperature", "salinity", "oxygen"]
 

@@ -22,9 +22,9 @@ from test_cluster import chunked
 
 import daskem
 from daskem import Status
-from daskem.blocks import placement, resources
-from daskem.coordinator import prepare
+from daskem.data.blocks import placement, resources
 from daskem.errors import ClusterError, DataError, ParameterError, SchedulerError, StoppedError
+from daskem.running.coordinator import prepare
 
 MODEL = daskem.Mixture(daskem.Gaussian())
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")

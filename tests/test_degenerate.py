@@ -11,9 +11,9 @@ from sklearn.datasets import load_iris
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
+from daskem.core.numerics import is_positive_definite
 from daskem.errors import ConvergenceWarning
-from daskem.families.covariances import _held
-from daskem.numerics import is_positive_definite
+from daskem.models.families.covariances import _held
 
 KINDS = ("full", "tied", "diag", "spherical")
 GAUSSIANS = [Gaussian(kind, reg_covar) for kind in KINDS for reg_covar in (0.0, 1e-6)]

@@ -12,7 +12,7 @@ from test_starts import counting, overlapping
 
 import daskem
 from daskem import Gaussian, Mixture
-from daskem.diagnostics import adjusted_rand
+from daskem.results.diagnostics import adjusted_rand
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import daskem
-from daskem.columns import stack
-from daskem.door import as_rows
+from daskem.data.inputs.columns import stack
+from daskem.data.inputs.labels import Features, align_weights
+from daskem.data.inputs.rows import as_rows
 from daskem.errors import DaskemError, DataError, DataTypeError, ParameterError, StoreNotFoundError
-from daskem.labels import Features, align_weights
 
 MODEL = daskem.Mixture(daskem.Gaussian())
 SIZES = {"time": 6, "lat": 5, "lon": 4, "level": 3}

@@ -10,8 +10,8 @@ from sklearn.metrics import adjusted_rand_score
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
+from daskem.core.frames import scaling, uniform_scaling, whitening
 from daskem.errors import ConvergenceWarning
-from daskem.frames import scaling, uniform_scaling, whitening
 
 KINDS = ("full", "tied", "diag", "spherical")
 K, D, N = 3, 3, 1000

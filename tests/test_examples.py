@@ -10,7 +10,8 @@ from scipy.optimize import minimize
 from sklearn.metrics import adjusted_rand_score
 
 import daskem
-from daskem.blocks import Block, as_blocks
+from daskem.data.blocks import Block
+from daskem.data.inputs import as_blocks
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

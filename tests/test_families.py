@@ -8,9 +8,9 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
-from daskem.blocks import Block
-from daskem.families.centred import GuardedKernel
-from daskem.statistics import add
+from daskem.core.statistics import add
+from daskem.data.blocks import Block
+from daskem.models.kernels.centred import GuardedKernel
 
 GAUSSIANS = [Gaussian(kind, 0.0) for kind in ("full", "tied", "diag", "spherical")]
 FAMILIES = [*GAUSSIANS, Poisson(), Bernoulli()]

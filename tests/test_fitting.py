@@ -12,9 +12,10 @@ from sklearn.metrics import adjusted_rand_score
 
 import daskem
 from daskem import EM, Bernoulli, Gaussian, Mixture, Poisson, Status
-from daskem.blocks import Block, as_blocks
+from daskem.data.blocks import Block
+from daskem.data.inputs import as_blocks
 from daskem.errors import ConvergenceWarning, LikelihoodFellError, ModelError, ParameterError
-from daskem.fitting import Pass, Run, Stop, passes, predicted_gain
+from daskem.fitting.loop import Pass, Run, Stop, passes, predicted_gain
 
 KINDS = ("full", "tied", "diag", "spherical")
 GAUSSIANS = {kind: [Gaussian(kind, reg) for reg in (0.0, 1e-6, 0.1)] for kind in KINDS}

@@ -11,7 +11,7 @@ from dask._task_spec import convert_legacy_graph
 from dask.base import is_dask_collection
 
 import daskem
-from daskem.answers import label_dtype
+from daskem.results.answers import label_dtype
 
 METHODS = ["predict", "predict_proba", "score_samples"]
 # A row's last bits depend on where in a tile it lies, and so on the chunks.

@@ -13,7 +13,8 @@ from test_starts import counting
 import daskem
 from daskem import Gaussian, Mixture
 from daskem.errors import ParameterError
-from daskem.merging import _combine
+from daskem.results import merging
+from daskem.results.merging import _combine
 
 
 def arch_and_blob(n=6000):
@@ -100,9 +101,9 @@ def test_the_complete_data_decide_where_the_sample_is_wrong():
 def test_a_wrong_forecast_costs_a_read_and_nothing_else(monkeypatch, rows, result):
     """The sample is made to prefer the worst of all steps."""
     right = daskem.merge(result, rows)
-    measure = daskem.merging._Measure._sums
+    measure = merging._Measure._sums
     monkeypatch.setattr(
-        daskem.merging._Measure,
+        merging._Measure,
         "_sums",
         lambda self, block, members: -measure(self, block, members),
     )

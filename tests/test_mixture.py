@@ -8,10 +8,10 @@ from threadpoolctl import threadpool_limits
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
-from daskem.blocks import Block
+from daskem.core.statistics import add
+from daskem.data.blocks import Block
 from daskem.errors import ConvergenceWarning
-from daskem.families.centred import GuardedKernel
-from daskem.statistics import add
+from daskem.models.kernels.centred import GuardedKernel
 
 KINDS = ("full", "tied", "diag", "spherical")
 MOST = 64 * 2**20

@@ -13,7 +13,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.memory import MemoryFileSystem
 
 import daskem
-from daskem.blocks import address
+from daskem.data.inputs import address
 from daskem.errors import ModelFileError, ParameterError, StoreNotFoundError
 
 FAMILIES = {

@@ -11,14 +11,14 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import logsumexp, softmax
 from threadpoolctl import threadpool_info
 
-from daskem.numerics import (
+from daskem.core.numerics import (
     exponentiate,
     is_positive_definite,
     log_factorial,
     one_blas_thread,
     sum_of_logs,
 )
-from daskem.statistics import FAN_IN, TreeSum, add, add_all
+from daskem.core.statistics import FAN_IN, TreeSum, add, add_all
 
 logits = arrays(
     np.float64,

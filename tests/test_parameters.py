@@ -5,8 +5,8 @@ import pytest
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
+from daskem.core.parameters import check, count_free, sizes
 from daskem.errors import ParameterError
-from daskem.parameters import check, count_free, sizes
 
 K, D = 3, 4
 

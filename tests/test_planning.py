@@ -55,7 +55,7 @@ def test_unknown_lengths_are_said_to_be_unknown():
 def test_time_is_whole_waves_of_partitions_until_the_scheduler_is_the_limit(threads):
     plan = daskem.plan(MODEL, counted([0] * 64, 64, 500), 2)
     waves = -(-64 // threads)
-    least = 64 * daskem.planning.TASK_SECONDS
+    least = 64 * daskem.running.planning.TASK_SECONDS
     assert plan.seconds(threads) == max(waves * plan.partition_seconds, least)
     assert plan.partition_seconds > 0
 

@@ -12,14 +12,15 @@ from test_starts import counting
 
 import daskem
 from daskem import EM, Gaussian, Mixture, Poisson, Status
-from daskem.blocks import Block, as_blocks
 from daskem.cli import main
-from daskem.criteria import entropies, verdict
+from daskem.data.blocks import Block
+from daskem.data.inputs import as_blocks
 from daskem.errors import ConvergenceWarning, DataError, ParameterError
-from daskem.fitting import Pass, Run, Stop, passes
-from daskem.heldout import HeldOut
-from daskem.search import _reachable
-from daskem.selection import Selection
+from daskem.fitting.loop import Pass, Run, Stop, passes
+from daskem.models.heldout import HeldOut
+from daskem.selection.criteria import entropies, verdict
+from daskem.selection.race import _reachable
+from daskem.selection.selection import Selection
 
 
 def planted(k, d=2, n=2000, seed=0, apart=6.0):

@@ -11,16 +11,16 @@ from cluster import bits
 
 import daskem
 from daskem import EM, Bernoulli, Gaussian, Mixture, Poisson
-from daskem.algorithms import Candidates, Draft
-from daskem.algorithms.climb import _moved
-from daskem.algorithms.secants import Pair, secant_leap
-from daskem.blocks import as_blocks
-from daskem.competition import best_start
+from daskem.core.parameters import count_free
+from daskem.data.inputs import as_blocks
 from daskem.errors import ParameterError
-from daskem.fitting import Run, Stop, passes
-from daskem.parameters import count_free
-from daskem.seeding import DRAWN, ROUNDS, oversampled
-from daskem.starts import begin, surveyed
+from daskem.fitting.algorithms import Candidates, Draft
+from daskem.fitting.algorithms.climb import _moved
+from daskem.fitting.algorithms.secants import Pair, secant_leap
+from daskem.fitting.loop import Run, Stop, passes
+from daskem.fitting.starts.begin import begin, surveyed
+from daskem.fitting.starts.competition import best_start
+from daskem.fitting.starts.seeding import DRAWN, ROUNDS, oversampled
 
 N, D = 20_000, 2
 

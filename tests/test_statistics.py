@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daskem.statistics import FAN_IN, TreeSum, add, add_all
+from daskem.core.statistics import FAN_IN, TreeSum, add, add_all
 
 numbers = st.floats(-1e6, 1e6)
 statistics = st.builds(

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from daskem.blocks import Block, Usable, as_blocks, survey
-from daskem.blocks.block import Piece
-from daskem.statistics import add_all
+from daskem.core.statistics import add_all
+from daskem.data.blocks import Block, Usable, survey
+from daskem.data.blocks.block import Piece
+from daskem.data.inputs import as_blocks
 
 
 def look(data, weights=None, seed=0, cross=True, valid=np.isfinite, missing="raise"):

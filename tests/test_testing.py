@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import daskem
+from daskem.core.parameters import POSITIVE, SIMPLEX, Parameter
 from daskem.errors import ModelError
-from daskem.parameters import POSITIVE, SIMPLEX, Parameter
 from daskem.testing import check_model
 
 RNG = np.random.default_rng(0)

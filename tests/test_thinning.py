@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from daskem import EM, Bernoulli, Gaussian, Mixture, Poisson
-from daskem.blocks import as_blocks
-from daskem.competition import best_start
-from daskem.fitting import Run, Stop, passes
-from daskem.starts import begin, surveyed
-from daskem.thinning import joined, thinned
+from daskem.data.inputs import as_blocks
+from daskem.fitting.loop import Run, Stop, passes
+from daskem.fitting.starts.begin import begin, surveyed
+from daskem.fitting.starts.competition import best_start
+from daskem.fitting.starts.thinning import joined, thinned
 
 FAMILIES = [Gaussian("full"), Gaussian("tied"), Poisson(), Bernoulli()]
 

@@ -1,4 +1,4 @@
-"""Models: an E step on a block of rows, and an M step on the statistics of all of them."""
+"""Models: an E step on a block of rows, an M step on the sums. No data source, no loop."""
 
 from daskem.models.mixture import Mixture
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from daskem.core.frames import Frame
+from daskem.core.numerics import EPS, exponentiate, one_blas_thread, sum_of_logs
+from daskem.core.parameters import SIMPLEX, Parameter, Params
 from daskem.errors import ParameterError
-from daskem.frames import Frame
-from daskem.numerics import EPS, exponentiate, one_blas_thread, sum_of_logs
-from daskem.parameters import SIMPLEX, Parameter, Params
 
 # Working memory of a tile, in bytes: what stays in a shared cache, within bounds that keep the
 # cost of a NumPy call (and of waiting for the interpreter's lock) small beside its work, and the

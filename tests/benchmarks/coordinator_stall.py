@@ -22,7 +22,7 @@ from cluster import scheduler, workers
 from distributed import Client
 
 import daskem
-from daskem.blocks import Block
+from daskem.data.blocks import Block
 
 K, D, PASSES = 100, 100, 5
 

@@ -19,9 +19,9 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from daskem import Gaussian, Mixture
-from daskem.blocks import Block, Usable, survey
-from daskem.fitting import evaluate
-from daskem.statistics import add_all
+from daskem.core.statistics import add_all
+from daskem.data.blocks import Block, Usable, survey
+from daskem.fitting.loop import evaluate
 
 SIZES = [(2, 3), (4, 8), (10, 10), (30, 20), (50, 50), (100, 20)]
 

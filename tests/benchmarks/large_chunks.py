@@ -30,8 +30,9 @@ import zarr
 from common import MODEL, cluster, cpu_seconds, params, seconds
 from distributed import Client
 
-from daskem.blocks import Block, as_blocks
-from daskem.fitting import evaluate
+from daskem.data.blocks import Block
+from daskem.data.inputs import as_blocks
+from daskem.fitting.loop import evaluate
 
 CHUNK, FEATURES, COMPONENTS = 500_000, 8, 8
 REQUESTS = [(MODEL, [params(COMPONENTS, FEATURES)])]

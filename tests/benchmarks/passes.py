@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
-from daskem.algorithms.choice import ALGORITHMS, choose
-from daskem.blocks import as_blocks
-from daskem.fitting import FINEST, Pass, Run, Status, Stop, passes, resolution
-from daskem.starts import begin, surveyed
+from daskem.data.inputs import as_blocks
+from daskem.fitting.algorithms.choice import ALGORITHMS, choose
+from daskem.fitting.loop import FINEST, Pass, Run, Status, Stop, passes, resolution
+from daskem.fitting.starts.begin import begin, surveyed
 
 FAITHFUL = Path(__file__).parents[3] / "shared" / "data" / "faithful.csv"
 DEATH_NOTICES = np.array([162, 267, 271, 185, 111, 61, 27, 8, 3, 1.0])

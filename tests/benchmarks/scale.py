@@ -23,10 +23,11 @@ import numpy as np
 from common import MODEL, best_of, cluster, cpu_seconds, params, seconds
 from distributed import Client
 
-from daskem.blocks import Block, as_blocks, partitions
-from daskem.blocks.dask import _AT_ONCE
-from daskem.fitting import evaluate
-from daskem.statistics import FAN_IN
+from daskem.core.statistics import FAN_IN
+from daskem.data.blocks import Block, partitions
+from daskem.data.blocks.dask import _AT_ONCE
+from daskem.data.inputs import as_blocks
+from daskem.fitting.loop import evaluate
 
 FEATURES, COMPONENTS = 4, 8
 REQUESTS = [(MODEL, [params(COMPONENTS, FEATURES)])]

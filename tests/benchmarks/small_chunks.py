@@ -19,8 +19,8 @@ import zarr
 from common import best_of, cluster
 
 import daskem
-from daskem.blocks import as_blocks
-from daskem.fitting import evaluate
+from daskem.data.inputs import as_blocks
+from daskem.fitting.loop import evaluate
 
 ROWS, FEATURES = 1000, 4
 
@@ -68,7 +68,7 @@ def main() -> None:
 
         def plain() -> None:
             sums = array.map_blocks(
-                lambda x: np.atleast_2d(model.e_step(daskem.blocks.Block(x), params)["first"]),
+                lambda x: np.atleast_2d(model.e_step(daskem.data.blocks.Block(x), params)["first"]),
                 dtype="f8",
                 chunks=((3,) * options.chunks, (FEATURES,)),
                 meta=np.empty((0, 0)),

@@ -20,12 +20,12 @@ import numpy as np
 from scipy.spatial.distance import pdist
 
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
-from daskem.algorithms import Draft, choose
-from daskem.blocks import as_blocks
-from daskem.competition import best_start
-from daskem.fitting import Run, Stop, passes
-from daskem.parameters import count_free
-from daskem.starts import begin, surveyed
+from daskem.core.parameters import count_free
+from daskem.data.inputs import as_blocks
+from daskem.fitting.algorithms import Draft, choose
+from daskem.fitting.loop import Run, Stop, passes
+from daskem.fitting.starts.begin import begin, surveyed
+from daskem.fitting.starts.competition import best_start
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.sample is not None:
-        module = import_module("daskem.blocks.survey")
+        module = import_module("daskem.data.blocks.survey")
         module._MOST_SAMPLED, module._SAMPLE_BYTES = options.sample, 2**40
     names = ["warm statistical", "cold statistical", "warm 1e-6", "cold 1e-6"]
     print(f"N = {options.rows:,}; reads of the data, with the survey; cold is plain EM")

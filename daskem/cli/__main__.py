@@ -1,0 +1,7 @@
+"""``python -m daskem.cli``."""
+
+import sys
+
+from daskem.cli import main
+
+sys.exit(main())

@@ -1,0 +1,115 @@
+"""The arguments of the command line."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from daskem.models.families.covariances import STRUCTURES
+from daskem.selection.criteria import CRITERIA
+
+
+def parser(commands: Sequence[Callable[..., Any]]) -> argparse.ArgumentParser:
+    """A parser whose sub-commands are functions: of their name, described by their docstring."""
+    made = argparse.ArgumentParser(
+        prog="daskem", description="Soft clustering of data larger than memory."
+    )
+    made.add_argument("--version", action="version", version=f"daskem {version('daskem')}")
+    subs = made.add_subparsers(required=True, metavar="COMMAND")
+    for command in commands:
+        parents, add_own = _OWN[command.__name__]
+        about = command.__doc__
+        sub = subs.add_parser(
+            command.__name__, parents=[make() for make in parents], help=about, description=about
+        )
+        sub.set_defaults(command=command)
+        add_own(sub.add_argument)
+    return made
+
+
+def _store() -> argparse.ArgumentParser:
+    parent = argparse.ArgumentParser(add_help=False)
+    parent.add_argument("store", metavar="STORE", help="path or URL of a zarr store")
+    add = parent.add_argument
+    add("--array", metavar="NAME", help="an array of the store that holds whole rows")
+    return parent
+
+
+def _data() -> argparse.ArgumentParser:
+    """What says how the store is read, and who reads it."""
+    parent = argparse.ArgumentParser(add_help=False)
+    add = parent.add_argument
+    features = "variables of the store that are the features; all of them"
+    add("--features", type=_names, metavar="A,B,...", help=features)
+    dims = "dimensions that number the rows; others become features"
+    add("--sample-dims", type=_names, metavar="X,Y,...", help=dims)
+    dim = "dimension of the features: 'feature', or else the last"
+    add("--feature-dim", metavar="DIM", help=dim)
+    omit = "what to do with rows that have a NaN; predict does the same (%(default)s)"
+    add("--missing", choices=("raise", "omit"), default="raise", help=omit)
+    most = "most passes over the data (%(default)s)"
+    add("--max-passes", type=int, default=200, metavar="N", help=most)
+    add("--random-state", type=int, metavar="S", help="seed of the sample and the starts")
+    where = "dask cluster to use; else the threads of this machine"
+    add("--scheduler", metavar="ADDRESS", help=where)
+    return parent
+
+
+def _fit(add: Callable[..., Any]) -> None:
+    add("-k", dest="n_components", type=int, required=True, metavar="K", help="components")
+    add("--covariance-type", choices=STRUCTURES, default="full")
+    starts = "starts, which share every pass (%(default)s)"
+    add("--n-init", type=int, default=1, metavar="N", help=starts)
+    tol = "nats per row that may be left to gain (default: a hundredth of what the data tell)"
+    add("--tol", type=float, metavar="T", help=tol)
+    prior = "weak prior on covariances, free of units (%(default)s)"
+    add("--reg-covar", type=float, default=1e-6, metavar="R", help=prior)
+    add("--plan", action="store_true", help="only say what a fit is going to cost")
+    add("--out", metavar="MODEL", help="where to save the model")
+
+
+def _select(add: Callable[..., Any]) -> None:
+    sizes = "numbers of components to choose among, from A to B (1-10)"
+    add("-k", dest="n_components", type=_counts, default=range(1, 11), metavar="A-B", help=sizes)
+    add("--covariance-type", choices=STRUCTURES, nargs="+", default=["full"])
+    add("--criterion", choices=CRITERIA, default="bic")
+    add("--n-init", type=int, default=5, metavar="N", help="restarts, on a sample (%(default)s)")
+    add("--plot", metavar="FILE", help="draw the criterion: criterion.png")
+    add("--out", metavar="MODEL", help="where to save the best model")
+
+
+def _predict(add: Callable[..., Any]) -> None:
+    add("--model", required=True, metavar="MODEL", help="saved by daskem fit")
+    add("--out", required=True, metavar="LABELS", help="zarr store to write")
+    add("--proba", action="store_true", help="write the probability of every component")
+
+
+def _info(add: Callable[..., Any]) -> None:
+    add("model", metavar="MODEL", help="saved by daskem fit")
+
+
+def _demo(add: Callable[..., Any]) -> None:
+    add("--rows", type=int, metavar="N", help="fewer, for a quick look; default: more than memory")
+    add("--out", default="daskem-demo", metavar="DIR", help="where to put everything")
+
+
+_OWN: dict[str, tuple[list[Callable[[], argparse.ArgumentParser]], Callable[..., None]]] = {
+    "fit": ([_store, _data], _fit),
+    "select": ([_store, _data], _select),
+    "predict": ([_store], _predict),
+    "info": ([], _info),
+    "demo": ([], _demo),
+}
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _counts(text: str) -> range:
+    """``8``, or ``1-20`` for 1, 2, ..., 20."""
+    first, _, last = text.partition("-")
+    try:
+        return range(int(first), int(last or first) + 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 8 or 1-20") from None

@@ -1,0 +1,199 @@
+"""The command line: parse, call, print."""
+
+import contextlib
+import math
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import xarray as xr
+
+from daskem.cli.arguments import parser
+from daskem.data.inputs import address, is_labelled, open_labelled, open_zarr
+from daskem.errors import ClusterError, DaskemError, ParameterError
+from daskem.fitting.loop import Pass
+from daskem.models import Mixture
+from daskem.models.families import Gaussian
+from daskem.results.modelfile import check_target
+from daskem.results.result import Result, load
+from daskem.results.targets import aside, is_remote, stored
+from daskem.running.coordinator import iterate, prepare, running
+from daskem.running.planning import plan as planned
+from daskem.selection.selection import select as choose
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 2 when it cannot be done as it was asked for."""
+    options = vars(parser([fit, select, predict, info, demo]).parse_args(argv))
+    command = options.pop("command")
+    try:
+        return int(command(**options) or 0)
+    except DaskemError as error:
+        print(f"daskem: {error}", file=sys.stderr)
+        return 2
+
+
+def fit(
+    store: str,
+    array: str | None,
+    out: str | None,
+    covariance_type: str,
+    reg_covar: float,
+    scheduler: str | None,
+    plan: bool,
+    **options: Any,
+) -> None:
+    """Fit a Gaussian mixture to the rows of a zarr store."""
+    if out is None and not plan:
+        raise ParameterError("say where to save the model, --out MODEL; or --plan, to fit nothing")
+    if out is not None:
+        check_target(out)  # better now than after the fit
+    model, data = Mixture(Gaussian(covariance_type, reg_covar)), open_rows(store, array)
+    with _cluster(scheduler):
+        if plan:
+            print(planned(model, data, **options))
+            return
+        if scheduler is None:
+            result = follow(iterate(model, data, **options))
+        else:
+            with running(prepare(model, data, **options)) as run:
+                result = follow(run)
+            print(f"the loop ran {result.coordinator}")
+    print(result.table())
+    assert out is not None
+    result.save(out)
+    print(f"model: {out}")
+
+
+def select(
+    store: str,
+    array: str | None,
+    out: str | None,
+    plot: str | None,
+    n_components: range,
+    scheduler: str | None,
+    **options: Any,
+) -> None:
+    """Choose the number of components, and the type of covariance, by a criterion."""
+    if out is not None:
+        check_target(out)
+    data = open_rows(store, array)
+    with _cluster(scheduler):
+        selection = choose(data, n_components, **options)
+    print(selection)
+    print(f"{selection.n_reads} reads of the data")
+    if plot is not None:
+        selection.plot().savefig(plot, dpi=150)
+        print(f"plot: {plot}")
+    if out is not None:
+        selection.best.save(out)
+        print(f"model: {out}")
+
+
+def predict(store: str, array: str | None, model: str, out: str, proba: bool) -> None:
+    """Write the most probable component of every row, or the probability of each, to zarr."""
+    result, data = load(model), open_rows(store, array)
+    write(result.predict_proba(data) if proba else result.predict(data), out)
+    print(f"{'responsibilities' if proba else 'labels'}: {out}")
+
+
+def info(model: str) -> None:
+    """Print how a model was fitted, and its clusters."""
+    result = load(model)
+    settings = ", ".join(f"{k}={v}" for k, v in vars(result.model.family).items())
+    print(f"{type(result.model.family).__name__} mixture: {settings}")
+    print(
+        f"{result.n_components} components of {result.n_features} features, from "
+        f"{result.n_rows:,.0f} rows"
+    )
+    print(
+        f"{result.status.value}\n{len(result.history)} passes, log-likelihood "
+        f"{result.log_likelihood:.9g} per row"
+    )
+    print(result.table())
+
+
+def demo(rows: int | None, out: str) -> int:
+    """Make data larger than memory from a known mixture, fit it, and compare; in one minute."""
+    from daskem.cli.demo import run
+
+    return 0 if run(Path(out), rows, follow) else 1
+
+
+def follow(results: Iterable[Result]) -> Result:
+    """Print a line for each pass, then how the fit ended; returns the last of `results`."""
+    print("pass  log-likelihood/row  left to gain  seconds     MB/s", flush=True)
+    events: dict[str, int] = {}
+    told = 0
+    for result in results:
+        # A fit elsewhere may have made several passes since.
+        longest = max((run.history for run in result.runs), key=len)
+        for number, of_all in enumerate(longest[told:], told + 1):
+            # The best run may have ended in an earlier pass than the last one.
+            best = result.history[:number][-1]
+            print(f"{number:>4}  {_line(best, of_all)}", flush=True)
+            for event in best.events:
+                events.setdefault(event, number)
+        told = len(longest)
+    print(result.status.value)
+    for note in result.notes:
+        print(f"note: {note}")
+    for event, number in events.items():
+        print(f"from pass {number}: {event}")
+    return result
+
+
+def _line(best: Pass, of_all: Pass) -> str:
+    left = f"{best.remaining:.2g}" if math.isfinite(best.remaining) else "-"
+    rate = of_all.n_bytes / of_all.seconds / 1e6
+    return f"{best.log_likelihood:>18.9g}  {left:>12}  {of_all.seconds:>7.2f}  {rate:>7.1f}"
+
+
+def _cluster(address: str | None) -> Any:
+    """A client of the scheduler at `address`; without one, the threads of this machine."""
+    if address is None:
+        return contextlib.nullcontext()
+    from distributed import Client
+
+    try:
+        return Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"nobody answers at {address}: is a dask scheduler running there? ({error})"
+        ) from error
+
+
+def open_rows(store: str, name: str | None) -> Any:
+    """A store, or its array `name`, lazily; with labels where xarray has written them."""
+    if name is None:
+        return store
+    array = open_zarr(store, name)
+    return open_labelled(store)[name] if is_labelled(array) else array
+
+
+def write(answers: da.Array | xr.DataArray, out: str | os.PathLike[str]) -> None:
+    """Compute `answers` chunk by chunk into a zarr store at `out`, which must not be there yet.
+
+    On this machine it appears when it is complete: a store with a chunk missing reads as zeros.
+    """
+    out = address(out).rstrip("/")
+    if stored(out) if is_remote(out) else os.path.lexists(out):
+        raise ParameterError(f"{out!r} exists already; choose another path, or remove it first")
+    if is_remote(out):
+        _to_zarr(answers, out)
+        return
+    with aside(Path(out)) as partial:
+        _to_zarr(answers, str(partial))
+        os.rename(partial, out)
+
+
+def _to_zarr(answers: da.Array | xr.DataArray, path: str) -> None:
+    if isinstance(answers, xr.DataArray):
+        # The encodings are those of the input: its compressors, and chunks of another shape.
+        answers = answers.drop_encoding()
+        answers.to_zarr(path, mode="w-", zarr_format=2, consolidated=True)
+    else:
+        answers.to_zarr(path)

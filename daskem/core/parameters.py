@@ -1,0 +1,214 @@
+"""What a parameter is: its dimensions and its support, declared once and used everywhere."""
+
+import numbers
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, logit, softmax
+
+from daskem.core.numerics import is_positive_definite
+from daskem.errors import ParameterError
+
+Params = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Support:
+    """The set of values that a parameter may take.
+
+    Attributes
+    ----------
+    name : str
+        In words, for messages.
+    contains : callable
+        ``array -> bool array``; one answer for each element, vector or matrix.
+    free : callable
+        ``shape -> int``; the number of free values in an array of that shape.
+    to_free, from_free : callable
+        ``array -> array``: to coordinates without bounds, in which one may extrapolate, and back.
+        Values on the edge of the set have infinite coordinates. Default: the values themselves.
+    """
+
+    name: str
+    contains: Callable[[np.ndarray], np.ndarray]
+    free: Callable[[tuple[int, ...]], int]
+    to_free: Callable[[np.ndarray], np.ndarray] = np.asarray
+    from_free: Callable[[np.ndarray], np.ndarray] = np.asarray
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape))
+
+
+def _centred_log(weights: np.ndarray) -> np.ndarray:
+    """Log-ratios to the geometric mean (Aitchison 1982), which treat all components alike."""
+    inside = weights > 0
+    logs = np.log(weights)
+    mean = np.where(inside, logs, 0.0).sum(axis=-1, keepdims=True)
+    return logs - mean / inside.sum(axis=-1, keepdims=True)
+
+
+def _log_cholesky(matrices: np.ndarray) -> np.ndarray:
+    """The lower triangle of the Cholesky factor, (..., entry), with the log of its diagonal."""
+    rows, columns = np.tril_indices(matrices.shape[-1])
+    try:
+        entries = np.linalg.cholesky(matrices)[..., rows, columns]
+    except np.linalg.LinAlgError:
+        return np.full((*matrices.shape[:-2], len(rows)), -np.inf)
+    return np.where(rows == columns, np.log(np.where(rows == columns, entries, 1.0)), entries)
+
+
+def _from_log_cholesky(entries: np.ndarray) -> np.ndarray:
+    d = int(np.sqrt(2 * entries.shape[-1]))
+    rows, columns = np.tril_indices(d)
+    factors = np.zeros((*entries.shape[:-1], d, d))
+    factors[..., rows, columns] = np.where(rows == columns, np.exp(entries), entries)
+    return factors @ factors.swapaxes(-1, -2)
+
+
+REAL = Support("finite numbers", np.isfinite, _size)
+POSITIVE = Support(
+    "positive numbers", lambda a: np.isfinite(a) & (a > 0), _size, to_free=np.log, from_free=np.exp
+)
+NON_NEGATIVE = Support(
+    "numbers >= 0", lambda a: np.isfinite(a) & (a >= 0), _size, to_free=np.log, from_free=np.exp
+)
+PROBABILITY = Support(
+    "probabilities in [0, 1]",
+    lambda a: (a >= 0) & (a <= 1),
+    _size,
+    to_free=logit,
+    from_free=expit,
+)
+SIMPLEX = Support(
+    "probabilities that add to 1",
+    lambda a: (a >= 0).all(axis=-1) & (np.abs(a.sum(axis=-1) - 1) < 1e-6),
+    lambda shape: _size(shape) - _size(shape[:-1]),
+    to_free=_centred_log,
+    from_free=lambda logs: softmax(logs, axis=-1),
+)
+POSITIVE_DEFINITE = Support(
+    "symmetric positive definite matrices",
+    lambda a: (
+        is_positive_definite(a)
+        & (np.abs(a - a.swapaxes(-1, -2)).max(axis=(-1, -2)) <= 1e-8 * np.abs(a).max(axis=(-1, -2)))
+    ),
+    lambda shape: _size(shape[:-2]) * shape[-1] * (shape[-1] + 1) // 2,
+    to_free=_log_cholesky,
+    from_free=_from_log_cholesky,
+)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Declaration of one array of a model's params.
+
+    Attributes
+    ----------
+    dims : tuple of str
+        Names of its dimensions, such as ``("component", "feature")``. The second axis of a
+        square matrix carries the suffix ``_2``, as labelled arrays want each name once.
+    support : Support
+        The values it may take.
+    """
+
+    dims: tuple[str, ...]
+    support: Support
+
+
+def sizes(declared: Mapping[str, Parameter], params: Params) -> dict[str, int]:
+    """The length of every dimension of `params`.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is missing, unknown, has the wrong number of dimensions, or disagrees
+        with another one about a length.
+    """
+    if set(params) != set(declared):
+        raise ParameterError(
+            f"the parameters are {sorted(params)}, but this model has {sorted(declared)}"
+        )
+    lengths: dict[str, int] = {}
+    for name, parameter in declared.items():
+        shape = np.shape(params[name])
+        dims = [dim.removesuffix("_2") for dim in parameter.dims]
+        wanted = tuple(lengths.get(dim, dim) for dim in dims)
+        fits = len(shape) == len(dims)
+        fits = fits and all(lengths.setdefault(d, n) == n for d, n in zip(dims, shape, strict=True))
+        if not fits:
+            raise ParameterError(f"{name!r} has shape {shape}; it should be {wanted}")
+    return lengths
+
+
+def check(declared: Mapping[str, Parameter], params: Mapping[str, np.ndarray]) -> Params:
+    """Return `params` as float64 arrays after checking names, shapes and supports.
+
+    Raises
+    ------
+    ParameterError
+        Naming the parameter, the place in it and what it should be.
+    """
+    params = {name: np.asarray(value, dtype=np.float64) for name, value in params.items()}
+    sizes(declared, params)
+    for name, parameter in declared.items():
+        inside = np.asarray(parameter.support.contains(params[name]))
+        if not inside.all():
+            where = tuple(int(i) for i in np.argwhere(~inside)[0])
+            place = f"{name}{list(where)}" if where else name
+            raise ParameterError(
+                f"{place} = {params[name][where]} is not among: {parameter.support.name}"
+            )
+    return params
+
+
+def count_free(declared: Mapping[str, Parameter], params: Params) -> int:
+    """The number of free parameters, as BIC and AIC count them."""
+    return sum(p.support.free(np.shape(params[name])) for name, p in declared.items())
+
+
+def to_free(declared: Mapping[str, Parameter], params: Params) -> np.ndarray:
+    """The coordinates without bounds of `params`, (coordinate,); infinite on an edge."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        coordinates = [
+            np.ravel(p.support.to_free(np.asarray(params[name], dtype=np.float64)))
+            for name, p in declared.items()
+        ]
+    return np.concatenate(coordinates)
+
+
+def from_free(
+    declared: Mapping[str, Parameter], like: Params, coordinates: np.ndarray
+) -> Params | None:
+    """The params, of the shapes of `like`, at these coordinates; None where there are none."""
+    params, start = dict(like), 0
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        for name, p in declared.items():
+            shape = np.shape(p.support.to_free(np.asarray(like[name], dtype=np.float64)))
+            own = coordinates[start : start + _size(shape)].reshape(shape)
+            value = np.asarray(p.support.from_free(own))
+            start += own.size
+            # What rounding has carried to the edge has lost its coordinates on the way.
+            kept = np.all(p.support.contains(value)) and np.array_equal(
+                np.isfinite(p.support.to_free(value)), np.isfinite(own)
+            )
+            if not kept:
+                return None
+            params[name] = value
+    return params
+
+
+def number(name: str, value: Any, least: float) -> float:
+    """A setting that is a number, or ParameterError."""
+    if not isinstance(value, numbers.Real) or not float(value) >= least:
+        raise ParameterError(f"{name}={value!r} should be a number >= {least}")
+    return float(value)
+
+
+def whole(name: str, value: Any) -> int:
+    """A setting that counts something, or ParameterError."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not int(value) >= 1:
+        raise ParameterError(f"{name}={value!r} should be a whole number >= 1")
+    return int(value)

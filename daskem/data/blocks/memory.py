@@ -1,0 +1,47 @@
+"""What fits into memory: a chunk into a worker, or all of the data into the cluster."""
+
+from collections.abc import Sequence
+
+import dask.array as da
+import numpy as np
+from dask.utils import format_bytes
+
+from daskem.data.blocks.resources import Machines
+from daskem.errors import ChunkTooLargeError
+
+# What a worker needs besides its chunks: the interpreter with its libraries, and the tiles.
+OVERHEAD = 200 * 2**20
+CACHES = ("auto", "memory", "none")
+
+
+def check_fits(array: da.Array, machines: Machines) -> None:
+    """Raise ChunkTooLargeError if a worker has no room for the largest chunk and the next one."""
+    largest = tuple(int(np.argmax(np.nan_to_num(lengths))) for lengths in array.chunks)
+    shape = [lengths[i] for lengths, i in zip(array.chunks, largest, strict=True)]
+    size = float(np.prod(np.nan_to_num(shape))) * array.dtype.itemsize
+    least = min(machines.limits, default=np.inf)
+    most = (least - OVERHEAD) / 2
+    if size <= most:
+        return
+    rows = max(int(np.prod(shape[:-1]) * most / size / 2), 1)
+    raise ChunkTooLargeError(
+        f"chunk {largest[:-1]} holds {' x '.join(map(str, shape))} numbers, "
+        f"{format_bytes(int(size))}, and the smallest worker has {format_bytes(int(least))} of "
+        f"memory, where two chunks should fit with {format_bytes(OVERHEAD)} to spare. Open or "
+        f"write the data in chunks of at most {rows:,} rows, or give the workers more memory"
+    )
+
+
+def choose_cache(
+    cache: str, arrays: Sequence[da.Array], in_memory: bool, machines: Machines
+) -> tuple[bool, list[str]]:
+    """Whether to keep the data in memory between passes, and a note that says why."""
+    if in_memory or cache == "none":
+        return False, []
+    size = sum(array.nbytes for array in arrays)
+    keep = cache == "memory" or size <= machines.room
+    told = "an unknown number of bytes" if np.isnan(size) else format_bytes(int(size))
+    done = "kept in memory from the first pass on" if keep else "read again in every pass"
+    room = format_bytes(machines.room)
+    why = f"they take {told}, and there is room for {room} on {machines}"
+    return keep, [f"cache: the chunks are {done} ({why})"]

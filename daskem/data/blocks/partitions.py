@@ -1,0 +1,209 @@
+"""Partitions: runs of consecutive chunks, each of which is one task of a pass.
+
+A task for every chunk would spend more time in the scheduler than at work, once chunks are small
+and many. A partition travels as a *recipe*: the part of the input's graph that nobody else needs,
+which one task runs through, chunk by chunk, adding up as it goes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dask._task_spec import GraphNode
+
+from daskem.core.statistics import TreeSum
+from daskem.data.blocks.block import Block, Piece
+from daskem.data.blocks.joining import Part, joined, part
+
+# At least this many partitions where there are as many chunks, for clusters to share; then this
+# much work in one, so that little is lost with a worker; and larger ones again where there would
+# be more of them than a scheduler has time for. They depend on the data alone: the shape of the
+# tree, and with it the last bit of the result, must not depend on the cluster.
+_FEWEST, _BYTES, _MOST = 64, 2**28, 2**15
+# What opening, decoding and scheduling a chunk costs, in bytes that could be read meanwhile.
+_CHUNK_BYTES = 2**20
+
+
+def runs_of_chunks(n_bytes: np.ndarray) -> list[range]:
+    """Cut chunks of these sizes (NaN where unknown) into partitions of about equal work."""
+    costs = np.nan_to_num(n_bytes) + _CHUNK_BYTES
+    size = max(min(costs.sum() / _FEWEST, _BYTES), costs.sum() / _MOST)
+    middles = np.cumsum(costs) - costs / 2
+    edges = np.flatnonzero(np.diff(middles // size)) + 1
+    return [range(a, b) for a, b in zip([0, *edges], [*edges, len(costs)], strict=True)]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """How much there is to read in a pass; NaN where chunks are of unknown length.
+
+    Attributes
+    ----------
+    n_rows, n_bytes : float
+    chunk_bytes : float
+        Of the largest chunk.
+    n_chunks, n_partitions : int
+    """
+
+    n_rows: float
+    n_bytes: float
+    chunk_bytes: float
+    n_chunks: int
+    n_partitions: int
+
+    @classmethod
+    def of(cls, n_rows: float, sizes: np.ndarray) -> "Outline":
+        """The outline of chunks of these sizes, in bytes."""
+        n_partitions = len(runs_of_chunks(sizes))
+        return cls(n_rows, float(sizes.sum()), float(sizes.max()), len(sizes), n_partitions)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Where a chunk comes from: the keys of its rows and weights, and its place in the input."""
+
+    rows: Any
+    weights: Any
+    index: tuple[int, ...]
+    number: int
+    offset: tuple[int, ...] | None = None
+
+    @property
+    def keys(self) -> list[Any]:
+        return [self.rows] if self.weights is None else [self.rows, self.weights]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What makes the chunks of a partition; opaque to the scheduler.
+
+    Attributes
+    ----------
+    chunks : sequence of Chunk
+    extent : tuple of int, or None
+        Length of the input along its axes of samples.
+    omit : bool
+        Whether to leave out rows with a NaN.
+    tasks : mapping
+        The tasks that only this partition needs, by key.
+    shared : sequence
+        Keys of what it needs besides, which are tasks of the scheduler's own.
+    """
+
+    chunks: Sequence[Chunk]
+    extent: tuple[int, ...] | None
+    omit: bool
+    tasks: Mapping[Any, GraphNode]
+    shared: Sequence[Any]
+
+    def blocks(self, shared: Sequence[Any]) -> Iterator[Block]:
+        """Make one block after the other, given the values of `shared`."""
+        return joined(self._parts(shared), self.omit)
+
+    def _parts(self, shared: Sequence[Any]) -> Iterator[Part]:
+        values = dict(zip(self.shared, shared, strict=True))
+        orders = [_order(self.tasks, chunk.keys) for chunk in self.chunks]
+        last = {key: i for i, order in enumerate(orders) for key in order}
+        for i, (chunk, order) in enumerate(zip(self.chunks, orders, strict=True)):
+            for key in order:
+                if key not in values:
+                    task = self.tasks[key]
+                    values[key] = task({name: values[name] for name in task.dependencies})
+            rows, *weights = (values[key] for key in chunk.keys)
+            for key in order:
+                if last[key] == i:
+                    del values[key]
+            shape = np.shape(rows)[:-1]
+            yield part(
+                Piece(chunk.index, chunk.number, shape, chunk.offset, self.extent), rows, *weights
+            )
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The blocks of a partition that are kept in memory from one pass to the next."""
+
+    held: Sequence[Block]
+
+    def blocks(self, shared: Sequence[Any]) -> Iterator[Block]:
+        return iter(self.held)
+
+
+def load(recipe: Recipe, *shared: Any) -> Loaded:
+    """Make all blocks of a partition at once."""
+    return Loaded(list(recipe.blocks(shared)))
+
+
+def _order(tasks: Mapping[Any, GraphNode], keys: Sequence[Any]) -> list[Any]:
+    """The tasks behind `keys`, dependencies first."""
+    order: dict[Any, None] = {}
+    stack = [(key, False) for key in keys]
+    while stack:
+        key, ready = stack.pop()
+        if key in order or key not in tasks:
+            continue
+        if ready:
+            order[key] = None
+        else:
+            stack += [(key, True), *((name, False) for name in tasks[key].dependencies)]
+    return list(order)
+
+
+def run(
+    source: Recipe | Loaded, f: Callable[..., Any], theta: tuple[Any, ...], *shared: Any
+) -> Any:
+    """The tree sum of ``f(block, *theta)`` over a partition."""
+    tree, blocks = TreeSum(), source.blocks(shared)
+    # The next block is read while this one is computed.
+    with ThreadPoolExecutor(1) as reader:
+        upcoming = reader.submit(next, blocks, None)
+        while (block := upcoming.result()) is not None:
+            upcoming = reader.submit(next, blocks, None)
+            tree.push(f(block, *theta))
+    return tree.total()
+
+
+def cut(
+    graph: Mapping[Any, GraphNode],
+    parts: Sequence[Sequence[Chunk]],
+    extent: tuple[int, ...] | None,
+    omit: bool,
+) -> tuple[list[Recipe], dict[Any, GraphNode]]:
+    """Divide the graph of an input among partitions.
+
+    Returns
+    -------
+    recipes : list of Recipe
+        One for each of `parts`.
+    shared : dict
+        The tasks that several partitions need, or that lie in the memory of the cluster, with
+        all that they depend on. They stay tasks of the scheduler's own, computed once.
+    """
+    shared: dict[Any, GraphNode] = {}
+    owners: dict[Any, int] = {}
+    stack = [(key, p) for p, chunks in enumerate(parts) for chunk in chunks for key in chunk.keys]
+    while stack:
+        key, p = stack.pop()
+        if key not in graph or key in shared or owners.get(key) == p:
+            continue
+        task = graph[key]
+        if key in owners or any(name not in graph for name in task.dependencies):
+            shared.update(_behind(graph, key))
+        else:
+            owners[key] = p
+            stack += [(name, p) for name in task.dependencies]
+    private = {key: task for key, task in graph.items() if key not in shared}
+    recipes = []
+    for chunks in parts:
+        keys = [key for chunk in chunks for key in chunk.keys]
+        tasks = {key: private[key] for key in _order(private, keys)}
+        names = {*keys, *(name for task in tasks.values() for name in task.dependencies)}
+        outside = sorted(names - set(tasks), key=str)
+        recipes.append(Recipe(chunks, extent, omit, tasks, outside))
+    return recipes, shared
+
+
+def _behind(graph: Mapping[Any, GraphNode], key: Any) -> dict[Any, GraphNode]:
+    return {name: graph[name] for name in _order(graph, [key])}

@@ -1,0 +1,63 @@
+"""What a model can use of the data, and the first place where it cannot."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from daskem.data.blocks.block import Block
+
+
+@dataclass(frozen=True, eq=False)
+class Usable:
+    """The values that a model can use.
+
+    Attributes
+    ----------
+    valid : callable
+        ``rows -> bool (sample, feature)``: which entries those are.
+    domain : str
+        The same in words.
+    names : ndarray, (feature,), or None
+        What errors call the features.
+    """
+
+    valid: Callable[[np.ndarray], np.ndarray]
+    domain: str
+    names: np.ndarray | None
+
+    @classmethod
+    def by(cls, model: Any, names: np.ndarray | None = None) -> "Usable":
+        """What `model` can use: what it says, or else all finite numbers."""
+        valid = getattr(model, "valid", np.isfinite)
+        return cls(valid, getattr(model, "domain", "finite numbers"), names)
+
+    def first_bad(self, block: Block) -> str | None:
+        """The first entry of a block that the model cannot use, where it is and what to do."""
+        usable = self.valid(block.rows)
+        if usable.all():
+            return _bad_weight(block)
+        row, column = (int(i) for i in np.argwhere(~usable)[0])
+        value = block.rows[row, column]
+        called = "" if self.names is None else f" ({str(self.names[column])!r})"
+        missing = value != value
+        remedy = (
+            ', or fit with missing="omit" (--missing omit) to leave them out'
+            if missing
+            else '; missing="omit" leaves out NaN only, so make them NaN to have them left out'
+        )
+        return (
+            f"Input X contains {'NaN' if missing else value} at {block.place(row)}, column "
+            f"{column}{called}; expected {self.domain}. Drop or fill such rows first{remedy}"
+        )
+
+
+def _bad_weight(block: Block) -> str | None:
+    if block.weights is None:
+        return None
+    bad = np.flatnonzero(~(np.isfinite(block.weights) & (block.weights >= 0)))
+    if not len(bad):
+        return None
+    row = int(bad[0])
+    return f"sample_weight {block.weights[row]} at {block.place(row)}; expected numbers >= 0"

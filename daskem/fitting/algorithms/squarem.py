@@ -1,0 +1,43 @@
+"""SQUAREM (Varadhan and Roland 2008): a leap from every two EM steps, by squared extrapolation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from daskem.fitting.algorithms.climb import Climb, State
+from daskem.fitting.algorithms.secants import Pair
+
+# The limit of |alpha|: what it is multiplied by after a leap, and divided by after a failure.
+_CAUTION, _LEAST, _MOST = 4.0, 1.5, 1024.0
+
+
+@dataclass(frozen=True)
+class Squarem(Climb):
+    """EM step, leap, EM step, leap; a leap that would fall costs its pass.
+
+        r = x1 - x0,  v = (x2 - x1) - r,  alpha = -|r| / |v|,  x' = x0 - 2 alpha r + alpha^2 v
+
+    with x1, x2 the EM steps from x0 and x1 (their third scheme). The guard is free, as the pass
+    that takes the statistics at x' returns its objective too. |alpha| has a limit, which a leap
+    that fails makes smaller: on a plateau, where one eigenvalue of EM is near 1, all of them would.
+    """
+
+    name = "squarem"
+
+    def stretched(self, stretch: float, taken: str | None) -> float:
+        if taken is None:
+            return max(stretch / _CAUTION, _LEAST)
+        return min(stretch * _CAUTION, _MOST) if taken == self.name else stretch
+
+    def leaps(self, memory: Sequence[Pair], state: State) -> list[tuple[str, np.ndarray]]:
+        # Two EM steps in a row: the later iterate is the EM step from the earlier one.
+        if len(memory) < 2 or state.candidates[0].name != "em":
+            return []
+        r, last = memory[-2].residual, memory[-1].residual
+        v = last - r
+        size = float(np.linalg.norm(v))
+        alpha = min(float(np.linalg.norm(r)) / size, state.stretch) if size > 0 else 1.0
+        if alpha <= 1:  # No further than the EM step itself.
+            return []
+        return [("squarem", memory[-2].x + 2 * alpha * r + alpha**2 * v)]

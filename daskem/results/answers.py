@@ -1,0 +1,63 @@
+"""What a fitted model says of the rows of a block."""
+
+from typing import Any
+
+import numpy as np
+
+from daskem.core.parameters import Params
+from daskem.data.blocks import Usable
+from daskem.errors import DataError
+from daskem.fitting.loop import evaluate
+
+
+def label_dtype(n_components: int) -> np.dtype[Any]:
+    """The smallest integers that hold the labels, and -1."""
+    return np.min_scalar_type(-n_components)
+
+
+def flags(n_components: int, missing: bool) -> dict[str, Any]:
+    """Attributes that say what labels mean, by the CF conventions."""
+    meanings = ["missing"] * missing + [f"component_{k}" for k in range(n_components)]
+    values = np.arange(-1 if missing else 0, n_components, dtype=label_dtype(n_components))
+    return {
+        "long_name": "most probable component of the mixture",
+        "flag_values": values,
+        "flag_meanings": " ".join(meanings),
+    }
+
+
+def checked(block: Any, f: Any, usable: Usable, model: Any, params: Params) -> Any:
+    """`f` of a block, unless the model cannot use some of its values."""
+    bad = usable.first_bad(block)
+    if bad is not None:
+        raise DataError(bad)
+    return f(block, model, params)
+
+
+def statistics(block: Any, model: Any, params: Params) -> dict[str, Any]:
+    """What an E step adds up, for the sake of the log-likelihood."""
+    return evaluate(block, [(model, [params])])
+
+
+def labels(block: Any, model: Any, params: Params) -> np.ndarray:
+    """The most probable component of each row, (sample,)."""
+    found = np.empty(len(block), dtype=label_dtype(len(params["weights"])))
+    for here, _, shares in model.posterior(block.rows, params):
+        found[here] = shares.argmax(axis=0)
+    return found
+
+
+def responsibilities(block: Any, model: Any, params: Params) -> np.ndarray:
+    """Probability of each component given the row, (sample, component)."""
+    found = np.empty((len(block), len(params["weights"])))
+    for here, _, shares in model.posterior(block.rows, params):
+        found[here] = shares.T
+    return found
+
+
+def log_prob(block: Any, model: Any, params: Params) -> np.ndarray:
+    """log p(x) of each row, (sample,), in nats."""
+    found = np.empty(len(block))
+    for here, log_prob, _ in model.posterior(block.rows, params):
+        found[here] = log_prob
+    return found

@@ -1,0 +1,243 @@
+"""From components to clusters: components that overlap are parts of one cluster of free shape."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy.special import entr
+
+from daskem.core.numerics import one_blas_thread
+from daskem.core.parameters import SIMPLEX, Parameter, Params, whole
+from daskem.data.blocks import Block
+from daskem.errors import ParameterError
+from daskem.fitting.starts.begin import surveyed
+from daskem.results.report import aligned
+from daskem.results.result import Fitted, Result
+
+Group = frozenset[int]
+
+# Sets of components whose probabilities are added at a time.
+_SETS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """A mixture whose components are merged into groups: what a row says of those.
+
+    Attributes
+    ----------
+    mixture : Mixture
+    components : Params
+        Of the mixture, in its coordinates.
+    groups : tuple of tuple of int
+        The components of each cluster.
+    """
+
+    mixture: Any
+    components: Params
+    groups: tuple[tuple[int, ...], ...]
+
+    parameters = {"weights": Parameter(("component",), SIMPLEX)}  # noqa: RUF012
+
+    @property
+    def members(self) -> np.ndarray:
+        return _members(self.groups, len(self.components["weights"]))
+
+    def posterior(
+        self, rows: np.ndarray, params: Params
+    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """As `Mixture.posterior`, with the responsibilities of clusters."""
+        for here, log_prob, r in self.mixture.posterior(rows, self.components):
+            with one_blas_thread():
+                merged = self.members @ r
+            yield here, log_prob, merged
+
+    def valid(self, rows: np.ndarray) -> np.ndarray:
+        return self.mixture.valid(rows)
+
+    @property
+    def domain(self) -> str:
+        return self.mixture.domain
+
+    def e_step(self, block: Any, params: Params) -> dict[str, Any]:
+        return self.mixture.e_step(block, self.components)
+
+
+@dataclass(frozen=True, eq=False)
+class Merging:
+    """How the components of a mixture combine, one pair of clusters after the other.
+
+    Attributes
+    ----------
+    result : Result
+    steps : sequence of (tuple of int, tuple of int)
+        The components of the two clusters that each step unites, K - 1 of them.
+    entropies : ndarray, (K,)
+        Of the responsibilities of K, K - 1, ..., 1 clusters, in nats, summed over rows.
+    n_reads : int
+        Full reads of the data that it took.
+    """
+
+    result: Result
+    steps: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
+    entropies: np.ndarray
+    n_reads: int
+
+    @property
+    def entropy(self) -> xr.DataArray:
+        """Entropy by number of clusters; where it stops falling, merging stops being free."""
+        counts = np.arange(len(self.entropies), 0, -1)
+        return xr.DataArray(self.entropies, {"n_clusters": counts}, name="entropy")[::-1]
+
+    def cut(self, n_clusters: int) -> Result:
+        """A result whose predictions are of `n_clusters` clusters, the largest one first."""
+        weights = self.result.best.params["weights"]
+        if whole("n_clusters", n_clusters) > len(weights):
+            raise ParameterError(
+                f"n_clusters={n_clusters}, but there are {len(weights)} components"
+            )
+        groups: set[tuple[int, ...]] = {(k,) for k in range(len(weights))}
+        for pair in self.steps[: len(weights) - n_clusters]:
+            groups = groups - set(pair) | {tuple(sorted(pair[0] + pair[1]))}
+        order = sorted(groups, key=lambda group: (-weights[list(group)].sum(), group))
+        run = self.result.best
+        model = Clusters(run.model, run.params, tuple(order))
+        params = {"weights": model.members @ weights}
+        return replace(self.result, runs=[replace(run, model=model, state=Fitted(params))])
+
+    def __str__(self) -> str:
+        pairs = [("", ""), *self.steps]
+        rows = [
+            {
+                "clusters": len(pairs) - i,
+                "entropy": float(self.entropies[i]),
+                "merged": _words(pair),
+            }
+            for i, pair in enumerate(pairs)
+        ]
+        return aligned(rows)
+
+
+def merge(
+    result: Result, data: Any, sample_weight: Any = None, random_state: int | None = 0
+) -> Merging:
+    """Merge components into clusters that need not have the shape of a component.
+
+    Step by step, the two clusters are united whose union lowers the entropy of the
+    responsibilities most: those that the model tells apart least (Baudry, Raftery, Celeux, Lo and
+    Gottardo 2010). The density stays what it is.
+
+    Parameters
+    ----------
+    result : Result, or GaussianMixture that is fitted
+        Of a mixture.
+    data, sample_weight : array-like
+        As `daskem.fit` takes them.
+    random_state : int
+        Of the sample.
+
+    Notes
+    -----
+    Every step depends on the one before. The sample of a survey, one read, says which steps to
+    expect, and a second read measures on all of the data what these need. Where a step turns out
+    otherwise, which is rare, one more read goes on from there. The steps are those of the
+    complete data in any case; `Merging.n_reads` counts.
+
+    References
+    ----------
+    Baudry et al. (2010), Combining mixture components for clustering, J. Comp. Graph. Stat. 19.
+    """
+    result = getattr(result, "result_", result)
+    blocks = result.blocks(data, sample_weight)
+    model, params = result.model, result.best.params
+    _, seen = surveyed(model, blocks, random_state or 0, result.features.names)
+    measure = _Measure(blocks, model, params, Block(seen.sample, seen.sample_weights))
+    k = len(params["weights"])
+    groups = [frozenset([i]) for i in range(k)]
+    steps, entropies = _combine(groups, measure)
+    pairs = [(tuple(sorted(a)), tuple(sorted(b))) for a, b in steps]
+    return Merging(result, pairs, np.array(entropies), 1 + measure.n_reads)
+
+
+Measure = Callable[[Sequence[Group], Sequence[Group]], dict[Group, float]]
+
+
+def _combine(
+    groups: Sequence[Group], measure: Measure
+) -> tuple[list[tuple[Group, Group]], list[float]]:
+    """Greedy steps from `groups` to a single one, and the entropy before and after each.
+
+    With s(g) = sum over rows of t log t, t the probability of g, uniting a and b lowers the
+    entropy by s(a + b) - s(a) - s(b).
+    """
+    groups, entropies = list(groups), []
+    steps: list[tuple[Group, Group]] = []
+    s: dict[Group, float] = {}
+    while True:
+        pairs = list(combinations(groups, 2))
+        wanted = [*groups, *(a | b for a, b in pairs)]
+        s.update(measure(groups, [g for g in wanted if g not in s]))
+        entropies.append(max(-sum(s[g] for g in groups), 0.0))
+        if not pairs:
+            return steps, entropies
+        gains = [s[a | b] - s[a] - s[b] for a, b in pairs]
+        a, b = pairs[int(np.argmax(gains))]
+        steps.append((a, b))
+        groups = [a | b if g == a else g for g in groups if g != b]
+
+
+class _Measure:
+    """s(g) on all of the data: what is not known yet is read with all that the sample foresees."""
+
+    def __init__(self, blocks: Any, model: Any, params: Params, sample: Block) -> None:
+        self._blocks, self._model, self._params, self._sample = blocks, model, params, sample
+        self._known: dict[Group, float] = {}
+        self.n_reads = 0
+
+    def __call__(self, groups: Sequence[Group], sets: Sequence[Group]) -> dict[Group, float]:
+        if any(g not in self._known for g in sets):
+            foreseen = dict.fromkeys(sets)
+
+            def on_the_sample(_: Any, sets: Sequence[Group]) -> dict[Group, float]:
+                foreseen.update(dict.fromkeys(sets))
+                members = _members(sets, len(self._params["weights"]))
+                return dict(zip(sets, self._sums(self._sample, members), strict=True))
+
+            _combine(groups, on_the_sample)
+            unknown = [g for g in foreseen if g not in self._known]
+            args = (self._model, self._params, _members(unknown, len(self._params["weights"])))
+            totals = self._blocks.sum(sums_of_t_log_t, *args, name="merge")
+            self._known.update(zip(unknown, map(float, totals), strict=True))
+            self.n_reads += 1
+        return {g: self._known[g] for g in sets}
+
+    def _sums(self, block: Block, members: np.ndarray) -> np.ndarray:
+        return sums_of_t_log_t(block, self._model, self._params, members)
+
+
+def sums_of_t_log_t(block: Any, model: Any, params: Params, members: np.ndarray) -> np.ndarray:
+    """Sum over rows of t log t, for the probability t of each set of components, (set,)."""
+    totals = np.zeros(len(members))
+    for here, _, r in model.posterior(block.rows, params):
+        weights = None if block.weights is None else block.weights[here]
+        for start in range(0, len(members), _SETS):
+            with one_blas_thread():
+                t = members[start : start + _SETS] @ r
+            t = -entr(t)
+            totals[start : start + _SETS] += t.sum(axis=1) if weights is None else t @ weights
+    return totals
+
+
+def _members(groups: Sequence[Sequence[int] | Group], n_components: int) -> np.ndarray:
+    """Which components (group, component) belong to each group, 0 or 1."""
+    members = np.zeros((len(groups), n_components))
+    for number, group in enumerate(groups):
+        members[number, list(group)] = 1.0
+    return members
+
+
+def _words(pair: tuple[Any, Any]) -> str:
+    return " and ".join("+".join(map(str, group)) for group in pair if group)

@@ -1,0 +1,146 @@
+"""Pictures: rows by responsibility under the components, and a criterion against K."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from daskem.data.inputs.rows import rows_like
+from daskem.errors import DaskemError, ParameterError
+from daskem.results.result import Result
+
+# Okabe and Ito (2008): told apart by all common forms of colour vision.
+PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000"]
+
+
+def require_matplotlib() -> None:
+    """Raise DaskemError unless matplotlib is installed."""
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        raise DaskemError("figures need matplotlib: pip install 'daskem[plot]'")
+
+
+def plot(result: Result, sample: Any, features: tuple[int, int] = (0, 1)) -> Any:
+    """Two features of some rows, and the components of a Gaussian mixture over them.
+
+    Parameters
+    ----------
+    result : Result
+        Of a mixture of Gaussians.
+    sample : array-like, (sample, feature)
+        Some thousand rows; they come into memory. Each has the colours of the components, mixed
+        by its responsibilities.
+    features : tuple of two int
+        Which ones, for the horizontal and the vertical axis.
+
+    Returns
+    -------
+    matplotlib Figure
+        With ellipses at one and two standard deviations; without a window, for ``savefig``.
+
+    Raises
+    ------
+    ParameterError
+        If the components are no Gaussians, or there are no such features.
+    """
+    require_matplotlib()
+    from matplotlib.colors import to_rgb
+    from matplotlib.figure import Figure
+
+    means, covariances = _marginal(result, features)
+    responsibilities = np.asarray(result.predict_proba(sample)).reshape(-1, len(means))
+    rows = np.asarray(rows_like(sample, result.features).array).reshape(-1, result.n_features)
+    x, y = rows[:, list(features)].T
+    hues = np.array([to_rgb(PALETTE[k % len(PALETTE)]) for k in range(len(means))])
+    figure = Figure(figsize=(7.5, 6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.scatter(x, y, c=responsibilities @ hues, s=5, alpha=0.5, linewidths=0, rasterized=True)
+    for k in np.argsort(-result.params["weights"]):
+        _draw_component(axes, means[k], covariances[k], hues[k], str(k))
+    _frame(axes, result, features)
+    return figure
+
+
+def plot_criterion(table: xr.Dataset) -> Any:
+    """How far each number of components is behind the best, a line for each model.
+
+    Differences of up to 10, where a choice is not clear, are to scale; above, their logarithms.
+
+    Returns
+    -------
+    matplotlib Figure
+        With a circle around the best candidate; without a window, for ``savefig``.
+    """
+    require_matplotlib()
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    criterion = table.attrs["criterion"]
+    values, counts = table[criterion].to_numpy(), table["n_components"].to_numpy()
+    values = values - values.min()
+    figure = Figure(figsize=(7.5, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for number, name in enumerate(table["model"].to_numpy()):
+        hue = PALETTE[number % len(PALETTE)]
+        axes.plot(counts, values[number], "o-", color=hue, label=str(name), markersize=4)
+    model, k = np.unravel_index(values.argmin(), values.shape)
+    axes.plot(counts[k], values[model, k], "o", color="#000000", markersize=12, fillstyle="none")
+    axes.set_yscale("symlog", linthresh=10)
+    axes.set(xlabel="components", ylabel=f"{criterion}, behind the best")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.2, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure
+
+
+def _marginal(result: Result, features: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Means (component, 2) and covariances (component, 2, 2) of two of the features."""
+    params, chosen = result.params, list(features)
+    if "covariances" not in params:
+        raise ParameterError(f"{type(result.model.family).__name__} components have no ellipses")
+    if not set(chosen) <= set(range(result.n_features)):
+        raise ParameterError(f"features={features} of a model of {result.n_features} features")
+    means = params["means"]
+    full = result.model.family.structure.expand(params["covariances"], *means.shape)
+    return means[:, chosen], full[:, chosen][:, :, chosen]
+
+
+def _draw_component(
+    axes: Any, mean: np.ndarray, covariance: np.ndarray, hue: np.ndarray, name: str
+) -> None:
+    from matplotlib.patheffects import withStroke
+
+    values, vectors = np.linalg.eigh(covariance)
+    angle = np.linspace(0, 2 * np.pi, 200)
+    circle = np.stack([np.cos(angle), np.sin(angle)])
+    ellipse = vectors * np.sqrt(np.maximum(values, 0)) @ circle
+    halo = [withStroke(linewidth=3.4, foreground="white")]
+    for deviations, style in ((1, "-"), (2, "--")):
+        edge = mean[:, None] + deviations * ellipse
+        axes.plot(*edge, style, color=hue * 0.75, linewidth=1.6, path_effects=halo)
+    axes.text(
+        *mean,
+        name,
+        color="white",
+        weight="bold",
+        ha="center",
+        va="center",
+        bbox={"boxstyle": "circle,pad=0.25", "facecolor": hue * 0.75, "edgecolor": "white"},
+    )
+
+
+def _frame(axes: Any, result: Result, features: tuple[int, int]) -> None:
+    names = result.features.names
+    labels = [f"feature {i}" if names is None else str(names[i]) for i in features]
+    axes.set(xlabel=labels[0], ylabel=labels[1])
+    axes.set_title(
+        f"{result.n_components} components, ellipses at 1 and 2 standard deviations",
+        loc="left",
+        fontsize="medium",
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.2, linewidth=0.6)
+    axes.set_axisbelow(True)

@@ -1,0 +1,76 @@
+"""The clusters as a person would describe them: their size, location and shape."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from daskem.core.parameters import Params
+
+_MOST_AXES = 3
+
+
+def table(model: Any, params: Params, names: np.ndarray | None = None) -> str:
+    """One line for each component, largest first.
+
+    Weight (share of the rows), mean of every feature, and for Gaussian components the principal
+    axes: the standard deviation along each, and its direction. Axes are measured in standard
+    deviations of the features over all rows, so that they do not depend on units.
+    """
+    location = next(params[name] for name in ("means", "rates", "probabilities") if name in params)
+    names = np.arange(location.shape[1]) if names is None else names
+    matrices = None
+    if "covariances" in params:
+        matrices = _in_spreads(
+            model.family.structure.expand(params["covariances"], *location.shape), params
+        )
+    width = max(10, *(len(str(name)) for name in names))
+    shown = min(location.shape[1], 8)
+    dots = " ..." if shown < location.shape[1] else ""
+    header = "component  weight  " + " ".join(f"{name!s:>{width}}" for name in names[:shown]) + dots
+    lines = [
+        header + ("" if matrices is None else "  principal axes, in overall sd: length (direction)")
+    ]
+    for k in np.argsort(-params["weights"], kind="stable"):
+        cells = " ".join(f"{value:>{width}.6g}" for value in location[k, :shown])
+        line = f"{k:>9}  {params['weights'][k]:>6.4f}  {cells}{dots}"
+        lines.append(line if matrices is None else f"{line}  {_axes(matrices[k])}")
+    return "\n".join(lines)
+
+
+def _in_spreads(covariances: np.ndarray, params: Params) -> np.ndarray:
+    """Covariances (component, feature, feature) of features divided by their overall spread."""
+    weights, means = params["weights"], params["means"]
+    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    total = weights @ (variances + (means - weights @ means) ** 2)
+    spreads = np.sqrt(np.where(total > 0, total, 1.0))
+    return covariances / np.multiply.outer(spreads, spreads)
+
+
+def _axes(covariance: np.ndarray) -> str:
+    """The longest principal axes of an ellipsoid."""
+    values, vectors = np.linalg.eigh(covariance)
+    order = np.argsort(-values)[:_MOST_AXES]
+    texts = []
+    for i in order:
+        direction = vectors[:, i] * np.sign(vectors[np.argmax(np.abs(vectors[:, i])), i])
+        entries = ", ".join(f"{c:.2f}" for c in direction[:4])
+        more = ", ..." if len(direction) > 4 else ""
+        texts.append(f"{np.sqrt(max(values[i], 0)):.4g} ({entries}{more})")
+    return "; ".join(texts) + (" ..." if len(values) > _MOST_AXES else "")
+
+
+def aligned(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A line for each of `rows`, under a line of their keys."""
+    cells = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in cells
+    )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.1f}" if abs(value) >= 1000 else f"{value:.5g}"
+    return str(value)

@@ -1,0 +1,310 @@
+"""A fitted model: its params in the data's own units, how it got there, what it says of rows."""
+
+import dataclasses
+import html
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from daskem.core.frames import Frame
+from daskem.core.numerics import one_blas_thread
+from daskem.core.parameters import Params, check, count_free
+from daskem.data.blocks import Usable, map_rows
+from daskem.data.inputs import as_array, as_blocks
+from daskem.data.inputs.labels import Features, Rows, align_weights, relabel
+from daskem.data.inputs.rows import rows_like
+from daskem.errors import DataError, ModelError, ParameterError
+from daskem.fitting.loop import Pass, Run, Status
+from daskem.models import Mixture, families
+from daskem.results import answers, modelfile
+from daskem.results.report import table
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result:
+    """What `daskem.fit` returns, and what `daskem.iterate` yields after every pass.
+
+    Attributes
+    ----------
+    runs : sequence of Run
+        One for each start, in their order.
+    n_features : int
+    n_rows : float
+        Rows that were fitted, or the sum of their weights.
+    features : Features
+        What the features are called.
+    notes : tuple of str
+        What had to be done to the data, and how to do without.
+    coordinator : str
+        Where the loop and the M step ran, and why there.
+    missing : {"raise", "omit"}
+        What becomes of rows with a NaN, in the fit and in predictions and scores.
+    """
+
+    runs: Sequence[Run]
+    n_features: int
+    n_rows: float
+    features: Features = field(default_factory=Features)
+    notes: tuple[str, ...] = ()
+    coordinator: str = ""
+    missing: str = "raise"
+
+    def stopped(self) -> "Result":
+        """The same, for a fit that does not go on."""
+        runs = [
+            dataclasses.replace(run, status=Status.STOPPED) if run.status is Status.RUNNING else run
+            for run in self.runs
+        ]
+        return dataclasses.replace(self, runs=runs)
+
+    @property
+    def best(self) -> Run:
+        """The run with the best objective; among runs that differ in size, the best BIC."""
+        return min(self.runs, key=self._badness)
+
+    def _badness(self, run: Run) -> float:
+        if not run.history:
+            return np.inf
+        declared = getattr(run.model, "parameters", None)
+        free = 0 if declared is None else count_free(declared, run.params)
+        return free * np.log(self.n_rows) - 2 * self.n_rows * run.history[-1].objective
+
+    @property
+    def model(self) -> Any:
+        return self.best.model
+
+    @property
+    def params(self) -> Params:
+        """Params of the best run, in the units of the data."""
+        back = getattr(self.model, "from_frame", None)
+        with one_blas_thread():
+            return self.best.params if back is None else back(self.best.params)
+
+    @property
+    def status(self) -> Status:
+        return self.best.status
+
+    @property
+    def converged(self) -> bool:
+        return self.status is Status.CONVERGED
+
+    @property
+    def history(self) -> tuple[Pass, ...]:
+        """Every pass of the best run."""
+        return self.best.history
+
+    @property
+    def log_likelihood(self) -> float:
+        """Mean log p(x) per row, in nats, in the last pass: before its M step."""
+        return self.history[-1].log_likelihood
+
+    @property
+    def n_components(self) -> int:
+        return len(self.best.params["weights"])
+
+    def _of_model(self, name: str, purpose: str) -> Any:
+        """What the model says of itself, which a model of the user's own need not."""
+        if not hasattr(self.model, name):
+            raise ModelError(
+                f"{purpose} needs `{name}`, which {type(self.model).__name__} does not have; its "
+                "fitted values are in result.params"
+            )
+        return getattr(self.model, name)
+
+    def predict(self, data: Any) -> Any:
+        """The most probable component of each row, (...), int; -1 where a row is missing.
+
+        Labels are as small as the number of components allows, and CF flags if `data` have labels;
+        for NumPy arrays they are int64, as in scikit-learn.
+        """
+        dtype = answers.label_dtype(self.n_components)
+        about = answers.flags(self.n_components, self.missing == "omit")
+        labels = self._map(data, answers.labels, about, fill=-1, dtype=dtype)
+        return labels.astype(np.int64) if isinstance(labels, np.ndarray) else labels
+
+    def predict_proba(self, data: Any) -> Any:
+        """Responsibilities of the components for each row, (..., component)."""
+        about = {"long_name": "probability of the component, given the row", "units": "1"}
+        return self._map(data, answers.responsibilities, about, columns=self.n_components)
+
+    def score_samples(self, data: Any) -> Any:
+        """log p(x) of each row, (...), in nats."""
+        about = {"long_name": "log-likelihood of the row, in nats", "units": "1"}
+        return self._map(data, answers.log_prob, about)
+
+    def _map(
+        self, data: Any, f: Any, about: dict[str, Any], *, fill: float = np.nan, **form: Any
+    ) -> Any:
+        self._of_model("posterior", "predicting")
+        rows, name = self._rows(data), f.__name__
+        form |= {"fill": fill if self.missing == "omit" else None, "name": name}
+        theta = (f, self._usable, self.model, self.best.params)
+        return relabel(map_rows(rows.array, answers.checked, *theta, **form), rows, name, about)
+
+    @property
+    def _usable(self) -> Usable:
+        return Usable.by(self.model, self.features.names)
+
+    def _rows(self, data: Any) -> Rows:
+        rows = rows_like(data, self.features)
+        array = as_array(rows.array)
+        if array.shape[-1] != self.n_features:
+            raise DataError(
+                f"X has {array.shape[-1]} features, but {type(self.model).__name__} is expecting "
+                f"{self.n_features} features as input"
+            )
+        return dataclasses.replace(rows, array=array)
+
+    def blocks(self, data: Any, sample_weight: Any = None) -> Any:
+        """The rows of `data`, as the model was fitted to such, for passes over them."""
+        rows = self._rows(data)
+        return as_blocks(rows.array, align_weights(sample_weight, rows), self.missing)
+
+    def score(self, data: Any, sample_weight: Any = None) -> float:
+        """Mean log p(x) per row of `data`, in nats; one pass over it."""
+        return self._total(data, sample_weight)[0]
+
+    def bic(self, data: Any, sample_weight: Any = None) -> float:
+        """Bayesian information criterion, -2 L + p log n (Schwarz 1978); lower is better."""
+        mean, n = self._total(data, sample_weight)
+        return float(self.n_parameters * np.log(n) - 2 * n * mean)
+
+    def aic(self, data: Any, sample_weight: Any = None) -> float:
+        """Akaike information criterion, -2 L + 2 p; lower is better."""
+        mean, n = self._total(data, sample_weight)
+        return float(2 * self.n_parameters - 2 * n * mean)
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters."""
+        return count_free(self._of_model("parameters", "counting"), self.best.params)
+
+    def _total(self, data: Any, sample_weight: Any) -> tuple[float, float]:
+        theta = (answers.statistics, self._usable, self.model, self.best.params)
+        seen = self.blocks(data, sample_weight).sum(answers.checked, *theta, name="score")
+        return seen["statistics"][0][0]["log_likelihood"] / seen["weight"], seen["weight"]
+
+    def sample(
+        self, n_samples: int, random_state: int | np.random.Generator | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw rows (sample, feature) and the component (sample,) that made each."""
+        draw = self._of_model("sample", "drawing rows")
+        return draw(self.best.params, n_samples, np.random.default_rng(random_state))
+
+    def to_dataset(self) -> xr.Dataset:
+        """The params as a labelled Dataset, dims ``component`` and ``feature``, in data units."""
+        declared = self._of_model("parameters", "labelling")
+        variables = {name: (declared[name].dims, value) for name, value in self.params.items()}
+        dataset = xr.Dataset(variables)
+        if self.features.names is not None:
+            for dim in {"feature", "feature_2"} & set(dataset.dims):
+                dataset = dataset.assign_coords({dim: self.features.names})
+        return dataset.assign_attrs(
+            log_likelihood=self.log_likelihood, n_rows=self.n_rows, n_passes=len(self.history)
+        )
+
+    def table(self) -> str:
+        """Size, location and shape of every cluster, for reading."""
+        self._of_model("family", "the table of clusters")
+        return table(self.model, self.params, self.features.names)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the best run to a zarr store that `daskem.load` reads; see `modelfile`.
+
+        Parameters
+        ----------
+        path : path or URL
+            A sound model that is there already, alone, is replaced; a save that fails leaves it
+            as it was.
+
+        Raises
+        ------
+        ParameterError
+            If `path` holds anything else, or the model is of your own making.
+        """
+        model = self.model
+        if not isinstance(model, Mixture) or not hasattr(families, type(model.family).__name__):
+            raise ParameterError(
+                f"{type(model).__name__} is not a mixture of daskem's families, which `load` could "
+                "make again; keep result.params in a format of your choice"
+            )
+        names = self.features.names
+        about = {
+            "family": type(model.family).__name__,
+            "settings": dataclasses.asdict(model.family),
+            "feature_dims": self.features.dims,
+            "variables": self.features.variables,
+            "missing": self.missing,
+            "feature_names": None if names is None else plain_names(names),
+            "n_features": self.n_features,
+            "n_rows": self.n_rows,
+            "status": self.status.name,
+            "history": [dataclasses.asdict(record) for record in self.history],
+        }
+        state = {n: (p.dims, self.best.params[n]) for n, p in model.parameters.items()}
+        for name, value in ({} if model.frame is None else dataclasses.asdict(model.frame)).items():
+            state[name] = (("feature", "feature_2")[: value.ndim], value)
+        modelfile.write(path, about, xr.Dataset(state), self.to_dataset())
+
+    def __repr__(self) -> str:
+        return f"<daskem.Result: {type(self.model).__name__}, {self._head()}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+    def _head(self) -> str:
+        return (
+            f"{self.status.name.lower()} after {len(self.history)} passes, log-likelihood "
+            f"{self.log_likelihood:.6g} per row"
+        )
+
+    def __str__(self) -> str:
+        table = [self.table()] if hasattr(self.model, "family") else []
+        return "\n".join([self._head(), *(f"note: {note}" for note in self.notes), *table])
+
+
+def load(path: str | os.PathLike[str]) -> Result:
+    """The fitted model that `Result.save` wrote to `path`; its predictions have the same bits.
+
+    Raises
+    ------
+    StoreNotFoundError, ModelFileError
+        If there is none, or it is damaged.
+    """
+    about, stored, _ = modelfile.read(path)
+    arrays = {str(name): variable.to_numpy() for name, variable in stored.data_vars.items()}
+    framed = {f.name: arrays.pop(f.name) for f in dataclasses.fields(Frame) if f.name in arrays}
+    family = getattr(families, about["family"])(**about["settings"])
+    model = Mixture(family, Frame(**framed) if framed else None)
+    history = tuple(Pass.restore(record) for record in about["history"])
+    state = Fitted(check(model.parameters, arrays))
+    run = Run(model, None, state, history, Status[about["status"]])
+    names = about["feature_names"]
+    names = None if names is None else np.array(names["values"], dtype=names["dtype"])
+    dims, variables = about["feature_dims"], about["variables"]
+    features = Features(
+        names,
+        None if dims is None else tuple(dims),
+        None if variables is None else tuple(variables),
+    )
+    missing = about["missing"]
+    return Result([run], about["n_features"], about["n_rows"], features, missing=missing)
+
+
+def plain_names(names: np.ndarray) -> dict[str, Any]:
+    """Names of features as JSON can hold them, numbers and dates with their type."""
+    if names.dtype.kind in "biufmM":
+        plain = names.astype(np.int64) if names.dtype.kind in "mM" else names
+        return {"dtype": names.dtype.str, "values": plain.tolist()}
+    return {"dtype": "O", "values": [str(name) for name in names]}
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The state of a run that has ended: its params, in the coordinates of the model."""
+
+    params: Params

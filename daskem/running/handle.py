@@ -1,0 +1,205 @@
+"""The caller's side: sending a fit to the scheduler, and a handle on what runs there."""
+
+import contextlib
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from typing import Any
+
+from distributed import Client
+from distributed.client import CancelledError as FutureCancelledError
+from distributed.client import ClosedClientError
+
+from daskem.errors import ClusterError, DaskemError, SchedulerError
+from daskem.fitting.loop import Pass, Status
+from daskem.results.result import Result
+from daskem.running.jobs import PATIENCE, Stand, begin, dumps, fetch, halt, loads, reserve, watch
+
+_LOST = (OSError, ClosedClientError, CancelledError, FutureCancelledError)
+
+
+class Handle:
+    """A fit on the scheduler, which runs whether or not anybody holds a handle on it.
+
+    Iterating over it yields the `Result` so far whenever there is a newer one.
+
+    Attributes
+    ----------
+    name : str
+        What `daskem.attach` finds it by.
+    """
+
+    def __init__(self, name: str, client: Client) -> None:
+        self.name = name
+        self._client = client
+
+    @property
+    def status(self) -> Status:
+        """How the best run stands or ended."""
+        return self._watch().status
+
+    @property
+    def history(self) -> tuple[Pass, ...]:
+        """Every pass of the best run so far."""
+        return self._watch().history
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end, at most `timeout` seconds; returns whether it has come.
+
+        Raises
+        ------
+        ClusterError
+            If the scheduler is lost.
+        """
+        deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        stand = self._watch()
+        while not stand.ended and (left := deadline - time.monotonic()) > 0:
+            stand = self._watch(stand.passes, min(left, PATIENCE))
+        return stand.ended
+
+    def result(self) -> Result:
+        """Wait for the end; the last result.
+
+        Raises
+        ------
+        DataError, ModelError, ...
+            What ended the fit, as `daskem.fit` would have raised it.
+        StoppedError
+            If it was stopped before its first pass ended.
+        ClusterError
+            If the scheduler is lost.
+        """
+        self.wait()
+        return self._fetch()[1]
+
+    def stop(self) -> None:
+        """End the fit; the pass in progress is abandoned, and `result` is that of the last one."""
+        self._ask(halt)
+        self.wait()
+
+    def __iter__(self) -> Iterator[Result]:
+        seen, ended = 0, False
+        while not ended:
+            stand = self._watch(seen, PATIENCE)
+            ended = stand.ended
+            if ended or stand.passes > seen:
+                passes, result = self._fetch()
+                if passes > seen or result.status is Status.STOPPED:
+                    yield result
+                seen = passes
+
+    def __repr__(self) -> str:
+        return f"<fit {self.name!r} on {self._client.scheduler_info()['address']}>"
+
+    def _watch(self, seen: int = -1, patience: float = 0.0) -> Stand:
+        return self._ask(watch, seen, patience)
+
+    def _fetch(self) -> tuple[int, Result]:
+        passes, found = loads(self._ask(fetch))
+        if isinstance(found, Exception):
+            raise found
+        return passes, found
+
+    def _ask(self, function: Any, *args: Any) -> Any:
+        return ask(self._client, function, self.name, *args)
+
+
+def ask(client: Client, function: Any, *args: Any) -> Any:
+    """What an async function says on the scheduler, while that can be reached."""
+    if client.status == "closed":
+        raise ClusterError(
+            "the client is closed: a fit that was submitted goes on, and daskem.attach(name) finds "
+            "it; any other was stopped"
+        )
+    try:
+        return client.run_on_scheduler(function, *args)
+    except _LOST as error:
+        raise ClusterError(
+            f"the scheduler cannot be reached any more ({error!r:.200}). If it has died, its fits "
+            "are lost: fit again, or start from the params of the last result you have"
+        ) from error
+
+
+def send(fit: Any, client: Client, name: str | None, keep: bool) -> Handle:
+    """Start a prepared fit on the scheduler; to `keep` it is to let it outlive the client.
+
+    Raises
+    ------
+    SchedulerError
+        If the scheduler cannot run it; says why.
+    """
+    try:
+        payload = dumps(fit.on(None))
+    except Exception as error:
+        raise SchedulerError(f"the fit cannot be pickled ({error!r:.200})") from error
+    del fit
+    handle = Handle(name or f"fit-{uuid.uuid4().hex[:8]}", client)
+    _check_scheduler(client)
+    handle._ask(reserve, client.id)
+    with stopping(handle):
+        refusal = handle._ask(begin, payload, keep)
+        if refusal is not None:
+            raise SchedulerError(refusal)
+    return handle
+
+
+def _check_scheduler(client: Client) -> None:
+    """Raise SchedulerError unless the scheduler has this daskem."""
+
+    # A function inside a function travels by value: it needs no daskem to be unpickled. Importing
+    # takes seconds, which the event loop cannot spare.
+    async def version() -> str:
+        import asyncio
+        import importlib
+
+        return (await asyncio.to_thread(importlib.import_module, "daskem")).__version__
+
+    try:
+        theirs = ask(client, version)
+    except ClusterError:
+        raise
+    except ImportError as error:
+        raise SchedulerError(f"the scheduler cannot import daskem ({error})") from error
+    except Exception as error:
+        raise SchedulerError(f"the scheduler runs no fits ({error!r:.200})") from error
+    ours = sys.modules["daskem"].__version__
+    if theirs != ours:
+        raise SchedulerError(f"the scheduler has daskem {theirs}, this process {ours}")
+
+
+@contextlib.contextmanager
+def stopping(handle: Handle) -> Iterator[None]:
+    """Whatever goes wrong meanwhile here, Ctrl-C included, also ends the fit there."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(DaskemError):
+            handle.stop()
+        raise
+
+
+def attach(name: str) -> Handle:
+    """A handle on a fit that `daskem.submit` has started, from this process or any other.
+
+    Parameters
+    ----------
+    name : str
+
+    Raises
+    ------
+    ParameterError
+        If the scheduler of the current client has no such fit; lists those that it has.
+    ClusterError
+        If there is no client.
+    """
+    try:
+        client = Client.current()
+    except ValueError as error:
+        raise ClusterError(
+            "there is no distributed client; make one first: Client(scheduler_file=...)"
+        ) from error
+    handle = Handle(name, client)
+    handle._watch()
+    return handle

@@ -1,0 +1,289 @@
+"""The scheduler's side: each fit in a thread of its own, with a client of its own, found by name.
+
+The functions below are called by `Client.run_on_scheduler`, on the event loop of the scheduler;
+nothing that takes long may happen there. A job is told what to do and says how it stands on that
+loop only, so none of its attributes needs a lock.
+"""
+
+import asyncio
+import contextlib
+import copy
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from distributed import Client, Scheduler, SchedulerPlugin
+from distributed.protocol.pickle import dumps, loads
+
+from daskem.errors import ParameterError, StoppedError
+from daskem.fitting.loop import Pass, Status
+
+_PLUGIN = "daskem-fits"
+_MOST_ENDED = 30
+# Seconds: until futures that the caller has just made are known here; between two looks at
+# whether a job that is to stop has submitted something since; of one wait for news.
+_ARRIVAL, _NUDGE, PATIENCE = 10.0, 0.1, 10.0
+
+
+@dataclass(frozen=True)
+class Stand:
+    """How a job stands: passes made, whether it has ended, and the best of its runs."""
+
+    passes: int
+    ended: bool
+    status: Status
+    history: tuple[Pass, ...]
+
+
+class Job:
+    """One fit on the scheduler.
+
+    Attributes
+    ----------
+    owner : str or None
+        The client that must not go away before the job has ended.
+    passes : int
+    result : Result or None
+        After the last complete pass.
+    error : Exception or None
+        What ended the job.
+    started, stopping, ended : bool
+    client : str or None
+        The id of its own client.
+    held : list of keys, or None
+        What it needs of what lies on the cluster already; None until it is loaded.
+    """
+
+    def __init__(self, name: str, owner: str | None, scheduler: Scheduler) -> None:
+        self.name, self.owner, self.scheduler = name, owner, scheduler
+        self.passes = 0
+        self.result: Any = None
+        self.error: Exception | None = None
+        self.started = self.stopping = self.ended = False
+        self.client: str | None = None
+        self.held: list[Any] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._stopper: asyncio.Task[None] | None = None
+
+    # On the event loop.
+
+    async def start(self, payload: bytes) -> str | None:
+        """Start the thread; returns when the job holds all that it needs, or why it cannot."""
+        self.started = True
+        threading.Thread(target=self._run, args=(payload,), name=self.name, daemon=True).start()
+        while self.held is None and not self.ended:
+            await self._news.wait()
+        if self.held is None:
+            return f"the scheduler cannot load the fit ({self.error!r:.300})"
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hold(self.held), _ARRIVAL)
+        return None
+
+    async def _hold(self, keys: list[Any]) -> None:
+        """Claim the caller's futures, whose own messages may still be on their way."""
+        while not (self.ended or all(key in self.scheduler.tasks for key in keys)):
+            await asyncio.sleep(_NUDGE)
+        if not self.ended and self.client is not None:
+            self.scheduler.client_desires_keys(keys=keys, client=self.client)
+
+    async def wait(self, seen: int, patience: float) -> None:
+        """Until there are more passes than `seen`, or the job has ended."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while self.passes <= seen and not self.ended:
+                    await self._news.wait()
+
+    def stop(self) -> None:
+        if self.ended or self.stopping:
+            return
+        self.stopping = True
+        if self.started:
+            self._stopper = asyncio.ensure_future(self._abandon())
+        else:
+            self._hear({"ended": True, "error": _too_early()})
+
+    async def _abandon(self) -> None:
+        # What the thread submits while it is not yet aware must go as well.
+        while not self.ended:
+            self._release("the fit was stopped")
+            await asyncio.sleep(_NUDGE)
+
+    def _release(self, reason: str) -> None:
+        """Let go of everything that the job has on the cluster; whoever waits for it is told."""
+        state = None if self.client is None else self.scheduler.clients.get(self.client)
+        if self.client is None or state is None:
+            return
+        keys = [task.key for task in state.wants_what]
+        self.scheduler.client_releases_keys(keys=keys, client=self.client)
+        self.scheduler.report(
+            {"op": "cancelled-keys", "keys": keys, "reason": reason}, client=self.client
+        )
+
+    def _hear(self, news: Mapping[str, Any]) -> None:
+        if news.get("ended"):
+            self._release("the fit has ended")
+        for name, value in news.items():
+            setattr(self, name, value)
+        self.passes += "result" in news and not self.ended
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def stand(self) -> Stand:
+        history = () if self.result is None else self.result.history
+        return Stand(self.passes, self.ended, self._status(), history)
+
+    def _status(self) -> Status:
+        if not self.ended:
+            return Status.RUNNING
+        if self.error is None:
+            return self.result.status
+        return Status.STOPPED if isinstance(self.error, StoppedError) else Status.FAILED
+
+    # In the thread.
+
+    def _tell(self, **news: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the scheduler has closed its loop
+            self._loop.call_soon_threadsafe(self._hear, news)
+
+    def _run(self, payload: bytes) -> None:
+        last: dict[str, Any] = {}
+        try:
+            with Client(
+                self.scheduler.address,
+                security=_own_security(self.scheduler),
+                set_as_default=False,
+                direct_to_workers=True,
+                name=f"daskem-{self.name}",
+            ) as client:
+                last = self._fit(loads(payload).on(client))
+        except BaseException as error:
+            last = {"error": _portable(error)}
+        finally:
+            self._tell(**last, ended=True)
+
+    def _fit(self, fit: Any) -> dict[str, Any]:
+        """Run the fit; what is to be known of the job when it has ended."""
+        self._tell(client=fit.blocks.client.id, held=fit.blocks.held())
+        result = None
+        try:
+            results = fit.results(f"on the scheduler {self.scheduler.address}")
+            while not self.stopping and (found := next(results, None)) is not None:
+                result = found
+                self._tell(result=result)
+        except Exception:
+            if not self.stopping:
+                raise
+        if not self.stopping:
+            return {}
+        return {"error": _too_early()} if result is None else {"result": result.stopped()}
+
+
+def _too_early() -> StoppedError:
+    return StoppedError("the fit was stopped before its first pass was complete")
+
+
+def _portable(error: BaseException) -> Exception:
+    """`error` as it can travel: pickled, with its traceback as a note, and free of its frames."""
+    where = "".join(traceback.format_exception(error))
+    try:
+        copied = loads(dumps(error))
+    except Exception:
+        copied = None
+    if not isinstance(copied, Exception):
+        copied = RuntimeError(f"the fit was ended by {error!r:.1000}")
+    copied.add_note(f"On the scheduler:\n{where}")
+    return copied
+
+
+class Jobs(SchedulerPlugin):
+    """The fits of a scheduler, by name."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Job] = {}
+
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:
+        for job in self.by_name.values():
+            if job.owner == client:
+                job.stop()
+
+    async def before_close(self) -> None:
+        for job in self.by_name.values():
+            job.stop()
+        for job in self.by_name.values():
+            await job.wait(sys.maxsize, PATIENCE)
+
+    def find(self, name: str) -> Job:
+        if name not in self.by_name:
+            known = sorted(self.by_name) or "none"
+            raise ParameterError(
+                f"there is no fit called {name!r} on this scheduler; it has {known}, and forgets "
+                "all of them when it is restarted"
+            )
+        return self.by_name[name]
+
+    def add(self, job: Job) -> None:
+        if job.name in self.by_name and not self.by_name[job.name].ended:
+            raise ParameterError(
+                f"a fit called {job.name!r} is running on this scheduler: daskem.attach("
+                f"{job.name!r}) follows it; choose another name, or stop that one"
+            )
+        self.by_name.pop(job.name, None)
+        ended = [name for name, old in self.by_name.items() if old.ended]
+        for name in ended[: max(len(ended) + 1 - _MOST_ENDED, 0)]:
+            del self.by_name[name]
+        self.by_name[job.name] = job
+
+
+def _jobs(scheduler: Scheduler) -> Jobs:
+    if _PLUGIN not in scheduler.plugins:
+        scheduler.add_plugin(Jobs(), name=_PLUGIN)
+    return cast(Jobs, scheduler.plugins[_PLUGIN])
+
+
+async def reserve(name: str, owner: str, dask_scheduler: Scheduler) -> None:
+    """Take `name` for a fit that `owner` is about to send."""
+    _jobs(dask_scheduler).add(Job(name, owner, dask_scheduler))
+
+
+async def begin(name: str, payload: bytes, keep: bool, dask_scheduler: Scheduler) -> str | None:
+    """Start the fit; to `keep` it is to let it outlive its owner. Returns why it cannot start."""
+    job = _jobs(dask_scheduler).find(name)
+    if job.stopping:
+        return "it was stopped"
+    refusal = await job.start(payload)
+    if refusal is not None:
+        del _jobs(dask_scheduler).by_name[name]
+    elif keep:
+        job.owner = None
+    return refusal
+
+
+async def watch(name: str, seen: int, patience: float, dask_scheduler: Scheduler) -> Stand:
+    """How a job stands, once it has made more than `seen` passes or `patience` is over."""
+    job = _jobs(dask_scheduler).find(name)
+    await job.wait(seen, min(patience, PATIENCE))
+    return job.stand()
+
+
+async def fetch(name: str, dask_scheduler: Scheduler) -> bytes:
+    """Pickled: the passes a job has made, and its last result or the error that ended it."""
+    job = _jobs(dask_scheduler).find(name)
+    return await asyncio.to_thread(dumps, (job.passes, job.error or job.result))
+
+
+async def halt(name: str, dask_scheduler: Scheduler) -> None:
+    """Make a job stop; its pass is abandoned."""
+    _jobs(dask_scheduler).find(name).stop()
+
+
+def _own_security(scheduler: Scheduler) -> Any:
+    """What a client inside the scheduler shows to others: the scheduler's own certificate."""
+    security: Any = copy.copy(scheduler.security)
+    if security.tls_client_cert is None:
+        security.tls_client_cert = security.tls_scheduler_cert
+        security.tls_client_key = security.tls_scheduler_key
+    return security
