@@ -2,16 +2,17 @@
 
 from daskem.estimators import GaussianMixture
 from daskem.fitting.algorithms import EM
-from daskem.fitting.loop import Status
+from daskem.fitting.record import Status
 from daskem.models import Mixture
 from daskem.models.families import Bernoulli, Gaussian, Poisson
 from daskem.results.diagnostics import diagnose
 from daskem.results.merging import Merging, merge
 from daskem.results.result import Result, load
-from daskem.running import attach
-from daskem.running.coordinator import fit, iterate, submit
+from daskem.running.handle import attach
 from daskem.running.planning import Plan, plan
-from daskem.selection.selection import Selection, select
+from daskem.running.verbs import fit, iterate, submit
+from daskem.selection.selection import Selection
+from daskem.selection.verbs import select, submit_selection
 
 __all__ = [
     "EM",
@@ -34,6 +35,7 @@ __all__ = [
     "plan",
     "select",
     "submit",
+    "submit_selection",
 ]
 
 __version__ = "0.1.0"

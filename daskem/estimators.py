@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from daskem.core.parameters import whole
+from daskem.core.settings import RandomState, whole
 from daskem.errors import NotFittedError, ParameterError
+from daskem.fitting.algorithms import Algorithm
 from daskem.models import Mixture
 from daskem.models.families import Gaussian
 from daskem.results.result import Result
-from daskem.running.coordinator import last_of, prepare, running
+from daskem.running.coordinator import last_of, running
+from daskem.running.prepared import prepare
 
 
 class GaussianMixture:
@@ -39,8 +41,12 @@ class GaussianMixture:
         Starts, which share every pass; the best is kept.
     init_params : {"k-means++", "random_from_data", "k-means||"}
         As `daskem.fit`.
-    algorithm : {"auto", "em", "squarem", "anderson", "candidates"}
-        How to climb, see `daskem.iterate`; ``"em"`` makes scikit-learn's iterations.
+    algorithm : {"auto", "em", "squarem", "anderson", "candidates"} or Algorithm
+        How to climb, see `daskem.fit`; ``"em"`` makes scikit-learn's iterations.
+    max_seconds : float, optional
+        Most seconds of passes.
+    cache : {"auto", "memory", "none"}
+        As `daskem.fit`.
     weights_init, means_init, precisions_init : array-like, optional
         Parameters to start from; (component,), (component, feature), and the inverse of the
         covariances in their shape. Any that are left out come from `init_params`.
@@ -79,11 +85,13 @@ class GaussianMixture:
         max_iter: int = 200,
         n_init: int = 1,
         init_params: str = "k-means++",
-        algorithm: Any = "auto",
+        algorithm: str | Algorithm = "auto",
+        max_seconds: float | None = None,
+        cache: str = "auto",
         weights_init: Any = None,
         means_init: Any = None,
         precisions_init: Any = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -93,6 +101,8 @@ class GaussianMixture:
         self.n_init = n_init
         self.init_params = init_params
         self.algorithm = algorithm
+        self.max_seconds = max_seconds
+        self.cache = cache
         self.weights_init = weights_init
         self.means_init = means_init
         self.precisions_init = precisions_init
@@ -141,10 +151,12 @@ class GaussianMixture:
                 algorithm=self.algorithm,
                 tol=self.tol,
                 max_passes=whole("max_iter", self.max_iter),
+                max_seconds=self.max_seconds,
                 random_state=self.random_state,
+                cache=self.cache,
             )
         ) as run:
-            self.result_ = last_of(run)
+            self.result_ = last_of(run, stacklevel=3)
         self._publish(self.result_)
         return self
 
@@ -265,7 +277,9 @@ def _precision_factor(result: Result) -> np.ndarray:
     of the data: precision = W^T W with W = root @ linear, and a QL factorisation of W gives U.
     """
     model = result.model
-    whiteners = model.family.root(result.best.params) @ model.frame.linear
+    assert isinstance(model, Mixture)
+    assert model.frame is not None
+    whiteners = model.family.root(result.best.framed) @ model.frame.linear
     lower = np.linalg.qr(whiteners[..., ::-1]).R[..., ::-1, ::-1]
     signs = np.sign(np.diagonal(lower, axis1=-2, axis2=-1))
     return (lower * signs[..., None]).swapaxes(-1, -2)

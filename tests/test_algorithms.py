@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from cluster import bits
 from distributed import Client
+from reading import look
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson, Status
@@ -19,7 +20,11 @@ from daskem.errors import ConvergenceWarning, ParameterError
 from daskem.fitting.algorithms import EM, Anderson, Candidate, Candidates, Squarem, choose
 from daskem.fitting.algorithms.climb import Climb
 from daskem.fitting.algorithms.secants import Pair, secant_leap
-from daskem.fitting.loop import Pass, Run, Stop, passes
+from daskem.fitting.loop import passes
+from daskem.fitting.record import Pass
+from daskem.fitting.run import Run
+from daskem.fitting.stopping import Stop
+from daskem.running.prepared import prepare
 
 NAMES = ["em", "squarem", "anderson", "candidates"]
 every_algorithm = pytest.mark.parametrize("algorithm", NAMES)
@@ -70,12 +75,13 @@ def test_accepted_objectives_never_fall(algorithm, family, overlapping):
 
 @every_algorithm
 def test_a_fit_ends_on_a_plain_em_step(algorithm, overlapping):
-    result = fit(overlapping, algorithm, 15)
-    run = result.best
-    (own,) = run.model.e_steps(Block(overlapping), [run.state.accepted])
+    settings = {"tol": 0, "max_passes": 15, "random_state": 0}
+    fitted = prepare(Mixture(Gaussian()), overlapping, 3, algorithm=algorithm, **settings)
+    *_, ((run,), _) = fitted.passes()
+    (own,) = run.model.e_steps(Block(overlapping), [run.accepted])
     n = len(overlapping)
-    assert own["log_likelihood"] / n == pytest.approx(result.log_likelihood, abs=1e-12)
-    for name, value in run.model.m_step(own, run.state.accepted).items():
+    assert own["log_likelihood"] / n == pytest.approx(run.history[-1].log_likelihood, abs=1e-12)
+    for name, value in run.model.m_step(own, run.accepted).items():
         np.testing.assert_allclose(run.params[name], value, 1e-9, 1e-12)
 
 
@@ -109,12 +115,12 @@ def test_threads_and_a_cluster_give_the_same_bits(algorithm, overlapping, schedu
 
 @every_algorithm
 def test_a_fit_taken_up_again_is_the_one_that_went_on(algorithm, overlapping):
-    model = Mixture(Gaussian()).given(overlapping.mean(axis=0), np.cov(overlapping.T))
+    model = look(Mixture(Gaussian()), as_blocks(overlapping)).model
     how, _ = choose(algorithm, model, {}, 2) if algorithm == "em" else (NAMED[algorithm](), "")
     blocks = as_blocks(overlapping)
     start = {
         "weights": np.full(3, 1 / 3),
-        "means": model.coordinates(overlapping[:3]),
+        "means": model.frame.apply(overlapping[:3]),
         "covariances": np.stack([np.eye(2)] * 3),
     }
     *_, (whole,) = passes([Run(model, how, how.start(start))], blocks, Stop(0, 20))

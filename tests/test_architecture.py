@@ -15,8 +15,8 @@ GROUND, ROOF, FACES = "errors", "estimators", {"parameters"}
 # Inside a room: from the ground up again, where there is more than one floor.
 INSIDE = {
     "data": ["blocks", "inputs"],
-    "models": ["kernels", "families", "mixture", "heldout"],
-    "fitting": ["algorithms", "loop", "starts"],
+    "models": ["protocol", "kernels", "families", "mixture", "clusters", "heldout"],
+    "fitting": ["algorithms", "record", "stopping", "run", "loop", "starts"],
 }
 # Rooms that lie above one another and yet do not see each other.
 WALLS = {("models", "data"), *((room, "testing") for room in ROOMS)}

@@ -181,7 +181,7 @@ def test_a_labelled_array_that_could_be_read_in_several_ways():
     "thing", [daskem.Poisson(), daskem.Mixture, daskem.GaussianMixture(2), good(), None]
 )
 def test_what_is_no_model(thing):
-    with pytest.raises(ModelError, match="no e_step and m_step"):
+    with pytest.raises(ModelError, match="has no e_step"):
         fit(good(), thing)
 
 

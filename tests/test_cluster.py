@@ -12,6 +12,7 @@ import pytest
 import zarr
 from cluster import PATIENCE, bits, scheduler, workers
 from distributed import Client, get_worker, wait
+from samples import chunked
 
 import daskem
 from daskem.data.inputs import as_blocks
@@ -27,11 +28,6 @@ def fit(data, start, model=MODEL, max_passes=3):
 def fit_here(*args, **options):
     with dask.config.set(scheduler="synchronous"):
         return fit(*args, **options)
-
-
-def chunked(rows):
-    # More chunks than the tree joins at a time.
-    return da.from_array(rows, chunks=(150, -1))
 
 
 def test_any_number_of_workers_and_threads_gives_the_same_bits(rows, start, tmp_path):

@@ -18,47 +18,18 @@ import numpy as np
 import pytest
 from cluster import PATIENCE, bits, running, scheduler, workers
 from distributed import Client, LocalCluster, Security
-from test_cluster import chunked
+from gate import MODEL, Gate
+from samples import chunked
 
 import daskem
 from daskem import Status
 from daskem.data.blocks import placement, resources
 from daskem.errors import ClusterError, DataError, ParameterError, SchedulerError, StoppedError
-from daskem.running.coordinator import prepare
+from daskem.running.prepared import prepare
 
-MODEL = daskem.Mixture(daskem.Gaussian())
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
 SHORT = {"max_passes": 2, "random_state": 0}
 ENDLESS = {"tol": 0, "max_passes": 100_000}
-
-
-class Gate:
-    """A mixture whose E steps say when they reach some passes, and wait to be let through."""
-
-    def __init__(self, folder: Path, *at: int):
-        self.folder, self.at = folder, at
-
-    def e_step(self, block, params):
-        now = int(params["pass"])
-        if now in self.at:
-            (self.folder / f"reached-{now}").touch()
-            deadline = time.monotonic() + PATIENCE
-            while not (self.folder / f"go-{now}").exists() and time.monotonic() < deadline:
-                time.sleep(0.01)
-        return MODEL.e_step(block, params)
-
-    def m_step(self, statistics, params):
-        return {**MODEL.m_step(statistics, params), "pass": params["pass"] + 1}
-
-    def reached(self, now: int) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not (self.folder / f"reached-{now}").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-
-    def open(self) -> None:
-        for now in self.at:
-            (self.folder / f"go-{now}").touch()
 
 
 class Odd:
@@ -116,7 +87,7 @@ def script(file: Path, folder: Path, call: str, *at: int) -> str:
 import signal, numpy as np, dask.array as da, daskem
 from pathlib import Path
 from distributed import Client
-from test_coordinator import Gate
+from gate import Gate
 if __name__ == "__main__":
     # Where the tests run in the background, the shell has had Ctrl-C ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import zarr
 from cluster import PATIENCE, running, wait_for
@@ -38,6 +39,16 @@ def e_steps(dask_scheduler=None):
     )
 
 
+def listening():
+    """Addresses at which processes that this one has started wait for others."""
+    return [
+        connection.laddr
+        for process in psutil.Process().children(recursive=True)
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+
+
 def test_the_recipe_runs_as_it_is_written(folder):
     with running(block("sh scheduler"), folder) as scheduler:
         file = wait_for(folder / "cluster.json", scheduler)
@@ -60,9 +71,6 @@ def test_the_recipe_runs_as_it_is_written(folder):
                 limits = {w["memory_limit"] for w in client.scheduler_info(-1)["workers"].values()}
                 assert limits == {2_000_000_000}
                 assert set(client.run(np.__version__.strip).values()) == {np.__version__}
-
-
-def test_everything_listens_on_loopback_only():
-    for heading in ("sh scheduler", "sh workers"):
-        assert "--host 127.0.0.1" in block(heading)
-        assert "--dashboard-address 127.0.0.1:0" in block(heading)
+            # A scheduler and two nannies with a worker each, and the dashboards of some.
+            assert len(listening()) >= 5
+            assert {address.ip for address in listening()} == {"127.0.0.1"}

@@ -7,8 +7,8 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
+from samples import counting, overlapping
 from sklearn.metrics import adjusted_rand_score
-from test_starts import counting, overlapping
 
 import daskem
 from daskem import Gaussian, Mixture

@@ -76,7 +76,7 @@ def responsibilities(family, params, rows):
 
 
 def score(family, params, rows):
-    return np.concatenate([score for _, score, _ in Mixture(family).posterior(rows, params)])
+    return np.concatenate([score for _, score, _ in Mixture(family).posterior(Block(rows), params)])
 
 
 def some(family, k=4, d=3, n=500, seed=0):
@@ -104,7 +104,7 @@ def test_log_prob_is_that_of_scipy(family, k, d):
 @every_family
 def test_responsibilities_are_those_of_bayes_rule(family):
     params, rows = some(family)
-    ((_, _, found),) = Mixture(family).posterior(rows, params)
+    ((_, _, found),) = Mixture(family).posterior(Block(rows), params)
     np.testing.assert_allclose(found, responsibilities(family, params, rows), atol=1e-12)
 
 
@@ -369,7 +369,7 @@ def test_a_frame_leaves_the_log_likelihood_and_comes_back(family, d):
     inside = framed.to_frame(params)
     assert_close(framed.from_frame(inside), params, 1e-12)
     np.testing.assert_allclose(
-        np.concatenate([score for _, score, _ in framed.posterior(rows, inside)]),
+        np.concatenate([score for _, score, _ in framed.posterior(Block(rows), inside)]),
         score(family, params, rows),
         rtol=1e-11,
     )

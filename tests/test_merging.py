@@ -8,7 +8,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from test_starts import counting
+from samples import counting
 
 import daskem
 from daskem import Gaussian, Mixture

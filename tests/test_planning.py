@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import daskem
+from daskem.data.blocks import Machines, Outline
 
 MODEL = daskem.Mixture(daskem.Gaussian())
 
@@ -51,13 +52,24 @@ def test_unknown_lengths_are_said_to_be_unknown():
     assert "an unknown number of rows, ? to read" in str(plan)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5, 64])
-def test_time_is_whole_waves_of_partitions_until_the_scheduler_is_the_limit(threads):
-    plan = daskem.plan(MODEL, counted([0] * 64, 64, 500), 2)
-    waves = -(-64 // threads)
-    least = 64 * daskem.running.planning.TASK_SECONDS
-    assert plan.seconds(threads) == max(waves * plan.partition_seconds, least)
-    assert plan.partition_seconds > 0
+def planned(partition_seconds):
+    """The plan of 64 partitions, each of which takes so long."""
+    outline = Outline(1e6, 8e6, 1e5, 64, 64)
+    here = Machines([10**9], [0], [1], True)
+    return daskem.Plan(outline, here, 8, 8, partition_seconds)
+
+
+@pytest.mark.parametrize(("threads", "seconds"), [(1, 128.0), (2, 64.0), (5, 26.0), (64, 2.0)])
+def test_a_pass_takes_whole_waves_of_partitions(threads, seconds):
+    assert planned(2.0).seconds(threads) == seconds
+
+
+def test_no_pass_is_shorter_than_the_scheduler_takes_for_its_tasks():
+    assert 0.01 < planned(1e-6).seconds(1) == planned(1e-6).seconds(64) < 0.1
+
+
+def test_a_plan_has_timed_a_partition():
+    assert 1e-6 < daskem.plan(MODEL, counted([0] * 20, 20, 500), 2).partition_seconds < 10
 
 
 def test_arrays_in_memory_have_plans():

@@ -8,7 +8,8 @@ import dask.array as da
 import numpy as np
 import pytest
 from cluster import bits
-from test_starts import counting
+from reading import look
+from samples import counting, planted
 
 import daskem
 from daskem import EM, Gaussian, Mixture, Poisson, Status
@@ -16,22 +17,14 @@ from daskem.cli import main
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.errors import ConvergenceWarning, DataError, ParameterError
-from daskem.fitting.loop import Pass, Run, Stop, passes
+from daskem.fitting.loop import passes
+from daskem.fitting.record import Pass
+from daskem.fitting.run import Run
+from daskem.fitting.stopping import Stop
 from daskem.models.heldout import HeldOut
 from daskem.selection.criteria import entropies, verdict
 from daskem.selection.race import _reachable
 from daskem.selection.selection import Selection
-
-
-def planted(k, d=2, n=2000, seed=0, apart=6.0):
-    """`k` round clusters whose centres lie at least `apart` standard deviations apart."""
-    rng = np.random.default_rng([k, d, seed])
-    centres = np.empty((0, d))
-    while len(centres) < k:
-        new = apart * k ** (1 / d) * rng.uniform(-1, 1, size=d)
-        if not len(centres) or np.linalg.norm(centres - new, axis=1).min() > apart:
-            centres = np.vstack([centres, new])
-    return centres[rng.integers(k, size=n)] + rng.normal(size=(n, d))
 
 
 @pytest.fixture(scope="module")
@@ -164,16 +157,16 @@ def test_entropies_count_weights_as_repeats():
     times = np.random.default_rng(0).integers(0, 4, size=len(rows))
     model = Mixture(Gaussian())
     result = daskem.fit(model, rows, 2, random_state=0)
-    fits = [(result.model, result.best.params)] * 2
+    fits = [(result.model, result.best.framed)] * 2
     weighted = entropies(Block(rows, times.astype(float)), fits)
     np.testing.assert_allclose(weighted, entropies(Block(np.repeat(rows, times, axis=0)), fits))
 
 
 def test_held_out_rows_are_judged_and_not_fitted():
     rows = planted(2, n=3000)
-    model = Mixture(Gaussian()).given(rows.mean(axis=0), np.cov(rows.T, bias=True))
+    model = look(Mixture(Gaussian()), as_blocks(rows)).model
     outer = HeldOut(model, fraction=0.3, seed=4)
-    start = model.from_labels(Block(rows), np.arange(3000) % 2, model.coordinates(rows[:2]))
+    start = model.from_labels(Block(rows), np.arange(3000) % 2, rows[:2])
     run = Run(outer, EM(), EM().start(start))
     *_, (run,) = passes([run], as_blocks(rows), Stop(0, 5))
     held = Block(rows).hash(4) < 0.3 * 2.0**64
@@ -209,6 +202,19 @@ def test_held_out_rows_find_a_planted_size():
     found = daskem.select(planted(3), (1, 2, 3), criterion="heldout", n_init=1, random_state=0)
     assert found.best.n_components == 3
     assert found.best.predict(planted(3)[:5]).shape == (5,)
+
+
+def test_held_out_candidates_of_one_model_share_every_sweep(monkeypatch):
+    sweeps, plain = [], HeldOut.e_steps
+
+    def counted(self, block, candidates):
+        sweeps.append(len(candidates))
+        return plain(self, block, candidates)
+
+    monkeypatch.setattr(HeldOut, "e_steps", counted)
+    found = daskem.select(planted(3), (1, 2, 3), criterion="heldout", n_init=1, random_state=0)
+    assert len(sweeps) == found.n_reads - 1
+    assert sweeps[0] == 3
 
 
 # What is said of it.

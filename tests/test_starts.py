@@ -8,6 +8,8 @@ import dask.array as da
 import numpy as np
 import pytest
 from cluster import bits
+from reading import look
+from samples import counting, overlapping
 
 import daskem
 from daskem import EM, Bernoulli, Gaussian, Mixture, Poisson
@@ -17,19 +19,14 @@ from daskem.errors import ParameterError
 from daskem.fitting.algorithms import Candidates, Draft
 from daskem.fitting.algorithms.climb import _moved
 from daskem.fitting.algorithms.secants import Pair, secant_leap
-from daskem.fitting.loop import Run, Stop, passes
-from daskem.fitting.starts.begin import begin, surveyed
+from daskem.fitting.loop import passes
+from daskem.fitting.run import Run
 from daskem.fitting.starts.competition import best_start
-from daskem.fitting.starts.seeding import DRAWN, ROUNDS, oversampled
+from daskem.fitting.starts.oversampling import DRAWN, ROUNDS, oversampled
+from daskem.fitting.starts.seeded import begin
+from daskem.fitting.stopping import Stop
 
 N, D = 20_000, 2
-
-
-def overlapping(n=N, seed=0):
-    """Five overlapping clusters in two dimensions, (sample, feature)."""
-    rng = np.random.default_rng(seed)
-    centres = 2.5 * rng.normal(size=(5, D))
-    return centres[rng.integers(5, size=n)] + rng.normal(size=(n, D))
 
 
 def with_a_rare_group(n=50_000, rare=6):
@@ -38,17 +35,6 @@ def with_a_rare_group(n=50_000, rare=6):
     there = np.random.default_rng(1).choice(n, rare, replace=False)
     rows[there] = 30 + 0.1 * rows[there]
     return rows, there
-
-
-def counting(rows, chunk, calls, lock):
-    """A Dask array whose chunks count how often they are made."""
-
-    def made(block, block_info=None):
-        with lock:
-            calls[block_info[None]["chunk-location"]] += 1
-        return block
-
-    return da.map_blocks(made, da.from_array(rows, (chunk, -1)), dtype=rows.dtype, meta=rows[:0])
 
 
 @pytest.mark.parametrize("family", [Gaussian("full"), Gaussian("diag"), Poisson(), Bernoulli()])
@@ -62,16 +48,17 @@ def test_a_start_is_closer_to_the_optimum_than_the_sample_can_tell(family):
     }[type(family).__name__]()
     rows = rows.astype(np.float64)
     blocks = as_blocks(rows)
-    model, seen = surveyed(Mixture(family), blocks, 0)
+    first = look(Mixture(family), blocks, 0)
+    model = first.model
     starts = {
-        "cold": begin(model, seen, 4, None, "k-means++", np.random.default_rng(0)),
-        "warm": best_start(model, seen, 4, None, "k-means++", np.random.default_rng(0)).params,
+        "cold": begin(first, 4, None, "k-means++", np.random.default_rng(0)),
+        "warm": best_start(first, 4, None, "k-means++", np.random.default_rng(0)).params,
     }
     climbs = {}
     for name, params in starts.items():
         *_, (run,) = passes([Run(model, EM(), EM().start(params))], blocks, Stop(1e-8, 400))
         climbs[name] = [p.objective for p in run.history]
-    noise = count_free(model.parameters, starts["warm"]) / (2 * len(seen.sample))
+    noise = count_free(model.parameters, starts["warm"]) / (2 * len(first.survey.sample))
     assert climbs["warm"][-1] - climbs["warm"][0] < 2 * noise
     assert climbs["cold"][-1] - climbs["cold"][0] > 5 * noise
     assert climbs["warm"][-1] > climbs["cold"][-1] - 1e-6
@@ -146,13 +133,13 @@ def test_rows_of_no_weight_do_not_start_anything():
 def test_rare_rows_are_found_and_counted():
     rows, there = with_a_rare_group()
     blocks = as_blocks(rows)
-    _, seen = surveyed(Mixture(Gaussian()), blocks, 3)
-    assert (seen.sample[:, 0] > 20).sum() < len(there)
-    richer = oversampled(blocks, seen, 3, 3, np.random.default_rng(0))
-    found = richer.sample[:, 0] > 20
+    survey = look(Mixture(Gaussian()), blocks, 3).survey
+    assert (survey.sample.rows[:, 0] > 20).sum() < len(there)
+    richer = oversampled(blocks, survey, 3, 3, np.random.default_rng(0))
+    found = richer.sample.rows[:, 0] > 20
     assert found.sum() == len(there)
-    assert richer.sample_weights[found].sum() == pytest.approx(len(there), rel=0.2)
-    assert len(np.unique(richer.sample, axis=0)) == len(richer.sample)
+    assert richer.sample.weights[found].sum() == pytest.approx(len(there), rel=0.2)
+    assert len(np.unique(richer.sample.rows, axis=0)) == len(richer.sample)
     result = daskem.fit(Mixture(Gaussian()), rows, 2, init_params="k-means||", random_state=0)
     assert result.params["weights"].min() == pytest.approx(len(there) / len(rows), rel=1e-3)
 
@@ -167,20 +154,19 @@ def test_sums_over_the_richer_sample_are_unbiased(weighted):
     truth = np.array([weights.sum(), weights @ np.abs(rows[:, 0]), weights @ (rows**2).sum(axis=1)])
     estimates = []
     for seed in range(8):
-        _, seen = surveyed(Mixture(Gaussian()), blocks, seed)
-        richer = oversampled(blocks, seen, 4, seed, np.random.default_rng(seed))
-        w, x = richer.sample_weights, richer.sample
+        survey = look(Mixture(Gaussian()), blocks, seed).survey
+        richer = oversampled(blocks, survey, 4, seed, np.random.default_rng(seed))
+        w, x = richer.sample.weights, richer.sample.rows
         estimates.append([w.sum(), w @ np.abs(x[:, 0]), w @ (x**2).sum(axis=1)])
-        assert len(seen.sample) < len(x) <= len(seen.sample) + ROUNDS * DRAWN
+        assert len(survey.sample) < len(x) <= len(survey.sample) + ROUNDS * DRAWN
     errors = np.mean(estimates, axis=0) - truth
     standard = np.std(estimates, axis=0) / np.sqrt(len(estimates))
     assert (np.abs(errors) < 4 * standard + 1e-3 * truth).all()
     # Far rows are what the second moment depends on: the richer sample knows it better.
-    plain = [
-        (s.sample**2).sum() for s in (surveyed(Mixture(Gaussian()), blocks, i)[1] for i in range(8))
-    ]
+    surveys = [look(Mixture(Gaussian()), blocks, i).survey for i in range(8)]
+    plain = [(s.sample.rows**2).sum() for s in surveys]
     if not weighted:
-        uniform = np.std(plain) * len(rows) / len(seen.sample)
+        uniform = np.std(plain) * len(rows) / len(survey.sample)
         assert np.std(estimates, axis=0)[2] < 0.5 * uniform
 
 
@@ -189,17 +175,17 @@ def test_what_is_drawn_does_not_depend_on_the_chunks():
     found = []
     for size in (40_000, 1234):
         blocks = as_blocks(da.from_array(rows, chunks=(size, -1)))
-        _, seen = surveyed(Mixture(Gaussian()), blocks, 1)
-        richer = oversampled(blocks, seen, 4, 1, np.random.default_rng(1))
-        found.append((richer.sample, richer.sample_weights))
+        survey = look(Mixture(Gaussian()), blocks, 1).survey
+        richer = oversampled(blocks, survey, 4, 1, np.random.default_rng(1))
+        found.append((richer.sample.rows, richer.sample.weights))
     np.testing.assert_array_equal(found[0][0], found[1][0])
     np.testing.assert_array_equal(found[0][1], found[1][1])
 
 
 def test_where_the_sample_is_everything_nothing_more_is_drawn():
     blocks = as_blocks(overlapping(500))
-    _, seen = surveyed(Mixture(Gaussian()), blocks, 1)
-    assert oversampled(blocks, seen, 4, 1, np.random.default_rng(1)) is seen
+    survey = look(Mixture(Gaussian()), blocks, 1).survey
+    assert oversampled(blocks, survey, 4, 1, np.random.default_rng(1)) is survey
 
 
 def test_an_unknown_way_to_start_is_refused():
@@ -213,9 +199,9 @@ def test_what_a_sample_tells_of_the_curvature_holds_for_the_data():
     basis = np.linalg.qr(rng.standard_normal((4, 4)))[0]
     matrix = basis @ np.diag([0.99, 0.9, 0.5, 0.1]) @ basis.T
     ours, theirs = rng.standard_normal((2, 4))
-    sketch = [Pair(x, matrix @ x + theirs, 0.0) for x in rng.standard_normal((6, 4))]
-    first = Pair(sketch[-1].x, matrix @ sketch[-1].x + ours, 0.0)
-    memory = (*_moved(sketch, first), first)
+    sampled = [Pair(x, matrix @ x + theirs, 0.0) for x in rng.standard_normal((6, 4))]
+    first = Pair(sampled[-1].x, matrix @ sampled[-1].x + ours, 0.0)
+    memory = (*_moved(sampled, first), first)
     goal = np.linalg.solve(np.eye(4) - matrix, ours)
     np.testing.assert_allclose(secant_leap(memory, 5), goal, rtol=1e-8)
 
@@ -223,11 +209,11 @@ def test_what_a_sample_tells_of_the_curvature_holds_for_the_data():
 def test_a_fit_that_knows_the_sample_needs_fewer_reads():
     rows = overlapping(200_000)
     blocks = as_blocks(rows)
-    model, seen = surveyed(Mixture(Gaussian()), blocks, 0)
-    draft = best_start(model, seen, 4, None, "k-means++", np.random.default_rng(0))
+    first = look(Mixture(Gaussian()), blocks, 0)
+    draft = best_start(first, 4, None, "k-means++", np.random.default_rng(0))
     reads = {}
     for name, own in (("with", draft), ("without", Draft(draft.params))):
-        run = Run(model, Candidates(), own.start(Candidates()))
+        run = Run(first.model, Candidates(), own.start(Candidates()))
         *_, (run,) = passes([run], blocks, Stop(1e-9, 60))
         climb = np.array([p.objective for p in run.history])
         reads[name] = int(np.argmax(climb > climb[-1] - 1e-7))

@@ -131,7 +131,7 @@ def test_the_sample_is_uniform(known, seed):
 def test_sampled_rows_keep_their_weights():
     weights = np.arange(40_000.0)
     seen = look(da.from_array(weights[:, None], chunks=(999, 1)), weights)
-    np.testing.assert_array_equal(seen.sample[:, 0], seen.sample_weights)
+    np.testing.assert_array_equal(seen.sample[:, 0], seen.sample.weights)
 
 
 # What cannot be used.

@@ -423,3 +423,18 @@ def test_an_error_of_the_model_itself_is_the_cause():
     with pytest.raises(ModelError) as caught:
         check_model(MStepRaises(), WAITS, start=START)
     assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_a_group_of_which_a_part_is_missing_is_named():
+    class Halfway:
+        def e_step(self, block, params):
+            return {"log_likelihood": -0.5 * np.square(block.rows).sum() * (block.weights is None)}
+
+        def m_step(self, statistics, params):
+            return params
+
+        def posterior(self, block, params):
+            return iter(())
+
+    with pytest.raises(ModelError, match=r"has posterior, but lacks n_components.*`predict`"):
+        check_model(Halfway(), np.zeros((5, 1)), start={"mean": 0.0})

@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
+from daskem.data.blocks.memory import CACHES
+from daskem.fitting.algorithms.choice import ALGORITHMS
+from daskem.fitting.starts.seeding import SEEDERS
 from daskem.models.families.covariances import STRUCTURES
 from daskem.selection.criteria import CRITERIA
 
@@ -49,6 +52,14 @@ def _data() -> argparse.ArgumentParser:
     add("--missing", choices=("raise", "omit"), default="raise", help=omit)
     most = "most passes over the data (%(default)s)"
     add("--max-passes", type=int, default=200, metavar="N", help=most)
+    late = "most seconds of passes, looked at between them"
+    add("--max-seconds", type=float, metavar="S", help=late)
+    climb = "how to climb (%(default)s)"
+    add("--algorithm", choices=("auto", *ALGORITHMS), default="auto", help=climb)
+    seeds = "how starts are seeded (%(default)s)"
+    add("--init-params", choices=tuple(SEEDERS), default="k-means++", help=seeds)
+    keep = "keep chunks in memory after the first pass (%(default)s: if they fit)"
+    add("--cache", choices=CACHES, default="auto", help=keep)
     add("--random-state", type=int, metavar="S", help="seed of the sample and the starts")
     where = "dask cluster to use; else the threads of this machine"
     add("--scheduler", metavar="ADDRESS", help=where)
@@ -74,6 +85,8 @@ def _select(add: Callable[..., Any]) -> None:
     add("--covariance-type", choices=STRUCTURES, nargs="+", default=["full"])
     add("--criterion", choices=CRITERIA, default="bic")
     add("--n-init", type=int, default=5, metavar="N", help="restarts, on a sample (%(default)s)")
+    tol = "nats per row that may be left to gain in the best (default: a tenth of its accuracy)"
+    add("--tol", type=float, metavar="T", help=tol)
     add("--plot", metavar="FILE", help="draw the criterion: criterion.png")
     add("--out", metavar="MODEL", help="where to save the best model")
 

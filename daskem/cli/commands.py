@@ -14,15 +14,18 @@ import xarray as xr
 from daskem.cli.arguments import parser
 from daskem.data.inputs import address, is_labelled, open_labelled, open_zarr
 from daskem.errors import ClusterError, DaskemError, ParameterError
-from daskem.fitting.loop import Pass
+from daskem.fitting.record import Pass
 from daskem.models import Mixture
 from daskem.models.families import Gaussian
+from daskem.models.protocol import demand
 from daskem.results.modelfile import check_target
 from daskem.results.result import Result, load
 from daskem.results.targets import aside, is_remote, stored
-from daskem.running.coordinator import iterate, prepare, running
-from daskem.running.planning import plan as planned
-from daskem.selection.selection import select as choose
+from daskem.running.coordinator import running
+from daskem.running.planning import planned
+from daskem.running.prepared import prepare
+from daskem.running.verbs import iterate
+from daskem.selection.verbs import select as choose
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +57,7 @@ def fit(
     model, data = Mixture(Gaussian(covariance_type, reg_covar)), open_rows(store, array)
     with _cluster(scheduler):
         if plan:
-            print(planned(model, data, **options))
+            print(planned(prepare(model, data, **{**options, "cache": "none"})))
             return
         if scheduler is None:
             result = follow(iterate(model, data, **options))
@@ -103,8 +106,9 @@ def predict(store: str, array: str | None, model: str, out: str, proba: bool) ->
 def info(model: str) -> None:
     """Print how a model was fitted, and its clusters."""
     result = load(model)
-    settings = ", ".join(f"{k}={v}" for k, v in vars(result.model.family).items())
-    print(f"{type(result.model.family).__name__} mixture: {settings}")
+    family = demand(result.model, Mixture, "info").family
+    settings = ", ".join(f"{k}={v}" for k, v in vars(family).items())
+    print(f"{type(family).__name__} mixture: {settings}")
     print(
         f"{result.n_components} components of {result.n_features} features, from "
         f"{result.n_rows:,.0f} rows"

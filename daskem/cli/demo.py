@@ -15,13 +15,13 @@ from scipy.linalg import block_diag, null_space
 from scipy.optimize import linear_sum_assignment
 from scipy.special import softmax
 
-from daskem.core.parameters import Params
+from daskem.core.parameters import DataParams
 from daskem.errors import ParameterError
 from daskem.models import Mixture
 from daskem.models.families import Gaussian
 from daskem.results.plot import plot, require_matplotlib
 from daskem.results.result import Result
-from daskem.running.coordinator import fit, iterate
+from daskem.running.verbs import fit, iterate
 
 WORKERS, MEMORY = 2, 500_000_000
 CHUNK_ROWS, START_ROWS = 500_000, 100_000
@@ -64,12 +64,12 @@ LOADINGS = np.array(
 )
 
 
-def truth() -> Params:
+def truth() -> DataParams:
     """The params of the mixture that the data are drawn from."""
     correlations = LOADINGS[:, :, None] * LOADINGS[:, None, :]
     correlations[:, range(len(FEATURES)), range(len(FEATURES))] = 1.0
     covariances = SPREADS[:, :, None] * correlations * SPREADS[:, None, :]
-    return {"weights": SHARES, "means": MEANS, "covariances": covariances}
+    return DataParams({"weights": SHARES, "means": MEANS, "covariances": covariances})
 
 
 def run(out: Path, rows: int | None, follow: Callable[[Iterator[Result]], Result]) -> bool:
@@ -137,7 +137,7 @@ def clear(out: Path) -> None:
     mark.touch()
 
 
-def make(params: Params, rows: int) -> xr.Dataset:
+def make(params: DataParams, rows: int) -> xr.Dataset:
     """Rows drawn from the mixture of `params`, to be made on the workers, chunk by chunk."""
     sizes = [min(CHUNK_ROWS, rows - start) for start in range(0, rows, CHUNK_ROWS)]
     water = da.map_blocks(
@@ -150,12 +150,12 @@ def make(params: Params, rows: int) -> xr.Dataset:
     return xr.Dataset({"water": (("sample", "feature"), water)}, coords={"feature": FEATURES})
 
 
-def _chunk(params: Params, block_info: Any) -> np.ndarray:
+def _chunk(params: DataParams, block_info: Any) -> np.ndarray:
     place = block_info[None]
     return draw(params, place["chunk-shape"][0], [SEED, place["chunk-location"][0]])
 
 
-def draw(params: Params, n_rows: int, seed: int | list[int]) -> np.ndarray:
+def draw(params: DataParams, n_rows: int, seed: int | list[int]) -> np.ndarray:
     """For each row pick a component, then draw from it; (row, feature)."""
     rng = np.random.default_rng(seed)
     picked = rng.choice(len(params["weights"]), size=n_rows, p=params["weights"])
@@ -180,7 +180,7 @@ def fitting(data: xr.DataArray) -> Iterator[Result]:
     return iterate(model, data, start=first.params, tol=0.1 / len(data), random_state=SEED)
 
 
-def departures(params: Params, true: Params, errors: Params) -> dict[str, np.ndarray]:
+def departures(params: DataParams, true: DataParams, errors: DataParams) -> dict[str, np.ndarray]:
     """How far every parameter is from its true value, in standard errors, in the order of those."""
     spread = np.sqrt(np.einsum("kii->ki", true["covariances"]))
     apart = (true["means"][:, None] - params["means"]) / spread[:, None]
@@ -188,7 +188,7 @@ def departures(params: Params, true: Params, errors: Params) -> dict[str, np.nda
     return {name: np.abs(params[name][order] - true[name]) / errors[name] for name in errors}
 
 
-def standard_errors(params: Params, n_rows: int) -> Params:
+def standard_errors(params: DataParams, n_rows: int) -> DataParams:
     """Of the maximum-likelihood estimates from `n_rows` rows: the inverse of Fisher's information.
 
     The information is the mean outer product of the scores, over rows drawn from `params`; what
@@ -204,14 +204,16 @@ def standard_errors(params: Params, n_rows: int) -> Params:
     errors = np.sqrt(np.diagonal(covariance) / n_rows)
     matrices = np.empty((k, d, d))
     matrices[:, *upper] = matrices[:, *upper[::-1]] = errors[k + k * d :].reshape(k, -1)
-    return {
-        "weights": errors[:k],
-        "means": errors[k : k + k * d].reshape(k, d),
-        "covariances": matrices,
-    }
+    return DataParams(
+        {
+            "weights": errors[:k],
+            "means": errors[k : k + k * d].reshape(k, d),
+            "covariances": matrices,
+        }
+    )
 
 
-def scores_of(rows: np.ndarray, params: Params) -> np.ndarray:
+def scores_of(rows: np.ndarray, params: DataParams) -> np.ndarray:
     """Gradient of log p(x) in the weights, means and upper triangles of the covariances.
 
     (row, parameter); with u = P (x - mean) and P the precision, a component's log-density has

@@ -1,9 +1,8 @@
 """What a parameter is: its dimensions and its support, declared once and used everywhere."""
 
-import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import NewType
 
 import numpy as np
 from scipy.special import expit, logit, softmax
@@ -11,7 +10,10 @@ from scipy.special import expit, logit, softmax
 from daskem.core.numerics import is_positive_definite
 from daskem.errors import ParameterError
 
-Params = dict[str, np.ndarray]
+# Params in the coordinates of a model, in which E steps, M steps and algorithms work.
+Params = NewType("Params", dict[str, np.ndarray])
+# Params in the units of the data, as people give and get them. Models turn one into the other.
+DataParams = NewType("DataParams", dict[str, np.ndarray])
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Parameter:
     support: Support
 
 
-def sizes(declared: Mapping[str, Parameter], params: Params) -> dict[str, int]:
+def sizes(declared: Mapping[str, Parameter], params: Mapping[str, np.ndarray]) -> dict[str, int]:
     """The length of every dimension of `params`.
 
     Raises
@@ -143,7 +145,9 @@ def sizes(declared: Mapping[str, Parameter], params: Params) -> dict[str, int]:
     return lengths
 
 
-def check(declared: Mapping[str, Parameter], params: Mapping[str, np.ndarray]) -> Params:
+def check(
+    declared: Mapping[str, Parameter], params: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     """Return `params` as float64 arrays after checking names, shapes and supports.
 
     Raises
@@ -164,7 +168,7 @@ def check(declared: Mapping[str, Parameter], params: Mapping[str, np.ndarray]) -
     return params
 
 
-def count_free(declared: Mapping[str, Parameter], params: Params) -> int:
+def count_free(declared: Mapping[str, Parameter], params: Mapping[str, np.ndarray]) -> int:
     """The number of free parameters, as BIC and AIC count them."""
     return sum(p.support.free(np.shape(params[name])) for name, p in declared.items())
 
@@ -183,7 +187,7 @@ def from_free(
     declared: Mapping[str, Parameter], like: Params, coordinates: np.ndarray
 ) -> Params | None:
     """The params, of the shapes of `like`, at these coordinates; None where there are none."""
-    params, start = dict(like), 0
+    params, start = Params(dict(like)), 0
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         for name, p in declared.items():
             shape = np.shape(p.support.to_free(np.asarray(like[name], dtype=np.float64)))
@@ -198,17 +202,3 @@ def from_free(
                 return None
             params[name] = value
     return params
-
-
-def number(name: str, value: Any, least: float) -> float:
-    """A setting that is a number, or ParameterError."""
-    if not isinstance(value, numbers.Real) or not float(value) >= least:
-        raise ParameterError(f"{name}={value!r} should be a number >= {least}")
-    return float(value)
-
-
-def whole(name: str, value: Any) -> int:
-    """A setting that counts something, or ParameterError."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not int(value) >= 1:
-        raise ParameterError(f"{name}={value!r} should be a whole number >= 1")
-    return int(value)

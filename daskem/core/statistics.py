@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+# What an E step returns: arrays that add, in dicts that may be nested.
+Statistics = dict[str, Any]
+
 # Partial sums that are added together at a time. It fixes the shape of the tree, and with it
 # the last bits of every sum, whatever computes the parts and in whatever order they arrive.
 FAN_IN = 16

@@ -1,12 +1,12 @@
 """Rows that a fit does not see, by which to judge it: a model around a model."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from daskem.core.parameters import Params
+from daskem.core.statistics import Statistics
+from daskem.models.protocol import Block
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class HeldOut:
     fraction: float = 0.1
     seed: int = 0
 
-    def e_step(self, block: Any, params: Params) -> dict[str, Any]:
+    def e_step(self, block: Block, params: Params) -> Statistics:
         return self.e_steps(block, [params])[0]
 
-    def e_steps(self, block: Any, candidates: Sequence[Params]) -> list[dict[str, Any]]:
+    def e_steps(self, block: Block, candidates: Sequence[Params]) -> list[Statistics]:
         held = block.hash(self.seed) < self.fraction * 2.0**64
-        fitted, judged = _part(block, ~held), _part(block, held)
+        fitted, judged = block[~held], block[held]
         return [
             {
                 **own,
-                "fitted_weight": _weight(fitted),
+                "fitted_weight": fitted.weight,
                 "heldout_log_likelihood": other["log_likelihood"],
-                "heldout_weight": _weight(judged),
+                "heldout_weight": judged.weight,
             }
             for own, other in zip(
                 self.model.e_steps(fitted, candidates),
@@ -51,24 +51,15 @@ class HeldOut:
             )
         ]
 
-    def m_step(self, statistics: dict[str, Any], params: Params) -> Params:
+    def m_step(self, statistics: Statistics, params: Params) -> Params:
         return self.model.m_step(statistics, params)
 
-    def log_prior(self, params: Params, n_rows: float) -> float:
-        return self.model.log_prior(params, n_rows)
+    def log_prior(self, params: Params, weight: float) -> float:
+        return self.model.log_prior(params, weight)
 
-    def events(self, statistics: dict[str, Any], params: Params) -> list[str]:
+    def events(self, statistics: Statistics, params: Params) -> list[str]:
         return self.model.events(statistics, params)
 
     @property
     def parameters(self) -> Any:
         return self.model.parameters
-
-
-def _part(block: Any, here: np.ndarray) -> Any:
-    weights = None if block.weights is None else block.weights[here]
-    return replace(block, rows=block.rows[here], weights=weights, pieces=(), kept=None)
-
-
-def _weight(block: Any) -> float:
-    return float(len(block) if block.weights is None else block.weights.sum())

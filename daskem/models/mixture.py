@@ -8,8 +8,10 @@ import numpy as np
 
 from daskem.core.frames import Frame
 from daskem.core.numerics import EPS, exponentiate, one_blas_thread, sum_of_logs
-from daskem.core.parameters import SIMPLEX, Parameter, Params
+from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
+from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
+from daskem.models.protocol import Block, Survey, Tile
 
 # Working memory of a tile, in bytes: what stays in a shared cache, within bounds that keep the
 # cost of a NumPy call (and of waiting for the interpreter's lock) small beside its work, and the
@@ -60,29 +62,30 @@ class Mixture:
         """Whether `given` wants the covariance of the data, rather than their variances."""
         return getattr(self.family, "cross_moments", False)
 
-    def given(self, mean: np.ndarray, spread: np.ndarray) -> "Mixture":
-        """The same model in the coordinates that suit data of this mean and (co)variance."""
+    def given(self, survey: Survey) -> "Mixture":
+        """The same model in the coordinates that suit the data of a survey."""
         if not hasattr(self.family, "frame"):
             return self
-        return replace(self, frame=self.family.frame(mean, spread))
+        return replace(self, frame=self.family.frame(survey))
 
-    def coordinates(self, rows: np.ndarray) -> np.ndarray:
-        """Rows (sample, feature) in the coordinates of the frame."""
-        return rows if self.frame is None else self.frame.apply(rows)
-
-    def to_frame(self, params: Params) -> Params:
+    def to_frame(self, params: DataParams) -> Params:
         """Params in the data's units to those of the frame."""
-        return params if self.frame is None else self.family.to_frame(params, self.frame)
+        return Params(params) if self.frame is None else self.family.to_frame(params, self.frame)
 
-    def from_frame(self, params: Params) -> Params:
+    def from_frame(self, params: Params) -> DataParams:
         """Params of the frame to the data's units."""
-        return params if self.frame is None else self.family.from_frame(params, self.frame)
+        if self.frame is None:
+            return DataParams(params)
+        return self.family.from_frame(params, self.frame)
 
-    def e_step(self, block: Any, params: Params) -> dict[str, Any]:
+    def n_components(self, params: Params) -> int:
+        return len(params["weights"])
+
+    def e_step(self, block: Block, params: Params) -> Statistics:
         """Responsibilities of a block by Bayes' rule, summed into sufficient statistics."""
         return self.e_steps(block, [params])[0]
 
-    def e_steps(self, block: Any, candidates: Sequence[Params]) -> list[dict[str, Any]]:
+    def e_steps(self, block: Block, candidates: Sequence[Params]) -> list[Statistics]:
         """The E steps of several params in one sweep over the rows of a block."""
         kernel, width = self._kernel(block.rows.shape[1], candidates)
         bounds = np.cumsum([0, *(len(params["weights"]) for params in candidates)])
@@ -99,17 +102,17 @@ class Mixture:
             own["log_likelihood"] = own["log_likelihood"] + log_likelihood_c
         return statistics
 
-    def m_step(self, statistics: dict[str, Any], params: Params) -> Params:
+    def m_step(self, statistics: Statistics, params: Params) -> Params:
         """The params that maximise the expected (penalised) log-likelihood."""
         counts = statistics["counts"]
-        return {"weights": counts / counts.sum(), **self.family.m_step(statistics, params)}
+        return Params({"weights": counts / counts.sum(), **self.family.m_step(statistics, params)})
 
-    def log_prior(self, params: Params, n_rows: float) -> float:
+    def log_prior(self, params: Params, weight: float) -> float:
         """What is added to the log-likelihood in the objective that EM climbs."""
         prior = getattr(self.family, "log_prior", None)
-        return 0.0 if prior is None else prior(params, n_rows)
+        return 0.0 if prior is None else prior(params, weight)
 
-    def events(self, statistics: dict[str, Any], params: Params) -> list[str]:
+    def events(self, statistics: Statistics, params: Params) -> list[str]:
         """What a person should know of the M step of these statistics."""
         counts = statistics["counts"]
         told = getattr(self.family, "events", None)
@@ -119,7 +122,7 @@ class Mixture:
             *([] if told is None else told(statistics, params)),
         ]
 
-    def from_labels(self, block: Any, labels: np.ndarray, centres: np.ndarray) -> Params:
+    def from_labels(self, block: Block, labels: np.ndarray, centres: np.ndarray) -> Params:
         """The M step for rows whose component is known.
 
         Parameters
@@ -127,10 +130,11 @@ class Mixture:
         block : Block
         labels : ndarray of int, (sample,)
         centres : ndarray, (component, feature)
-            In the coordinates of the frame; where a component without rows stays.
+            Rows in the data's units, where components without rows of their own stay.
         """
         k, d = centres.shape
-        params = {"weights": np.full(k, 1 / k), **self.family.around(centres)}
+        centres = centres if self.frame is None else self.frame.apply(centres)
+        params = Params({"weights": np.full(k, 1 / k), **self.family.around(centres)})
         with one_blas_thread():
             kernel, width = self._kernel(d, [params])
             for here, x in self._tiles(block.rows, width):
@@ -140,20 +144,9 @@ class Mixture:
                 kernel.accumulate(x, members if weights is None else members * weights, weights)
             return self.m_step(kernel.statistics()[0], params)
 
-    def posterior(
-        self, rows: np.ndarray, params: Params
-    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-        """Walk over `rows` (sample, feature) in tiles.
-
-        Yields
-        ------
-        here : slice
-            The rows of the tile.
-        log_prob : ndarray, (row,)
-            log p(x) of each, in nats, in the data's units.
-        responsibilities : ndarray, (component, row)
-            A buffer that the next step overwrites.
-        """
+    def posterior(self, block: Block, params: Params) -> Iterator[Tile]:
+        """Walk over the rows of a block in tiles."""
+        rows = block.rows
         with one_blas_thread():
             kernel, width = self._kernel(rows.shape[1], [params])
         spare = np.empty((2, width))
@@ -163,7 +156,7 @@ class Mixture:
                 base = kernel.log_base(x, 0)
             peak, total = exponentiate(joint, spare)
             joint /= total
-            yield here, peak + np.log(total) + base, joint
+            yield Tile(here, peak + np.log(total) + base, joint)
 
     def sample(
         self, params: Params, n_samples: int, rng: np.random.Generator

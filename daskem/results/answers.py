@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from daskem.core.parameters import Params
-from daskem.data.blocks import Usable
+from daskem.data.blocks import Block, Usable
 from daskem.errors import DataError
 from daskem.fitting.loop import evaluate
+from daskem.models.protocol import Model, Predicts
 
 
 def label_dtype(n_components: int) -> np.dtype[Any]:
@@ -26,7 +27,7 @@ def flags(n_components: int, missing: bool) -> dict[str, Any]:
     }
 
 
-def checked(block: Any, f: Any, usable: Usable, model: Any, params: Params) -> Any:
+def checked(block: Block, f: Any, usable: Usable, model: Model, params: Params) -> Any:
     """`f` of a block, unless the model cannot use some of its values."""
     bad = usable.first_bad(block)
     if bad is not None:
@@ -34,30 +35,30 @@ def checked(block: Any, f: Any, usable: Usable, model: Any, params: Params) -> A
     return f(block, model, params)
 
 
-def statistics(block: Any, model: Any, params: Params) -> dict[str, Any]:
+def statistics(block: Block, model: Model, params: Params) -> dict[str, Any]:
     """What an E step adds up, for the sake of the log-likelihood."""
     return evaluate(block, [(model, [params])])
 
 
-def labels(block: Any, model: Any, params: Params) -> np.ndarray:
+def labels(block: Block, model: Predicts, params: Params) -> np.ndarray:
     """The most probable component of each row, (sample,)."""
-    found = np.empty(len(block), dtype=label_dtype(len(params["weights"])))
-    for here, _, shares in model.posterior(block.rows, params):
+    found = np.empty(len(block), dtype=label_dtype(model.n_components(params)))
+    for here, _, shares in model.posterior(block, params):
         found[here] = shares.argmax(axis=0)
     return found
 
 
-def responsibilities(block: Any, model: Any, params: Params) -> np.ndarray:
+def responsibilities(block: Block, model: Predicts, params: Params) -> np.ndarray:
     """Probability of each component given the row, (sample, component)."""
-    found = np.empty((len(block), len(params["weights"])))
-    for here, _, shares in model.posterior(block.rows, params):
+    found = np.empty((len(block), model.n_components(params)))
+    for here, _, shares in model.posterior(block, params):
         found[here] = shares.T
     return found
 
 
-def log_prob(block: Any, model: Any, params: Params) -> np.ndarray:
+def log_prob(block: Block, model: Predicts, params: Params) -> np.ndarray:
     """log p(x) of each row, (sample,), in nats."""
     found = np.empty(len(block))
-    for here, log_prob, _ in model.posterior(block.rows, params):
+    for here, log_prob, _ in model.posterior(block, params):
         found[here] = log_prob
     return found

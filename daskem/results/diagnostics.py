@@ -8,9 +8,12 @@ import numpy as np
 import xarray as xr
 from scipy.special import entr
 
+from daskem.core.parameters import Params
+from daskem.data.blocks import Block
 from daskem.fitting.algorithms import Candidate
-from daskem.fitting.loop import Pass, Run
-from daskem.results.result import Result
+from daskem.fitting.record import Pass
+from daskem.models.protocol import Predicts, demand
+from daskem.results.result import FittedRun, Result
 
 
 def diagnose(result: Result, data: Any = None, sample_weight: Any = None) -> xr.Dataset:
@@ -47,7 +50,7 @@ def diagnose(result: Result, data: Any = None, sample_weight: Any = None) -> xr.
     }
     if data is not None:
         blocks = result.blocks(data, sample_weight)
-        fits = [(run.model, run.params) for run in runs]
+        fits = [(demand(run.model, Predicts, "comparing rows"), run.framed) for run in runs]
         seen = blocks.sum(shared_statistics, fits, runs.index(result.best), name="diagnose")
         tables = seen["tables"]
         agreement = [[adjusted_rand(table) for table in row] for row in tables]
@@ -60,7 +63,7 @@ def diagnose(result: Result, data: Any = None, sample_weight: Any = None) -> xr.
     return xr.Dataset(variables)
 
 
-def _histories(runs: Sequence[Run]) -> dict[str, np.ndarray]:
+def _histories(runs: Sequence[FittedRun]) -> dict[str, np.ndarray]:
     """Every number of every pass (run, pass)."""
     names = [f.name for f in fields(Pass)]
     longest = max(len(run.history) for run in runs)
@@ -72,7 +75,7 @@ def _histories(runs: Sequence[Run]) -> dict[str, np.ndarray]:
     return tables
 
 
-def _candidates(runs: Sequence[Run]) -> dict[str, Any]:
+def _candidates(runs: Sequence[FittedRun]) -> dict[str, Any]:
     """What every pass evaluated of every run, and why it was taken or not."""
     longest = max(len(run.history) for run in runs)
     most = max(len(p.candidates) for run in runs for p in run.history)
@@ -94,14 +97,16 @@ def _candidates(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def shared_statistics(block: Any, fits: Sequence[tuple[Any, Any]], best: int) -> dict[str, Any]:
+def shared_statistics(
+    block: Block, fits: Sequence[tuple[Predicts, Params]], best: int
+) -> dict[str, Any]:
     """Of one block: contingency tables of all pairs of fits, and how sharp the best one is."""
-    weights = np.ones(len(block)) if block.weights is None else block.weights
+    weights = block.counts
     labels = np.empty((len(fits), len(block)), dtype=np.int64)
-    counts = [len(params["weights"]) for _, params in fits]
+    counts = [model.n_components(params) for model, params in fits]
     size, entropy, square = np.zeros((3, counts[best]))
     for number, (model, params) in enumerate(fits):
-        for here, _, r in model.posterior(block.rows, params):
+        for here, _, r in model.posterior(block, params):
             labels[number, here] = r.argmax(axis=0)
             if number == best:
                 w = weights[here]

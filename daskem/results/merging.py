@@ -1,6 +1,6 @@
 """From components to clusters: components that overlap are parts of one cluster of free shape."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -10,60 +10,21 @@ import xarray as xr
 from scipy.special import entr
 
 from daskem.core.numerics import one_blas_thread
-from daskem.core.parameters import SIMPLEX, Parameter, Params, whole
-from daskem.data.blocks import Block
+from daskem.core.parameters import Params
+from daskem.core.settings import whole
+from daskem.data.blocks import Block, Blocks
 from daskem.errors import ParameterError
-from daskem.fitting.starts.begin import surveyed
+from daskem.fitting.starts.first_read import surveyed
+from daskem.models.clusters import Clusters, members
+from daskem.models.mixture import Mixture
+from daskem.models.protocol import Predicts, Starts, demand
 from daskem.results.report import aligned
-from daskem.results.result import Fitted, Result
+from daskem.results.result import Result
 
 Group = frozenset[int]
 
 # Sets of components whose probabilities are added at a time.
 _SETS = 64
-
-
-@dataclass(frozen=True, eq=False)
-class Clusters:
-    """A mixture whose components are merged into groups: what a row says of those.
-
-    Attributes
-    ----------
-    mixture : Mixture
-    components : Params
-        Of the mixture, in its coordinates.
-    groups : tuple of tuple of int
-        The components of each cluster.
-    """
-
-    mixture: Any
-    components: Params
-    groups: tuple[tuple[int, ...], ...]
-
-    parameters = {"weights": Parameter(("component",), SIMPLEX)}  # noqa: RUF012
-
-    @property
-    def members(self) -> np.ndarray:
-        return _members(self.groups, len(self.components["weights"]))
-
-    def posterior(
-        self, rows: np.ndarray, params: Params
-    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-        """As `Mixture.posterior`, with the responsibilities of clusters."""
-        for here, log_prob, r in self.mixture.posterior(rows, self.components):
-            with one_blas_thread():
-                merged = self.members @ r
-            yield here, log_prob, merged
-
-    def valid(self, rows: np.ndarray) -> np.ndarray:
-        return self.mixture.valid(rows)
-
-    @property
-    def domain(self) -> str:
-        return self.mixture.domain
-
-    def e_step(self, block: Any, params: Params) -> dict[str, Any]:
-        return self.mixture.e_step(block, self.components)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +55,7 @@ class Merging:
 
     def cut(self, n_clusters: int) -> Result:
         """A result whose predictions are of `n_clusters` clusters, the largest one first."""
-        weights = self.result.best.params["weights"]
+        weights = self.result.best.framed["weights"]
         if whole("n_clusters", n_clusters) > len(weights):
             raise ParameterError(
                 f"n_clusters={n_clusters}, but there are {len(weights)} components"
@@ -104,9 +65,9 @@ class Merging:
             groups = groups - set(pair) | {tuple(sorted(pair[0] + pair[1]))}
         order = sorted(groups, key=lambda group: (-weights[list(group)].sum(), group))
         run = self.result.best
-        model = Clusters(run.model, run.params, tuple(order))
-        params = {"weights": model.members @ weights}
-        return replace(self.result, runs=[replace(run, model=model, state=Fitted(params))])
+        model = Clusters(demand(run.model, Mixture, "cutting"), run.framed, tuple(order))
+        params = Params({"weights": model.members @ weights})
+        return replace(self.result, runs=[replace(run, model=model, framed=params)])
 
     def __str__(self) -> str:
         pairs = [("", ""), *self.steps]
@@ -152,10 +113,10 @@ def merge(
     """
     result = getattr(result, "result_", result)
     blocks = result.blocks(data, sample_weight)
-    model, params = result.model, result.best.params
-    _, seen = surveyed(model, blocks, random_state or 0, result.features.names)
-    measure = _Measure(blocks, model, params, Block(seen.sample, seen.sample_weights))
-    k = len(params["weights"])
+    model, params = demand(result.model, Starts, "merging"), result.best.framed
+    sample = surveyed(model, blocks, random_state or 0, result.features.names).sample
+    measure = _Measure(blocks, model, params, sample)
+    k = model.n_components(params)
     groups = [frozenset([i]) for i in range(k)]
     steps, entropies = _combine(groups, measure)
     pairs = [(tuple(sorted(a)), tuple(sorted(b))) for a, b in steps]
@@ -192,7 +153,7 @@ def _combine(
 class _Measure:
     """s(g) on all of the data: what is not known yet is read with all that the sample foresees."""
 
-    def __init__(self, blocks: Any, model: Any, params: Params, sample: Block) -> None:
+    def __init__(self, blocks: Blocks, model: Predicts, params: Params, sample: Block) -> None:
         self._blocks, self._model, self._params, self._sample = blocks, model, params, sample
         self._known: dict[Group, float] = {}
         self.n_reads = 0
@@ -203,12 +164,16 @@ class _Measure:
 
             def on_the_sample(_: Any, sets: Sequence[Group]) -> dict[Group, float]:
                 foreseen.update(dict.fromkeys(sets))
-                members = _members(sets, len(self._params["weights"]))
-                return dict(zip(sets, self._sums(self._sample, members), strict=True))
+                chosen = members(sets, self._model.n_components(self._params))
+                return dict(zip(sets, self._sums(self._sample, chosen), strict=True))
 
             _combine(groups, on_the_sample)
             unknown = [g for g in foreseen if g not in self._known]
-            args = (self._model, self._params, _members(unknown, len(self._params["weights"])))
+            args = (
+                self._model,
+                self._params,
+                members(unknown, self._model.n_components(self._params)),
+            )
             totals = self._blocks.sum(sums_of_t_log_t, *args, name="merge")
             self._known.update(zip(unknown, map(float, totals), strict=True))
             self.n_reads += 1
@@ -218,10 +183,12 @@ class _Measure:
         return sums_of_t_log_t(block, self._model, self._params, members)
 
 
-def sums_of_t_log_t(block: Any, model: Any, params: Params, members: np.ndarray) -> np.ndarray:
+def sums_of_t_log_t(
+    block: Block, model: Predicts, params: Params, members: np.ndarray
+) -> np.ndarray:
     """Sum over rows of t log t, for the probability t of each set of components, (set,)."""
     totals = np.zeros(len(members))
-    for here, _, r in model.posterior(block.rows, params):
+    for here, _, r in model.posterior(block, params):
         weights = None if block.weights is None else block.weights[here]
         for start in range(0, len(members), _SETS):
             with one_blas_thread():
@@ -229,14 +196,6 @@ def sums_of_t_log_t(block: Any, model: Any, params: Params, members: np.ndarray)
             t = -entr(t)
             totals[start : start + _SETS] += t.sum(axis=1) if weights is None else t @ weights
     return totals
-
-
-def _members(groups: Sequence[Sequence[int] | Group], n_components: int) -> np.ndarray:
-    """Which components (group, component) belong to each group, 0 or 1."""
-    members = np.zeros((len(groups), n_components))
-    for number, group in enumerate(groups):
-        members[number, list(group)] = 1.0
-    return members
 
 
 def _words(pair: tuple[Any, Any]) -> str:

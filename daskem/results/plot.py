@@ -7,6 +7,8 @@ import xarray as xr
 
 from daskem.data.inputs.rows import rows_like
 from daskem.errors import DaskemError, ParameterError
+from daskem.models.mixture import Mixture
+from daskem.models.protocol import demand
 from daskem.results.result import Result
 
 # Okabe and Ito (2008): told apart by all common forms of colour vision.
@@ -99,12 +101,13 @@ def plot_criterion(table: xr.Dataset) -> Any:
 def _marginal(result: Result, features: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Means (component, 2) and covariances (component, 2, 2) of two of the features."""
     params, chosen = result.params, list(features)
+    model = demand(result.model, Mixture, "plotting")
     if "covariances" not in params:
-        raise ParameterError(f"{type(result.model.family).__name__} components have no ellipses")
+        raise ParameterError(f"{type(model.family).__name__} components have no ellipses")
     if not set(chosen) <= set(range(result.n_features)):
         raise ParameterError(f"features={features} of a model of {result.n_features} features")
     means = params["means"]
-    full = result.model.family.structure.expand(params["covariances"], *means.shape)
+    full = model.family.structure.expand(params["covariances"], *means.shape)
     return means[:, chosen], full[:, chosen][:, :, chosen]
 
 

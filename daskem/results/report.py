@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from daskem.core.parameters import Params
+from daskem.core.parameters import DataParams
+from daskem.models.mixture import Mixture
 
 _MOST_AXES = 3
 
 
-def table(model: Any, params: Params, names: np.ndarray | None = None) -> str:
+def table(model: Mixture, params: DataParams, names: np.ndarray | None = None) -> str:
     """One line for each component, largest first.
 
     Weight (share of the rows), mean of every feature, and for Gaussian components the principal
@@ -38,7 +39,7 @@ def table(model: Any, params: Params, names: np.ndarray | None = None) -> str:
     return "\n".join(lines)
 
 
-def _in_spreads(covariances: np.ndarray, params: Params) -> np.ndarray:
+def _in_spreads(covariances: np.ndarray, params: DataParams) -> np.ndarray:
     """Covariances (component, feature, feature) of features divided by their overall spread."""
     weights, means = params["weights"], params["means"]
     variances = np.diagonal(covariances, axis1=1, axis2=2)

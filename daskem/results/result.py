@@ -12,16 +12,63 @@ import xarray as xr
 
 from daskem.core.frames import Frame
 from daskem.core.numerics import one_blas_thread
-from daskem.core.parameters import Params, check, count_free
+from daskem.core.parameters import DataParams, Params, check, count_free
+from daskem.core.settings import RandomState, generator
 from daskem.data.blocks import Usable, map_rows
 from daskem.data.inputs import as_array, as_blocks
 from daskem.data.inputs.labels import Features, Rows, align_weights, relabel
 from daskem.data.inputs.rows import rows_like
-from daskem.errors import DataError, ModelError, ParameterError
-from daskem.fitting.loop import Pass, Run, Status
+from daskem.errors import DataError, ParameterError
+from daskem.fitting.algorithms import Algorithm
+from daskem.fitting.record import Pass, Status
+from daskem.fitting.run import Run
+from daskem.fitting.starts.first_read import usable
 from daskem.models import Mixture, families
+from daskem.models.protocol import Declares, Frames, Model, Predicts, Samples, demand
 from daskem.results import answers, modelfile
 from daskem.results.report import table
+
+
+@dataclass(frozen=True, eq=False)
+class FittedRun:
+    """How one start has fared, as a person sees it.
+
+    Attributes
+    ----------
+    model : Model
+    framed : Params
+        In the coordinates of the model.
+    history : tuple of Pass
+    status : Status
+    algorithm : Algorithm or None
+        None for a model from a file, which has forgotten it.
+    choice : str
+        Why this algorithm.
+    """
+
+    model: Model
+    framed: Params
+    history: tuple[Pass, ...]
+    status: Status
+    algorithm: Algorithm | None = None
+    choice: str = ""
+
+    @classmethod
+    def of(cls, run: Run) -> "FittedRun":
+        return cls(run.model, run.params, run.history, run.status, run.algorithm, run.choice)
+
+    @property
+    def params(self) -> DataParams:
+        """In the units of the data."""
+        if not isinstance(self.model, Frames):
+            return DataParams(self.framed)
+        with one_blas_thread():
+            return self.model.from_frame(self.framed)
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters."""
+        return count_free(demand(self.model, Declares, "counting").parameters, self.framed)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,7 +77,7 @@ class Result:
 
     Attributes
     ----------
-    runs : sequence of Run
+    runs : sequence of FittedRun
         One for each start, in their order.
     n_features : int
     n_rows : float
@@ -45,7 +92,7 @@ class Result:
         What becomes of rows with a NaN, in the fit and in predictions and scores.
     """
 
-    runs: Sequence[Run]
+    runs: Sequence[FittedRun]
     n_features: int
     n_rows: float
     features: Features = field(default_factory=Features)
@@ -62,27 +109,24 @@ class Result:
         return dataclasses.replace(self, runs=runs)
 
     @property
-    def best(self) -> Run:
+    def best(self) -> FittedRun:
         """The run with the best objective; among runs that differ in size, the best BIC."""
         return min(self.runs, key=self._badness)
 
-    def _badness(self, run: Run) -> float:
+    def _badness(self, run: FittedRun) -> float:
         if not run.history:
             return np.inf
-        declared = getattr(run.model, "parameters", None)
-        free = 0 if declared is None else count_free(declared, run.params)
+        free = run.n_parameters if isinstance(run.model, Declares) else 0
         return free * np.log(self.n_rows) - 2 * self.n_rows * run.history[-1].objective
 
     @property
-    def model(self) -> Any:
+    def model(self) -> Model:
         return self.best.model
 
     @property
-    def params(self) -> Params:
+    def params(self) -> DataParams:
         """Params of the best run, in the units of the data."""
-        back = getattr(self.model, "from_frame", None)
-        with one_blas_thread():
-            return self.best.params if back is None else back(self.best.params)
+        return self.best.params
 
     @property
     def status(self) -> Status:
@@ -104,16 +148,7 @@ class Result:
 
     @property
     def n_components(self) -> int:
-        return len(self.best.params["weights"])
-
-    def _of_model(self, name: str, purpose: str) -> Any:
-        """What the model says of itself, which a model of the user's own need not."""
-        if not hasattr(self.model, name):
-            raise ModelError(
-                f"{purpose} needs `{name}`, which {type(self.model).__name__} does not have; its "
-                "fitted values are in result.params"
-            )
-        return getattr(self.model, name)
+        return demand(self.model, Predicts, "counting components").n_components(self.best.framed)
 
     def predict(self, data: Any) -> Any:
         """The most probable component of each row, (...), int; -1 where a row is missing.
@@ -139,15 +174,15 @@ class Result:
     def _map(
         self, data: Any, f: Any, about: dict[str, Any], *, fill: float = np.nan, **form: Any
     ) -> Any:
-        self._of_model("posterior", "predicting")
+        demand(self.model, Predicts, "predicting")
         rows, name = self._rows(data), f.__name__
         form |= {"fill": fill if self.missing == "omit" else None, "name": name}
-        theta = (f, self._usable, self.model, self.best.params)
+        theta = (f, self._usable, self.model, self.best.framed)
         return relabel(map_rows(rows.array, answers.checked, *theta, **form), rows, name, about)
 
     @property
     def _usable(self) -> Usable:
-        return Usable.by(self.model, self.features.names)
+        return usable(self.model, self.features.names)
 
     def _rows(self, data: Any) -> Rows:
         rows = rows_like(data, self.features)
@@ -181,23 +216,23 @@ class Result:
     @property
     def n_parameters(self) -> int:
         """Free parameters."""
-        return count_free(self._of_model("parameters", "counting"), self.best.params)
+        return self.best.n_parameters
 
     def _total(self, data: Any, sample_weight: Any) -> tuple[float, float]:
-        theta = (answers.statistics, self._usable, self.model, self.best.params)
+        theta = (answers.statistics, self._usable, self.model, self.best.framed)
         seen = self.blocks(data, sample_weight).sum(answers.checked, *theta, name="score")
         return seen["statistics"][0][0]["log_likelihood"] / seen["weight"], seen["weight"]
 
     def sample(
-        self, n_samples: int, random_state: int | np.random.Generator | None = None
+        self, n_samples: int, random_state: RandomState = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows (sample, feature) and the component (sample,) that made each."""
-        draw = self._of_model("sample", "drawing rows")
-        return draw(self.best.params, n_samples, np.random.default_rng(random_state))
+        model = demand(self.model, Samples, "drawing rows")
+        return model.sample(self.best.framed, n_samples, generator(random_state))
 
     def to_dataset(self) -> xr.Dataset:
         """The params as a labelled Dataset, dims ``component`` and ``feature``, in data units."""
-        declared = self._of_model("parameters", "labelling")
+        declared = demand(self.model, Declares, "labelling").parameters
         variables = {name: (declared[name].dims, value) for name, value in self.params.items()}
         dataset = xr.Dataset(variables)
         if self.features.names is not None:
@@ -209,8 +244,8 @@ class Result:
 
     def table(self) -> str:
         """Size, location and shape of every cluster, for reading."""
-        self._of_model("family", "the table of clusters")
-        return table(self.model, self.params, self.features.names)
+        model = demand(self.model, Mixture, "the table of clusters")
+        return table(model, self.params, self.features.names)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the best run to a zarr store that `daskem.load` reads; see `modelfile`.
@@ -245,7 +280,7 @@ class Result:
             "status": self.status.name,
             "history": [dataclasses.asdict(record) for record in self.history],
         }
-        state = {n: (p.dims, self.best.params[n]) for n, p in model.parameters.items()}
+        state = {n: (p.dims, self.best.framed[n]) for n, p in model.parameters.items()}
         for name, value in ({} if model.frame is None else dataclasses.asdict(model.frame)).items():
             state[name] = (("feature", "feature_2")[: value.ndim], value)
         modelfile.write(path, about, xr.Dataset(state), self.to_dataset())
@@ -263,7 +298,7 @@ class Result:
         )
 
     def __str__(self) -> str:
-        table = [self.table()] if hasattr(self.model, "family") else []
+        table = [self.table()] if isinstance(self.model, Mixture) else []
         return "\n".join([self._head(), *(f"note: {note}" for note in self.notes), *table])
 
 
@@ -281,8 +316,8 @@ def load(path: str | os.PathLike[str]) -> Result:
     family = getattr(families, about["family"])(**about["settings"])
     model = Mixture(family, Frame(**framed) if framed else None)
     history = tuple(Pass.restore(record) for record in about["history"])
-    state = Fitted(check(model.parameters, arrays))
-    run = Run(model, None, state, history, Status[about["status"]])
+    params = Params(check(model.parameters, arrays))
+    run = FittedRun(model, params, history, Status[about["status"]])
     names = about["feature_names"]
     names = None if names is None else np.array(names["values"], dtype=names["dtype"])
     dims, variables = about["feature_dims"], about["variables"]
@@ -301,10 +336,3 @@ def plain_names(names: np.ndarray) -> dict[str, Any]:
         plain = names.astype(np.int64) if names.dtype.kind in "mM" else names
         return {"dtype": names.dtype.str, "values": plain.tolist()}
     return {"dtype": "O", "values": [str(name) for name in names]}
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """The state of a run that has ended: its params, in the coordinates of the model."""
-
-    params: Params

@@ -6,24 +6,25 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from typing import Any
+from typing import Any, Generic
 
 from distributed import Client
 from distributed.client import CancelledError as FutureCancelledError
 from distributed.client import ClosedClientError
 
 from daskem.errors import ClusterError, DaskemError, SchedulerError
-from daskem.fitting.loop import Pass, Status
-from daskem.results.result import Result
+from daskem.fitting.record import Pass, Status
 from daskem.running.jobs import PATIENCE, Stand, begin, dumps, fetch, halt, loads, reserve, watch
+from daskem.running.task import OutcomeT, Task
 
 _LOST = (OSError, ClosedClientError, CancelledError, FutureCancelledError)
 
 
-class Handle:
+class Handle(Generic[OutcomeT]):
     """A fit on the scheduler, which runs whether or not anybody holds a handle on it.
 
-    Iterating over it yields the `Result` so far whenever there is a newer one.
+    Iterating over it yields the outcome so far, whenever there is a newer one: a `Result` of a fit,
+    a `Selection` of a selection.
 
     Attributes
     ----------
@@ -59,7 +60,7 @@ class Handle:
             stand = self._watch(stand.passes, min(left, PATIENCE))
         return stand.ended
 
-    def result(self) -> Result:
+    def result(self) -> OutcomeT:
         """Wait for the end; the last result.
 
         Raises
@@ -79,28 +80,28 @@ class Handle:
         self._ask(halt)
         self.wait()
 
-    def __iter__(self) -> Iterator[Result]:
-        seen, ended = 0, False
+    def __iter__(self) -> Iterator[OutcomeT]:
+        yielded, ended = 0, False
         while not ended:
-            stand = self._watch(seen, PATIENCE)
+            stand = self._watch(yielded, PATIENCE)
             ended = stand.ended
-            if ended or stand.passes > seen:
+            if ended or stand.passes > yielded:
                 passes, result = self._fetch()
-                if passes > seen or result.status is Status.STOPPED:
+                if passes > yielded or result.status is Status.STOPPED:
                     yield result
-                seen = passes
+                yielded = passes
 
     def __repr__(self) -> str:
         return f"<fit {self.name!r} on {self._client.scheduler_info()['address']}>"
 
-    def _watch(self, seen: int = -1, patience: float = 0.0) -> Stand:
-        return self._ask(watch, seen, patience)
+    def _watch(self, passes: int = -1, patience: float = 0.0) -> Stand:
+        return self._ask(watch, passes, patience)
 
-    def _fetch(self) -> tuple[int, Result]:
-        passes, found = loads(self._ask(fetch))
-        if isinstance(found, Exception):
-            raise found
-        return passes, found
+    def _fetch(self) -> tuple[int, OutcomeT]:
+        passes, outcome = loads(self._ask(fetch))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return passes, outcome
 
     def _ask(self, function: Any, *args: Any) -> Any:
         return ask(self._client, function, self.name, *args)
@@ -122,8 +123,8 @@ def ask(client: Client, function: Any, *args: Any) -> Any:
         ) from error
 
 
-def send(fit: Any, client: Client, name: str | None, keep: bool) -> Handle:
-    """Start a prepared fit on the scheduler; to `keep` it is to let it outlive the client.
+def send(task: Task[OutcomeT], client: Client, name: str | None, keep: bool) -> Handle[OutcomeT]:
+    """Start a task on the scheduler; to `keep` it is to let it outlive the client.
 
     Raises
     ------
@@ -131,11 +132,11 @@ def send(fit: Any, client: Client, name: str | None, keep: bool) -> Handle:
         If the scheduler cannot run it; says why.
     """
     try:
-        payload = dumps(fit.on(None))
+        payload = dumps(task)
     except Exception as error:
         raise SchedulerError(f"the fit cannot be pickled ({error!r:.200})") from error
-    del fit
-    handle = Handle(name or f"fit-{uuid.uuid4().hex[:8]}", client)
+    del task
+    handle: Handle[OutcomeT] = Handle(name or f"fit-{uuid.uuid4().hex[:8]}", client)
     _check_scheduler(client)
     handle._ask(reserve, client.id)
     with stopping(handle):
@@ -170,7 +171,7 @@ def _check_scheduler(client: Client) -> None:
 
 
 @contextlib.contextmanager
-def stopping(handle: Handle) -> Iterator[None]:
+def stopping(handle: Handle[Any]) -> Iterator[None]:
     """Whatever goes wrong meanwhile here, Ctrl-C included, also ends the fit there."""
     try:
         yield
@@ -180,7 +181,7 @@ def stopping(handle: Handle) -> Iterator[None]:
         raise
 
 
-def attach(name: str) -> Handle:
+def attach(name: str) -> Handle[Any]:
     """A handle on a fit that `daskem.submit` has started, from this process or any other.
 
     Parameters
@@ -200,6 +201,6 @@ def attach(name: str) -> Handle:
         raise ClusterError(
             "there is no distributed client; make one first: Client(scheduler_file=...)"
         ) from error
-    handle = Handle(name, client)
+    handle: Handle[Any] = Handle(name, client)
     handle._watch()
     return handle

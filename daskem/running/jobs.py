@@ -19,13 +19,19 @@ from distributed import Client, Scheduler, SchedulerPlugin
 from distributed.protocol.pickle import dumps, loads
 
 from daskem.errors import ParameterError, StoppedError
-from daskem.fitting.loop import Pass, Status
+from daskem.fitting.record import Pass, Status
+from daskem.running.task import Outcome, Task
 
 _PLUGIN = "daskem-fits"
+# Ended fits that are kept for whoever asks for them, at most.
 _MOST_ENDED = 30
-# Seconds: until futures that the caller has just made are known here; between two looks at
-# whether a job that is to stop has submitted something since; of one wait for news.
-_ARRIVAL, _NUDGE, PATIENCE = 10.0, 0.1, 10.0
+# Seconds until futures that the caller has just made are known to the scheduler: they travel on
+# another connection.
+_ARRIVAL = 10.0
+# Seconds between two looks at whether a job that is to stop has submitted something since.
+_NUDGE = 0.1
+# Seconds of one wait for news: shorter than what proxies and firewalls call idle.
+PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Job:
     owner : str or None
         The client that must not go away before the job has ended.
     passes : int
-    result : Result or None
+    result : Outcome or None
         After the last complete pass.
     error : Exception or None
         What ended the job.
@@ -60,7 +66,7 @@ class Job:
     def __init__(self, name: str, owner: str | None, scheduler: Scheduler) -> None:
         self.name, self.owner, self.scheduler = name, owner, scheduler
         self.passes = 0
-        self.result: Any = None
+        self.result: Outcome | None = None
         self.error: Exception | None = None
         self.started = self.stopping = self.ended = False
         self.client: str | None = None
@@ -90,11 +96,11 @@ class Job:
         if not self.ended and self.client is not None:
             self.scheduler.client_desires_keys(keys=keys, client=self.client)
 
-    async def wait(self, seen: int, patience: float) -> None:
-        """Until there are more passes than `seen`, or the job has ended."""
+    async def wait(self, passes: int, patience: float) -> None:
+        """Until there are more passes than `passes`, or the job has ended."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                while self.passes <= seen and not self.ended:
+                while self.passes <= passes and not self.ended:
                     await self._news.wait()
 
     def stop(self) -> None:
@@ -133,13 +139,13 @@ class Job:
         self._news = asyncio.Event()
 
     def stand(self) -> Stand:
-        history = () if self.result is None else self.result.history
+        history = () if self.result is None else tuple(self.result.history)
         return Stand(self.passes, self.ended, self._status(), history)
 
     def _status(self) -> Status:
         if not self.ended:
             return Status.RUNNING
-        if self.error is None:
+        if self.error is None and self.result is not None:
             return self.result.status
         return Status.STOPPED if isinstance(self.error, StoppedError) else Status.FAILED
 
@@ -159,18 +165,18 @@ class Job:
                 direct_to_workers=True,
                 name=f"daskem-{self.name}",
             ) as client:
-                last = self._fit(loads(payload).on(client))
+                last = self._fit(loads(payload).on(client), client)
         except BaseException as error:
             last = {"error": _portable(error)}
         finally:
             self._tell(**last, ended=True)
 
-    def _fit(self, fit: Any) -> dict[str, Any]:
-        """Run the fit; what is to be known of the job when it has ended."""
-        self._tell(client=fit.blocks.client.id, held=fit.blocks.held())
+    def _fit(self, task: Task[Outcome], client: Client) -> dict[str, Any]:
+        """Run the task; what is to be known of the job when it has ended."""
+        self._tell(client=client.id, held=task.blocks.held())
         result = None
         try:
-            results = fit.results(f"on the scheduler {self.scheduler.address}")
+            results = task.results(f"on the scheduler {self.scheduler.address}")
             while not self.stopping and (found := next(results, None)) is not None:
                 result = found
                 self._tell(result=result)
@@ -262,10 +268,10 @@ async def begin(name: str, payload: bytes, keep: bool, dask_scheduler: Scheduler
     return refusal
 
 
-async def watch(name: str, seen: int, patience: float, dask_scheduler: Scheduler) -> Stand:
-    """How a job stands, once it has made more than `seen` passes or `patience` is over."""
+async def watch(name: str, passes: int, patience: float, dask_scheduler: Scheduler) -> Stand:
+    """How a job stands, once it has made more than `passes` passes or `patience` is over."""
     job = _jobs(dask_scheduler).find(name)
-    await job.wait(seen, min(patience, PATIENCE))
+    await job.wait(passes, min(patience, PATIENCE))
     return job.stand()
 
 

@@ -1,19 +1,25 @@
 """What a fit is going to cost, from the layout of the data and the time of one partition."""
 
 import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from dask.utils import format_bytes
 
-from daskem.core.signatures import check_call
+from daskem.core.settings import RandomState
+from daskem.core.signatures import helpful
 from daskem.data.blocks import Machines, Outline, machines
 from daskem.data.blocks.memory import OVERHEAD
-from daskem.running.coordinator import prepare
+from daskem.fitting.algorithms import Algorithm
+from daskem.fitting.starts.given import Start
+from daskem.models.protocol import Model
+from daskem.running.prepared import Prepared, prepare
 
 # Seconds of the scheduler for one task of a pass (see tests/benchmarks/scale.py).
 TASK_SECONDS = 6e-4
+# Passes over the one partition: the fastest is what counts, the first may have to warm up.
 _TRIALS = 3
 
 
@@ -53,7 +59,7 @@ class Plan:
 
     def __str__(self) -> str:
         o, limit = self.outline, min(self.machines.limits, default=0)
-        there = sum(self.machines.threads)
+        threads = sum(self.machines.threads)
         rows = "an unknown number of rows" if math.isnan(o.n_rows) else f"{o.n_rows:,.0f} rows"
         fits = "fits" if self.memory <= limit else "DOES NOT FIT: use smaller chunks, fewer threads"
         lines = [
@@ -63,10 +69,10 @@ class Plan:
             f"memory      {_size(self.memory)} of {_size(limit)} on the smallest worker: {fits}",
             f"traffic     params {_size(self.params_bytes)} to each task, statistics "
             f"{_size(self.statistics_bytes)} from it",
-            f"a pass      {self.seconds():.3g} s on {self.machines} with {there} threads "
+            f"a pass      {self.seconds():.3g} s on {self.machines} with {threads} threads "
             f"({self.partition_seconds:.3g} s for a partition)",
         ]
-        more = [n for n in (4, 16, 64, 256, 1024) if there < n <= o.n_partitions]
+        more = [n for n in (4, 16, 64, 256, 1024) if threads < n <= o.n_partitions]
         if more:
             times = ", ".join(f"{self.seconds(n):.3g} s on {n}" for n in more)
             lines.append(f"            with more threads of workers: {times}")
@@ -75,10 +81,29 @@ class Plan:
     __repr__ = __str__
 
 
-def plan(*args: Any, **options: Any) -> Plan:
+@helpful
+def plan(
+    model: Model,
+    data: Any,
+    n_components: int | Sequence[int] | None = None,
+    *,
+    start: Start | Sequence[Start] | None = None,
+    sample_weight: Any = None,
+    features: Sequence[Hashable] | None = None,
+    sample_dims: Sequence[Hashable] | None = None,
+    feature_dim: Hashable | None = None,
+    missing: str = "raise",
+    n_init: int = 1,
+    init_params: str = "k-means++",
+    algorithm: str | Algorithm = "auto",
+    tol: float | None = None,
+    max_passes: int = 200,
+    max_seconds: float | None = None,
+    random_state: RandomState = None,
+) -> Plan:
     """Say what a fit is going to cost, after trying it on one partition of the data.
 
-    Takes the parameters of `daskem.fit`.
+    It takes the parameters of `daskem.fit`, but for `cache`.
 
     Raises
     ------
@@ -87,20 +112,40 @@ def plan(*args: Any, **options: Any) -> Plan:
     DataError, ParameterError, ModelError
         As `daskem.fit`, as far as one partition shows.
     """
-    check_call(prepare, args, options, "plan")
-    fit = prepare(*args, **{**options, "cache": "none"})
-    outline = fit.blocks.outline
-    middle = outline.n_partitions // 2
-    blocks = replace(fit.blocks, span=slice(middle, middle + 1))
-    trial = replace(fit, blocks=blocks, stop=replace(fit.stop, tol=0.0, max_passes=_TRIALS))
-    result = list(trial.results("here"))[-1]
-    states = [run.state for run in result.runs]
+    prepared = prepare(
+        model,
+        data,
+        n_components,
+        start=start,
+        sample_weight=sample_weight,
+        features=features,
+        sample_dims=sample_dims,
+        feature_dim=feature_dim,
+        missing=missing,
+        n_init=n_init,
+        init_params=init_params,
+        algorithm=algorithm,
+        tol=tol,
+        max_passes=max_passes,
+        max_seconds=max_seconds,
+        random_state=random_state,
+        cache="none",
+    )
+    return planned(prepared)
+
+
+def planned(prepared: Prepared) -> Plan:
+    """The plan of a fit that is prepared."""
+    blocks, stop = prepared.blocks, replace(prepared.stop, tol=0.0, max_passes=_TRIALS)
+    outline = blocks.outline
+    middle = blocks.partition(outline.n_partitions // 2)
+    runs, _ = list(replace(prepared, blocks=middle, stop=stop).passes())[-1]
     return Plan(
         outline,
-        machines(getattr(blocks, "client", None)),
-        sum(_nbytes(state.params) for state in states),
-        sum(_nbytes(state.statistics) for state in states),
-        min(record.seconds for record in result.history),
+        machines(blocks.client),
+        sum(_nbytes(run.params) for run in runs),
+        sum(_nbytes(run.state.statistics) for run in runs),
+        min(record.seconds for run in runs for record in run.history),
     )
 
 

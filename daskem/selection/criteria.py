@@ -1,13 +1,14 @@
 """Criteria by which fits of different size are compared; lower is better for all of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from scipy.special import entr
 
-from daskem.core.parameters import Params, count_free
-from daskem.fitting.loop import Run
+from daskem.core.parameters import Params
+from daskem.data.blocks import Block
+from daskem.fitting.run import Run
+from daskem.models.protocol import Predicts
 
 CRITERIA = ("bic", "aic", "icl", "heldout")
 
@@ -17,22 +18,23 @@ def judge(run: Run, weight: float, gain: float = 0.0) -> dict[str, float]:
 
     Of ICL, the part without the entropy, which needs a read of the data.
     """
-    statistics = run.state.statistics
+    statistics = run.state.statistics or {}
     n = statistics.get("fitted_weight", weight)
     mean = run.history[-1].log_likelihood + gain
-    p = count_free(run.model.parameters, run.params)
+    p = run.n_parameters
     bic = p * np.log(n) - 2 * n * mean
-    found = {"log_likelihood": mean, "n_parameters": p, "bic": bic, "aic": 2 * p - 2 * n * mean}
+    aic = 2 * p - 2 * n * mean
+    criteria = {"log_likelihood": mean, "n_parameters": p, "bic": bic, "aic": aic}
     if "heldout_log_likelihood" in statistics:
-        found["heldout"] = -2 * float(statistics["heldout_log_likelihood"])
-    return {**found, "icl": bic}
+        criteria["heldout"] = -2 * float(statistics["heldout_log_likelihood"])
+    return {**criteria, "icl": bic}
 
 
-def entropies(block: Any, fits: Sequence[tuple[Any, Params]]) -> np.ndarray:
+def entropies(block: Block, fits: Sequence[tuple[Predicts, Params]]) -> np.ndarray:
     """Entropy of the responsibilities of the rows of a block, in nats, (fit,)."""
     totals = np.zeros(len(fits))
     for number, (model, params) in enumerate(fits):
-        for here, _, r in model.posterior(block.rows, params):
+        for here, _, r in model.posterior(block, params):
             weights = 1.0 if block.weights is None else block.weights[here]
             totals[number] += (weights * entr(r).sum(axis=0)).sum()
     return totals

@@ -1,6 +1,7 @@
 """Laws that the E step and M step of a model of your own must keep, each a small function."""
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,9 @@ from daskem.core.statistics import add_all
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_array, as_blocks
 from daskem.errors import ModelError, ParameterError
-from daskem.fitting.starts.begin import begin, surveyed
+from daskem.fitting.starts.first_read import first_read
+from daskem.fitting.starts.seeded import begin
+from daskem.models.protocol import GROUPS, Declares, Model, Penalises, members
 from daskem.testing.differences import (
     ROUNDING,
     changed,
@@ -27,12 +30,14 @@ from daskem.testing.differences import (
     sizes,
 )
 
+# Iterations over which the objective is watched.
 _ITERATIONS = 20
+# Rows that are tried as blocks of one.
 _SINGLE_ROWS = 32
 
 
 def check_model(
-    model: Any,
+    model: Model,
     data: Any,
     start: Mapping[str, Any] | None = None,
     n_components: int | None = None,
@@ -41,7 +46,9 @@ def check_model(
 
     Parameters
     ----------
-    model : object with ``e_step(block, params)`` and ``m_step(statistics, params)``
+    model : Model
+        Any object with ``e_step(block, params)`` and ``m_step(statistics, params)``; what it may
+        have besides is in `daskem.models.protocol`.
     data : ndarray, (sample, feature)
         Rows that the model is meant for. Some hundreds are enough, and quick.
     start, n_components
@@ -84,7 +91,7 @@ class _Bench:
     that, not all of them, and leaves the caller's data alone.
     """
 
-    model: Any
+    model: Model
     rows: np.ndarray
     start: Params
 
@@ -94,12 +101,12 @@ class _Bench:
         block = Block(rows.copy(), copy.copy(weights))
         kind = "without" if weights is None else "with"
         place = f"e_step on a block of {len(rows)} rows {kind} weights"
-        own = copy.deepcopy(self.start if params is None else params)
-        return _attempt(place, self.model.e_step, block, own)
+        params = copy.deepcopy(self.start if params is None else params)
+        return _attempt(place, self.model.e_step, block, params)
 
     def m_step(self, statistics: Any, params: Params | None = None) -> Any:
-        own = copy.deepcopy(self.start if params is None else params)
-        return _attempt("m_step", self.model.m_step, copy.deepcopy(statistics), own)
+        params = copy.deepcopy(self.start if params is None else params)
+        return _attempt("m_step", self.model.m_step, copy.deepcopy(statistics), params)
 
     def sizes(self) -> dict[str, float]:
         """Of the statistics, from parts of the rows: over all of them, terms may cancel."""
@@ -108,11 +115,12 @@ class _Bench:
 
 
 def _prepare(
-    model: Any, rows: np.ndarray, n_components: int | None, start: Mapping[str, Any] | None
+    model: Model, rows: np.ndarray, n_components: int | None, start: Mapping[str, Any] | None
 ) -> _Bench:
-    model, seen = surveyed(model, as_blocks(rows), seed=0)
+    draws = np.random.default_rng(0)
+    first = first_read(model, as_blocks(rows), draws, "k-means++", [n_components])
     rng = np.random.default_rng(0)
-    return _Bench(model, rows, begin(model, seen, n_components, start, "k-means++", rng))
+    return _Bench(first.model, rows, begin(first, n_components, start, "k-means++", rng))
 
 
 def _attempt(place: str, f: Callable[..., Any], *args: Any) -> Any:
@@ -126,15 +134,15 @@ def _findings(
     laws: tuple[Callable[[_Bench], Iterator[str]], ...], bench: _Bench
 ) -> list[tuple[str, str, BaseException | None]]:
     """Law, finding and the model's own error if there was one."""
-    found: list[tuple[str, str, BaseException | None]] = []
+    findings: list[tuple[str, str, BaseException | None]] = []
     for law in laws:
         name = law.__name__.replace("_", " ")
         try:
             for finding in law(bench):
-                found.append((name, finding, None))
+                findings.append((name, finding, None))
         except _RaisedError as error:
-            found.append((name, str(error), error.__cause__))
-    return found
+            findings.append((name, str(error), error.__cause__))
+    return findings
 
 
 # The laws. Each yields what it found wrong.
@@ -162,6 +170,18 @@ def e_step_gives_sums(bench: _Bench) -> Iterator[str]:
             )
 
 
+def groups_are_whole(bench: _Bench) -> Iterator[str]:
+    for group in GROUPS:
+        wanted = members(group)
+        present = wanted & set(dir(bench.model))
+        if present and present < wanted:
+            buys = (inspect.getdoc(group) or "").partition("\n")[0]
+            yield (
+                f"it has {', '.join(sorted(present))}, but lacks "
+                f"{', '.join(sorted(wanted - present))}. Together they buy this: {buys}"
+            )
+
+
 def m_step_gives_params(bench: _Bench) -> Iterator[str]:
     statistics = bench.e_step(bench.rows)
     params = bench.m_step(statistics)
@@ -178,8 +198,8 @@ def statistics_add(bench: _Bench) -> Iterator[str]:
     parts = [*np.split(bench.rows[:singles], singles), bench.rows[singles:], bench.rows[:0]]
     statistics = [bench.e_step(part) for part in parts]
     whole = leaves(bench.e_step(bench.rows))
-    for part, own in zip(parts, statistics, strict=True):
-        wrong = list(differs_in_form(leaves(own), whole, f"for a block of {len(part)} rows"))
+    for part, sums in zip(parts, statistics, strict=True):
+        wrong = list(differs_in_form(leaves(sums), whole, f"for a block of {len(part)} rows"))
         if wrong:
             yield from wrong
             return
@@ -267,11 +287,11 @@ def the_model_travels(bench: _Bench) -> Iterator[str]:
             "files, locks, loggers and the like inside the method that needs them"
         )
         return
-    there = _Bench(arrived, bench.rows, bench.start)
+    elsewhere = _Bench(arrived, bench.rows, bench.start)
     statistics = bench.e_step(bench.rows)
-    for name in changed(there.e_step(bench.rows), statistics):
+    for name in changed(elsewhere.e_step(bench.rows), statistics):
         yield f"e_step gives another {name!r} after pickling: a setting was left behind"
-    for name in changed(there.m_step(statistics), bench.m_step(statistics)):
+    for name in changed(elsewhere.m_step(statistics), bench.m_step(statistics)):
         yield f"m_step gives another {name!r} after pickling: a setting was left behind"
 
 
@@ -292,9 +312,9 @@ def the_objective_never_falls(bench: _Bench) -> Iterator[str]:
 
 
 def declared_parameters_hold(bench: _Bench) -> Iterator[str]:
-    declared = getattr(bench.model, "parameters", None)
-    if declared is None:
+    if not isinstance(bench.model, Declares):
         return
+    declared = bench.model.parameters
     for number, (_, params) in enumerate(_iterates(bench, bench.start)):
         try:
             check(declared, params)
@@ -304,7 +324,7 @@ def declared_parameters_hold(bench: _Bench) -> Iterator[str]:
 
 
 def repeating_the_data_changes_nothing(bench: _Bench) -> Iterator[str]:
-    if hasattr(bench.model, "log_prior"):
+    if isinstance(bench.model, Penalises):
         return
     statistics = bench.e_step(bench.rows)
     once, twice = bench.m_step(statistics), bench.m_step(scaled(statistics, 2))
@@ -327,7 +347,7 @@ _REST = (
     declared_parameters_hold,
     repeating_the_data_changes_nothing,
 )
-_LAWS = ((e_step_gives_sums,), (m_step_gives_params,), _REST)
+_LAWS = ((e_step_gives_sums, groups_are_whole), (m_step_gives_params,), _REST)
 
 
 def _iterates(bench: _Bench, params: Params) -> Iterator[tuple[dict[str, Any], Params]]:
@@ -341,9 +361,10 @@ def _iterates(bench: _Bench, params: Params) -> Iterator[tuple[dict[str, Any], P
 def _climb(bench: _Bench, params: Params) -> str | None:
     """Iterate, and say where the objective fell, if it did."""
     before, n = -np.inf, len(bench.rows)
-    prior = getattr(bench.model, "log_prior", lambda params, n_rows: 0.0)
-    for number, (statistics, here) in enumerate(_iterates(bench, params)):
-        log_prior = _attempt("log_prior", prior, here, float(n))
+    for number, (statistics, iterate) in enumerate(_iterates(bench, params)):
+        log_prior = 0.0
+        if isinstance(bench.model, Penalises):
+            log_prior = _attempt("log_prior", bench.model.log_prior, iterate, float(n))
         objective = float(statistics["log_likelihood"]) + log_prior
         if not np.isfinite(objective):
             return f"it is {objective} after {number} iterations"

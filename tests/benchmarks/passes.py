@@ -19,12 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from reading import look
 
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.data.inputs import as_blocks
 from daskem.fitting.algorithms.choice import ALGORITHMS, choose
-from daskem.fitting.loop import FINEST, Pass, Run, Status, Stop, passes, resolution
-from daskem.fitting.starts.begin import begin, surveyed
+from daskem.fitting.loop import passes
+from daskem.fitting.record import Pass, Status
+from daskem.fitting.run import Run
+from daskem.fitting.starts.seeded import begin
+from daskem.fitting.stopping import FINEST, Stop, resolution
 
 FAITHFUL = Path(__file__).parents[3] / "shared" / "data" / "faithful.csv"
 DEATH_NOTICES = np.array([162, 267, 271, 185, 111, 61, 27, 8, 3, 1.0])
@@ -126,9 +130,10 @@ def at_stop(history: Sequence[Pass], tol: float, top: float) -> tuple[int, float
 def solve(name: str, problem: tuple, seed: int, algorithms: Sequence[str]) -> dict[str, Found]:
     family, rows, weights, k = problem
     blocks = as_blocks(rows, weights)
-    model, seen = surveyed(Mixture(family), blocks, seed=seed)
-    params = begin(model, seen, k, None, "k-means++", np.random.default_rng(seed))
-    tols = (max(resolution(model, params, seen.weight) / 100, FINEST), CLOSE)
+    first = look(Mixture(family), blocks, seed=seed)
+    model, weight = first.model, first.survey.weight
+    params = begin(first, k, None, "k-means++", np.random.default_rng(seed))
+    tols = (max(resolution(model, params, weight) / 100, FINEST), CLOSE)
     found: dict[str, Found] = {}
     for algorithm in ("em", *algorithms):
         how, _ = choose(algorithm, model, params, blocks.n_features)

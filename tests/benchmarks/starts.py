@@ -17,15 +17,18 @@ from dataclasses import dataclass
 from importlib import import_module
 
 import numpy as np
+from reading import look
 from scipy.spatial.distance import pdist
 
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.core.parameters import count_free
 from daskem.data.inputs import as_blocks
 from daskem.fitting.algorithms import Draft, choose
-from daskem.fitting.loop import Run, Stop, passes
-from daskem.fitting.starts.begin import begin, surveyed
+from daskem.fitting.loop import passes
+from daskem.fitting.run import Run
 from daskem.fitting.starts.competition import best_start
+from daskem.fitting.starts.seeded import begin
+from daskem.fitting.stopping import Stop
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,12 @@ def reads(run: Run, target: float) -> int:
 def measure(problem: Problem, n: int, most: int) -> tuple[dict[str, int], str]:
     rows, truth = problem.rows(n)
     blocks = as_blocks(rows)
-    model, seen = surveyed(Mixture(problem.family), blocks, seed=problem.seed)
+    first = look(Mixture(problem.family), blocks, seed=problem.seed)
+    model = first.model
     rng = np.random.default_rng(problem.seed)
-    cold = Draft(begin(model, seen, problem.k, None, "k-means++", rng))
+    cold = Draft(begin(first, problem.k, None, "k-means++", rng))
     began = time.perf_counter()
-    warm = best_start(model, seen, problem.k, None, "k-means++", rng)
+    warm = best_start(first, problem.k, None, "k-means++", rng)
     took = time.perf_counter() - began
     p = count_free(model.parameters, warm.params)
     runs = {

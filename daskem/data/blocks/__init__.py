@@ -3,13 +3,15 @@
 from daskem.data.blocks.block import Block, Piece
 from daskem.data.blocks.mapping import map_rows
 from daskem.data.blocks.partitions import Outline
-from daskem.data.blocks.placement import place, spread
+from daskem.data.blocks.placement import moved, place
+from daskem.data.blocks.protocol import Blocks
 from daskem.data.blocks.resources import Machines, current_client, machines
 from daskem.data.blocks.survey import Survey, survey
 from daskem.data.blocks.usable import Usable
 
 __all__ = [
     "Block",
+    "Blocks",
     "Machines",
     "Outline",
     "Piece",
@@ -18,7 +20,7 @@ __all__ = [
     "current_client",
     "machines",
     "map_rows",
+    "moved",
     "place",
-    "spread",
     "survey",
 ]

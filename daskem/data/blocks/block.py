@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+Index = slice | np.ndarray
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -65,26 +67,46 @@ class Block:
     pieces : tuple of Piece
         The chunks that the rows come from, in their order.
     kept : ndarray of bool, or None
-        Which rows of the pieces are here; None where none is missing.
+        Which rows of the pieces are not missing; None for all.
+    taken : tuple of slice or ndarray
+        Which of those are here, one choice after the other.
     """
 
     rows: np.ndarray
     weights: np.ndarray | None = None
     pieces: tuple[Piece, ...] = ()
     kept: np.ndarray | None = None
+    taken: tuple[Index, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __getitem__(self, here: Index) -> "Block":
+        """The block of some of the rows."""
+        weights = None if self.weights is None else self.weights[here]
+        taken = (*self.taken, here) if self.pieces else ()
+        return Block(self.rows[here], weights, self.pieces, self.kept, taken)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """The weights, (sample,); ones where there are none."""
+        return np.ones(len(self)) if self.weights is None else self.weights
+
+    @property
+    def weight(self) -> float:
+        """The sum of the weights, or the number of rows."""
+        return float(len(self) if self.weights is None else self.weights.sum())
+
     def place(self, row: int) -> str:
         """Where a row comes from, in words."""
-        if self.kept is not None:
-            row = int(np.flatnonzero(self.kept)[row])
+        if not self.pieces:
+            return f"row {row}"
+        row = int(self._chosen(np.arange(sum(map(len, self.pieces))))[row])
         for piece in self.pieces:
             if row < len(piece):
                 return piece.place(row)
             row -= len(piece)
-        return f"row {row}"
+        raise IndexError(row)
 
     def hash(self, seed: int) -> np.ndarray:
         """Random bits for every row, (sample,), uint64: functions of its position and `seed`.
@@ -93,10 +115,24 @@ class Block:
         Lea and Flood 2014).
         """
         pieces = self.pieces or (Piece((0,), 0, (len(self),), (0,), (len(self),)),)
-        x = np.concatenate([piece.positions() for piece in pieces])
-        x = x if self.kept is None else x[self.kept]
+        x = self._chosen(np.concatenate([piece.positions() for piece in pieces]))
         with np.errstate(over="ignore"):
             x = x + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
             x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             return x ^ (x >> np.uint64(31))
+
+    @classmethod
+    def joined(cls, one: "Block", other: "Block") -> "Block":
+        """The rows of two blocks, of which nobody asks any more where they come from."""
+        weights = None
+        if one.weights is not None and other.weights is not None:
+            weights = np.concatenate([one.weights, other.weights])
+        return cls(np.concatenate([one.rows, other.rows]), weights)
+
+    def _chosen(self, values: np.ndarray) -> np.ndarray:
+        """Of one value for each row of the pieces, those of the rows that are here."""
+        values = values if self.kept is None else values[self.kept]
+        for here in self.taken:
+            values = values[here]
+        return values

@@ -4,7 +4,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -63,6 +63,10 @@ class DaskBlocks:
     client: Client | None = None
     span: slice = field(default_factory=lambda: slice(None))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels: no client, and nothing that lives on its cluster."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"client": None}
+
     @property
     def n_features(self) -> int:
         return int(self.array.shape[-1])
@@ -107,6 +111,9 @@ class DaskBlocks:
                 graph[key] = Task(key, run, TaskRef(source.key), f, TaskRef(theta), *needs)
                 keys.append(key)
             yield Delayed(_plant_tree(graph, keys), graph)
+
+    def partition(self, number: int) -> "DaskBlocks":
+        return replace(self, span=slice(number, number + 1))
 
     def held(self) -> list[Any]:
         """Make the client hold what lies on the cluster already, and return the keys of that."""

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,9 +39,17 @@ class LocalBlocks:
     notes: tuple[str, ...] = ()
     span: slice = field(default_factory=lambda: slice(None))
 
+    client: None = None
+
     @property
     def n_features(self) -> int:
         return self.rows.shape[1]
+
+    def partition(self, number: int) -> "LocalBlocks":
+        return replace(self, span=slice(number, number + 1))
+
+    def held(self) -> list[Any]:
+        return []
 
     @property
     def n_chunks(self) -> int:

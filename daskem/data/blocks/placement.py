@@ -12,18 +12,19 @@ from distributed import Client
 
 from daskem.data.blocks.dask import DaskBlocks
 from daskem.data.blocks.local import LocalBlocks
+from daskem.data.blocks.protocol import Blocks
 from daskem.data.blocks.resources import machines
 
 # Where a cluster begins to be worth the journey.
 _LEAST_BYTES = 2**26
 
 
-def place(blocks: LocalBlocks | DaskBlocks, client: Client | None) -> LocalBlocks | DaskBlocks:
+def place(blocks: Blocks, client: Client | None) -> Blocks:
     """`blocks` on the cluster of `client`, where they are worth it and it has the room."""
     if client is None:
         return blocks
-    if isinstance(blocks, DaskBlocks):
-        return replace(blocks, client=client)
+    if not isinstance(blocks, LocalBlocks):
+        return moved(blocks, client)
     n_bytes = blocks.rows.nbytes
     if n_bytes < _LEAST_BYTES or _is_memmap(blocks.rows):
         return blocks
@@ -34,10 +35,18 @@ def place(blocks: LocalBlocks | DaskBlocks, client: Client | None) -> LocalBlock
             f"{format_bytes(int(room))}. Write them to zarr, or add workers"
         )
         return replace(blocks, notes=(*blocks.notes, note))
-    return spread(blocks, client)
+    return scattered(blocks, client)
 
 
-def spread(blocks: LocalBlocks, client: Client) -> DaskBlocks:
+def moved(blocks: Blocks, client: Client) -> Blocks:
+    """The same blocks on the cluster of a client, in any case."""
+    if isinstance(blocks, DaskBlocks):
+        return replace(blocks, client=client)
+    assert isinstance(blocks, LocalBlocks)
+    return scattered(blocks, client)
+
+
+def scattered(blocks: LocalBlocks, client: Client) -> DaskBlocks:
     """The same chunks in the memory of the workers, so that sums have the same bits."""
     n = blocks.chunk_rows
     starts = range(0, max(len(blocks.rows), 1), n)

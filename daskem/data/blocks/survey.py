@@ -1,9 +1,6 @@
 """The first read of the data: how many rows, whether they are usable, where they lie, a sample."""
 
 from dataclasses import dataclass, replace
-from functools import reduce
-from itertools import pairwise
-from zlib import crc32
 
 import numpy as np
 
@@ -35,14 +32,10 @@ class Survey:
         Weighted sum of x - origin.
     second : ndarray, (feature, feature) or (feature,)
         Weighted sum of (x - origin)(x - origin)^T, or of its diagonal.
-    sample, sample_weights : ndarray, (sample, feature) and (sample,)
-        A uniform sample of the rows, without replacement.
+    sample : Block
+        A uniform sample of the rows, without replacement, with their weights.
     keys : ndarray, (sample,)
         The hash of each sampled row's position; the rows with the smallest ones are kept.
-    low, high : ndarray, (feature,)
-        The smallest and the largest value of each feature.
-    fingerprints : ndarray of uint32, (chunk,)
-        A checksum of every chunk, in the order of the input: rows, weights and what is missing.
     bad : str or None
         The first entry that the model cannot use: value, chunk, row, column and remedy.
     """
@@ -53,12 +46,8 @@ class Survey:
     origin: np.ndarray
     first: np.ndarray
     second: np.ndarray
-    sample: np.ndarray
-    sample_weights: np.ndarray
+    sample: Block
     keys: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    fingerprints: np.ndarray
     bad: str | None = None
 
     @property
@@ -67,21 +56,23 @@ class Survey:
         return self.origin + self.first / self.weight
 
     @property
-    def spread(self) -> np.ndarray:
-        """Covariance (feature, feature), or variances (feature,), by maximum likelihood."""
+    def variances(self) -> np.ndarray:
+        """(feature,), by maximum likelihood."""
+        squares = self.second if self.second.ndim == 1 else np.diagonal(self.second)
+        return np.maximum(squares / self.weight - (self.first / self.weight) ** 2, 0.0)
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """(feature, feature), by maximum likelihood; only of a survey of cross moments."""
         shift = self.first / self.weight
-        if self.second.ndim == 1:
-            return np.maximum(self.second / self.weight - shift**2, 0.0)
         covariance = self.second / self.weight - np.outer(shift, shift)
-        np.fill_diagonal(covariance, np.maximum(np.diagonal(covariance), 0.0))
+        np.fill_diagonal(covariance, self.variances)
         return covariance
 
     def __add__(self, other: "Survey") -> "Survey":
-        fingerprints = np.concatenate([self.fingerprints, other.fingerprints])
         n_missing = self.n_missing + other.n_missing
         if not (self.n_rows and other.n_rows):
-            found = self if self.n_rows else other
-            return replace(found, n_missing=n_missing, fingerprints=fingerprints)
+            return replace(self if self.n_rows else other, n_missing=n_missing)
         # The other's moments about this one's origin: exact, and free of divisions.
         shift = other.origin - self.origin
         if self.second.ndim == 1:
@@ -98,12 +89,8 @@ class Survey:
             self.origin,
             self.first + other.first + other.weight * shift,
             self.second + moved,
-            np.concatenate([self.sample, other.sample])[keep],
-            np.concatenate([self.sample_weights, other.sample_weights])[keep],
+            Block.joined(self.sample, other.sample)[keep],
             keys[keep],
-            np.minimum(self.low, other.low),
-            np.maximum(self.high, other.high),
-            fingerprints,
             self.bad or other.bad,
         )
 
@@ -128,9 +115,7 @@ def survey(block: Block, usable: Usable, seed: int, cross: bool = True) -> Surve
     told = bad is None and len(rows) > 0
     origin = rows[0].astype(np.float64) if told else np.zeros(d)
     first, second = np.zeros(d), np.zeros((d, d) if cross else d)
-    low, high = np.full((2, d), np.nan)
     if told:
-        low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
         with one_blas_thread():
             for start in range(0, len(rows), _CENTRE_ROWS):
                 here = slice(start, start + _CENTRE_ROWS)
@@ -148,29 +133,10 @@ def survey(block: Block, usable: Usable, seed: int, cross: bool = True) -> Surve
         origin,
         first,
         second,
-        rows[keep].astype(np.float64),
-        weights[keep],
+        Block(rows[keep].astype(np.float64), weights[keep]),
         keys[keep],
-        low,
-        high,
-        fingerprints(block),
         bad,
     )
-
-
-def fingerprints(block: Block) -> np.ndarray:
-    """A checksum (CRC-32) of each chunk in a block, uint32."""
-    edges = np.cumsum([0, *map(len, block.pieces)])
-    rows_before = np.arange(edges[-1] + 1)
-    if block.kept is not None:
-        rows_before = np.concatenate([[0], np.cumsum(block.kept)])
-    found = []
-    for first, last in pairwise(edges):
-        here = slice(rows_before[first], rows_before[last])
-        own = [np.diff(rows_before[first : last + 1]) == 1, block.rows[here]]
-        own += [] if block.weights is None else [block.weights[here]]
-        found.append(reduce(lambda mark, part: crc32(part.data, mark), own, 0))
-    return np.array(found, dtype=np.uint32)
 
 
 def _candidates(block: Block, keys: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -25,13 +24,7 @@ class Usable:
 
     valid: Callable[[np.ndarray], np.ndarray]
     domain: str
-    names: np.ndarray | None
-
-    @classmethod
-    def by(cls, model: Any, names: np.ndarray | None = None) -> "Usable":
-        """What `model` can use: what it says, or else all finite numbers."""
-        valid = getattr(model, "valid", np.isfinite)
-        return cls(valid, getattr(model, "domain", "finite numbers"), names)
+    names: np.ndarray | None = None
 
     def first_bad(self, block: Block) -> str | None:
         """The first entry of a block that the model cannot use, where it is and what to do."""

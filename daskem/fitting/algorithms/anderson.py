@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daskem.fitting.algorithms.climb import MEMORY, Climb, State
+from daskem.fitting.algorithms.climb import MEMORY, Climb
 from daskem.fitting.algorithms.secants import Pair
+from daskem.fitting.algorithms.state import State
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daskem.fitting.algorithms.climb import Climb, State
+from daskem.fitting.algorithms.climb import Climb
 from daskem.fitting.algorithms.secants import Pair, secant_leap
+from daskem.fitting.algorithms.state import State
 
-# The longer EM step grows when it was the best and shrinks when not, within these.
-_LONGER, _SHORTER, _LEAST, _MOST = 1.5, 1 / 1.2, 1.5, 64.0
+# The longer EM step grows by this when it was the best,
+_GROWTH = 1.5
+# shrinks by this when not, so that one success pays for two failures,
+_SHRINKAGE = 1 / 1.2
+# and stays between these: below, it is hardly longer; above, it leads out of any model.
+_LEAST, _MOST = 1.5, 64.0
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,14 @@ class Candidates(Climb):
     many: int = 10
     few: int = 3
 
-    def stretched(self, stretch: float, taken: str | None) -> float:
-        return min(max(stretch * (_LONGER if taken == "longer" else _SHORTER), _LEAST), _MOST)
+    def next_length(self, length: float, taken: str | None) -> float:
+        factor = _GROWTH if taken == "longer" else _SHRINKAGE
+        return min(max(length * factor, _LEAST), _MOST)
 
     def leaps(self, memory: Sequence[Pair], state: State) -> list[tuple[str, np.ndarray]]:
         last, most = memory[-1], len(memory) - 1
         orders = sorted({min(order, most) for order in (self.many, self.few)} - {0}, reverse=True)
         return [
             *((f"{order} secants", secant_leap(memory, order)) for order in orders),
-            ("longer", last.x + state.stretch * last.residual),
+            ("longer", last.x + state.step_length * last.residual),
         ]

@@ -1,7 +1,5 @@
 """Which algorithm suits a model, from the model and the size of a row alone."""
 
-from typing import Any
-
 from daskem.core.parameters import Params, count_free
 from daskem.errors import ParameterError
 from daskem.fitting.algorithms.anderson import Anderson
@@ -9,6 +7,8 @@ from daskem.fitting.algorithms.candidates import Candidates
 from daskem.fitting.algorithms.climb import Climb
 from daskem.fitting.algorithms.em import EM
 from daskem.fitting.algorithms.squarem import Squarem
+from daskem.fitting.algorithms.state import Algorithm
+from daskem.models.protocol import Declares, Model
 
 ALGORITHMS: dict[str, type[Climb]] = {
     "em": EM,
@@ -17,41 +17,43 @@ ALGORITHMS: dict[str, type[Climb]] = {
     "candidates": Candidates,
 }
 
-# What a typical machine needs to fetch and unpack a byte, and to compute with one free parameter
-# (two products, and its share of the exponentials), in nanoseconds. Fixed, not timed: what is
+# What a typical machine needs to fetch and unpack a byte, in nanoseconds. Fixed, not timed: what is
 # chosen reaches the bits of the result.
-_BYTE, _PARAMETER = 4.0, 0.5
+_BYTE = 4.0
+# What it needs to compute with one free parameter: two products, and its share of the exponentials.
+_PARAMETER = 0.5
 # Squarem's reads over those of four candidates: 1.7 in tests/benchmarks/passes.py (geometric mean),
 # and some more, as a store that is far away costs far more than _BYTE.
 _SAVED = 2.0
 
 
-def check_algorithm(algorithm: Any, model: Any) -> None:
+def check_algorithm(algorithm: object, model: Model) -> None:
     """Raise ParameterError unless the algorithm exists, and the model declares enough for it."""
     if not isinstance(algorithm, str):
-        missing = [name for name in ("start", "ask", "tell") if not hasattr(algorithm, name)]
-        if missing or isinstance(algorithm, type):
+        if isinstance(algorithm, type) or not isinstance(algorithm, Algorithm):
             raise ParameterError(
                 f"algorithm={algorithm!r:.80} is neither one of {['auto', *ALGORITHMS]} nor an "
                 "object with start, ask and tell"
             )
     elif algorithm not in ("auto", *ALGORITHMS):
         raise ParameterError(f"algorithm={algorithm!r} is not one of {['auto', *ALGORITHMS]}")
-    elif algorithm not in ("auto", "em") and not hasattr(model, "parameters"):
+    elif algorithm not in ("auto", "em") and not isinstance(model, Declares):
         raise ParameterError(
             f"algorithm={algorithm!r} leaps in the coordinates of declared parameters, and "
             f"{type(model).__name__} has no `parameters`; see daskem.parameters.Parameter"
         )
 
 
-def choose(algorithm: Any, model: Any, params: Params, n_features: int) -> tuple[Any, str]:
+def choose(
+    algorithm: str | Algorithm, model: Model, params: Params, n_features: int
+) -> tuple[Algorithm, str]:
     """The algorithm that a setting means, and the reason in words.
 
     Parameters
     ----------
     algorithm : {"auto", "em", "squarem", "anderson", "candidates"} or object
         An object with ``start``, ``ask`` and ``tell`` is taken as it is.
-    model : object with e_step and m_step
+    model : Model
     params : Params
         To start from.
     n_features : int
@@ -60,11 +62,10 @@ def choose(algorithm: Any, model: Any, params: Params, n_features: int) -> tuple
         return algorithm, "given"
     if algorithm != "auto":
         return ALGORITHMS[algorithm](), "given"
-    declared = getattr(model, "parameters", None)
-    if declared is None:
+    if not isinstance(model, Declares):
         return EM(), "the model declares no parameters, in whose coordinates one could leap"
     read = _BYTE * 8 * n_features
-    compute = _PARAMETER * count_free(declared, params)
+    compute = _PARAMETER * count_free(model.parameters, params)
     words = f"reading a row costs about {read:.3g} ns, a candidate about {compute:.3g} ns"
     if read + 4 * compute <= _SAVED * (read + compute):
         return Candidates(), f"{words}: four candidates for each read pay"

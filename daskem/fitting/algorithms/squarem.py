@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daskem.fitting.algorithms.climb import Climb, State
+from daskem.fitting.algorithms.climb import Climb
 from daskem.fitting.algorithms.secants import Pair
+from daskem.fitting.algorithms.state import State
 
-# The limit of |alpha|: what it is multiplied by after a leap, and divided by after a failure.
-_CAUTION, _LEAST, _MOST = 4.0, 1.5, 1024.0
+# The limit of |alpha| is multiplied by this after a leap, and divided by it after a failure,
+_CAUTION = 4.0
+# between these: below, a leap is hardly one; above, the model is far away.
+_LEAST, _MOST = 1.5, 1024.0
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,10 @@ class Squarem(Climb):
 
     name = "squarem"
 
-    def stretched(self, stretch: float, taken: str | None) -> float:
+    def next_length(self, length: float, taken: str | None) -> float:
         if taken is None:
-            return max(stretch / _CAUTION, _LEAST)
-        return min(stretch * _CAUTION, _MOST) if taken == self.name else stretch
+            return max(length / _CAUTION, _LEAST)
+        return min(length * _CAUTION, _MOST) if taken == self.name else length
 
     def leaps(self, memory: Sequence[Pair], state: State) -> list[tuple[str, np.ndarray]]:
         # Two EM steps in a row: the later iterate is the EM step from the earlier one.
@@ -37,7 +40,7 @@ class Squarem(Climb):
         r, last = memory[-2].residual, memory[-1].residual
         v = last - r
         size = float(np.linalg.norm(v))
-        alpha = min(float(np.linalg.norm(r)) / size, state.stretch) if size > 0 else 1.0
+        alpha = min(float(np.linalg.norm(r)) / size, state.step_length) if size > 0 else 1.0
         if alpha <= 1:  # No further than the EM step itself.
             return []
         return [("squarem", memory[-2].x + 2 * alpha * r + alpha**2 * v)]

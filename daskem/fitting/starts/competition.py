@@ -1,112 +1,186 @@
-"""The best of many starts: fitted to ever larger parts of a sample, which costs no read."""
+"""The best of many starts, on a sample, which costs no read: seed, over-fit, prune, compare,
+regrow, polish, in this order.
+"""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from daskem.core.numerics import one_blas_thread
-from daskem.core.parameters import Params, count_free, whole
-from daskem.data.blocks import Survey
+from daskem.core.parameters import Params, count_free
+from daskem.core.settings import whole
+from daskem.data.blocks import Block
 from daskem.data.blocks.local import LocalBlocks
 from daskem.fitting.algorithms import Draft, Squarem
-from daskem.fitting.loop import Run, Stop, passes
-from daskem.fitting.starts.begin import Start, begin
-from daskem.fitting.starts.thinning import joined, thinned
+from daskem.fitting.loop import passes
+from daskem.fitting.run import Run
+from daskem.fitting.starts.first_read import FirstRead
+from daskem.fitting.starts.given import Start
+from daskem.fitting.starts.pruning import joined, pruned
+from daskem.fitting.starts.seeded import begin, seeded_params
+from daskem.fitting.stopping import Stop
+from daskem.models.protocol import Starts
 
-# Some rows (sample, feature) of a sample, and their weights (sample,).
-Part = tuple[np.ndarray, np.ndarray]
 # A start, after its objective on rows that it is not fitted to.
 Judged = tuple[float, Draft]
 
-# Seeds for each component, in the crowds of one round. Of as many as there are components, some
+# Seeds for each component, in the starts of one round. Of as many as there are components, some
 # come to lie in one cluster and none in another, which EM does not mend; of more, those that are
-# missed least are taken out.
-_CROWDS = (1.0, 1.0, 1.5)
-# Rounds, at most, in which the best then loses a component, gets more seeds and is thinned again;
-# for so many components it gets one seed.
-_REGROWN, _TO_A_SEED = 4, 4
-# Passes over a part of the sample before the better ones go on to a part that is this much larger;
-# rows for each free parameter, in the smallest part.
-_BRIEF, _GROWTH = Stop(0.0, 8), 4
-_ROWS_PER_PARAMETER, _FEWEST_ROWS = 8, 2**12
-# Over the last two parts: until what is left to gain is this fraction of what a sample of that size
-# can tell, p/2n nats per row.
-_POLISH, _MOST_PASSES = 0.01, 100
+# missed least are pruned.
+_OVERFITS = (1.0, 1.0, 1.5)
+# Times, at most, that the best start loses a component, gets more seeds and is pruned again: after
+# four, every cluster of 0.6 % of the rows had its component for 12 of 12 seeds (d = 20, K = 30).
+_MOST_REGROWN = 4
+# Components to one new seed of a start that is regrown.
+_TO_A_SEED = 4
+# Passes over a part of the sample before the better starts go on to a larger part.
+_BRIEF = Stop(0.0, 8)
+# How many times larger the next part is.
+_GROWTH = 4
+# Rows of the smallest part for each free parameter: fewer fit their own accidents.
+_ROWS_PER_PARAMETER = 8
+# Rows of the smallest part, at least: fewer cost as much, for what each pass costs besides.
+_FEWEST_ROWS = 2**12
+# Over the last two parts a fit ends when what is left to gain is this fraction of what a sample of
+# that size can tell, p/2n nats per row.
+_POLISHED = 0.01
+# Passes over the last two parts, at most: 300 led to as few reads of the data.
+_MOST_PASSES = 100
 
 
 def best_start(
-    model: Any,
-    seen: Survey,
+    first: FirstRead,
     n_components: int | None,
-    given: Start | None,
+    start: Start | None,
     init_params: str,
     rng: np.random.Generator,
 ) -> Draft:
-    """Params to start from, in the coordinates of the model: the best of many, on the sample.
-
-    Where nothing is given, several starts compete on the sample of the survey: short runs on a
-    small part of it, some with more components than wanted, of which those that are missed least
-    are then taken out; the better ones go on to larger parts, and one is fitted to all of it
-    (Biernacki, Celeux and Govaert 2003). In between, the best loses a component, gets more seeds
-    and is thinned again, a few times, which takes components from where there are too many to where
-    one is missing (as the splits and merges of Ueda et al. 2000). What the last fit has learned of
-    the curvature goes on to the data. It takes the parameters of `begin`.
+    """Params to start from, in the coordinates of the model; where nothing is given, the best of
+    many. It takes the parameters of `begin`.
     """
-    if given or n_components in (None, 1) or not hasattr(model, "from_labels"):
-        return Draft(begin(model, seen, n_components, given, init_params, rng))
-    k = whole("n_components", n_components)
-    return best_starts(model, seen, k, init_params, rng)[0]
+    if start or n_components in (None, 1) or not isinstance(first.model, Starts):
+        return Draft(begin(first, n_components, start, init_params, rng))
+    return best_starts(first, whole("n_components", n_components), init_params, rng)[0]
 
 
+@one_blas_thread()
 def best_starts(
-    model: Any,
-    seen: Survey,
+    first: FirstRead,
     n_components: int,
     init_params: str,
     rng: np.random.Generator,
     n_rounds: int = 1,
     n_kept: int = 1,
 ) -> list[Draft]:
-    """The `n_kept` best starts, of `n_rounds` rounds of seeds, the best one first."""
-    here = seen.sample_weights > 0
-    rows, weights = seen.sample[here], seen.sample_weights[here]
-    most = max(n_components, len(rows) // 2)
-    crowds = [min(int(crowd * n_components), most) for crowd in _CROWDS] * n_rounds
-    sizes = _sizes(model, len(rows), rows.shape[1], max(crowds), init_params)
-    small, *larger = [(rows[:size], weights[:size]) for size in sizes]
-    first = replace(seen, sample=small[0], sample_weights=small[1])
+    """The `n_kept` best starts, of `n_rounds` rounds of seeds, the best one first.
 
-    def seeds(k: int) -> Params:
-        return begin(model, first, k, None, init_params, rng)
+    Several starts compete on the sample of the survey: short runs on a small part of it, some with
+    more components than wanted, which are then pruned; the better ones go on to larger parts, and
+    the best are fitted to all of it (Biernacki, Celeux and Govaert 2003). In between, the best one
+    is regrown a few times, which takes components from where there are too many to where one is
+    missing (as the splits and merges of Ueda et al. 2000). What the last fit has learned of the
+    curvature goes on to the data.
+    """
+    assert isinstance(first.model, Starts)
+    sample = first.survey.sample
+    sample = sample[sample.counts > 0]
+    counts = _overfits(n_components, len(sample), n_rounds)
+    sizes = _sizes(first.model, len(sample), sample.rows.shape[1], max(counts), init_params)
+    parts = [sample[:size] for size in sizes]
+    contest = _Contest(first.model, parts, n_components, init_params, rng)
 
-    def tried(crowds: Sequence[Params]) -> list[Judged]:
-        starts = _thinned(model, map(Draft, crowds), small, n_components)
-        return _judged(model, starts, larger[0])
+    ranked = contest.compare(contest.prune([contest.seed(k) for k in counts]))
+    for _ in range(min(_MOST_REGROWN, n_components // 2)):
+        best = ranked[0][1].params
+        ranked = _ranked([*ranked, *contest.compare(contest.prune([contest.regrow(best)]))])
+    return contest.polish(ranked, n_kept)
 
-    def regrown(best: Params) -> Params:
+
+@dataclass(frozen=True, eq=False)
+class _Contest:
+    """Of starts of a model with a number of components, on ever larger parts of a sample."""
+
+    model: Starts
+    parts: Sequence[Block]
+    n_components: int
+    init_params: str
+    rng: np.random.Generator
+
+    def seed(self, n_components: int) -> Params:
+        """Components around seeds in the smallest part; more than wanted are an over-fit."""
+        small, *_ = self.parts
+        return seeded_params(self.model, small, n_components, self.init_params, self.rng)
+
+    def prune(self, starts: Iterable[Params]) -> list[Draft]:
+        """Where `starts` lead in a short climb, and in another without the components too many."""
+        small, *_ = self.parts
+        climbed = self._climbed(map(Draft, starts), small, _BRIEF)
+        fewer = [pruned(self.model, d.params, small, self.n_components) for d in climbed]
+        return self._climbed(map(Draft, fewer), small, _BRIEF)
+
+    def compare(self, drafts: Sequence[Draft], number: int = 1) -> list[Judged]:
+        """The best one first, as judged by a part that they are not fitted to.
+
+        Most rows of a larger part are new, so that what was gained by fitting the accidents of the
+        smaller one does not count.
+        """
+        looked = self._fitted(drafts, self.parts[number], Stop(0.0, 1))
+        objectives = [run.history[0].objective for run in looked]
+        return _ranked(zip(objectives, drafts, strict=True))
+
+    def regrow(self, best: Params) -> Params:
+        """The best start with a component less, and some new ones around seeds."""
         # Before there are seeds, which then compete for the free place: beside them, half of a
         # cluster that has two components would seem to be missed more than a small new cluster.
-        fewer = thinned(model, best, *small, n_components - 1)
-        return joined(model, fewer, seeds(max(2, n_components // _TO_A_SEED)))
+        fewer = pruned(self.model, best, self.parts[0], self.n_components - 1)
+        return joined(self.model, fewer, self.seed(max(2, self.n_components // _TO_A_SEED)))
 
-    with one_blas_thread():
-        ranked = tried([seeds(k) for k in crowds])
-        for _ in range(min(_REGROWN, n_components // 2)):
-            ranked = _ranked([*ranked, *tried([regrown(ranked[0][1].params)])])
-        return _compete(model, ranked, larger, n_kept)
+    def polish(self, ranked: list[Judged], n_kept: int) -> list[Draft]:
+        """The best on ever larger parts; with many passes on the last two."""
+        last = len(self.parts) - 1
+        for number in range(1, last + 1):
+            part, long = self.parts[number], number >= last - 1
+            n_on = n_kept if long else max(n_kept, -(-len(ranked) // _GROWTH))
+            drafts = [draft for _, draft in ranked[:n_on]]
+            p = count_free(self.model.parameters, drafts[0].params)
+            stop = Stop(_POLISHED * p / (2 * len(part)), _MOST_PASSES) if long else _BRIEF
+            drafts = self._climbed(drafts, part, stop)
+            if number < last:
+                ranked = self.compare(drafts, number + 1)
+        return drafts
+
+    def _climbed(self, drafts: Iterable[Draft], part: Block, stop: Stop) -> list[Draft]:
+        """Where `drafts` lead that are fitted to a part of the sample, the best one first."""
+        ended = self._fitted(drafts, part, stop)
+        ended.sort(key=lambda run: -run.history[-1].objective)
+        return [Draft(run.state.accepted or run.params, run.state.memory) for run in ended]
+
+    def _fitted(self, drafts: Iterable[Draft], part: Block, stop: Stop) -> list[Run]:
+        # Rows in memory cost nothing to read, so that one point a pass is best.
+        algorithm = Squarem()
+        blocks = LocalBlocks(part.rows, None if (part.counts == 1).all() else part.weights)
+        runs = [Run(self.model, algorithm, draft.start(algorithm)) for draft in drafts]
+        (ended,) = deque(passes(runs, blocks, stop), maxlen=1)
+        return ended
 
 
-def _sizes(model: Any, n: int, n_features: int, n_components: int, init_params: str) -> list[int]:
+def _overfits(n_components: int, n_rows: int, n_rounds: int) -> list[int]:
+    """How many components each start begins with."""
+    most = max(n_components, n_rows // 2)
+    return [min(int(factor * n_components), most) for factor in _OVERFITS] * n_rounds
+
+
+def _sizes(
+    model: Starts, n: int, n_features: int, n_components: int, init_params: str
+) -> list[int]:
     """Rows of growing parts of a sample of `n` rows, the last of which is all of it."""
     lengths = {"component": n_components, "feature": n_features}
-    shapes = {
-        name: tuple(lengths.get(dim.removesuffix("_2"), 1) for dim in parameter.dims)
-        for name, parameter in model.parameters.items()
-    }
-    n_parameters = sum(model.parameters[name].support.free(shapes[name]) for name in shapes)
+    n_parameters = sum(
+        p.support.free(tuple(lengths.get(dim.removesuffix("_2"), 1) for dim in p.dims))
+        for p in model.parameters.values()
+    )
     least = max(_FEWEST_ROWS, _ROWS_PER_PARAMETER * n_parameters)
     sizes = [n]
     # Rows that k-means|| has found are as rare in the first part of the sample as in the data.
@@ -115,53 +189,5 @@ def _sizes(model: Any, n: int, n_features: int, n_components: int, init_params: 
     return sizes if len(sizes) > 1 else [n, n]
 
 
-def _thinned(model: Any, crowds: Iterable[Draft], part: Part, n_components: int) -> list[Draft]:
-    """Where `crowds` lead in a short climb, and in another without the components too many."""
-    ended = _climbed(model, crowds, part, _BRIEF)
-    starts = [Draft(thinned(model, draft.params, *part, n_components)) for draft in ended]
-    return _climbed(model, starts, part, _BRIEF)
-
-
-def _compete(model: Any, ranked: list[Judged], parts: Sequence[Part], n_kept: int) -> list[Draft]:
-    """The best on ever larger parts, `ranked` by the first; with many passes on the last two."""
-    for number, part in enumerate(parts, 1):
-        polish = number >= len(parts) - 1
-        n_on = n_kept if polish else max(n_kept, -(-len(ranked) // _GROWTH))
-        going_on = [draft for _, draft in ranked[:n_on]]
-        tol = _POLISH * count_free(model.parameters, going_on[0].params) / (2 * len(part[0]))
-        ended = _climbed(model, going_on, part, Stop(tol, _MOST_PASSES) if polish else _BRIEF)
-        if number < len(parts):
-            ranked = _judged(model, ended, parts[number])
-    return ended
-
-
-def _judged(model: Any, drafts: Sequence[Draft], part: Part) -> list[Judged]:
-    """The best one first, as judged by a part that they are not fitted to.
-
-    Most rows of a larger part are new, so that what was gained by fitting the accidents of the
-    smaller one does not count.
-    """
-    looked = _fitted(model, drafts, part, Stop(0.0, 1))
-    objectives = [run.history[0].objective for run in looked]
-    return _ranked(zip(objectives, drafts, strict=True))
-
-
 def _ranked(judged: Iterable[Judged]) -> list[Judged]:
-    return sorted(judged, key=lambda own: -own[0])
-
-
-def _climbed(model: Any, drafts: Iterable[Draft], part: Part, stop: Stop) -> list[Draft]:
-    """Where `drafts` lead that are fitted to a part of a sample, the best one first."""
-    ended = _fitted(model, drafts, part, stop)
-    ended.sort(key=lambda run: -run.history[-1].objective)
-    return [Draft(run.state.accepted, run.state.memory) for run in ended]
-
-
-def _fitted(model: Any, drafts: Iterable[Draft], part: Part, stop: Stop) -> list[Run]:
-    rows, weights = part
-    # Rows in memory cost nothing to read, so that one point a pass is best.
-    algorithm = Squarem()
-    blocks = LocalBlocks(rows, None if (weights == 1).all() else weights)
-    runs = [Run(model, algorithm, draft.start(algorithm)) for draft in drafts]
-    (ended,) = deque(passes(runs, blocks, stop), maxlen=1)
-    return ended
+    return sorted(judged, key=lambda entry: -entry[0])

@@ -1,5 +1,6 @@
 """Gaussian components: N(x | mean_k, covariance_k), with four structures of covariance."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,10 +8,11 @@ import numpy as np
 
 from daskem.core.frames import Frame, whitening
 from daskem.core.numerics import EPS
-from daskem.core.parameters import REAL, Parameter, Params
+from daskem.core.parameters import REAL, DataParams, Parameter, Params
 from daskem.errors import ParameterError
 from daskem.models.families.covariances import STRUCTURES, upper_triangle
 from daskem.models.kernels.centred import GuardedKernel
+from daskem.models.protocol import Survey
 
 LOG_2PI = np.log(2 * np.pi)
 
@@ -72,16 +74,19 @@ class Gaussian:
     def cross_moments(self) -> bool:
         return self.structure.frame is whitening
 
-    def frame(self, mean: np.ndarray, spread: np.ndarray) -> Frame:
-        return self.structure.frame(mean, spread)
+    def frame(self, survey: Survey) -> Frame:
+        measured = survey.covariance if self.cross_moments else survey.variances
+        return self.structure.frame(survey.mean, measured)
 
-    def to_frame(self, params: Params, frame: Frame) -> Params:
-        return self._convert(params, frame.apply, frame.linear)
+    def to_frame(self, params: DataParams, frame: Frame) -> Params:
+        return Params(self._convert(params, frame.apply, frame.linear))
 
-    def from_frame(self, params: Params, frame: Frame) -> Params:
-        return self._convert(params, frame.restore, frame.inverse)
+    def from_frame(self, params: Params, frame: Frame) -> DataParams:
+        return DataParams(self._convert(params, frame.restore, frame.inverse))
 
-    def _convert(self, params: Params, points: Any, linear: np.ndarray) -> Params:
+    def _convert(
+        self, params: Mapping[str, np.ndarray], points: Any, linear: np.ndarray
+    ) -> dict[str, np.ndarray]:
         maps = {"means": points, "covariances": lambda c: self.structure.transform(c, linear)}
         return {name: maps.get(name, np.asarray)(value) for name, value in params.items()}
 
@@ -152,7 +157,7 @@ class Gaussian:
         covariances = self.structure.covariances(
             self._pool(scatter), 0 * ones, 1.0, centres.shape[1]
         )
-        return {"means": centres, "covariances": covariances}
+        return Params({"means": centres, "covariances": covariances})
 
     def kernel(self, *args: Any) -> GuardedKernel:
         return GuardedKernel(self, *args)
@@ -165,7 +170,7 @@ class Gaussian:
         if pseudo == 0:
             left = self._left(statistics, params)
             covariances = self.structure.held(covariances, params["covariances"], *left, d)
-        return {"means": params["means"] + shift, "covariances": covariances}
+        return Params({"means": params["means"] + shift, "covariances": covariances})
 
     def log_prior(self, params: Params, n_rows: float) -> float:
         """Log-density of the prior of `reg_covar`, 0 at the covariance of the whole data."""

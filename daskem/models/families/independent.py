@@ -34,7 +34,7 @@ class MeanFamily:
 
     def around(self, centres: np.ndarray) -> Params:
         """Components with their mean at `centres` (component, feature)."""
-        return {self.mean: centres}
+        return Params({self.mean: centres})
 
     def n_statistics(self, n_features: int) -> int:
         return 1 + n_features
@@ -56,4 +56,4 @@ class MeanFamily:
         present = counts > EPS * counts.sum()
         # Rounding may carry a sum of responsibilities a little past their total.
         mean = np.minimum(statistics["first"] / np.where(present, counts, 1.0), self.largest)
-        return {self.mean: np.where(present, mean, params[self.mean])}
+        return Params({self.mean: np.where(present, mean, params[self.mean])})

@@ -1,14 +1,18 @@
-"""Thinning: the components that are taken out are those that the likelihood misses least."""
+"""Pruning: the components that are taken out are those that the likelihood misses least."""
 
 import numpy as np
 import pytest
+from reading import look
 
 from daskem import EM, Bernoulli, Gaussian, Mixture, Poisson
+from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
-from daskem.fitting.loop import Run, Stop, passes
-from daskem.fitting.starts.begin import begin, surveyed
+from daskem.fitting.loop import passes
+from daskem.fitting.run import Run
 from daskem.fitting.starts.competition import best_start
-from daskem.fitting.starts.thinning import joined, thinned
+from daskem.fitting.starts.pruning import joined, pruned
+from daskem.fitting.starts.seeded import begin
+from daskem.fitting.stopping import Stop
 
 FAMILIES = [Gaussian("full"), Gaussian("tied"), Poisson(), Bernoulli()]
 
@@ -34,7 +38,8 @@ def without(model, params, k):
 
 def log_likelihood(model, params, rows, weights):
     return sum(
-        float(weights[here] @ log_prob) for here, log_prob, _ in model.posterior(rows, params)
+        float(weights[here] @ log_prob)
+        for here, log_prob, _ in model.posterior(Block(rows), params)
     )
 
 
@@ -48,16 +53,15 @@ def test_the_first_to_go_is_the_one_whose_absence_costs_least(family):
     model, params, rows = drawn(family)
     weights = np.random.default_rng(1).gamma(1.0, 1.0, len(rows))
     left = [log_likelihood(model, without(model, params, k), rows, weights) for k in range(5)]
-    found = thinned(model, params, rows, weights, 4)
+    found = pruned(model, params, Block(rows, weights), 4)
     assert same(found, without(model, params, int(np.argmax(left))))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_next_one_is_chosen_as_if_the_others_had_never_been(family):
     model, params, rows = drawn(family)
-    ones = np.ones(len(rows))
-    two = thinned(model, thinned(model, params, rows, ones, 4), rows, ones, 2)
-    at_once = thinned(model, params, rows, ones, 2)
+    two = pruned(model, pruned(model, params, Block(rows), 4), Block(rows), 2)
+    at_once = pruned(model, params, Block(rows), 2)
     for name, value in two.items():
         np.testing.assert_allclose(at_once[name], value, rtol=1e-12)
 
@@ -66,16 +70,15 @@ def test_weights_are_repeats():
     model, params, rows = drawn(Gaussian("full"))
     times = np.random.default_rng(2).integers(0, 4, len(rows))
     repeated = np.repeat(rows, times, axis=0)
-    one = thinned(model, params, rows, times.astype(float), 3)
-    assert same(one, thinned(model, params, repeated, np.ones(len(repeated)), 3))
+    one = pruned(model, params, Block(rows, times.astype(float)), 3)
+    assert same(one, pruned(model, params, Block(repeated), 3))
 
 
 def test_the_order_of_components_does_not_matter():
     model, params, rows = drawn(Gaussian("full"))
     order = np.array([3, 0, 4, 1, 2])
     moved = {name: value[order] for name, value in params.items()}
-    ones = np.ones(len(rows))
-    one, other = (thinned(model, p, rows, ones, 3) for p in (params, moved))
+    one, other = (pruned(model, p, Block(rows), 3) for p in (params, moved))
     assert sorted(one["means"].tolist()) == sorted(other["means"].tolist())
 
 
@@ -85,7 +88,9 @@ def test_what_has_joined_is_the_mean_of_the_two_densities():
     _, other, _ = drawn(Gaussian("full"), k=2, seed=1)
     densities = [
         np.exp(
-            np.concatenate([log_prob.copy() for _, log_prob, _ in model.posterior(rows, params)])
+            np.concatenate(
+                [log_prob.copy() for _, log_prob, _ in model.posterior(Block(rows), params)]
+            )
         )
         for params in (one, other, joined(model, one, other))
     ]
@@ -99,14 +104,15 @@ def test_of_two_that_are_the_same_one_stays():
     rows, _ = model.sample(params, 3000, np.random.default_rng(3))
     doubled = {name: np.concatenate([value, value]) for name, value in params.items()}
     doubled["weights"] = doubled["weights"] / 2
-    found = thinned(model, doubled, rows, np.ones(len(rows)), 5)
+    found = pruned(model, doubled, Block(rows), 5)
     assert sorted(found["means"].tolist()) == sorted(params["means"].tolist())
 
 
 def lost_by_starts(family, truth, rows, n_seeds):
     """Nats per row below the truth, of plain seeds and of `best_start`, after thirty EM steps."""
     blocks, k = as_blocks(rows), len(truth["weights"])
-    model, seen = surveyed(Mixture(family), blocks, seed=0)
+    first = look(Mixture(family), blocks, seed=0)
+    model = first.model
 
     def top(params):
         *_, (run,) = passes([Run(model, EM(), EM().start(params))], blocks, Stop(0, 30))
@@ -115,8 +121,8 @@ def lost_by_starts(family, truth, rows, n_seeds):
     best = top(model.to_frame(truth))
     for seed in range(n_seeds):
         draw = np.random.default_rng(seed)
-        plain = begin(model, seen, k, None, "k-means++", draw)
-        start = best_start(model, seen, k, None, "k-means++", draw)
+        plain = begin(first, k, None, "k-means++", draw)
+        start = best_start(first, k, None, "k-means++", draw)
         yield best - top(plain), best - top(start.params)
 
 

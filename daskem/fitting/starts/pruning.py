@@ -1,11 +1,12 @@
 """More components, and fewer: those that a mixture misses least are taken out, one by one."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from daskem.core.parameters import Params
+from daskem.data.blocks import Block
+from daskem.models.protocol import Declares, Starts
 
 # Responsibilities that are held at a time: of as many rows as this leaves room for.
 _MOST_SHARES = 2**21
@@ -13,18 +14,17 @@ _MOST_SHARES = 2**21
 _LEAST = 1e-300
 
 
-def joined(model: Any, one: Params, other: Params) -> Params:
+def joined(model: Declares, one: Params, other: Params) -> Params:
     """The components of two mixtures, each as many as it has of them; the rest is that of `one`."""
     both = _componentwise(
         model, one, lambda name, value, axis: np.concatenate([value, other[name]], axis)
     )
     counts = [len(params["weights"]) for params in (one, other)]
-    return {**both, "weights": both["weights"] * np.repeat(counts, counts) / sum(counts)}
+    weights = both["weights"] * np.repeat(counts, counts) / sum(counts)
+    return Params({**both, "weights": weights})
 
 
-def thinned(
-    model: Any, params: Params, rows: np.ndarray, weights: np.ndarray, n_components: int
-) -> Params:
+def pruned(model: Starts, params: Params, sample: Block, n_components: int) -> Params:
     """The params of a mixture with no more than the `n_components` that it misses most.
 
     Without component k the density at a row x is (1 - r_k(x)) p(x) / (1 - weight_k), with r_k its
@@ -42,25 +42,25 @@ def thinned(
     ----------
     model : Mixture
     params : Params
-    rows, weights : ndarray, (sample, feature) and (sample,)
-        The first of them decide, where there are many.
+    sample : Block
+        Its first rows decide, where there are many.
     n_components : int
     """
-    k = len(params["weights"])
+    k = model.n_components(params)
     if k <= n_components:
         return params
-    n = max(_MOST_SHARES // k, 1)
-    shares = np.empty((k, min(n, len(rows))))
-    for here, _, r in model.posterior(rows[:n], params):
+    few = sample[: max(_MOST_SHARES // k, 1)]
+    shares = np.empty((k, len(few)))
+    for here, _, r in model.posterior(few, params):
         shares[:, here] = r
-    alive = _missed_most(shares, weights[:n], n_components)
+    alive = _missed_most(shares, few.counts, n_components)
     kept = _componentwise(model, params, lambda _, value, axis: value.take(alive, axis))
-    return {**kept, "weights": kept["weights"] / kept["weights"].sum()}
+    return Params({**kept, "weights": kept["weights"] / kept["weights"].sum()})
 
 
 def _componentwise(
-    model: Any, params: Params, change: Callable[[str, np.ndarray, int], np.ndarray]
-) -> Params:
+    model: Declares, params: Params, change: Callable[[str, np.ndarray, int], np.ndarray]
+) -> dict[str, np.ndarray]:
     """`change` of every array that has an axis of components; the others as they are."""
     declared = model.parameters
     return {

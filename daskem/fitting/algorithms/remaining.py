@@ -1,0 +1,104 @@
+"""What remains to gain, per row, from here to the optimum: three theories, side by side.
+
+1. Of objectives alone, for plain EM: they rise like a sum of one or two geometric series.
+2. The climb behind: where kappa |f|^2 is left, with f the EM step, the gains so far tell kappa.
+3. The way ahead: half the slope along Newton's step, as the secants of the last iterates know it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from daskem.fitting.algorithms.secants import Pair, curvature, secant_leap
+from daskem.fitting.algorithms.state import State
+
+# A fall of the objective per row, relative to its size, that rounding can explain.
+ROUNDING = 1e-9
+# What rounding may amount to where components are very narrow beside their distances.
+_NOISE = 1e-10
+
+
+def predicted_gain(objectives: Sequence[float]) -> float:
+    """What is left to gain after the last of some objectives of plain EM.
+
+    The larger of two extrapolations: Aitken's, of three objectives (Boehning et al. 1994), which
+    sees one rate and predicts too little while faster ones still fade; and Shanks's second (1955),
+    of five, which sees two.
+    """
+    if len(objectives) < 3:
+        return math.inf
+    gains = np.diff(objectives[-5:])
+    before, last = gains[-2:]
+    if last <= 0:
+        return 0.0
+    if before > last:
+        return float(max(last * last / (before - last), _two_rates(gains)))
+    # Gains that grow predict nothing, unless they are so small that they are rounding.
+    return 0.0 if last <= ROUNDING * max(1.0, abs(objectives[-1])) else math.inf
+
+
+def _two_rates(gains: np.ndarray) -> float:
+    """The sum of the gains to come, if g'' = p g' + q g; 0 where they say nothing of the kind."""
+    if len(gains) < 4:
+        return 0.0
+    a, b, c, d = gains
+    determinant = b * b - a * c
+    if abs(determinant) <= 1e-6 * b * b:
+        return 0.0
+    p, q = (b * c - a * d) / determinant, (b * d - c * c) / determinant
+    return (p * d + q * (c + d)) / (1 - p - q) if p + q < 1 else 0.0
+
+
+def steepness(state: State, name: str, objective: float) -> float | None:
+    """What an EM step gained for its squared length, if `name` says that it was one."""
+    if name != "em" or not state.memory or not math.isfinite(objective):
+        return state.steepness
+    with np.errstate(invalid="ignore"):  # Values on an edge have infinite coordinates.
+        f = state.memory[-1].residual
+    square = float(np.square(f[np.isfinite(f)]).sum())
+    return max(objective - state.objective, 0.0) / square if square > 0 else 0.0
+
+
+def noise(objective: float) -> float:
+    """What rounding may amount to in an objective."""
+    return _NOISE * max(1.0, abs(objective)) if math.isfinite(objective) else 0.0
+
+
+def predicted(state: State, memory: Sequence[Pair]) -> State:
+    """The state with what is left to gain; single estimates scatter, hence the mean of two."""
+    of_data = [p for p in memory if not math.isnan(p.objective)]
+    if state.steepness is None or len(of_data) < 3:
+        return replace(state, remaining=math.inf)
+    square, rounding = memory[-1].square, noise(state.objective)
+    gain = state.steepness * square
+    if gain <= 1e-3 * rounding:
+        return replace(state, remaining=gain)
+    slowness = (*state.slowness, _slowness(memory, state.steepness, rounding))[-2:]
+    left = square * math.prod(slowness) ** (1 / len(slowness))
+    return replace(state, slowness=slowness, remaining=left)
+
+
+def _slowness(memory: Sequence[Pair], steepness: float, rounding: float) -> float:
+    """What is left to gain for |f|^2, with f the EM step: the larger of two estimates.
+
+    The climb behind: where kappa |f|^2 is left (the inequality of Polyak 1963, as an equation),
+    what was gained since an earlier iterate tells kappa; the median of all, as leaps make |f|
+    scatter. The way ahead: half the slope along Newton's step n, f . I n / 2, with I the complete
+    information, whose size the gain of the last EM step measures, f . I f. Alone this is too
+    little: a leap that succeeds has used up what the secants know, as the residuals of conjugate
+    gradients are orthogonal to all earlier ones.
+    """
+    last, order = memory[-1], len(memory) - 1
+    if (curvature(memory, order)[1].real < 0).any():
+        # On the way from a saddle, where nothing tells how far it is; unless it is all rounding.
+        return steepness if steepness * last.square <= rounding else math.inf
+    earlier = [p for p in memory[:-1] if not math.isnan(p.objective)]
+    gained = np.array([last.objective - p.objective for p in earlier])
+    fallen = np.array([p.square - last.square for p in earlier])
+    behind = np.where(fallen > 0, gained / np.where(fallen > 0, fallen, 1.0), math.inf)
+    behind[gained <= rounding] = 0.0
+    newton = secant_leap(memory, order) - last.x
+    ahead = 0.5 * steepness * abs(float(last.residual @ newton)) / last.square
+    return max(float(np.median(behind)), ahead)

@@ -1,0 +1,115 @@
+"""The contract of an algorithm, and the state that it goes by: a checkpoint is that state."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+from daskem.core.parameters import Params
+from daskem.core.statistics import Statistics
+from daskem.fitting.algorithms.secants import Pair
+from daskem.models.protocol import Model
+
+
+@runtime_checkable
+class Algorithm(Protocol):
+    """How to climb: where the next statistics should be taken, and what to make of them."""
+
+    def start(self, params: Params) -> "State":
+        """The state before the first pass."""
+
+    def ask(self, state: "State") -> Sequence[Params]:
+        """The params at which the next pass takes its statistics, at least one."""
+
+    def tell(
+        self,
+        model: Model,
+        state: "State",
+        statistics: Sequence[Statistics],
+        objectives: Sequence[float],
+    ) -> "State":
+        """The next state, given statistics and objective of every params asked for, in order."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What became of one of the params that a pass evaluated.
+
+    Attributes
+    ----------
+    name : str
+        ``"em"`` for the plain EM step, else the kind of leap.
+    objective : float
+        Per row, in nats; NaN if it was never asked for.
+    taken : bool
+    reason : str
+    """
+
+    name: str
+    objective: float
+    taken: bool
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where a run stands; a checkpoint is this and the history.
+
+    Attributes
+    ----------
+    params : Params
+        The plain EM step from `accepted`: where a fit that ends now ends.
+    accepted : Params or None
+        The best iterate whose statistics are known.
+    statistics : dict or None
+        The statistics at `accepted`.
+    objective : float
+        At `accepted`, per row, in nats.
+    asked : tuple of (str, Params or None)
+        Where the next E steps are wanted; None for a leap that led out of the model.
+    memory : tuple of Pair
+        The last accepted iterates, the newest last.
+    step_length : float
+        How far a leap goes, or may go, as a multiple of the EM step; algorithms adapt it.
+    candidates : tuple of Candidate
+        What the last pass evaluated, and what came of it.
+    steepness : float or None
+        What the last EM step gained for its squared length in free coordinates.
+    slowness : tuple of float
+        What was left to gain, for the same, as estimated at the last two accepted iterates.
+    remaining : float or None
+        The algorithm's own prediction of what is left to gain, per row; None for none.
+    warm : tuple of Pair
+        The memory of a fit to a sample, to look back on until there are iterates of its own.
+    """
+
+    params: Params
+    accepted: Params | None = None
+    statistics: Statistics | None = None
+    objective: float = -math.inf
+    asked: tuple[tuple[str, Params | None], ...] = ()
+    memory: tuple[Pair, ...] = ()
+    step_length: float = 2.0
+    candidates: tuple[Candidate, ...] = ()
+    steepness: float | None = None
+    slowness: tuple[float, ...] = ()
+    remaining: float | None = None
+    warm: tuple[Pair, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """Where a fit to a sample ended, and its last iterates, of which that is the newest.
+
+    Attributes
+    ----------
+    params : Params
+    memory : tuple of Pair
+    """
+
+    params: Params
+    memory: tuple[Pair, ...] = ()
+
+    def start(self, algorithm: Algorithm) -> State:
+        """The first state of a fit to all of the data from here."""
+        return replace(algorithm.start(self.params), warm=self.memory)

@@ -1,0 +1,134 @@
+"""One fit of one model from one start: what it asks of a pass, and what it makes of the answers."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from daskem.core.numerics import one_blas_thread
+from daskem.core.parameters import Params, count_free
+from daskem.core.statistics import Statistics
+from daskem.errors import LikelihoodFellError, ModelError
+from daskem.fitting.algorithms import Algorithm, State, choose
+from daskem.fitting.algorithms.remaining import ROUNDING, predicted_gain
+from daskem.fitting.algorithms.state import Draft
+from daskem.fitting.record import Pass, Status
+from daskem.fitting.stopping import Stop, resolution
+from daskem.models.protocol import Declares, Model, Penalises, Reports, demand
+
+
+class Read(NamedTuple):
+    """What one pass read of the data."""
+
+    n_rows: int
+    n_bytes: int
+    weight: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One fit of one model from one start.
+
+    Attributes
+    ----------
+    model : Model
+    algorithm : Algorithm
+    state : State
+        Of the algorithm.
+    history : tuple of Pass
+    status : Status
+    choice : str
+        Why this algorithm.
+    """
+
+    model: Model
+    algorithm: Algorithm
+    state: State
+    history: tuple[Pass, ...] = ()
+    status: Status = Status.RUNNING
+    choice: str = "given"
+
+    @classmethod
+    def begin(
+        cls, model: Model, algorithm: "str | Algorithm", draft: Draft, n_features: int
+    ) -> "Run":
+        """A run from where a fit to a sample ended, by the algorithm that a setting means."""
+        chosen, why = choose(algorithm, model, draft.params, n_features)
+        return cls(model, chosen, draft.start(chosen), choice=why)
+
+    @property
+    def params(self) -> Params:
+        return self.state.params
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters, as criteria count them."""
+        return count_free(demand(self.model, Declares, "counting").parameters, self.params)
+
+    @property
+    def accepted(self) -> Params:
+        """The best iterate whose statistics are known."""
+        assert self.state.accepted is not None
+        return self.state.accepted
+
+    def ask(self) -> Sequence[Params]:
+        return self.algorithm.ask(self.state)
+
+    def tell(self, statistics: Sequence[Statistics], read: Read, stop: Stop) -> "Run":
+        """The run after a pass that returned `statistics`."""
+        # A model that leaves rows out says what weight remains.
+        weight = statistics[0].get("fitted_weight", read.weight)
+        with one_blas_thread():
+            objectives = [
+                (float(sums["log_likelihood"]) + self._log_prior(params, weight)) / weight
+                for sums, params in zip(statistics, self.ask(), strict=True)
+            ]
+            state = self.algorithm.tell(self.model, self.state, statistics, objectives)
+            record = self._record(state, weight, read)
+        history = (*self.history, record)
+        status = stop(history, resolution(self.model, state.params, weight))
+        return replace(self, state=state, history=history, status=status)
+
+    def _log_prior(self, params: Params, weight: float) -> float:
+        if isinstance(self.model, Penalises):
+            return self.model.log_prior(params, weight)
+        return 0.0
+
+    def _record(self, state: State, weight: float, read: Read) -> Pass:
+        self._check_ascent(state.objective)
+        assert state.statistics is not None
+        assert state.accepted is not None
+        events: Sequence[str] = ()
+        if isinstance(self.model, Reports):
+            events = self.model.events(state.statistics, state.accepted)
+        remaining = state.remaining
+        if remaining is None:
+            remaining = predicted_gain([*(p.objective for p in self.history), state.objective])
+        return Pass(
+            float(state.statistics["log_likelihood"]) / weight,
+            state.objective,
+            remaining,
+            read.seconds,
+            read.n_rows,
+            read.n_bytes,
+            tuple(events),
+            state.candidates,
+        )
+
+    def _check_ascent(self, objective: float) -> None:
+        number = len(self.history) + 1
+        if not math.isfinite(objective):
+            raise ModelError(
+                f"pass {number}: the log-likelihood is {objective}. The E step met params or rows "
+                "that it gives no probability; daskem.testing.check_model may say which"
+            )
+        if not self.history:
+            return
+        before = self.history[-1].objective
+        if objective < before - ROUNDING * max(1.0, abs(before)):
+            raise LikelihoodFellError(
+                f"pass {number}: the objective per row fell from {before:.12g} to "
+                f"{objective:.12g}, more than rounding explains. The M step does not maximise "
+                "what the E step computes; daskem.testing.check_model may say why"
+            )

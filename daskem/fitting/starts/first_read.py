@@ -1,0 +1,95 @@
+"""The first read of the data: their survey, and the model in the coordinates that suit them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from daskem.core.numerics import one_blas_thread
+from daskem.core.settings import whole
+from daskem.data.blocks import Blocks, Survey, Usable, survey
+from daskem.errors import DataError
+from daskem.fitting.starts.oversampling import oversampled
+from daskem.models.protocol import Checks, Frames, Model
+
+
+@dataclass(frozen=True, eq=False)
+class FirstRead:
+    """What is known of the data before a fit begins.
+
+    Attributes
+    ----------
+    model : Model
+        In the coordinates that suit the data.
+    survey : Survey
+        With the sample in which a fit looks for its start.
+    """
+
+    model: Model
+    survey: Survey
+
+    def of(self, model: Model) -> "FirstRead":
+        """The same for another model, which needs no more of the survey than this one."""
+        return replace(self, model=framed(model, self.survey))
+
+
+def first_read(
+    model: Model,
+    blocks: Blocks,
+    rng: np.random.Generator,
+    init_params: str,
+    counts: Sequence[int | None],
+    names: np.ndarray | None = None,
+) -> FirstRead:
+    """Read the data once, or as often as `init_params` takes.
+
+    Parameters
+    ----------
+    model : Model
+    blocks : Blocks
+    rng : numpy Generator
+    init_params : {"k-means++", "random_from_data", "k-means||"}
+    counts : sequence of int or None
+        The numbers of components that fits will start with.
+    names : ndarray, (feature,), optional
+        What errors call the features.
+
+    Raises
+    ------
+    DataError
+        If there are no rows, or values that the model cannot use; says where.
+    """
+    seed = int(rng.integers(2**63))
+    measured = surveyed(model, blocks, seed, names)
+    if init_params == "k-means||":
+        most = max(whole("n_components", 1 if k is None else k) for k in counts)
+        measured = oversampled(blocks, measured, most, seed, rng)
+    return FirstRead(framed(model, measured), measured)
+
+
+def surveyed(model: Model, blocks: Blocks, seed: int, names: np.ndarray | None = None) -> Survey:
+    """The survey of the data, if the model can use them; `seed` draws the sample."""
+    cross = isinstance(model, Frames) and model.cross_moments
+    measured = blocks.sum(survey, usable(model, names), seed, cross, name="survey")
+    if measured.bad is not None:
+        raise DataError(measured.bad)
+    if not measured.n_rows:
+        n = measured.n_missing
+        empty = f"all {n:,} rows have a NaN" if n else "every chunk is empty"
+        raise DataError(f"there are no rows to fit: {empty}")
+    if not measured.weight > 0:
+        raise DataError("every sample_weight is zero")
+    return measured
+
+
+def usable(model: object, names: np.ndarray | None = None) -> Usable:
+    """What a model can use of the data: what it says, or else all finite numbers."""
+    if isinstance(model, Checks):
+        return Usable(model.valid, model.domain, names)
+    return Usable(np.isfinite, "finite numbers", names)
+
+
+@one_blas_thread()
+def framed(model: Model, measured: Survey) -> Model:
+    """The model in the coordinates that suit the data of a survey."""
+    return model.given(measured) if isinstance(model, Frames) else model

@@ -1,0 +1,69 @@
+"""A mixture whose components are merged into clusters of free shape: a model around a model."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from daskem.core.numerics import one_blas_thread
+from daskem.core.parameters import SIMPLEX, Parameter, Params
+from daskem.core.statistics import Statistics
+from daskem.models.mixture import Mixture
+from daskem.models.protocol import Block, Tile
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """What a row says of groups of components.
+
+    Attributes
+    ----------
+    mixture : Mixture
+    components : Params
+        Of the mixture, in its coordinates.
+    groups : tuple of tuple of int
+        The components of each cluster.
+    """
+
+    mixture: Mixture
+    components: Params
+    groups: tuple[tuple[int, ...], ...]
+
+    parameters = {"weights": Parameter(("component",), SIMPLEX)}  # noqa: RUF012
+
+    @property
+    def members(self) -> np.ndarray:
+        """Which components belong to each cluster, (cluster, component), 0 or 1."""
+        return members(self.groups, self.mixture.n_components(self.components))
+
+    def n_components(self, params: Params) -> int:
+        return len(self.groups)
+
+    def posterior(self, block: Block, params: Params) -> Iterator[Tile]:
+        """As `Mixture.posterior`, with the responsibilities of clusters."""
+        for here, log_prob, r in self.mixture.posterior(block, self.components):
+            with one_blas_thread():
+                merged = self.members @ r
+            yield Tile(here, log_prob, merged)
+
+    def valid(self, rows: np.ndarray) -> np.ndarray:
+        return self.mixture.valid(rows)
+
+    @property
+    def domain(self) -> str:
+        return self.mixture.domain
+
+    def e_step(self, block: Block, params: Params) -> Statistics:
+        return self.mixture.e_step(block, self.components)
+
+    def m_step(self, statistics: Statistics, params: Params) -> Params:
+        """Clusters are not fitted: they stay what they are."""
+        return params
+
+
+def members(groups: Sequence[Sequence[int] | frozenset[int]], n_components: int) -> np.ndarray:
+    """Which components (group, component) belong to each group, 0 or 1."""
+    found = np.zeros((len(groups), n_components))
+    for number, group in enumerate(groups):
+        found[number, list(group)] = 1.0
+    return found

@@ -1,0 +1,165 @@
+"""The contract of a model, on one screen: what it must have, what it may have, what each buys.
+
+A model is any object with the two methods of `Model`: no base class, no registration. Each protocol
+below it is a group of members that a model may have besides; its docstring begins with what they
+buy. `isinstance(model, Predicts)` asks for a group, `demand(model, Predicts, ...)` insists on it.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
+
+import numpy as np
+
+from daskem.core.parameters import DataParams, Parameter, Params
+from daskem.core.statistics import Statistics
+from daskem.errors import ModelError
+
+
+class Block(Protocol):
+    """Some rows of the data, as an E step sees them; `daskem.data.blocks.Block` is one."""
+
+    @property
+    def rows(self) -> np.ndarray: ...  # (sample, feature)
+    @property
+    def weights(self) -> np.ndarray | None: ...  # (sample,), how many times each row counts
+    @property
+    def weight(self) -> float: ...  # the sum of the weights, or the number of rows
+    def __len__(self) -> int: ...
+    def hash(self, seed: int) -> np.ndarray: ...  # uint64 (sample,), whatever the chunks
+    def __getitem__(self, here: Any) -> Self: ...  # the block of some of the rows
+
+
+class Survey(Protocol):
+    """What the first read tells of the data, whatever the number of components."""
+
+    @property
+    def mean(self) -> np.ndarray: ...  # (feature,)
+    @property
+    def variances(self) -> np.ndarray: ...  # (feature,)
+    @property
+    def covariance(self) -> np.ndarray: ...  # (feature, feature), if the model has `cross_moments`
+
+
+class Tile(NamedTuple):
+    """What a model says of some rows of a block."""
+
+    here: slice
+    log_prob: np.ndarray  # (row,), log p(x) in nats, in the units of the data
+    responsibilities: np.ndarray  # (component, row), in a buffer that the next tile overwrites
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What every model must have; it buys `fit`, on any data, anywhere."""
+
+    def e_step(self, block: Block, params: Params) -> Statistics:
+        """Expected sufficient statistics of a block: arrays that add, and `log_likelihood`."""
+
+    def m_step(self, statistics: Statistics, params: Params) -> Mapping[str, np.ndarray]:
+        """The params that maximise the expected log-likelihood; the statistics are of `params`."""
+
+
+@runtime_checkable
+class Declares(Protocol):
+    """Acceleration, BIC and AIC, checks of a start, labelled params: what its params are."""
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]: ...
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """An error that names the first value that it cannot use; else all finite numbers are."""
+
+    domain: str  # in words
+
+    def valid(self, rows: np.ndarray) -> np.ndarray: ...  # bool, (sample, feature)
+
+
+@runtime_checkable
+class Frames(Protocol):
+    """Coordinates of order one: the model in a frame that suits the data, and params in and out."""
+
+    cross_moments: bool  # whether `given` wants the covariance of the data, beside the variances
+
+    def given(self, survey: Survey) -> Model: ...
+    def to_frame(self, params: DataParams) -> Params: ...
+    def from_frame(self, params: Params) -> DataParams: ...
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """Several candidates in one sweep over the rows of a block, for little more than one costs."""
+
+    def e_steps(self, block: Block, candidates: Sequence[Params]) -> Sequence[Statistics]: ...
+
+
+@runtime_checkable
+class Predicts(Protocol):
+    """`predict`, `predict_proba`, `score_samples`, `merge`, `diagnose`: what it says of rows."""
+
+    def n_components(self, params: Params) -> int: ...
+    def posterior(self, block: Block, params: Params) -> Iterator[Tile]: ...
+
+
+@runtime_checkable
+class Starts(Model, Declares, Predicts, Protocol):
+    """`n_components` in the place of a `start`: params from rows whose component is known."""
+
+    def from_labels(self, block: Block, labels: np.ndarray, centres: np.ndarray) -> Params: ...
+
+
+@runtime_checkable
+class Penalises(Protocol):
+    """An objective with a prior: what is added to the log-likelihood of `weight` rows."""
+
+    def log_prior(self, params: Params, weight: float) -> float: ...
+
+
+@runtime_checkable
+class Reports(Protocol):
+    """Events in the history: what a person should know of the M step of these statistics."""
+
+    def events(self, statistics: Statistics, params: Params) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """`sample`: rows (sample, feature) drawn from it, and the component (sample,) of each."""
+
+    def sample(
+        self, params: Params, n_samples: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+# What a model may have besides, one by one; `Starts` adds to `Declares` and `Predicts`.
+GROUPS = (Declares, Checks, Frames, Batches, Predicts, Penalises, Reports, Samples)
+Group = TypeVar("Group")
+
+
+def demand(model: object, group: type[Group], purpose: str) -> Group:
+    """`model`, as one that has the members of `group`.
+
+    Raises
+    ------
+    ModelError
+        Naming the members that it lacks, and what they would buy.
+    """
+    if isinstance(model, group):
+        return model
+    missing = ", ".join(f"`{name}`" for name in sorted(members(group) - set(dir(model))))
+    buys = (inspect.getdoc(group) or "").replace("\n", " ")
+    raise ModelError(
+        f"{purpose} needs {missing}, which {type(model).__name__} does not have ({buys})"
+    )
+
+
+def members(group: type) -> set[str]:
+    """The names of the members of a group, with those of the groups that it extends."""
+    return {
+        name
+        for base in group.__mro__
+        for name in (*vars(base), *inspect.get_annotations(base))
+        if not name.startswith("_")
+    }

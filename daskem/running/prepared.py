@@ -1,0 +1,193 @@
+"""The first value of a fit: everything checked, nothing read, no label left."""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from distributed import Client
+
+from daskem.core.settings import RandomState, generator, number, whole
+from daskem.data.blocks import Blocks, Survey, current_client, moved, place
+from daskem.data.inputs import as_blocks
+from daskem.data.inputs.labels import Features, align_weights
+from daskem.data.inputs.rows import as_rows
+from daskem.errors import ModelError, ParameterError
+from daskem.fitting.algorithms import Algorithm, check_algorithm
+from daskem.fitting.loop import passes
+from daskem.fitting.run import Run
+from daskem.fitting.starts.competition import best_start
+from daskem.fitting.starts.first_read import FirstRead, first_read
+from daskem.fitting.starts.given import Start
+from daskem.fitting.starts.seeding import SEEDERS
+from daskem.fitting.stopping import Stop
+from daskem.models.protocol import Declares, Model, members
+from daskem.results.result import FittedRun, Result
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A fit that is ready to run, in any process.
+
+    Attributes
+    ----------
+    model : Model
+    blocks : Blocks
+    starts : sequence of (int or None, dict or None)
+        For each run how many components, and what is known of its params.
+    init_params : str
+    algorithm : str or Algorithm
+    stop : Stop
+    seed : int
+        Of all that is drawn: the sample and the starts.
+    features : Features
+        What to call the features in the results.
+    notes : tuple of str
+        What had to be done to the data at the door.
+    missing : {"raise", "omit"}
+    """
+
+    model: Model
+    blocks: Blocks
+    starts: Sequence[tuple[int | None, Start | None]]
+    init_params: str
+    algorithm: str | Algorithm
+    stop: Stop
+    seed: int
+    features: Features
+    notes: tuple[str, ...]
+    missing: str
+
+    def on(self, client: Client) -> "Prepared":
+        """The same fit, on the cluster of `client`."""
+        return replace(self, blocks=moved(self.blocks, client))
+
+    def results(self, coordinator: str) -> Iterator[Result]:
+        """Survey the data, start, and make one pass after the other; all runs after each."""
+        for runs, survey in self.passes():
+            yield self.result(runs, survey, self.blocks.notes, coordinator)
+
+    def passes(self) -> Iterator[tuple[list[Run], Survey]]:
+        """All runs as they stand after each pass, and the survey that they began with."""
+        rng = np.random.default_rng(self.seed)
+        first = self.first_read(rng)
+        for runs in passes(self._runs(first, rng), self.blocks, self.stop):
+            yield runs, first.survey
+
+    def first_read(self, rng: np.random.Generator) -> FirstRead:
+        counts, names = [k for k, _ in self.starts], self.features.names
+        return first_read(self.model, self.blocks, rng, self.init_params, counts, names)
+
+    def _runs(self, first: FirstRead, rng: np.random.Generator) -> list[Run]:
+        runs = []
+        for (k, start), seed in zip(
+            self.starts, rng.integers(2**63, size=len(self.starts)), strict=True
+        ):
+            draft = best_start(first, k, start, self.init_params, np.random.default_rng(seed))
+            runs.append(Run.begin(first.model, self.algorithm, draft, self.blocks.n_features))
+        return runs
+
+    def result(
+        self, runs: Sequence[Run], survey: Survey, read_notes: Sequence[str], coordinator: str
+    ) -> Result:
+        """What `runs` have found in the data of a survey; `read_notes` say how they were read."""
+        n, notes = survey.n_missing, list(self.notes)
+        if n:
+            notes.append(f"{n:,} of {n + survey.n_rows:,} rows have a NaN and were left out")
+        return Result(
+            [FittedRun.of(run) for run in runs],
+            self.blocks.n_features,
+            survey.weight,
+            self.features,
+            (*notes, *read_notes),
+            coordinator,
+            self.missing,
+        )
+
+
+def prepare(
+    model: Model,
+    data: Any,
+    n_components: int | Sequence[int] | None = None,
+    *,
+    start: Start | Sequence[Start] | None = None,
+    sample_weight: Any = None,
+    features: Sequence[Hashable] | None = None,
+    sample_dims: Sequence[Hashable] | None = None,
+    feature_dim: Hashable | None = None,
+    missing: str = "raise",
+    n_init: int = 1,
+    init_params: str = "k-means++",
+    algorithm: str | Algorithm = "auto",
+    tol: float | None = None,
+    max_passes: int = 200,
+    max_seconds: float | None = None,
+    random_state: RandomState = None,
+    cache: str = "auto",
+) -> Prepared:
+    """Check what can be checked without reading the data, in the process that has them.
+
+    It takes the parameters of `daskem.fit`.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be used.
+    ParameterError
+        If a setting or a start does not suit the model or the data.
+    ModelError
+        If `model` is not one.
+    """
+    if isinstance(model, type) or not isinstance(model, Model):
+        lacking = " and ".join(sorted(members(Model) - set(dir(model)))) or "e_step and m_step"
+        raise ModelError(
+            f"{model!r:.80} has no {lacking}, which a fit needs. A family goes into a mixture, as "
+            "in daskem.Mixture(daskem.Poisson()); an estimator has a fit(X) of its own"
+        )
+    check_algorithm(algorithm, model)
+    if init_params not in SEEDERS:
+        raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
+    stop = Stop(
+        None if tol is None else number("tol", tol, 0),
+        whole("max_passes", max_passes),
+        np.inf if max_seconds is None else number("max_seconds", max_seconds, 0),
+    )
+    rows = as_rows(data, features, sample_dims, feature_dim)
+    weights = align_weights(sample_weight, rows)
+    blocks = place(as_blocks(rows.array, weights, missing, cache), current_client())
+    return Prepared(
+        model,
+        blocks,
+        _starts(model, n_components, start, n_init),
+        init_params,
+        algorithm,
+        stop,
+        int(generator(random_state).integers(2**63)),
+        rows.features,
+        rows.notes,
+        missing,
+    )
+
+
+def _starts(
+    model: Model,
+    n_components: int | Sequence[int] | None,
+    start: Start | Sequence[Start] | None,
+    n_init: int,
+) -> list[tuple[int | None, Start | None]]:
+    """How many components each run has, and what is known of its params."""
+    counts = n_components if isinstance(n_components, Sequence) else [n_components]
+    starts = [start] if start is None or isinstance(start, Mapping) else start
+    return [
+        (k, known)
+        for k in counts
+        for known in starts
+        for _ in range(1 if _is_whole(known, model) else whole("n_init", n_init))
+    ]
+
+
+def _is_whole(start: Start | None, model: Model) -> bool:
+    """Whether a start leaves nothing to chance, so that one run from it is enough."""
+    if start is None:
+        return False
+    return not isinstance(model, Declares) or set(start) >= set(model.parameters)

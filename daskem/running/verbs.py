@@ -1,0 +1,241 @@
+"""What a person calls: fit, iterate and submit, each of which prepares a fit and runs it."""
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
+
+from daskem.core.settings import RandomState
+from daskem.core.signatures import helpful
+from daskem.fitting.algorithms import Algorithm
+from daskem.fitting.starts.given import Start
+from daskem.models.protocol import Model
+from daskem.results.result import Result
+from daskem.running.coordinator import a_client, last_of, running, submitted
+from daskem.running.handle import Handle
+from daskem.running.prepared import prepare
+
+
+@helpful
+def fit(
+    model: Model,
+    data: Any,
+    n_components: int | Sequence[int] | None = None,
+    *,
+    start: Start | Sequence[Start] | None = None,
+    sample_weight: Any = None,
+    features: Sequence[Hashable] | None = None,
+    sample_dims: Sequence[Hashable] | None = None,
+    feature_dim: Hashable | None = None,
+    missing: str = "raise",
+    n_init: int = 1,
+    init_params: str = "k-means++",
+    algorithm: str | Algorithm = "auto",
+    tol: float | None = None,
+    max_passes: int = 200,
+    max_seconds: float | None = None,
+    random_state: RandomState = None,
+    cache: str = "auto",
+) -> Result:
+    """Fit a model to all of the data, however large.
+
+    Parameters
+    ----------
+    model : Mixture, or any object with ``e_step(block, params)`` and ``m_step(statistics, params)``
+    data : array-like, (..., feature)
+        Dataset, whose variables are features; DataArray; NumPy array or memmap; Dask array; path
+        or URL of a zarr store, zarr array or group; DataFrame of pandas or Dask. Dask arrays
+        are read on the current client if there is one, and else on the local threads.
+    n_components : int or sequence of int, optional
+        How many components to start a mixture with; several are fitted side by side.
+    start : dict or sequence of dict, optional
+        Params to start from, in the units of the data; one run for each. Some of a mixture's
+        params may be left out: `n_components` then says how to find the rest.
+    sample_weight : array-like, (...), optional
+        How many times each row counts. A DataArray broadcasts by the names of its dims.
+    features : sequence of str, optional
+        The variables of a Dataset, arrays of a zarr group, columns of a DataFrame or coordinates
+        of a DataArray that are used, in this order. Default: all.
+    sample_dims : sequence of str, optional
+        Dimensions that number the rows, for xarray objects. Others become columns; along those
+        that it lacks a variable is repeated. Default: all but `feature_dim`.
+    feature_dim : str, optional
+        Where a single dimension holds features, its name. Default: ``"feature"`` or
+        ``"variable"``; else, in a DataArray of two dimensions, the last.
+    missing : {"raise", "omit"}
+        Whether rows with a NaN are an error, or left out. Predictions of the result do the same:
+        rows that are left out are NaN there, and -1 among labels.
+    n_init : int
+        Starts for each number of components. All runs share every read of the data.
+    init_params : {"k-means++", "random_from_data", "k-means||"}
+        How rows of a sample are chosen to start components around, before the best of several
+        choices is fitted to the sample. The last one reads the data three times more, for
+        components too rare to be in a uniform sample.
+    algorithm : {"auto", "em", "squarem", "anderson", "candidates"} or object
+        How to climb; ``"auto"`` chooses by the model and the size of a row, and `Run.choice`
+        says why. A model that declares no ``parameters`` gets plain EM.
+    tol : float, optional
+        A run has converged when what is left to gain, in nats per row, is predicted to be below
+        this twice in a row. Default: p / 200 N for p free parameters and N rows, a hundredth of
+        what the data can resolve, but no less than 1e-6. (scikit-learn's `tol`, 1e-3, is the
+        change in one iteration, which may be small far from the optimum.)
+    max_passes : int
+        Most passes over the data.
+    max_seconds : float, optional
+        Most seconds of passes; looked at between them.
+    random_state : int, Generator or RandomState, optional
+        Of the sample and the starts.
+    cache : {"auto", "memory", "none"}
+        Whether the chunks of a Dask array stay in the memory of the workers once they are read;
+        "auto" keeps them if they fit with room. `Result.notes` says what was done and why.
+
+    Returns
+    -------
+    Result
+        The last that `daskem.iterate` would yield.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the best run did not converge.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be used; says which chunk, row and column.
+    ParameterError
+        If a setting or a start does not suit the model or the data.
+    ModelError
+        If `model` is not one, or breaks its contract.
+    """
+    prepared = prepare(
+        model,
+        data,
+        n_components,
+        start=start,
+        sample_weight=sample_weight,
+        features=features,
+        sample_dims=sample_dims,
+        feature_dim=feature_dim,
+        missing=missing,
+        n_init=n_init,
+        init_params=init_params,
+        algorithm=algorithm,
+        tol=tol,
+        max_passes=max_passes,
+        max_seconds=max_seconds,
+        random_state=random_state,
+        cache=cache,
+    )
+    with running(prepared) as results:
+        # The caller, past this function and what makes it helpful.
+        return last_of(results, stacklevel=4)
+
+
+@helpful
+def iterate(
+    model: Model,
+    data: Any,
+    n_components: int | Sequence[int] | None = None,
+    *,
+    start: Start | Sequence[Start] | None = None,
+    sample_weight: Any = None,
+    features: Sequence[Hashable] | None = None,
+    sample_dims: Sequence[Hashable] | None = None,
+    feature_dim: Hashable | None = None,
+    missing: str = "raise",
+    n_init: int = 1,
+    init_params: str = "k-means++",
+    algorithm: str | Algorithm = "auto",
+    tol: float | None = None,
+    max_passes: int = 200,
+    max_seconds: float | None = None,
+    random_state: RandomState = None,
+    cache: str = "auto",
+) -> Iterator[Result]:
+    """Fit a model, one pass over the data at a time. It takes the parameters of `daskem.fit`.
+
+    Yields
+    ------
+    Result
+        All runs as they stand after each pass.
+    """
+    prepared = prepare(
+        model,
+        data,
+        n_components,
+        start=start,
+        sample_weight=sample_weight,
+        features=features,
+        sample_dims=sample_dims,
+        feature_dim=feature_dim,
+        missing=missing,
+        n_init=n_init,
+        init_params=init_params,
+        algorithm=algorithm,
+        tol=tol,
+        max_passes=max_passes,
+        max_seconds=max_seconds,
+        random_state=random_state,
+        cache=cache,
+    )
+    return prepared.results("here: iterate runs where it is called")
+
+
+@helpful
+def submit(
+    model: Model,
+    data: Any,
+    n_components: int | Sequence[int] | None = None,
+    *,
+    start: Start | Sequence[Start] | None = None,
+    sample_weight: Any = None,
+    features: Sequence[Hashable] | None = None,
+    sample_dims: Sequence[Hashable] | None = None,
+    feature_dim: Hashable | None = None,
+    missing: str = "raise",
+    n_init: int = 1,
+    init_params: str = "k-means++",
+    algorithm: str | Algorithm = "auto",
+    tol: float | None = None,
+    max_passes: int = 200,
+    max_seconds: float | None = None,
+    random_state: RandomState = None,
+    cache: str = "auto",
+    name: str | None = None,
+) -> Handle[Result]:
+    """Start a fit on the scheduler of the current client, and return at once.
+
+    It goes on when this process ends; `daskem.attach` finds it from another one.
+
+    Parameters
+    ----------
+    name : str, optional
+        To find the fit by; one is made up if there is none.
+    model, data, n_components, ...
+        As `daskem.fit` takes them.
+
+    Raises
+    ------
+    ClusterError
+        If there is no client, or its scheduler cannot run the fit; says why.
+    """
+    a_client()
+    prepared = prepare(
+        model,
+        data,
+        n_components,
+        start=start,
+        sample_weight=sample_weight,
+        features=features,
+        sample_dims=sample_dims,
+        feature_dim=feature_dim,
+        missing=missing,
+        n_init=n_init,
+        init_params=init_params,
+        algorithm=algorithm,
+        tol=tol,
+        max_passes=max_passes,
+        max_seconds=max_seconds,
+        random_state=random_state,
+        cache=cache,
+    )
+    return submitted(prepared, name)

@@ -1,0 +1,223 @@
+"""What a person calls: select, and a selection that is submitted to a scheduler."""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+from daskem.core.settings import RandomState, whole
+from daskem.core.signatures import helpful
+from daskem.errors import ParameterError
+from daskem.fitting.algorithms import Algorithm
+from daskem.models.families import Gaussian
+from daskem.models.mixture import Mixture
+from daskem.running.coordinator import a_client, last_of, running, submitted
+from daskem.running.handle import Handle
+from daskem.running.prepared import prepare
+from daskem.selection.criteria import CRITERIA
+from daskem.selection.race import Search
+from daskem.selection.selection import Selecting, Selection
+
+
+@helpful
+def select(
+    data: Any,
+    n_components: Iterable[int] = range(1, 11),
+    covariance_type: str | Sequence[str] = "full",
+    *,
+    models: Mapping[str, Mixture] | None = None,
+    criterion: str = "bic",
+    n_init: int = 5,
+    sample_weight: Any = None,
+    features: Sequence[Hashable] | None = None,
+    sample_dims: Sequence[Hashable] | None = None,
+    feature_dim: Hashable | None = None,
+    missing: str = "raise",
+    init_params: str = "k-means++",
+    algorithm: str | Algorithm = "auto",
+    tol: float | None = None,
+    max_passes: int = 200,
+    max_seconds: float | None = None,
+    random_state: RandomState = None,
+    cache: str = "auto",
+) -> Selection:
+    """Choose among mixtures by a criterion, all of them fitted in the same reads of the data.
+
+    Restarts compete on the sample of the survey. The survivors of every model and number of
+    components ride the same passes; a run is dropped when another one of its kind is predicted
+    to end better, and the passes end when the best candidate has converged and no other one can
+    still overtake it. What the others had reached by then is in the table.
+
+    Parameters
+    ----------
+    data : array-like, (..., feature)
+        As `daskem.fit` takes it.
+    n_components : iterable of int
+    covariance_type : {"full", "tied", "diag", "spherical"} or sequence of them
+    models : dict of str to Mixture, optional
+        What to choose among instead of Gaussians, by name, such as
+        ``{"poisson": Mixture(Poisson())}``.
+    criterion : {"bic", "aic", "icl", "heldout"}
+        Schwarz (1978); Akaike (1974); BIC plus twice the entropy of the responsibilities, which
+        favours components that do not overlap (Biernacki, Celeux and Govaert 2000), for one
+        more read; -2 log-likelihood of a tenth of the rows, which are not fitted. Lower is
+        better.
+    n_init : int
+        Restarts for each candidate; they cost no reads.
+    tol : float, optional
+        What may be left to gain in the best candidate, nats per row; the default is a tenth of its
+        statistical accuracy, p/2N. Where others come close, passes go on until the criterion
+        is known to 1.
+    sample_weight, features, sample_dims, feature_dim, missing, init_params, algorithm, max_passes,
+    max_seconds, random_state, cache
+        As `daskem.fit` takes them.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    DataError, ParameterError
+        As `daskem.fit`.
+    """
+    task = prepare_selection(
+        data,
+        n_components,
+        covariance_type,
+        models=models,
+        criterion=criterion,
+        n_init=n_init,
+        sample_weight=sample_weight,
+        features=features,
+        sample_dims=sample_dims,
+        feature_dim=feature_dim,
+        missing=missing,
+        init_params=init_params,
+        algorithm=algorithm,
+        tol=tol,
+        max_passes=max_passes,
+        max_seconds=max_seconds,
+        random_state=random_state,
+        cache=cache,
+    )
+    with running(task) as selections:
+        # The caller, past this function and what makes it helpful.
+        return last_of(selections, stacklevel=4)
+
+
+@helpful
+def submit_selection(
+    data: Any,
+    n_components: Iterable[int] = range(1, 11),
+    covariance_type: str | Sequence[str] = "full",
+    *,
+    models: Mapping[str, Mixture] | None = None,
+    criterion: str = "bic",
+    n_init: int = 5,
+    sample_weight: Any = None,
+    features: Sequence[Hashable] | None = None,
+    sample_dims: Sequence[Hashable] | None = None,
+    feature_dim: Hashable | None = None,
+    missing: str = "raise",
+    init_params: str = "k-means++",
+    algorithm: str | Algorithm = "auto",
+    tol: float | None = None,
+    max_passes: int = 200,
+    max_seconds: float | None = None,
+    random_state: RandomState = None,
+    cache: str = "auto",
+    name: str | None = None,
+) -> Handle[Selection]:
+    """Start a selection on the scheduler of the current client, and return at once.
+
+    It goes on when this process ends; `daskem.attach` finds it from another one.
+
+    Parameters
+    ----------
+    name : str, optional
+        To find the selection by; one is made up if there is none.
+    data, n_components, ...
+        As `daskem.select` takes them.
+
+    Raises
+    ------
+    ClusterError
+        If there is no client, or its scheduler cannot run the selection; says why.
+    """
+    a_client()
+    task = prepare_selection(
+        data,
+        n_components,
+        covariance_type,
+        models=models,
+        criterion=criterion,
+        n_init=n_init,
+        sample_weight=sample_weight,
+        features=features,
+        sample_dims=sample_dims,
+        feature_dim=feature_dim,
+        missing=missing,
+        init_params=init_params,
+        algorithm=algorithm,
+        tol=tol,
+        max_passes=max_passes,
+        max_seconds=max_seconds,
+        random_state=random_state,
+        cache=cache,
+    )
+    return submitted(task, name)
+
+
+def prepare_selection(
+    data: Any,
+    n_components: Iterable[int] = range(1, 11),
+    covariance_type: str | Sequence[str] = "full",
+    *,
+    models: Mapping[str, Mixture] | None = None,
+    criterion: str = "bic",
+    n_init: int = 5,
+    sample_weight: Any = None,
+    features: Sequence[Hashable] | None = None,
+    sample_dims: Sequence[Hashable] | None = None,
+    feature_dim: Hashable | None = None,
+    missing: str = "raise",
+    init_params: str = "k-means++",
+    algorithm: str | Algorithm = "auto",
+    tol: float | None = None,
+    max_passes: int = 200,
+    max_seconds: float | None = None,
+    random_state: RandomState = None,
+    cache: str = "auto",
+) -> Selecting:
+    """Check what can be checked without reading the data; it takes the parameters of `select`."""
+    if criterion not in CRITERIA:
+        raise ParameterError(f"criterion={criterion!r} is not one of {list(CRITERIA)}")
+    if models is None:
+        kinds = [covariance_type] if isinstance(covariance_type, str) else covariance_type
+        models = {kind: Mixture(Gaussian(kind)) for kind in kinds}
+    if not isinstance(n_components, Iterable):
+        raise ParameterError(
+            f"n_components={n_components!r} leaves nothing to choose: pass several numbers, as in "
+            "range(1, 11), or fit that one"
+        )
+    counts = [whole("n_components", k) for k in n_components]
+    if not counts or not models:
+        raise ParameterError("n_components is empty: there is nothing to choose among")
+    prepared = prepare(
+        max(models.values(), key=lambda model: model.cross_moments),
+        data,
+        counts,
+        sample_weight=sample_weight,
+        features=features,
+        sample_dims=sample_dims,
+        feature_dim=feature_dim,
+        missing=missing,
+        init_params=init_params,
+        algorithm=algorithm,
+        tol=tol,
+        max_passes=max_passes,
+        max_seconds=max_seconds,
+        random_state=random_state,
+        cache=cache,
+    )
+    search = Search(prepared, models, criterion, whole("n_init", n_init))
+    return Selecting(search, list(dict.fromkeys((name, k) for name in models for k in counts)))
