@@ -5,6 +5,7 @@ from daskem.fitting.algorithms import EM
 from daskem.fitting.record import Status
 from daskem.models import Mixture
 from daskem.models.families import Bernoulli, Gaussian, Poisson
+from daskem.models.families import register as register_family
 from daskem.results.diagnostics import diagnose
 from daskem.results.merging import Merging, merge
 from daskem.results.result import Result, load
@@ -33,6 +34,7 @@ __all__ = [
     "load",
     "merge",
     "plan",
+    "register_family",
     "select",
     "submit",
     "submit_selection",

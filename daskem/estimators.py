@@ -13,6 +13,8 @@ from daskem.errors import NotFittedError, ParameterError
 from daskem.fitting.algorithms import Algorithm
 from daskem.models import Mixture
 from daskem.models.families import Gaussian
+from daskem.models.families.protocol import Ellipses
+from daskem.models.protocol import demand
 from daskem.results.result import Result
 from daskem.running.coordinator import last_of, running
 from daskem.running.prepared import prepare
@@ -253,7 +255,7 @@ class GaussianMixture:
         self.weights_, self.means_ = params["weights"], params["means"]
         self.covariances_ = params["covariances"]
         if self.covariance_type in ("full", "tied"):
-            upper = _precision_factor(result)
+            upper = _precision_factors(result)
             upper = upper[0] if self.covariance_type == "tied" else upper
             self.precisions_cholesky_, self.precisions_ = upper, upper @ upper.swapaxes(-1, -2)
         else:
@@ -270,19 +272,12 @@ def _settings() -> list[str]:
     return list(inspect.signature(GaussianMixture).parameters)
 
 
-def _precision_factor(result: Result) -> np.ndarray:
-    """Upper triangular U with precision = U U^T, (component, feature, feature).
-
-    From the frame, where the covariances are well conditioned even if they are not in the units
-    of the data: precision = W^T W with W = root @ linear, and a QL factorisation of W gives U.
-    """
-    model = result.model
-    assert isinstance(model, Mixture)
+def _precision_factors(result: Result) -> np.ndarray:
+    """Upper triangular U with precision = U U^T, (component, feature, feature)."""
+    model = demand(result.model, Mixture, "precisions")
+    family = demand(model.family, Ellipses, "precisions")
     assert model.frame is not None
-    whiteners = model.family.root(result.best.framed) @ model.frame.linear
-    lower = np.linalg.qr(whiteners[..., ::-1]).R[..., ::-1, ::-1]
-    signs = np.sign(np.diagonal(lower, axis1=-2, axis2=-1))
-    return (lower * signs[..., None]).swapaxes(-1, -2)
+    return family.precision_factors(result.best.framed, model.frame)
 
 
 def _inverse(matrices: np.ndarray, covariance_type: str) -> np.ndarray:

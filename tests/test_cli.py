@@ -511,8 +511,7 @@ def test_ellipses_lie_one_and_two_standard_deviations_away(covariance_type, rows
     data = rows.reshape(-1, 3) * [1, 5, 9]
     result = daskem.fit(daskem.Mixture(daskem.Gaussian(covariance_type)), data, 2, random_state=0)
     axes = plot(result, data, features=(2, 0)).axes[0]
-    family = result.model.family
-    full = family.structure.expand(result.params["covariances"], 2, 3)[:, [2, 0]][:, :, [2, 0]]
+    full = result.model.family.covariances(result.params)[:, [2, 0]][:, :, [2, 0]]
     heaviest_first = np.argsort(-result.params["weights"])
     edges = iter(axes.lines)
     for k in heaviest_first:

@@ -13,11 +13,12 @@ import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.core.numerics import is_positive_definite
 from daskem.errors import ConvergenceWarning
-from daskem.models.families.covariances import _held
+from daskem.models.families import FAMILIES
+from daskem.models.families.covariances import STRUCTURES, _held
 
-KINDS = ("full", "tied", "diag", "spherical")
+KINDS = tuple(STRUCTURES)
 GAUSSIANS = [Gaussian(kind, reg_covar) for kind in KINDS for reg_covar in (0.0, 1e-6)]
-COUNTS = [Poisson(), Bernoulli()]
+COUNTS = [family() for family in FAMILIES.values() if family is not Gaussian]
 
 every_gaussian = pytest.mark.parametrize("family", GAUSSIANS, ids=repr)
 every_family = pytest.mark.parametrize("family", [*GAUSSIANS, *COUNTS], ids=repr)

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 import daskem
-from daskem import Bernoulli, Gaussian, Mixture, Poisson
+from daskem import Bernoulli, Gaussian, Mixture
 from daskem.core.frames import scaling, uniform_scaling, whitening
 from daskem.errors import ConvergenceWarning
+from daskem.models.families import FAMILIES
+from daskem.models.families.covariances import STRUCTURES
 
-KINDS = ("full", "tied", "diag", "spherical")
+KINDS = tuple(STRUCTURES)
 K, D, N = 3, 3, 1000
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -179,8 +181,10 @@ def a_fit(family, seed=0, n=800):
     return rows, {"weights": np.array([0.5, 0.3, 0.2]), name: begin}
 
 
-FAMILIES = [*(Gaussian(kind, 1e-6) for kind in KINDS), Poisson(), Bernoulli()]
-every_family = pytest.mark.parametrize("family", FAMILIES, ids=repr)
+OTHERS = [family() for family in FAMILIES.values() if family is not Gaussian]
+every_family = pytest.mark.parametrize(
+    "family", [*(Gaussian(kind, 1e-6) for kind in KINDS), *OTHERS], ids=repr
+)
 
 
 @every_family

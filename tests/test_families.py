@@ -1,5 +1,6 @@
 """Every family against scipy.stats and against loops over rows and components."""
 
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -10,13 +11,30 @@ from scipy.special import logsumexp
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.core.statistics import add
 from daskem.data.blocks import Block
-from daskem.models.kernels.centred import GuardedKernel
+from daskem.models.families import FAMILIES
+from daskem.models.families.covariances import STRUCTURES
+from daskem.models.families.protocol import Prior
+from daskem.models.kernels import guard
+from daskem.models.kernels.centred import CentredForm
+from daskem.models.kernels.product import ProductForm
 
-GAUSSIANS = [Gaussian(kind, 0.0) for kind in ("full", "tied", "diag", "spherical")]
-FAMILIES = [*GAUSSIANS, Poisson(), Bernoulli()]
+GAUSSIANS = [Gaussian(kind, 0.0) for kind in STRUCTURES]
+OTHERS = [family() for family in FAMILIES.values() if family is not Gaussian]
 
-every_family = pytest.mark.parametrize("family", FAMILIES, ids=repr)
+every_family = pytest.mark.parametrize("family", [*GAUSSIANS, *OTHERS], ids=repr)
 every_gaussian = pytest.mark.parametrize("family", GAUSSIANS, ids=lambda f: f.covariance_type)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What a family needs to know of a survey."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+    @property
+    def variances(self):
+        return np.diagonal(self.covariance)
 
 
 def random_params(family, k, d, rng):
@@ -116,11 +134,9 @@ def test_a_gaussian_mixture_integrates_to_one(family, given):
     grid = np.array(list(product(axis, axis)))
     model = Mixture(family)
     if given:
-        spread = np.array([[4.0, 1.0], [1.0, 9.0]])
-        spread = spread if model.cross_moments else np.diagonal(spread)
-        model = model.given(np.array([1.0, -2.0]), spread)
+        model = model.given(Moments(np.array([1.0, -2.0]), np.array([[4.0, 1.0], [1.0, 9.0]])))
         params = model.to_frame(params)
-    log_prob = np.concatenate([score for _, score, _ in model.posterior(grid, params)])
+    log_prob = np.concatenate([score for _, score, _ in model.posterior(Block(grid), params)])
     assert np.exp(log_prob).sum() * 0.1**2 == pytest.approx(1, abs=1e-9)
 
 
@@ -234,7 +250,7 @@ def test_the_centred_form_equals_the_product_form(family, weighted, d, monkeypat
     candidates = [random_params(family, k, d, rng) for k in (3, 1, 4)]
     block = Block(rows, rng.uniform(0, 2, len(rows)) if weighted else None)
     fast = Mixture(family).e_steps(block, candidates)
-    monkeypatch.setattr(GuardedKernel, "LIMIT", 0)
+    monkeypatch.setattr(guard, "LIMIT", 0)
     for one, other in zip(fast, Mixture(family).e_steps(block, candidates), strict=True):
         assert_close(one, other, 1e-11)
 
@@ -244,25 +260,25 @@ def test_tiles_that_need_the_centred_form_add_to_those_that_do_not(family, monke
     params, rows = some(family, n=30_000)
     rows[20_000] += 1e3
     model, block = Mixture(family), Block(rows)
-    forms = []
-    original = GuardedKernel.log_joint
+    chosen = []
+    choose = guard.Guard.form
 
-    def spy(kernel, z):
-        answer = original(kernel, z)
-        forms.append(type(kernel._form).__name__)
-        return answer
+    def spy(self, z):
+        form = choose(self, z)
+        chosen.append(type(form))
+        return form
 
-    monkeypatch.setattr(GuardedKernel, "log_joint", spy)
-    monkeypatch.setattr(GuardedKernel, "LIMIT", 1e5)
+    monkeypatch.setattr(guard.Guard, "form", spy)
+    monkeypatch.setattr(guard, "LIMIT", 1e5)
     mixed = model.e_step(block, params)
-    assert set(forms) == {"ProductKernel", "CentredKernel"}
-    monkeypatch.setattr(GuardedKernel, "LIMIT", 0)
+    assert set(chosen) == {ProductForm, CentredForm}
+    monkeypatch.setattr(guard, "LIMIT", 0)
     assert_close(mixed, model.e_step(block, params), 1e-9)
 
 
 def expected_log_likelihood(family, params, rows, r):
     """What the M step maximises: sum_i sum_k r_ik log(weight_k p(x_i | k)), and the prior."""
-    prior = family.log_prior(params, len(rows)) if isinstance(family, Gaussian) else 0.0
+    prior = family.log_prior(params, len(rows)) if isinstance(family, Prior) else 0.0
     return (r * log_joint(family, params, rows)).sum() + prior
 
 
@@ -285,7 +301,7 @@ def nudge(family, params, step, rng):
 
 @pytest.mark.parametrize(
     "family",
-    [*FAMILIES, *(Gaussian(f.covariance_type, 0.05) for f in GAUSSIANS)],
+    [*GAUSSIANS, *OTHERS, *(Gaussian(kind, 0.05) for kind in STRUCTURES)],
     ids=repr,
 )
 def test_the_m_step_maximises_the_expected_log_likelihood(family):
@@ -315,7 +331,7 @@ def test_the_prior_of_reg_covar_is_imaginary_rows(family):
     n = counts.sum() if pooled else counts
     share = (n / (n + 5.0)).reshape(-1, *[1] * (plain["covariances"].ndim - 1))
     share = share[0, 0] if pooled else share
-    unit = family.around(params["means"])["covariances"]
+    unit = family.at(params["means"])["covariances"]
     expected = share * plain["covariances"] + (1 - share) * unit
     np.testing.assert_allclose(held["covariances"], expected, rtol=1e-12)
     np.testing.assert_array_equal(held["means"], plain["means"])
@@ -363,9 +379,7 @@ def test_each_family_knows_its_domain(family, rows, usable):
 @pytest.mark.parametrize("d", [1, 4])
 def test_a_frame_leaves_the_log_likelihood_and_comes_back(family, d):
     params, rows = some(family, d=d)
-    model = Mixture(family)
-    spread = np.cov(rows.T).reshape(d, d)
-    framed = model.given(rows.mean(axis=0), spread if model.cross_moments else np.diagonal(spread))
+    framed = Mixture(family).given(Moments(rows.mean(axis=0), np.cov(rows.T).reshape(d, d)))
     inside = framed.to_frame(params)
     assert_close(framed.from_frame(inside), params, 1e-12)
     np.testing.assert_allclose(

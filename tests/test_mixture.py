@@ -7,14 +7,19 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import daskem
-from daskem import Bernoulli, Gaussian, Mixture, Poisson
+from daskem import Gaussian, Mixture, Poisson
 from daskem.core.statistics import add
-from daskem.data.blocks import Block
+from daskem.data.blocks import Block, survey
 from daskem.errors import ConvergenceWarning
-from daskem.models.kernels.centred import GuardedKernel
+from daskem.fitting.starts.first_read import usable
+from daskem.models.families import FAMILIES
+from daskem.models.families.covariances import STRUCTURES
+from daskem.models.kernels import guard
 
-KINDS = ("full", "tied", "diag", "spherical")
+KINDS = tuple(STRUCTURES)
 MOST = 64 * 2**20
+
+COUNTS = [family() for family in FAMILIES.values() if family is not Gaussian]
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -58,15 +63,14 @@ def assert_same(one, other, tolerance=1e-11):
 
 def framed(kind, rows):
     model = Mixture(Gaussian(kind))
-    spread = np.cov(rows.T, bias=True).reshape(rows.shape[1], -1)
-    return model.given(rows.mean(0), spread if model.cross_moments else np.diagonal(spread))
+    return model.given(survey(Block(rows), usable(model), seed=0))
 
 
 @every_kind
 @pytest.mark.parametrize(("n", "d", "k"), [(200_000, 4, 64), (20_000, 100, 20)])
-@pytest.mark.parametrize("limit", [GuardedKernel.LIMIT, 0], ids=["product", "centred"])
+@pytest.mark.parametrize("limit", [guard.LIMIT, 0], ids=["product", "centred"])
 def test_an_e_step_needs_memory_for_its_tiles_only(kind, n, d, k, limit, monkeypatch):
-    monkeypatch.setattr(GuardedKernel, "LIMIT", limit)
+    monkeypatch.setattr(guard, "LIMIT", limit)
     rows, params = clusters(k, d, n, kind=kind)
     model = framed(kind, rows)
     inside = model.to_frame(params)
@@ -78,7 +82,7 @@ def test_a_hundred_candidates_need_memory_for_their_tiles_only():
     assert peak_memory(Mixture(Gaussian()).e_steps, Block(rows), [params] * 100) < MOST
 
 
-@pytest.mark.parametrize("family", [Poisson(), Bernoulli()], ids=repr)
+@pytest.mark.parametrize("family", COUNTS, ids=repr)
 def test_an_e_step_of_counts_needs_memory_for_its_tiles_only(family):
     rng = np.random.default_rng(0)
     rows = rng.integers(0, 2, (400_000, 4)).astype(float)
@@ -145,13 +149,13 @@ def test_bits_do_not_depend_on_the_threads_of_blas(k, d, n, given):
 
 
 @every_kind
-@pytest.mark.parametrize("limit", [GuardedKernel.LIMIT, 0], ids=["product", "centred"])
+@pytest.mark.parametrize("limit", [guard.LIMIT, 0], ids=["product", "centred"])
 def test_rows_far_from_every_component_have_a_component_and_a_score(kind, limit, monkeypatch):
-    monkeypatch.setattr(GuardedKernel, "LIMIT", limit)
+    monkeypatch.setattr(guard, "LIMIT", limit)
     params = clusters(2, 3, 1, kind=kind)[1]
     params["means"] = np.array([[0.0, 0, 0], [1.0, 0, 0]])
     row = np.array([[-1e3, 0.0, 0.0]])
-    ((_, log_prob, found),) = Mixture(Gaussian(kind)).posterior(row, params)
+    ((_, log_prob, found),) = Mixture(Gaussian(kind)).posterior(Block(row), params)
     expected = np.log(0.5) - 1.5 * np.log(2 * np.pi) - 1e6 / 2
     np.testing.assert_allclose(log_prob, [expected], rtol=1e-12)
     np.testing.assert_allclose(found[:, 0], [1, 0], atol=1e-100)
@@ -191,7 +195,7 @@ def test_params_from_labels_are_those_of_the_groups(kind):
     np.testing.assert_allclose(found["covariances"], expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("family", [Poisson(), Bernoulli()], ids=repr)
+@pytest.mark.parametrize("family", COUNTS, ids=repr)
 def test_params_of_counts_from_labels_are_the_means_of_the_groups(family):
     rng = np.random.default_rng(1)
     rows, labels = rng.integers(0, 2, (600, 2)).astype(float), rng.integers(3, size=600)
@@ -209,7 +213,7 @@ def test_a_group_without_rows_stays_at_its_centre(kind):
     assert all(np.isfinite(value).all() for value in found.values())
 
 
-@pytest.mark.parametrize("family", [Gaussian("diag"), Poisson(), Bernoulli()], ids=repr)
+@pytest.mark.parametrize("family", [Gaussian("diag"), *COUNTS], ids=repr)
 def test_bic_and_aic_are_those_of_the_book(family):
     rng = np.random.default_rng(2)
     rows = rng.integers(0, 2, (400, 3)).astype(float)

@@ -15,14 +15,13 @@ from fsspec.implementations.memory import MemoryFileSystem
 import daskem
 from daskem.data.inputs import address
 from daskem.errors import ModelFileError, ParameterError, StoreNotFoundError
+from daskem.models.families import FAMILIES
+from daskem.models.families.covariances import STRUCTURES
 
-FAMILIES = {
-    "full": daskem.Gaussian("full"),
-    "tied": daskem.Gaussian("tied"),
-    "diag": daskem.Gaussian("diag"),
-    "spherical": daskem.Gaussian("spherical", reg_covar=0.01),
-    "poisson": daskem.Poisson(),
-    "bernoulli": daskem.Bernoulli(),
+EVERY_FAMILY = {
+    **{kind: daskem.Gaussian(kind) for kind in STRUCTURES},
+    "regularised": daskem.Gaussian("spherical", reg_covar=0.01),
+    **{name.lower(): family() for name, family in FAMILIES.items() if name != "Gaussian"},
 }
 
 
@@ -36,7 +35,7 @@ def data_for(name, rows):
 def results(rows):
     return {
         name: daskem.fit(daskem.Mixture(family), data_for(name, rows), 2, random_state=0, tol=1e-2)
-        for name, family in FAMILIES.items()
+        for name, family in EVERY_FAMILY.items()
     }
 
 
@@ -46,7 +45,7 @@ def labelled(rows):
     return daskem.fit(daskem.Mixture(daskem.Gaussian()), data, 2, random_state=0, tol=1e-2)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", EVERY_FAMILY)
 def test_a_model_comes_back_to_the_last_bit(results, rows, tmp_path, name):
     result, data = results[name], data_for(name, rows)
     result.save(tmp_path / "model")

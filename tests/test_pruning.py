@@ -23,7 +23,7 @@ def drawn(family, k=5, n=3000, d=3, seed=0):
     centres = {"Gaussian": rng.normal(size=(k, d)), "Poisson": rng.gamma(2.0, 3.0, (k, d))}
     means = centres.get(type(family).__name__, rng.beta(1, 1, (k, d)))
     model = Mixture(family)
-    params = {"weights": rng.dirichlet(np.full(k, 3.0)), **family.around(means)}
+    params = {"weights": rng.dirichlet(np.full(k, 3.0)), **family.at(means)}
     return model, params, model.sample(params, n, rng)[0]
 
 

@@ -148,11 +148,16 @@ def demand(model: object, group: type[Group], purpose: str) -> Group:
     """
     if isinstance(model, group):
         return model
-    missing = ", ".join(f"`{name}`" for name in sorted(members(group) - set(dir(model))))
     buys = (inspect.getdoc(group) or "").replace("\n", " ")
+    missing = ", ".join(lacking(model, group))
     raise ModelError(
         f"{purpose} needs {missing}, which {type(model).__name__} does not have ({buys})"
     )
+
+
+def lacking(model: object, group: type) -> list[str]:
+    """The members of `group` that `model` does not have, as messages name them."""
+    return [f"`{name}`" for name in sorted(members(group) - set(dir(model)))]
 
 
 def members(group: type) -> set[str]:

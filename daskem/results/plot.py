@@ -7,6 +7,7 @@ import xarray as xr
 
 from daskem.data.inputs.rows import rows_like
 from daskem.errors import DaskemError, ParameterError
+from daskem.models.families.protocol import Ellipses
 from daskem.models.mixture import Mixture
 from daskem.models.protocol import demand
 from daskem.results.result import Result
@@ -29,7 +30,7 @@ def plot(result: Result, sample: Any, features: tuple[int, int] = (0, 1)) -> Any
     Parameters
     ----------
     result : Result
-        Of a mixture of Gaussians.
+        Of a mixture of Gaussians, or of another family whose components have a covariance.
     sample : array-like, (sample, feature)
         Some thousand rows; they come into memory. Each has the colours of the components, mixed
         by its responsibilities.
@@ -44,7 +45,7 @@ def plot(result: Result, sample: Any, features: tuple[int, int] = (0, 1)) -> Any
     Raises
     ------
     ParameterError
-        If the components are no Gaussians, or there are no such features.
+        If the components have no covariance, or there are no such features.
     """
     require_matplotlib()
     from matplotlib.colors import to_rgb
@@ -99,16 +100,15 @@ def plot_criterion(table: xr.Dataset) -> Any:
 
 
 def _marginal(result: Result, features: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Means (component, 2) and covariances (component, 2, 2) of two of the features."""
+    """Locations (component, 2) and covariances (component, 2, 2) of two of the features."""
     params, chosen = result.params, list(features)
-    model = demand(result.model, Mixture, "plotting")
-    if "covariances" not in params:
-        raise ParameterError(f"{type(model.family).__name__} components have no ellipses")
+    family = demand(result.model, Mixture, "plotting").family
+    if not isinstance(family, Ellipses):
+        raise ParameterError(f"{type(family).__name__} components have no ellipses")
     if not set(chosen) <= set(range(result.n_features)):
         raise ParameterError(f"features={features} of a model of {result.n_features} features")
-    means = params["means"]
-    full = model.family.structure.expand(params["covariances"], *means.shape)
-    return means[:, chosen], full[:, chosen][:, :, chosen]
+    locations, covariances = family.locations(params), family.covariances(params)
+    return locations[:, chosen], covariances[:, chosen][:, :, chosen]
 
 
 def _draw_component(

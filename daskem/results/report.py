@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from daskem.core.parameters import DataParams
+from daskem.models.families.protocol import Ellipses
 from daskem.models.mixture import Mixture
 
 _MOST_AXES = 3
@@ -14,34 +15,32 @@ _MOST_AXES = 3
 def table(model: Mixture, params: DataParams, names: np.ndarray | None = None) -> str:
     """One line for each component, largest first.
 
-    Weight (share of the rows), mean of every feature, and for Gaussian components the principal
-    axes: the standard deviation along each, and its direction. Axes are measured in standard
-    deviations of the features over all rows, so that they do not depend on units.
+    Weight (share of the rows), mean of every feature, and for components with a covariance the
+    principal axes: the standard deviation along each, and its direction. Axes are measured in
+    standard deviations of the features over all rows, so that they do not depend on units.
     """
-    location = next(params[name] for name in ("means", "rates", "probabilities") if name in params)
-    names = np.arange(location.shape[1]) if names is None else names
+    family, weights = model.family, params["weights"]
+    locations = family.locations(params)
+    names = np.arange(locations.shape[1]) if names is None else names
     matrices = None
-    if "covariances" in params:
-        matrices = _in_spreads(
-            model.family.structure.expand(params["covariances"], *location.shape), params
-        )
+    if isinstance(family, Ellipses):
+        matrices = _in_spreads(family.covariances(params), locations, weights)
     width = max(10, *(len(str(name)) for name in names))
-    shown = min(location.shape[1], 8)
-    dots = " ..." if shown < location.shape[1] else ""
+    shown = min(locations.shape[1], 8)
+    dots = " ..." if shown < locations.shape[1] else ""
     header = "component  weight  " + " ".join(f"{name!s:>{width}}" for name in names[:shown]) + dots
     lines = [
         header + ("" if matrices is None else "  principal axes, in overall sd: length (direction)")
     ]
-    for k in np.argsort(-params["weights"], kind="stable"):
-        cells = " ".join(f"{value:>{width}.6g}" for value in location[k, :shown])
-        line = f"{k:>9}  {params['weights'][k]:>6.4f}  {cells}{dots}"
+    for k in np.argsort(-weights, kind="stable"):
+        cells = " ".join(f"{value:>{width}.6g}" for value in locations[k, :shown])
+        line = f"{k:>9}  {weights[k]:>6.4f}  {cells}{dots}"
         lines.append(line if matrices is None else f"{line}  {_axes(matrices[k])}")
     return "\n".join(lines)
 
 
-def _in_spreads(covariances: np.ndarray, params: DataParams) -> np.ndarray:
+def _in_spreads(covariances: np.ndarray, means: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Covariances (component, feature, feature) of features divided by their overall spread."""
-    weights, means = params["weights"], params["means"]
     variances = np.diagonal(covariances, axis1=1, axis2=2)
     total = weights @ (variances + (means - weights @ means) ** 2)
     spreads = np.sqrt(np.where(total > 0, total, 1.0))

@@ -23,7 +23,8 @@ from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.record import Pass, Status
 from daskem.fitting.run import Run
 from daskem.fitting.starts.first_read import usable
-from daskem.models import Mixture, families
+from daskem.models import Mixture
+from daskem.models.families.registry import from_recipe, recipe
 from daskem.models.protocol import Declares, Frames, Model, Predicts, Samples, demand
 from daskem.results import answers, modelfile
 from daskem.results.report import table
@@ -259,18 +260,18 @@ class Result:
         Raises
         ------
         ParameterError
-            If `path` holds anything else, or the model is of your own making.
+            If `path` holds anything else, the model is of your own making, or its family is not
+            registered.
         """
         model = self.model
-        if not isinstance(model, Mixture) or not hasattr(families, type(model.family).__name__):
+        if not isinstance(model, Mixture):
             raise ParameterError(
-                f"{type(model).__name__} is not a mixture of daskem's families, which `load` could "
-                "make again; keep result.params in a format of your choice"
+                f"{type(model).__name__} is not a mixture of a family, which `load` could make "
+                "again; keep result.params in a format of your choice"
             )
         names = self.features.names
         about = {
-            "family": type(model.family).__name__,
-            "settings": dataclasses.asdict(model.family),
+            **recipe(model.family),
             "feature_dims": self.features.dims,
             "variables": self.features.variables,
             "missing": self.missing,
@@ -308,13 +309,12 @@ def load(path: str | os.PathLike[str]) -> Result:
     Raises
     ------
     StoreNotFoundError, ModelFileError
-        If there is none, or it is damaged.
+        If there is none, or it is damaged, or its family is not registered.
     """
     about, stored, _ = modelfile.read(path)
     arrays = {str(name): variable.to_numpy() for name, variable in stored.data_vars.items()}
     framed = {f.name: arrays.pop(f.name) for f in dataclasses.fields(Frame) if f.name in arrays}
-    family = getattr(families, about["family"])(**about["settings"])
-    model = Mixture(family, Frame(**framed) if framed else None)
+    model = Mixture(from_recipe(about), Frame(**framed) if framed else None)
     history = tuple(Pass.restore(record) for record in about["history"])
     params = Params(check(model.parameters, arrays))
     run = FittedRun(model, params, history, Status[about["status"]])

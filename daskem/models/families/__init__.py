@@ -3,5 +3,6 @@
 from daskem.models.families.bernoulli import Bernoulli
 from daskem.models.families.gaussian import Gaussian
 from daskem.models.families.poisson import Poisson
+from daskem.models.families.registry import FAMILIES, register
 
-__all__ = ["Bernoulli", "Gaussian", "Poisson"]
+__all__ = ["FAMILIES", "Bernoulli", "Gaussian", "Poisson", "register"]

@@ -6,8 +6,10 @@ import numpy as np
 
 from daskem.core.parameters import PROBABILITY, Params
 from daskem.models.families.independent import LEAST, MeanFamily
+from daskem.models.families.registry import register
 
 
+@register
 @dataclass(frozen=True)
 class Bernoulli(MeanFamily):
     """K products of Bernoulli distributions (latent class analysis).
@@ -31,12 +33,6 @@ class Bernoulli(MeanFamily):
         p = params["probabilities"]
         log_one, log_zero = np.log(np.maximum([p, 1 - p], LEAST))
         return np.column_stack([log_zero.sum(axis=1), log_one - log_zero])
-
-    def log_base(self, x: np.ndarray, params: Params) -> float:
-        return 0.0
-
-    def common(self, x: np.ndarray, weights: np.ndarray | None) -> float:
-        return 0.0
 
     def sample(
         self, params: Params, components: np.ndarray, rng: np.random.Generator

@@ -14,6 +14,7 @@ import numpy as np
 from daskem.core import frames
 from daskem.core.numerics import EPS, is_positive_definite
 from daskem.core.parameters import POSITIVE, POSITIVE_DEFINITE, Parameter
+from daskem.models.families.structure import Structure
 
 _TINY = np.finfo(np.float64).tiny
 
@@ -33,15 +34,17 @@ def _is_rounding(left: np.ndarray, of: np.ndarray) -> np.ndarray:
     return left <= 8 * EPS * of
 
 
-class Full:
+class Full(Structure):
     """Every component has its own matrix, (component, feature, feature)."""
 
     declared = Parameter(("component", "feature", "feature_2"), POSITIVE_DEFINITE)
-    frame = staticmethod(frames.whitening)
-    pooled = False
+    cross_moments = True
     # Whitening blows up the rounding of directions that the data do not have: this many EPS of
     # variance, for each row, are no spread.
     blur = 512 * EPS / frames.FLAT
+
+    def frame(self, mean: np.ndarray, measured: np.ndarray) -> frames.Frame:
+        return frames.whitening(mean, measured)
 
     def n_quadratics(self, d: int) -> int:
         return d * (d + 1) // 2
@@ -64,32 +67,32 @@ class Full:
     def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
         return np.matmul(root, u, out=out)
 
+    def whiteners(self, root: np.ndarray, linear: np.ndarray) -> np.ndarray:
+        return root @ linear
+
     def log_det(self, root: np.ndarray, d: int) -> np.ndarray:
         return np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
 
     def trace(self, root: np.ndarray, d: int) -> np.ndarray:
-        """Trace of the precision, (component,)."""
         return np.square(root).sum(axis=(-1, -2))
 
-    def sharpness(self, root: np.ndarray) -> float:
-        """A bound, within sqrt(feature), on the largest eigenvalue of any precision."""
-        return float(np.abs(root.swapaxes(-1, -2) @ root).sum(axis=-1).max())
+    def precision(self, root: np.ndarray) -> np.ndarray:
+        return root.swapaxes(-1, -2) @ root
+
+    def sharpness(self, precision: np.ndarray) -> float:
+        return float(np.abs(precision).sum(axis=-1).max())
+
+    def quadratic(self, precision: np.ndarray) -> np.ndarray:
+        rows, columns = upper_triangle(precision.shape[-1])
+        return -np.where(rows == columns, 0.5, 1.0) * precision[:, rows, columns]
 
     def linear(self, root: np.ndarray, means: np.ndarray) -> np.ndarray:
-        """Precision times mean, (component, feature)."""
         white = np.matmul(root, means[:, :, None])
         return np.matmul(root.swapaxes(-1, -2), white)[:, :, 0]
-
-    def quadratic(self, root: np.ndarray) -> np.ndarray:
-        """Coefficients of the quadratics in the log-density, (component, quadratic)."""
-        rows, columns = upper_triangle(root.shape[-1])
-        precision = root.swapaxes(-1, -2) @ root
-        return -np.where(rows == columns, 0.5, 1.0) * precision[:, rows, columns]
 
     def covariances(
         self, scatter: np.ndarray, counts: np.ndarray, pseudo: float, d: int
     ) -> np.ndarray:
-        """Mean of the scatter and of `pseudo` rows of unit covariance."""
         total = self.matrices(scatter, d) + pseudo * np.eye(d)
         return total / np.maximum(counts + pseudo, _TINY)[:, None, None]
 
@@ -123,11 +126,9 @@ class Full:
         return matrices
 
     def transform(self, covariances: np.ndarray, linear: np.ndarray) -> np.ndarray:
-        """Covariances of ``linear @ z``."""
         return linear @ covariances @ linear.T
 
     def expand(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
-        """The same covariances as full matrices, (component, feature, feature)."""
         return np.broadcast_to(covariances, (k, d, d))
 
 
@@ -173,13 +174,13 @@ def _held(new: np.ndarray, old: np.ndarray) -> np.ndarray:
     return held if is_positive_definite(held) else old
 
 
-class Diagonal:
+class Diagonal(Structure):
     """Every component has a variance for each feature, (component, feature)."""
 
     declared = Parameter(("component", "feature"), POSITIVE)
-    frame = staticmethod(frames.scaling)
-    pooled = False
-    blur = 0.0
+
+    def frame(self, mean: np.ndarray, measured: np.ndarray) -> frames.Frame:
+        return frames.scaling(mean, measured)
 
     def n_quadratics(self, d: int) -> int:
         return d
@@ -196,20 +197,26 @@ class Diagonal:
     def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
         return np.multiply(root[:, None], u, out=out)
 
+    def whiteners(self, root: np.ndarray, linear: np.ndarray) -> np.ndarray:
+        return (root * linear)[:, :, None] * np.eye(len(linear))
+
     def log_det(self, root: np.ndarray, d: int) -> np.ndarray:
         return np.log(root).mean(axis=-1) * d
 
     def trace(self, root: np.ndarray, d: int) -> np.ndarray:
         return np.square(root).mean(axis=-1) * d
 
-    def sharpness(self, root: np.ndarray) -> float:
-        return float(np.square(root).max())
+    def precision(self, root: np.ndarray) -> np.ndarray:
+        return root**2
+
+    def sharpness(self, precision: np.ndarray) -> float:
+        return float(precision.max())
+
+    def quadratic(self, precision: np.ndarray) -> np.ndarray:
+        return -0.5 * precision
 
     def linear(self, root: np.ndarray, means: np.ndarray) -> np.ndarray:
         return root**2 * means
-
-    def quadratic(self, root: np.ndarray) -> np.ndarray:
-        return -0.5 * root**2
 
     def covariances(
         self, scatter: np.ndarray, counts: np.ndarray, pseudo: float, d: int
@@ -235,7 +242,9 @@ class Spherical(Diagonal):
     """Every component has one variance for all features, (component,)."""
 
     declared = Parameter(("component",), POSITIVE)
-    frame = staticmethod(frames.uniform_scaling)
+
+    def frame(self, mean: np.ndarray, measured: np.ndarray) -> frames.Frame:
+        return frames.uniform_scaling(mean, measured)
 
     def n_quadratics(self, d: int) -> int:
         return 1
@@ -261,4 +270,9 @@ class Spherical(Diagonal):
         return covariances[:, None, None] * np.eye(d)
 
 
-STRUCTURES = {"full": Full(), "tied": Tied(), "diag": Diagonal(), "spherical": Spherical()}
+STRUCTURES: dict[str, Structure] = {
+    "full": Full(),
+    "tied": Tied(),
+    "diag": Diagonal(),
+    "spherical": Spherical(),
+}

@@ -7,8 +7,10 @@ import numpy as np
 from daskem.core.numerics import log_factorial
 from daskem.core.parameters import NON_NEGATIVE, Params
 from daskem.models.families.independent import LEAST, MeanFamily
+from daskem.models.families.registry import register
 
 
+@register
 @dataclass(frozen=True)
 class Poisson(MeanFamily):
     """K products of Poisson distributions.
@@ -32,12 +34,8 @@ class Poisson(MeanFamily):
         rates = params["rates"]
         return np.column_stack([-rates.sum(axis=1), np.log(np.maximum(rates, LEAST))])
 
-    def log_base(self, x: np.ndarray, params: Params) -> np.ndarray:
-        return -log_factorial(x).sum(axis=0)
-
-    def common(self, x: np.ndarray, weights: np.ndarray | None) -> float:
-        log_base = -log_factorial(x)
-        return float(log_base.sum() if weights is None else (log_base @ weights).sum())
+    def log_base(self, x: np.ndarray) -> np.ndarray:
+        return -log_factorial(x)
 
     def sample(
         self, params: Params, components: np.ndarray, rng: np.random.Generator

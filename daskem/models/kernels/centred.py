@@ -1,128 +1,122 @@
-"""The careful form of a Gaussian kernel, and the guard that tells when it is needed.
+"""The careful form of a Gaussian kernel, for components that are narrow beside their distance.
 
-The careful form takes every component about its own mean, one at a time, with the Cholesky factor
-of its covariance: several times slower than the product form, and accurate however narrow a
-component is beside its distance from the origin.
+It takes every component about its own mean, one at a time, with the Cholesky factor of its
+covariance: several times slower than the product form, and accurate however narrow a component is
+beside its distance from the origin.
 """
 
 from collections.abc import Sequence
-from functools import cached_property, partial
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
-from daskem.core.parameters import Params
-from daskem.core.statistics import add
-from daskem.models.kernels.product import ProductKernel
+from daskem.core.statistics import Statistics
 
 
-class CentredKernel:
-    """Same methods and same statistics as the product form; see there for the parameters."""
+class Structure(Protocol):
+    """What the form needs to know of the structure of the covariances."""
 
-    def __init__(
-        self,
-        family: Any,
-        candidates: Sequence[Params],
-        offsets: Sequence[np.ndarray],
-        n_features: int,
-        width: int,
-    ) -> None:
-        self._structure = family.structure
-        roots = [family.root(params) for params in candidates]
-        self._means = np.concatenate([params["means"] for params in candidates])
-        self._roots = np.concatenate(roots)
-        self._constants = np.concatenate(
+    @property
+    def pooled(self) -> bool:
+        """Whether all components share one covariance, and so one scatter."""
+
+    def n_quadratics(self, d: int) -> int:
+        """Second-order features of a row of `d` features."""
+
+    def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """``R u`` of a tile (feature, row)."""
+
+    def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
+        """The sum of the quadratics of a tile with responsibilities (row,), (quadratic,)."""
+
+
+class Normal(Protocol):
+    """K normal distributions: log p(x) = log_norm - |R (x - mean)|^2 / 2."""
+
+    @property
+    def structure(self) -> Structure: ...
+    @property
+    def means(self) -> np.ndarray: ...  # (component, feature)
+    @property
+    def roots(self) -> np.ndarray: ...  # (component, ...), R of each component
+    @property
+    def log_norm(self) -> np.ndarray: ...  # (component,)
+
+
+class CentredForm:
+    """Same statistics as the product form; see there for the parameters."""
+
+    def __init__(self, candidates: Sequence[Normal], offsets: Sequence[np.ndarray]) -> None:
+        self.structure = candidates[0].structure
+        self.means = np.concatenate([candidate.means for candidate in candidates])
+        # No stack of them: the roots of a tied covariance are one matrix, seen many times.
+        self.roots = [root for candidate in candidates for root in candidate.roots]
+        self.constants = np.concatenate(
             [
-                family.log_norm(root, params["means"]) + offset
-                for root, params, offset in zip(roots, candidates, offsets, strict=True)
+                candidate.log_norm + offset
+                for candidate, offset in zip(candidates, offsets, strict=True)
             ]
         )
-        self._bounds = np.cumsum([len(params["means"]) for params in candidates])[:-1]
-        self._u, self._v = np.empty((2, n_features, width))
-        self._log_joint = np.empty((len(self._means), width))
-        self._counts = np.zeros(len(self._means))
-        self._first = np.zeros_like(self._means)
-        self._second = np.zeros((len(self._means), self._structure.n_quadratics(n_features)))
+        self.bounds = np.cumsum([len(candidate.means) for candidate in candidates])[:-1]
 
-    def log_joint(self, z: np.ndarray) -> np.ndarray:
-        """c_k - |R_k (z - m_k)|^2 / 2, (component, row), of a tile (feature, row)."""
-        n = z.shape[1]
-        log_joint, u, v = self._log_joint[:, :n], self._u[:, :n], self._v[:, :n]
-        for k, mean in enumerate(self._means):
-            self._structure.whiten(self._roots[k], np.subtract(z, mean[:, None], out=u), out=v)
-            np.einsum("ij,ij->j", v, v, out=log_joint[k])
-        log_joint *= -0.5
-        log_joint += self._constants[:, None]
-        return log_joint
-
-    def log_base(self, z: np.ndarray, candidate: int) -> float:
+    def log_base(self, x: np.ndarray, candidate: int) -> float:
         return 0.0
 
-    def accumulate(
-        self, z: np.ndarray, responsibilities: np.ndarray, weights: np.ndarray | None
-    ) -> None:
-        n = z.shape[1]
+    def sums(self, n_features: int, width: int) -> "CentredSums":
+        return CentredSums(self, n_features, width)
+
+
+class CentredSums:
+    """The moments of the tiles of one sweep about the means; the features are the rows."""
+
+    def __init__(self, form: CentredForm, n_features: int, width: int) -> None:
+        self._form = form
+        self._u, self._v = np.empty((2, n_features, width))
+        self._counts = np.zeros(len(form.means))
+        self._first = np.zeros_like(form.means)
+        self._second = np.zeros((len(form.means), form.structure.n_quadratics(n_features)))
+
+    def features(self, x: np.ndarray) -> np.ndarray:
+        return x
+
+    def log_joint(self, features: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """c_k - |R_k (z - m_k)|^2 / 2, (component, row)."""
+        n = features.shape[1]
         u, v = self._u[:, :n], self._v[:, :n]
-        for k, r in enumerate(responsibilities):
-            np.subtract(z, self._means[k][:, None], out=u)
+        for k, (mean, root) in enumerate(zip(self._form.means, self._form.roots, strict=True)):
+            np.subtract(features, mean[:, None], out=u)
+            self._form.structure.whiten(root, u, out=v)
+            np.einsum("ij,ij->j", v, v, out=out[k])
+        out *= -0.5
+        out += self._form.constants[:, None]
+        return out
+
+    def add(
+        self,
+        x: np.ndarray,
+        features: np.ndarray,
+        responsibilities: np.ndarray,
+        weights: np.ndarray | None,
+    ) -> None:
+        n = features.shape[1]
+        u, v = self._u[:, :n], self._v[:, :n]
+        for k, (mean, r) in enumerate(zip(self._form.means, responsibilities, strict=True)):
+            np.subtract(features, mean[:, None], out=u)
             self._counts[k] += r.sum()
             self._first[k] += u @ r
-            self._second[k] += self._structure.scatter(u, r, spare=v)
+            self._second[k] += self._form.structure.scatter(u, r, spare=v)
 
-    def statistics(self) -> list[dict[str, Any]]:
-        parts = [np.split(a, self._bounds) for a in (self._counts, self._first, self._second)]
+    def statistics(self) -> list[Statistics]:
+        pooled = self._form.structure.pooled
+        parts = [
+            np.split(sums, self._form.bounds) for sums in (self._counts, self._first, self._second)
+        ]
         return [
             {
                 "log_likelihood": 0.0,
                 "counts": counts,
                 "first": first,
-                "second": second.sum(axis=0, keepdims=True) if self._structure.pooled else second,
+                "second": second.sum(axis=0, keepdims=True) if pooled else second,
             }
             for counts, first, second in zip(*parts, strict=True)
         ]
-
-
-class GuardedKernel:
-    """The product form while it is accurate, the centred form for the tiles where it is not.
-
-    The error of a logit in product form is about EPS * kappa, with
-    kappa = max |z|^2 * (largest eigenvalue of any precision).
-    """
-
-    LIMIT = 1e8
-
-    def __init__(
-        self,
-        family: Any,
-        candidates: Sequence[Params],
-        offsets: Sequence[np.ndarray],
-        n_features: int,
-        width: int,
-    ) -> None:
-        self._make_centred = partial(CentredKernel, family, candidates, offsets, n_features, width)
-        self._product = ProductKernel(family, candidates, offsets, n_features, width)
-        self._sharpness = max(family.structure.sharpness(family.root(c)) for c in candidates)
-        self._form: ProductKernel | CentredKernel = self._product
-
-    @cached_property
-    def _centred(self) -> CentredKernel:
-        return self._make_centred()
-
-    def log_joint(self, z: np.ndarray) -> np.ndarray:
-        reach = np.maximum(z.max(axis=1), -z.min(axis=1))
-        accurate = reach @ reach * self._sharpness <= self.LIMIT
-        self._form = self._product if accurate else self._centred
-        return self._form.log_joint(z)
-
-    def log_base(self, z: np.ndarray, candidate: int = 0) -> np.ndarray | float:
-        return self._form.log_base(z, candidate)
-
-    def accumulate(
-        self, z: np.ndarray, responsibilities: np.ndarray, weights: np.ndarray | None
-    ) -> None:
-        self._form.accumulate(z, responsibilities, weights)
-
-    def statistics(self) -> list[dict[str, Any]]:
-        if "_centred" not in vars(self):
-            return self._product.statistics()
-        return add(self._product.statistics(), self._centred.statistics())

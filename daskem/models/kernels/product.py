@@ -1,12 +1,12 @@
-"""The kernel of every exponential family: an E step is two matrix products.
+"""The form of every exponential family: an E step is two matrix products.
 
     features    (statistic, row)       = T(x)
-    log_joint   (component, row)       = natural(params) @ features   (+ log_base(x))
+    log_joint   (component, row)       = natural @ features   (+ log_base(x))
     moments     (component, statistic) = responsibilities @ features.T
 
 Rows lie on the last, contiguous axis, so that whatever runs over components is vectorised over
-rows. Candidates (several params of one family) stack their `natural` rows: the features of a
-tile are computed once for all of them, and the products only grow taller.
+rows. Candidates stack their `natural` rows: the features of a tile are computed once for all of
+them, and the products only grow taller.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,26 @@ from typing import Protocol
 
 import numpy as np
 
-from daskem.core.parameters import Params
+from daskem.core.statistics import Statistics
 
 
-class ExponentialFamily(Protocol):
-    """What the kernel needs of a family with log p(x) = natural . T(x) + log_base(x)."""
+class Exponential(Protocol):
+    """K distributions of one exponential family: log p(x) = natural . T(x) + log_base(x)."""
+
+    @property
+    def natural(self) -> np.ndarray:
+        """Natural parameters (component, statistic), the log-normaliser in column 0."""
+
+    def log_base(self, x: np.ndarray) -> np.ndarray | float:
+        """The term of the log-density that all components share, (row,)."""
+
+    def statistics(self, moments: np.ndarray, common: np.ndarray | float) -> Statistics:
+        """Moments (component, statistic) of a block as sufficient statistics that add.
+
+        Its entry ``log_likelihood`` is the sum of `log_base` over the rows.
+        """
+
+    # The same for all candidates of a family.
 
     def n_statistics(self, n_features: int) -> int:
         """Rows of `features`; the first one is the constant 1."""
@@ -26,78 +41,68 @@ class ExponentialFamily(Protocol):
     def features(self, x: np.ndarray, out: np.ndarray) -> None:
         """Write T(x) (statistic, row) of `x` (feature, row) into `out`."""
 
-    def natural(self, params: Params) -> np.ndarray:
-        """Natural parameters (component, statistic), the log-normaliser in column 0."""
-
-    def log_base(self, x: np.ndarray, params: Params) -> np.ndarray | float:
-        """The term of the log-density that all components share, (row,)."""
-
     def common(self, x: np.ndarray, weights: np.ndarray | None) -> np.ndarray | float:
         """The weighted sum over rows of what `log_base` needs to know of them."""
 
-    def statistics(self, moments: np.ndarray, common: np.ndarray | float, params: Params) -> dict:
-        """Moments (component, statistic) of a block as sufficient statistics that add.
 
-        Its entry ``log_likelihood`` is the sum of `log_base` over the rows.
-        """
-
-
-class ProductKernel:
+class ProductForm:
     """The two products of a tile, for any number of candidates.
 
     Parameters
     ----------
-    family : ExponentialFamily
-    candidates : sequence of Params
+    candidates : sequence of Exponential
     offsets : sequence of ndarray, (component,)
         What is added to the log-density of each component: the log of its weight.
-    n_features, width : int
-        Features of a row, and rows of the largest tile.
     """
 
-    def __init__(
-        self,
-        family: ExponentialFamily,
-        candidates: Sequence[Params],
-        offsets: Sequence[np.ndarray],
-        n_features: int,
-        width: int,
-    ) -> None:
-        self.family = family
+    def __init__(self, candidates: Sequence[Exponential], offsets: Sequence[np.ndarray]) -> None:
         self.candidates = candidates
-        naturals = [family.natural(params) for params in candidates]
-        self._bounds = np.cumsum([0, *map(len, naturals)])
-        self._natural = np.concatenate(naturals)
-        self._natural[:, 0] += np.concatenate(offsets)
-        self._moments = np.zeros_like(self._natural)
-        self._tile_moments = np.empty_like(self._natural)
-        self._features = np.empty((family.n_statistics(n_features), width))
-        self._log_joint = np.empty((len(self._natural), width))
-        self._common = family.common(np.empty((n_features, 0)), None)
+        self.family = candidates[0]
+        naturals = [candidate.natural for candidate in candidates]
+        self.bounds = np.cumsum([0, *map(len, naturals)])
+        self.natural = np.concatenate(naturals)
+        self.natural[:, 0] += np.concatenate(offsets)
 
-    def log_joint(self, x: np.ndarray) -> np.ndarray:
-        """Offset plus log-density (component, row) of a tile (feature, row), but for `log_base`."""
+    def log_base(self, x: np.ndarray, candidate: int) -> np.ndarray | float:
+        return self.candidates[candidate].log_base(x)
+
+    def sums(self, n_features: int, width: int) -> "ProductSums":
+        return ProductSums(self, n_features, width)
+
+
+class ProductSums:
+    """The moments of the tiles of one sweep, and the features of one tile."""
+
+    def __init__(self, form: ProductForm, n_features: int, width: int) -> None:
+        self._form = form
+        self._features = np.empty((form.family.n_statistics(n_features), width))
+        self._moments = np.zeros_like(form.natural)
+        self._tile_moments = np.empty_like(form.natural)
+        self._common = form.family.common(np.empty((n_features, 0)), None)
+
+    def features(self, x: np.ndarray) -> np.ndarray:
         features = self._features[:, : x.shape[1]]
-        self.family.features(x, features)
-        return np.matmul(self._natural, features, out=self._log_joint[:, : x.shape[1]])
+        self._form.family.features(x, features)
+        return features
 
-    def log_base(self, x: np.ndarray, candidate: int = 0) -> np.ndarray | float:
-        """The rest of the log-density of a candidate, (row,)."""
-        return self.family.log_base(x, self.candidates[candidate])
+    def log_joint(self, features: np.ndarray, out: np.ndarray) -> np.ndarray:
+        return np.matmul(self._form.natural, features, out=out)
 
-    def accumulate(
-        self, x: np.ndarray, responsibilities: np.ndarray, weights: np.ndarray | None
+    def add(
+        self,
+        x: np.ndarray,
+        features: np.ndarray,
+        responsibilities: np.ndarray,
+        weights: np.ndarray | None,
     ) -> None:
-        """Add the moments of the tile that `log_joint` saw last."""
-        features = self._features[:, : x.shape[1]]
         self._moments += np.matmul(responsibilities, features.T, out=self._tile_moments)
-        self._common = self._common + self.family.common(x, weights)
+        self._common = self._common + self._form.family.common(x, weights)
 
-    def statistics(self) -> list[dict]:
-        """Sufficient statistics of all tiles so far, one dict for each candidate."""
+    def statistics(self) -> list[Statistics]:
+        bounds = self._form.bounds
         return [
-            self.family.statistics(self._moments[low:high], self._common, params)
-            for params, low, high in zip(
-                self.candidates, self._bounds[:-1], self._bounds[1:], strict=True
+            candidate.statistics(self._moments[low:high], self._common)
+            for candidate, low, high in zip(
+                self._form.candidates, bounds[:-1], bounds[1:], strict=True
             )
         ]

@@ -1,0 +1,91 @@
+"""K normal distributions whose params are known, as a kernel sees them."""
+
+import numpy as np
+
+from daskem.core.parameters import Params
+from daskem.core.statistics import Statistics
+from daskem.models.families.covariances import upper_triangle
+from daskem.models.families.structure import Structure
+
+LOG_2PI = np.log(2 * np.pi)
+
+
+class Normals:
+    """What the E steps of a Gaussian mixture need, computed once for all of them.
+
+        log N(z | m, C) = [log|R| - (|R m|^2 + d log 2 pi) / 2] + (P m) . z - z^T P z / 2
+
+    with R the root of the covariance and P = R^T R the precision; see `covariances`.
+
+    Parameters
+    ----------
+    structure : Structure
+        Of the covariances.
+    params : Params
+        In the family's frame.
+
+    Attributes
+    ----------
+    means : ndarray, (component, feature)
+    roots : ndarray, (component, ...)
+    log_norm : ndarray, (component,)
+        The log-density at the mean.
+    natural : ndarray, (component, statistic)
+        Coefficients of 1, z and its quadratics in the log-density. A tied quadratic is the same
+        for all components: it needs no place in the two products.
+    sharpness : float
+        A bound, within sqrt(feature), on the largest eigenvalue of any precision.
+    """
+
+    def __init__(self, structure: Structure, params: Params) -> None:
+        means = params["means"]
+        d = means.shape[1]
+        roots = structure.root(params["covariances"], len(means))
+        precisions = structure.precision(roots[:1] if structure.pooled else roots)
+        linear = structure.linear(roots, means)
+        self.structure, self.means, self.roots = structure, means, roots
+        self.log_norm = structure.log_det(roots, d) - d * LOG_2PI / 2
+        constant = self.log_norm - np.einsum("ki,ki->k", linear, means) / 2
+        quadratic = structure.quadratic(precisions)
+        self._tied = quadratic[0] if structure.pooled else None
+        columns = [constant[:, None], linear, *([] if structure.pooled else [quadratic])]
+        self.natural = np.concatenate(columns, axis=1)
+        self.sharpness = structure.sharpness(precisions)
+
+    def n_statistics(self, n_features: int) -> int:
+        quadratics = 0 if self.structure.pooled else self.structure.n_quadratics(n_features)
+        return 1 + n_features + quadratics
+
+    def features(self, x: np.ndarray, out: np.ndarray) -> None:
+        out[0] = 1.0
+        out[1 : 1 + len(x)] = x
+        if not self.structure.pooled:
+            self.structure.quadratics(x, out[1 + len(x) :])
+
+    def log_base(self, x: np.ndarray) -> np.ndarray | float:
+        if not self.structure.pooled:
+            return 0.0
+        return -0.5 * np.square(self.roots[0] @ x).sum(axis=0)
+
+    def common(self, x: np.ndarray, weights: np.ndarray | None) -> np.ndarray | float:
+        if not self.structure.pooled:
+            return 0.0
+        return (x @ x.T if weights is None else (x * weights) @ x.T)[upper_triangle(len(x))]
+
+    def statistics(self, moments: np.ndarray, common: np.ndarray | float) -> Statistics:
+        """The moments about the means; see `Gaussian`."""
+        structure, means = self.structure, self.means
+        counts, first, second = np.split(moments, [1, 1 + means.shape[1]], axis=1)
+        log_likelihood = 0.0
+        if self._tied is not None:
+            second = np.asarray(common)[None]
+            log_likelihood = float(self._tied @ common)
+        first = first - counts * means
+        shift = first / np.where(counts > 0, counts, 1.0)
+        moved = counts * (structure.of_vectors(means + shift) - structure.of_vectors(shift))
+        return {
+            "log_likelihood": log_likelihood,
+            "counts": counts[:, 0],
+            "first": first,
+            "second": second - structure.pool(moved),
+        }

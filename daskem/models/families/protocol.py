@@ -1,0 +1,90 @@
+"""The contract of a family, on one screen: what it must have, what it may have, what each buys.
+
+A family is K distributions at once, on rows; it knows no latent structure and no data source. It is
+any object with the members of `Family`: no base class. Each protocol below it is a group of members
+that a family may have besides; its docstring begins with what they buy. A frozen dataclass that is
+registered (`daskem.register_family`) can be saved, loaded and named on the command line.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from daskem.core.frames import Frame
+from daskem.core.parameters import DataParams, Parameter, Params
+from daskem.core.statistics import Statistics
+from daskem.models.kernels.protocol import Kernel
+from daskem.models.protocol import Survey
+
+
+@runtime_checkable
+class Family(Protocol):
+    """What every family must have; it buys `Mixture(family)`: fits, selections, predictions."""
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]: ...  # its own: the weights are the mixture's
+    @property
+    def domain(self) -> str: ...  # the values that it can have made, in words
+
+    def valid(self, rows: np.ndarray) -> np.ndarray:
+        """Which values it can have made, bool, (sample, feature)."""
+
+    def at(self, centres: np.ndarray) -> Params:
+        """Components at `centres` (component, feature), as wide as all of the data."""
+
+    def locations(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Where the components lie, (component, feature): in the coordinates of the params."""
+
+    def kernel(
+        self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
+    ) -> Kernel:
+        """E steps of `candidates`, with what is added to each log-density, (component,)."""
+
+    def m_step(self, statistics: Statistics, params: Params) -> Mapping[str, np.ndarray]:
+        """The params that maximise the expected log-likelihood, with the prior if there is one."""
+
+
+@runtime_checkable
+class Coordinates(Protocol):
+    """Accuracy whatever the units of the data: params that are held in a frame."""
+
+    @property
+    def cross_moments(self) -> bool: ...  # whether `frame` wants the covariance of the data
+    def frame(self, survey: Survey) -> Frame: ...
+    def to_frame(self, params: DataParams, frame: Frame) -> Params: ...
+    def from_frame(self, params: Params, frame: Frame) -> DataParams: ...
+
+
+@runtime_checkable
+class Ellipses(Protocol):
+    """Principal axes in the table, plots, precisions: components with a covariance."""
+
+    def covariances(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(component, feature, feature), in the coordinates of the params."""
+
+    def precision_factors(self, params: Params, frame: Frame) -> np.ndarray:
+        """Upper triangular U with precision U U^T in data units, (component, feature, feature)."""
+
+
+@runtime_checkable
+class Prior(Protocol):
+    """An objective with a prior: what is added to the log-likelihood of `weight` rows."""
+
+    def log_prior(self, params: Params, weight: float) -> float: ...
+
+
+@runtime_checkable
+class Events(Protocol):
+    """Events in the history: what a person should know of the M step of these statistics."""
+
+    def events(self, statistics: Statistics, params: Params) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class Draws(Protocol):
+    """`Result.sample`: one row (sample, feature) for each entry of `components` (sample,)."""
+
+    def sample(
+        self, params: Params, components: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray: ...

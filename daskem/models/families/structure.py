@@ -1,0 +1,116 @@
+"""The contract of a structure of covariances, on one screen."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from daskem.core.frames import Frame
+from daskem.core.parameters import Parameter
+
+
+class Structure(ABC):
+    """One of the structures of `covariances`, whose words are used here; d features.
+
+    Attributes
+    ----------
+    declared : Parameter
+        Dims and support of the covariances.
+    cross_moments : bool
+        Whether `frame` wants the covariance of the data, rather than their variances.
+    pooled : bool
+        Whether all components share one covariance, and so one scatter.
+    blur : float
+        Variance, for each row, that may be the rounding of the frame.
+    """
+
+    declared: ClassVar[Parameter]
+    cross_moments: ClassVar[bool] = False
+    pooled: ClassVar[bool] = False
+    blur: ClassVar[float] = 0.0
+
+    @abstractmethod
+    def frame(self, mean: np.ndarray, measured: np.ndarray) -> Frame:
+        """The frame that suits the mean and the covariance, or the variances, of the data."""
+
+    @abstractmethod
+    def n_quadratics(self, d: int) -> int:
+        """How many quadratics a row has."""
+
+    @abstractmethod
+    def quadratics(self, z: np.ndarray, out: np.ndarray) -> None:
+        """Write those of rows (feature, row) into `out`, (quadratic, row)."""
+
+    @abstractmethod
+    def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
+        """Their sum over rows (feature, row) with responsibilities (row,), (quadratic,)."""
+
+    @abstractmethod
+    def root(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
+        """R of each component, (component, feature, feature), (component, feature or 1)."""
+
+    @abstractmethod
+    def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """``R u`` of rows (feature, row), for one component."""
+
+    @abstractmethod
+    def whiteners(self, root: np.ndarray, linear: np.ndarray) -> np.ndarray:
+        """R, times the matrix of a frame, (component, feature, feature)."""
+
+    @abstractmethod
+    def log_det(self, root: np.ndarray, d: int) -> np.ndarray:
+        """``log |det R|``, (component,)."""
+
+    @abstractmethod
+    def trace(self, root: np.ndarray, d: int) -> np.ndarray:
+        """Trace of the precision, (component,)."""
+
+    @abstractmethod
+    def precision(self, root: np.ndarray) -> np.ndarray:
+        """``R^T R``, in the shape of R."""
+
+    @abstractmethod
+    def sharpness(self, precision: np.ndarray) -> float:
+        """A bound, within sqrt(feature), on the largest eigenvalue of any precision."""
+
+    @abstractmethod
+    def quadratic(self, precision: np.ndarray) -> np.ndarray:
+        """Coefficients of the quadratics in the log-density, (component, quadratic)."""
+
+    @abstractmethod
+    def linear(self, root: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """Precision times mean, (component, feature)."""
+
+    @abstractmethod
+    def covariances(
+        self, scatter: np.ndarray, counts: np.ndarray, pseudo: float, d: int
+    ) -> np.ndarray:
+        """Mean of the scatter and of `pseudo` rows of unit covariance."""
+
+    @abstractmethod
+    def degenerate(self, scatter: np.ndarray, magnitude: np.ndarray, d: int) -> np.ndarray:
+        """Whether nothing but rounding is left of the scatter in some direction, (component,)."""
+
+    @abstractmethod
+    def held(
+        self, new: np.ndarray, old: np.ndarray, scatter: np.ndarray, magnitude: np.ndarray, d: int
+    ) -> np.ndarray:
+        """Covariances `new`, where nothing is left of the scatter those of `old`."""
+
+    @abstractmethod
+    def transform(self, covariances: np.ndarray, linear: np.ndarray) -> np.ndarray:
+        """Covariances of ``linear @ z``."""
+
+    @abstractmethod
+    def expand(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
+        """The same covariances as full matrices, (component, feature, feature)."""
+
+    def of_vectors(self, vectors: np.ndarray) -> np.ndarray:
+        """The quadratics of each vector, (component, feature) to (component, quadratic)."""
+        out = np.empty((self.n_quadratics(vectors.shape[1]), len(vectors)))
+        self.quadratics(np.ascontiguousarray(vectors.T), out)
+        return out.T
+
+    def pool(self, values: np.ndarray) -> np.ndarray:
+        """Values of the components (component, ...), or their sum where these share one."""
+        return values.sum(axis=0, keepdims=True) if self.pooled else values

@@ -1,0 +1,64 @@
+"""The contract of a kernel, and of the forms in which it computes, on one screen.
+
+A kernel owns the sweep over the rows of a block: tiles, softmax and sums. It is made of params by a
+family, knows no model and no data source, and keeps nothing of the blocks that it has seen: it may
+be used again, and by several threads at a time.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from daskem.core.statistics import Statistics
+from daskem.models.protocol import Block, Tile
+
+
+class Kernel(Protocol):
+    """The E steps of some candidates, each of them params of one family, in one sweep."""
+
+    def e_step(self, block: Block) -> list[Statistics]:
+        """Expected sufficient statistics of each candidate, with its `log_likelihood`."""
+
+    def posterior(self, block: Block) -> Iterator[Tile]:
+        """What the only candidate says of the rows, tile by tile."""
+
+    def hard(self, block: Block, labels: np.ndarray) -> Statistics:
+        """Statistics for the M step of the only candidate, of rows whose component is known.
+
+        Parameters
+        ----------
+        labels : ndarray of int, (sample,)
+        """
+
+
+class Form(Protocol):
+    """A way to compute the log-densities and the moments of a tile."""
+
+    def log_base(self, x: np.ndarray, candidate: int) -> np.ndarray | float:
+        """What the log-density of a candidate has besides `Sums.log_joint`, (row,)."""
+
+    def sums(self, n_features: int, width: int) -> "Sums":
+        """Empty sums for one sweep over tiles of at most `width` rows."""
+
+
+class Sums(Protocol):
+    """The sums of one sweep in one form, and the buffers that it needs."""
+
+    def features(self, x: np.ndarray) -> np.ndarray:
+        """What a tile (feature, row) is in this form; the next tile overwrites it."""
+
+    def log_joint(self, features: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Offset plus log-density of every component, (component, row), but for `log_base`."""
+
+    def add(
+        self,
+        x: np.ndarray,
+        features: np.ndarray,
+        responsibilities: np.ndarray,
+        weights: np.ndarray | None,
+    ) -> None:
+        """Add the moments of a tile; the responsibilities are weighted already."""
+
+    def statistics(self) -> list[Statistics]:
+        """One for each candidate; `log_likelihood` is the sum of `log_base` over the rows."""

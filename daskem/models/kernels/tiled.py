@@ -1,0 +1,121 @@
+"""The kernel on tiles of rows, with NumPy: log-densities, softmax, sums, tile by tile."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from daskem.core.frames import Frame
+from daskem.core.numerics import exponentiate, one_blas_thread, sum_of_logs
+from daskem.core.statistics import Statistics, add_all
+from daskem.models.kernels.guard import Guard
+from daskem.models.kernels.product import ProductForm
+from daskem.models.kernels.protocol import Form, Sums
+from daskem.models.kernels.tiles import Tiles, tile_width
+from daskem.models.protocol import Block, Tile
+
+
+@dataclass(frozen=True, eq=False)
+class TiledKernel:
+    """A kernel, as `daskem.models.kernels.protocol.Kernel` says.
+
+    Attributes
+    ----------
+    product : ProductForm
+        Of the candidates.
+    frame : Frame, optional
+        In which the candidates hold their params.
+    guard : Guard, optional
+        Of `product`; without one it computes every tile.
+    """
+
+    product: ProductForm
+    frame: Frame | None = None
+    guard: Guard | None = None
+
+    def e_step(self, block: Block) -> list[Statistics]:
+        sweep, bounds = _Sweep(self, block), self.product.bounds
+        log_likelihoods = np.zeros(len(bounds) - 1)
+        for span in sweep.tiles:
+            x, weights = sweep.tiles[span], sweep.weights(span)
+            sums = sweep.sums(self.form(x))
+            features = sums.features(x)
+            joint = sums.log_joint(features, out=sweep.joint(span))
+            for c in range(len(log_likelihoods)):
+                logits = joint[bounds[c] : bounds[c + 1]]
+                log_likelihoods[c] += normalise(logits, weights, sweep.spare)
+            sums.add(x, features, joint, weights)
+        statistics = sweep.statistics()
+        for c, log_likelihood in enumerate(log_likelihoods):
+            statistics[c]["log_likelihood"] = statistics[c]["log_likelihood"] + log_likelihood
+        return statistics
+
+    def posterior(self, block: Block) -> Iterator[Tile]:
+        sweep = _Sweep(self, block)
+        for span in sweep.tiles:
+            with one_blas_thread():
+                x = sweep.tiles[span]
+                form = self.form(x)
+                sums = sweep.sums(form)
+                joint = sums.log_joint(sums.features(x), out=sweep.joint(span))
+                base = form.log_base(x, 0)
+            peak, total = exponentiate(joint, sweep.spare)
+            joint /= total
+            yield Tile(span, peak + np.log(total) + base, joint)
+
+    def hard(self, block: Block, labels: np.ndarray) -> Statistics:
+        sweep, components = _Sweep(self, block), np.arange(self.product.bounds[1])[:, None]
+        for span in sweep.tiles:
+            x, weights = sweep.tiles[span], sweep.weights(span)
+            sums = sweep.sums(self.form(x))
+            members = (labels[span] == components).astype(np.float64)
+            members = members if weights is None else members * weights
+            sums.add(x, sums.features(x), members, weights)
+        # Of the likelihood there is only the part that the components share.
+        return {n: s for n, s in sweep.statistics()[0].items() if n != "log_likelihood"}
+
+    def form(self, x: np.ndarray) -> Form:
+        """The form that is accurate for a tile."""
+        return self.product if self.guard is None else self.guard.form(x)
+
+
+class _Sweep:
+    """One sweep over the rows of a block: its tiles, its buffers, its sums in every form."""
+
+    def __init__(self, kernel: TiledKernel, block: Block) -> None:
+        self._block = block
+        self._n_features = block.rows.shape[1]
+        form = kernel.product
+        n_components, n_statistics = len(form.natural), form.family.n_statistics(self._n_features)
+        self._width = tile_width(n_statistics, n_components, self._n_features)
+        self.tiles = Tiles(block.rows, kernel.frame, self._width)
+        self.spare = np.empty((2, self._width))
+        self._joint = np.empty((n_components, self._width))
+        self._sums: dict[Form, Sums] = {form: form.sums(self._n_features, self._width)}
+
+    def weights(self, span: slice) -> np.ndarray | None:
+        return None if self._block.weights is None else self._block.weights[span]
+
+    def joint(self, span: slice) -> np.ndarray:
+        """Room for the logits of a tile, (component, row)."""
+        return self._joint[:, : span.stop - span.start]
+
+    def sums(self, form: Form) -> Sums:
+        if form not in self._sums:
+            self._sums[form] = form.sums(self._n_features, self._width)
+        return self._sums[form]
+
+    def statistics(self) -> list[Statistics]:
+        """Of all tiles, whatever their form, one for each candidate."""
+        statistics: list[Statistics] = add_all([sums.statistics() for sums in self._sums.values()])
+        return statistics
+
+
+def normalise(logits: np.ndarray, weights: np.ndarray | None, spare: np.ndarray) -> float:
+    """Logits (component, row) to weighted responsibilities, in place; returns sum log p(x)."""
+    peak, total = exponentiate(logits, spare)
+    if weights is None:
+        logits /= total
+        return float(peak.sum()) + sum_of_logs(total, len(logits))
+    logits *= weights / total
+    return float(weights @ (peak + np.log(total)))
