@@ -188,7 +188,7 @@ def test_blocks_know_no_stores():
         ("daskem.models.mixture", "import daskem.data.blocks.block"),
         ("daskem.data.blocks.dask", "from daskem.models import Mixture"),
         ("daskem.data.blocks.dask", "from ...models import Mixture"),
-        ("daskem.data.blocks.dask", "from daskem.data.inputs import as_array"),
+        ("daskem.data.blocks.dask", "from daskem.data.inputs import as_blocks"),
         ("daskem.errors", "def f():\n    from daskem.results.result import Result"),
         ("daskem.core.frames", "from daskem import fit"),
         ("daskem.data.inputs.labels", "import daskem"),

@@ -15,7 +15,8 @@ from daskem.data.blocks import memory
 from daskem.data.blocks.dask import DaskBlocks
 from daskem.data.blocks.local import LocalBlocks
 from daskem.data.blocks.resources import Machines
-from daskem.data.inputs import as_array, as_blocks
+from daskem.data.inputs import as_blocks
+from daskem.data.inputs.rows import as_rows
 
 MODEL = daskem.Mixture(daskem.Gaussian())
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
@@ -427,7 +428,7 @@ def test_tasks_are_named_after_the_steps_of_em(rows, start):
 def test_small_chunks_of_a_zarr_array_are_fetched_together(rows, tmp_path):
     small = zarr.create_array(tmp_path / "s.zarr", shape=(60_000, 3), chunks=(100, 3), dtype="f8")
     small[:] = many = np.tile(rows, (20, 1))
-    opened = as_array(small)
+    opened = as_rows(small).array
     # 2400 bytes each, and 2**20 // 2400 of them at a time.
     assert opened.chunks[0] == (43_600, 16_400)
     np.testing.assert_array_equal(opened.compute(), many)
@@ -437,4 +438,4 @@ def test_large_chunks_of_a_zarr_array_stay_as_they_are(tmp_path):
     large = zarr.create_array(
         tmp_path / "l.zarr", shape=(500_000, 3), chunks=(100_000, 3), dtype="f8"
     )
-    assert as_array(large).chunks[0] == (100_000,) * 5
+    assert as_rows(large).array.chunks[0] == (100_000,) * 5

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import daskem
 from daskem.data.inputs.columns import stack
-from daskem.data.inputs.labels import Features, align_weights
+from daskem.data.inputs.labels import Features
+from daskem.data.inputs.riders import aligned
 from daskem.data.inputs.rows import as_rows
 from daskem.errors import DaskemError, DataError, DataTypeError, ParameterError, StoreNotFoundError
 
@@ -255,8 +256,8 @@ def test_weights_broadcast_by_name(ocean, lazy):
 
 def test_weights_broadcast_in_the_chunks_of_the_rows(ocean):
     rows = as_rows(ocean[["sst"]].chunk(time=2, lat=3))
-    lazy = align_weights(np.cos(np.deg2rad(ocean["lat"])), rows)
-    assert lazy.chunks == rows.array.chunks[:-1]
+    lazy = aligned(rows, np.cos(np.deg2rad(ocean["lat"])))
+    assert lazy["sample_weight"].chunks == rows.array.chunks[:-1]
 
 
 def test_weights_of_other_places_are_refused(ocean):

@@ -123,9 +123,9 @@ class Counting:
 
     n_features = property(lambda self: self.blocks.n_features)
 
-    def sum(self, f, *args, name="e-step"):
+    def sum(self, f, *args, name="sum", source=""):
         self.names.append(name)
-        return self.blocks.sum(f, *args, name=name)
+        return self.blocks.sum(f, *args, name=name, source=source)
 
 
 def start_of(model, rows, k, seed):

@@ -48,7 +48,7 @@ def passes(runs: Sequence[Run], blocks: Blocks, stop: Stop) -> Iterator[list[Run
             for group in groups
         ]
         began = time.perf_counter()
-        sums = blocks.sum(evaluate, requests)
+        sums = blocks.sum(evaluate, requests, name="e-step", source="m-step")
         read = Read(sums["rows"], sums["bytes"], sums["weight"], time.perf_counter() - began)
         for group, statistics in zip(groups, sums["statistics"], strict=True):
             answers = iter(statistics)

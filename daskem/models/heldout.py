@@ -17,7 +17,7 @@ class HeldOut:
     ----------
     model : object with e_step and m_step
     fraction : float
-        Of the rows that are held out, chosen by a hash of their position.
+        Of the rows that are held out, chosen by a hash of their position; of whole runs.
     seed : int
         Of the hash.
 
@@ -35,7 +35,7 @@ class HeldOut:
         return self.e_steps(block, [params])[0]
 
     def e_steps(self, block: Block, candidates: Sequence[Params]) -> list[Statistics]:
-        held = block.hash(self.seed) < self.fraction * 2.0**64
+        held = block.keys(self.seed) < self.fraction * 2.0**64
         fitted, judged = block[~held], block[held]
         return [
             {

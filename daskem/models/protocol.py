@@ -6,14 +6,14 @@ buy. `isinstance(model, Predicts)` asks for a group, `demand(model, Predicts, ..
 """
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 
 from daskem.core.parameters import DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
-from daskem.errors import ModelError
+from daskem.errors import DataError, ModelError
 
 
 class Block(Protocol):
@@ -25,8 +25,15 @@ class Block(Protocol):
     def weights(self) -> np.ndarray | None: ...  # (sample,), how many times each row counts
     @property
     def weight(self) -> float: ...  # the sum of the weights, or the number of rows
+    @property
+    def along(self) -> Mapping[str, np.ndarray]: ...  # riders (sample, ...), see `Needs`
+    @property
+    def edges(self) -> np.ndarray | None: ...  # (run + 1,): runs are rows[edges[i]:edges[i + 1]]
+    @property
+    def kept(self) -> np.ndarray | None: ...  # which of the rows that `edges` count are observed
     def __len__(self) -> int: ...
     def hash(self, seed: int) -> np.ndarray: ...  # uint64 (sample,), whatever the chunks
+    def keys(self, seed: int) -> np.ndarray: ...  # the same, but one for all rows of a run
     def __getitem__(self, here: Any) -> Self: ...  # the block of some of the rows
 
 
@@ -75,6 +82,13 @@ class Checks(Protocol):
     domain: str  # in words
 
     def valid(self, rows: np.ndarray) -> np.ndarray: ...  # bool, (sample, feature)
+
+
+@runtime_checkable
+class Needs(Protocol):
+    """Arrays beside the rows, in ``block.along``: an error at the door where one is missing."""
+
+    needs: Sequence[str]  # what `fit(..., along={name: array})` and predictions must name
 
 
 @runtime_checkable
@@ -168,3 +182,13 @@ def members(group: type) -> set[str]:
         for name in (*vars(base), *inspect.get_annotations(base))
         if not name.startswith("_")
     }
+
+
+def check_riders(model: object, names: Collection[str]) -> None:
+    """Raise DataError unless all that a model needs is among what rides along with the rows."""
+    for name in model.needs if isinstance(model, Needs) else ():
+        if name not in names:
+            raise DataError(
+                f"{type(model).__name__} needs {name!r} for each of the rows; pass it with them, "
+                f"as in along={{{name!r}: array}}"
+            )

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from daskem.core.parameters import Params
-from daskem.data.blocks import Block, Usable
+from daskem.data.blocks import Block, Domain
 from daskem.errors import DataError
 from daskem.fitting.loop import evaluate
 from daskem.models.protocol import Model, Predicts
@@ -27,9 +27,9 @@ def flags(n_components: int, missing: bool) -> dict[str, Any]:
     }
 
 
-def checked(block: Block, f: Any, usable: Usable, model: Model, params: Params) -> Any:
+def checked(block: Block, f: Any, domain: Domain, model: Model, params: Params) -> Any:
     """`f` of a block, unless the model cannot use some of its values."""
-    bad = usable.first_bad(block)
+    bad = domain.first_bad(block)
     if bad is not None:
         raise DataError(bad)
     return f(block, model, params)

@@ -3,7 +3,7 @@
 import dataclasses
 import html
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,18 +14,19 @@ from daskem.core.frames import Frame
 from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import DataParams, Params, check, count_free
 from daskem.core.settings import RandomState, generator
-from daskem.data.blocks import Usable, map_rows
-from daskem.data.inputs import as_array, as_blocks
-from daskem.data.inputs.labels import Features, Rows, align_weights, relabel
+from daskem.data.blocks import Blocks, Domain, map_rows
+from daskem.data.inputs import as_blocks
+from daskem.data.inputs.labels import Features, Rows, relabel
+from daskem.data.inputs.riders import aligned, as_riders
 from daskem.data.inputs.rows import rows_like
 from daskem.errors import DataError, ParameterError
 from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.record import Pass, Status
 from daskem.fitting.run import Run
-from daskem.fitting.starts.first_read import usable
+from daskem.fitting.starts.first_read import domain
 from daskem.models import Mixture
 from daskem.models.families.registry import from_recipe, recipe
-from daskem.models.protocol import Declares, Frames, Model, Predicts, Samples, demand
+from daskem.models.protocol import Declares, Frames, Model, Predicts, Samples, check_riders, demand
 from daskem.results import answers, modelfile
 from daskem.results.report import table
 
@@ -151,67 +152,90 @@ class Result:
     def n_components(self) -> int:
         return demand(self.model, Predicts, "counting components").n_components(self.best.framed)
 
-    def predict(self, data: Any) -> Any:
+    def predict(self, data: Any, along: Mapping[str, Any] | None = None) -> Any:
         """The most probable component of each row, (...), int; -1 where a row is missing.
 
         Labels are as small as the number of components allows, and CF flags if `data` have labels;
-        for NumPy arrays they are int64, as in scikit-learn.
+        for NumPy arrays they are int64, as in scikit-learn. What the model needs besides goes
+        `along`, here and below, as in `daskem.fit`.
         """
         dtype = answers.label_dtype(self.n_components)
         about = answers.flags(self.n_components, self.missing == "omit")
-        labels = self._map(data, answers.labels, about, fill=-1, dtype=dtype)
+        labels = self._map(data, along, answers.labels, about, fill=-1, dtype=dtype)
         return labels.astype(np.int64) if isinstance(labels, np.ndarray) else labels
 
-    def predict_proba(self, data: Any) -> Any:
+    def predict_proba(self, data: Any, along: Mapping[str, Any] | None = None) -> Any:
         """Responsibilities of the components for each row, (..., component)."""
         about = {"long_name": "probability of the component, given the row", "units": "1"}
-        return self._map(data, answers.responsibilities, about, columns=self.n_components)
+        return self._map(data, along, answers.responsibilities, about, columns=self.n_components)
 
-    def score_samples(self, data: Any) -> Any:
+    def score_samples(self, data: Any, along: Mapping[str, Any] | None = None) -> Any:
         """log p(x) of each row, (...), in nats."""
         about = {"long_name": "log-likelihood of the row, in nats", "units": "1"}
-        return self._map(data, answers.log_prob, about)
+        return self._map(data, along, answers.log_prob, about)
 
     def _map(
-        self, data: Any, f: Any, about: dict[str, Any], *, fill: float = np.nan, **form: Any
+        self,
+        data: Any,
+        along: Mapping[str, Any] | None,
+        f: Callable[..., np.ndarray],
+        about: dict[str, Any],
+        *,
+        fill: float = np.nan,
+        **form: Any,
     ) -> Any:
         demand(self.model, Predicts, "predicting")
-        rows, name = self._rows(data), f.__name__
-        form |= {"fill": fill if self.missing == "omit" else None, "name": name}
-        theta = (f, self._usable, self.model, self.best.framed)
-        return relabel(map_rows(rows.array, answers.checked, *theta, **form), rows, name, about)
+        rows, riders = self._rows(data, None, along)
+        form |= {"fill": fill if self.missing == "omit" else None, "name": f.__name__}
+        form["along"] = as_riders(riders, rows.array)
+        args = (f, self._domain, self.model, self.best.framed)
+        return relabel(
+            map_rows(rows.array, answers.checked, *args, **form), rows, f.__name__, about
+        )
 
     @property
-    def _usable(self) -> Usable:
-        return usable(self.model, self.features.names)
+    def _domain(self) -> Domain:
+        return domain(self.model, self.features.names)
 
-    def _rows(self, data: Any) -> Rows:
+    def _rows(
+        self, data: Any, sample_weight: Any, along: Mapping[str, Any] | None
+    ) -> tuple[Rows, dict[str, Any]]:
+        """The rows of `data`, as the model was fitted to such, and what rides along with them."""
         rows = rows_like(data, self.features)
-        array = as_array(rows.array)
-        if array.shape[-1] != self.n_features:
+        if rows.array.shape[-1] != self.n_features:
             raise DataError(
-                f"X has {array.shape[-1]} features, but {type(self.model).__name__} is expecting "
-                f"{self.n_features} features as input"
+                f"X has {rows.array.shape[-1]} features, but {type(self.model).__name__} is "
+                f"expecting {self.n_features} features as input"
             )
-        return dataclasses.replace(rows, array=array)
+        riders = aligned(rows, sample_weight, along)
+        check_riders(self.model, riders)
+        return rows, riders
 
-    def blocks(self, data: Any, sample_weight: Any = None) -> Any:
+    def blocks(
+        self, data: Any, sample_weight: Any = None, along: Mapping[str, Any] | None = None
+    ) -> Blocks:
         """The rows of `data`, as the model was fitted to such, for passes over them."""
-        rows = self._rows(data)
-        return as_blocks(rows.array, align_weights(sample_weight, rows), self.missing)
+        rows, riders = self._rows(data, sample_weight, along)
+        return as_blocks(rows.array, missing=self.missing, along=riders)
 
-    def score(self, data: Any, sample_weight: Any = None) -> float:
+    def score(
+        self, data: Any, sample_weight: Any = None, along: Mapping[str, Any] | None = None
+    ) -> float:
         """Mean log p(x) per row of `data`, in nats; one pass over it."""
-        return self._total(data, sample_weight)[0]
+        return self._total(data, sample_weight, along)[0]
 
-    def bic(self, data: Any, sample_weight: Any = None) -> float:
+    def bic(
+        self, data: Any, sample_weight: Any = None, along: Mapping[str, Any] | None = None
+    ) -> float:
         """Bayesian information criterion, -2 L + p log n (Schwarz 1978); lower is better."""
-        mean, n = self._total(data, sample_weight)
+        mean, n = self._total(data, sample_weight, along)
         return float(self.n_parameters * np.log(n) - 2 * n * mean)
 
-    def aic(self, data: Any, sample_weight: Any = None) -> float:
+    def aic(
+        self, data: Any, sample_weight: Any = None, along: Mapping[str, Any] | None = None
+    ) -> float:
         """Akaike information criterion, -2 L + 2 p; lower is better."""
-        mean, n = self._total(data, sample_weight)
+        mean, n = self._total(data, sample_weight, along)
         return float(2 * self.n_parameters - 2 * n * mean)
 
     @property
@@ -219,10 +243,13 @@ class Result:
         """Free parameters."""
         return self.best.n_parameters
 
-    def _total(self, data: Any, sample_weight: Any) -> tuple[float, float]:
-        theta = (answers.statistics, self._usable, self.model, self.best.framed)
-        seen = self.blocks(data, sample_weight).sum(answers.checked, *theta, name="score")
-        return seen["statistics"][0][0]["log_likelihood"] / seen["weight"], seen["weight"]
+    def _total(
+        self, data: Any, sample_weight: Any, along: Mapping[str, Any] | None
+    ) -> tuple[float, float]:
+        args = (answers.statistics, self._domain, self.model, self.best.framed)
+        blocks = self.blocks(data, sample_weight, along)
+        sums = blocks.sum(answers.checked, *args, name="score")
+        return sums["statistics"][0][0]["log_likelihood"] / sums["weight"], sums["weight"]
 
     def sample(
         self, n_samples: int, random_state: RandomState = None

@@ -173,7 +173,7 @@ class Job:
 
     def _fit(self, task: Task[Outcome], client: Client) -> dict[str, Any]:
         """Run the task; what is to be known of the job when it has ended."""
-        self._tell(client=client.id, held=task.blocks.held())
+        self._tell(client=client.id, held=list(task.blocks.keys_on_cluster()))
         result = None
         try:
             results = task.results(f"on the scheduler {self.scheduler.address}")

@@ -1,7 +1,7 @@
 """What a fit is going to cost, from the layout of the data and the time of one partition."""
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,6 +89,7 @@ def plan(
     *,
     start: Start | Sequence[Start] | None = None,
     sample_weight: Any = None,
+    along: Mapping[str, Any] | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -118,6 +119,7 @@ def plan(
         n_components,
         start=start,
         sample_weight=sample_weight,
+        along=along,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,

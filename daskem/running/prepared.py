@@ -10,7 +10,8 @@ from distributed import Client
 from daskem.core.settings import RandomState, generator, number, whole
 from daskem.data.blocks import Blocks, Survey, current_client, moved, place
 from daskem.data.inputs import as_blocks
-from daskem.data.inputs.labels import Features, align_weights
+from daskem.data.inputs.labels import Features
+from daskem.data.inputs.riders import aligned
 from daskem.data.inputs.rows import as_rows
 from daskem.errors import ModelError, ParameterError
 from daskem.fitting.algorithms import Algorithm, check_algorithm
@@ -21,7 +22,7 @@ from daskem.fitting.starts.first_read import FirstRead, first_read
 from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.seeding import SEEDERS
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import Declares, Model, members
+from daskem.models.protocol import Declares, Model, check_riders, members
 from daskem.results.result import FittedRun, Result
 
 
@@ -112,6 +113,7 @@ def prepare(
     *,
     start: Start | Sequence[Start] | None = None,
     sample_weight: Any = None,
+    along: Mapping[str, Any] | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -153,11 +155,12 @@ def prepare(
         np.inf if max_seconds is None else number("max_seconds", max_seconds, 0),
     )
     rows = as_rows(data, features, sample_dims, feature_dim)
-    weights = align_weights(sample_weight, rows)
-    blocks = place(as_blocks(rows.array, weights, missing, cache), current_client())
+    riders = aligned(rows, sample_weight, along)
+    check_riders(model, riders)
+    blocks = as_blocks(rows.array, missing=missing, cache=cache, along=riders)
     return Prepared(
         model,
-        blocks,
+        place(blocks, current_client()),
         _starts(model, n_components, start, n_init),
         init_params,
         algorithm,

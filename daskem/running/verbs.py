@@ -1,6 +1,6 @@
 """What a person calls: fit, iterate and submit, each of which prepares a fit and runs it."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from daskem.core.settings import RandomState
@@ -22,6 +22,7 @@ def fit(
     *,
     start: Start | Sequence[Start] | None = None,
     sample_weight: Any = None,
+    along: Mapping[str, Any] | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -51,6 +52,10 @@ def fit(
         params may be left out: `n_components` then says how to find the rest.
     sample_weight : array-like, (...), optional
         How many times each row counts. A DataArray broadcasts by the names of its dims.
+    along : mapping of str to array-like, (..., *own axes), optional
+        Other arrays that belong to the rows, which the model finds in ``block.along``: what it
+        names in its ``needs``, such as the noise of each row. A DataArray broadcasts by the names
+        of its dims, and may have others of its own, which go last.
     features : sequence of str, optional
         The variables of a Dataset, arrays of a zarr group, columns of a DataFrame or coordinates
         of a DataArray that are used, in this order. Default: all.
@@ -112,6 +117,7 @@ def fit(
         n_components,
         start=start,
         sample_weight=sample_weight,
+        along=along,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,
@@ -138,6 +144,7 @@ def iterate(
     *,
     start: Start | Sequence[Start] | None = None,
     sample_weight: Any = None,
+    along: Mapping[str, Any] | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -164,6 +171,7 @@ def iterate(
         n_components,
         start=start,
         sample_weight=sample_weight,
+        along=along,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,
@@ -188,6 +196,7 @@ def submit(
     *,
     start: Start | Sequence[Start] | None = None,
     sample_weight: Any = None,
+    along: Mapping[str, Any] | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -225,6 +234,7 @@ def submit(
         n_components,
         start=start,
         sample_weight=sample_weight,
+        along=along,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,

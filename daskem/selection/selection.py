@@ -14,6 +14,7 @@ from daskem.core.settings import whole
 from daskem.data.blocks import Blocks
 from daskem.fitting.record import Pass, Status
 from daskem.fitting.run import Run
+from daskem.models.protocol import Predicts, demand
 from daskem.results.report import aligned
 from daskem.results.result import Result
 from daskem.running.coordinator import last_of, running
@@ -198,7 +199,7 @@ class Selecting:
     def _entropies(self, runs: Mapping[Cell, Sequence[Run]]) -> dict[Cell, float]:
         """Of the responsibilities of the best run of each candidate, in one more read."""
         best = [_best(runs[cell]) for cell in self.cells]
-        pairs = [(run.model, run.params) for run in best]
+        pairs = [(demand(run.model, Predicts, "the ICL"), run.params) for run in best]
         totals = self.blocks.sum(entropies, pairs, name="entropy")
         return dict(zip(self.cells, map(float, totals), strict=True))
 

@@ -13,7 +13,8 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params, check
 from daskem.core.statistics import add_all
 from daskem.data.blocks import Block
-from daskem.data.inputs import as_array, as_blocks
+from daskem.data.inputs import as_blocks
+from daskem.data.inputs.rows import as_rows
 from daskem.errors import ModelError, ParameterError
 from daskem.fitting.starts.first_read import first_read
 from daskem.fitting.starts.seeded import begin
@@ -67,7 +68,7 @@ def check_model(
     >>> rows = np.random.default_rng(0).poisson(3.0, size=(200, 2))
     >>> check_model(daskem.Mixture(daskem.Poisson()), rows, n_components=2)
     """
-    array = as_array(data)
+    array = as_rows(data).array
     rows = np.asarray(array).reshape(-1, array.shape[-1])
     with one_blas_thread():
         bench = _prepare(model, rows, n_components, start)

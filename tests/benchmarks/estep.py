@@ -22,7 +22,7 @@ from daskem import Gaussian, Mixture
 from daskem.core.statistics import add_all
 from daskem.data.blocks import Block, survey
 from daskem.fitting.loop import evaluate
-from daskem.fitting.starts.first_read import usable
+from daskem.fitting.starts.first_read import domain
 
 SIZES = [(2, 3), (4, 8), (10, 10), (30, 20), (50, 50), (100, 20)]
 
@@ -52,7 +52,7 @@ def problem(d: int, k: int, n: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 def ours(rows: np.ndarray, params: dict[str, np.ndarray], cores: int) -> Callable[[], object]:
     blocks = [Block(part) for part in np.array_split(rows, cores)]
     model = Mixture(Gaussian("full", reg_covar=0))
-    model = model.given(add_all([survey(block, usable(model), 0) for block in blocks]))
+    model = model.given(add_all([survey(block, domain(model), 0) for block in blocks]))
     framed = model.to_frame(params)
     pool = ThreadPoolExecutor(cores)
 

@@ -204,7 +204,7 @@ def foretell(n_rows: int, workers: int, costs: Costs) -> None:
     kernel = row_seconds(1, 2**17)
     read = 4 * FEATURES / 200e6
     n_chunks = math.ceil(n_rows / chunk_rows)
-    n_parts = len(partitions.runs_of_chunks(np.full(n_chunks, 2.0**26)))
+    n_parts = len(partitions.partitions_of(np.full(n_chunks, 2.0**26)))
     # The next chunk is read while one is computed.
     work = n_rows / n_parts * max(kernel, read)
     whole = simulate(n_parts, work, workers, costs)

@@ -1,61 +1,19 @@
-"""What a model sees of the data: some rows, perhaps weighted, and where they come from."""
+"""What a model sees of the data: rows, what rides along with them, and where they come from."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from daskem.data.blocks.piece import Piece
+from daskem.data.blocks.runs import chosen_runs, joined_runs, observed_lengths, whole_runs
+
 Index = slice | np.ndarray
+# The rider that says how many times each row counts.
+WEIGHT = "sample_weight"
 
 
-@dataclass(frozen=True)
-class Piece:
-    """The rows that one chunk gave to a block.
-
-    Attributes
-    ----------
-    chunk : tuple of int
-        Index of the chunk in the input.
-    number : int
-        Its position in the order of the input.
-    shape : tuple of int
-        Its samples along each axis of the input but the last; they are flattened in C order.
-    offset, extent : tuple of int, or None
-        Where it begins along those axes, and how long they are; None where the chunks are of
-        unknown length.
-    """
-
-    chunk: tuple[int, ...]
-    number: int
-    shape: tuple[int, ...]
-    offset: tuple[int, ...] | None = None
-    extent: tuple[int, ...] | None = None
-
-    def __len__(self) -> int:
-        return int(np.prod(self.shape))
-
-    def positions(self) -> np.ndarray:
-        """Position of every row in the input, (sample,), whatever its chunks are."""
-        if self.offset is None or self.extent is None:
-            # Nobody knows how many rows lie before, so that every chunk has numbers of its own.
-            return (np.uint64(self.number) << np.uint64(40)) + np.arange(len(self), dtype=np.uint64)
-        found = np.zeros((), dtype=np.uint64)
-        for length, first, whole in zip(self.shape, self.offset, self.extent, strict=True):
-            along = np.arange(first, first + length, dtype=np.uint64)
-            found = found[..., None] * np.uint64(whole) + along
-        return found.ravel()
-
-    def place(self, row: int) -> str:
-        """Where a row lies, in words."""
-        chunk = self.chunk[0] if len(self.chunk) == 1 else self.chunk
-        here = tuple(int(i) for i in np.unravel_index(row, self.shape))
-        text = f"chunk {chunk}, row {here[0] if len(here) == 1 else here}"
-        if self.offset is None:
-            return text
-        there = tuple(first + i for first, i in zip(self.offset, here, strict=True))
-        return f"{text} (row {there[0] if len(there) == 1 else there} of the input)"
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Block:
     """The rows of one chunk, or of neighbouring chunks where they are small.
 
@@ -63,29 +21,49 @@ class Block:
     ----------
     rows : ndarray, (sample, feature)
     weights : ndarray, (sample,), or None
-        How many times each row counts; None for once.
+        How many times each row counts; None for once. The first of the riders.
+    along : mapping of str to ndarray, (sample, ...)
+        The riders: arrays that belong to the rows, ``sample_weight`` among them if there is one.
     pieces : tuple of Piece
         The chunks that the rows come from, in their order.
-    kept : ndarray of bool, or None
-        Which rows of the pieces are not missing; None for all.
     taken : tuple of slice or ndarray
-        Which of those are here, one choice after the other.
+        Which rows of the pieces are here, one choice after the other.
+    edges : ndarray of int, (run + 1,), or None
+        The rows ``edges[i]:edges[i + 1]`` belong together, before any are omitted; None where
+        every row is by itself.
+    kept : ndarray of bool, or None
+        Which of the rows before omission are here; None for all.
     """
 
     rows: np.ndarray
     weights: np.ndarray | None = None
+    along: Mapping[str, np.ndarray] = field(default_factory=dict)
     pieces: tuple[Piece, ...] = ()
-    kept: np.ndarray | None = None
     taken: tuple[Index, ...] = ()
+    edges: np.ndarray | None = None
+    kept: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.weights is not None:
+            object.__setattr__(self, "along", {WEIGHT: self.weights, **self.along})
+        object.__setattr__(self, "weights", self.along.get(WEIGHT))
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, here: Index) -> "Block":
-        """The block of some of the rows."""
-        weights = None if self.weights is None else self.weights[here]
-        taken = (*self.taken, here) if self.pieces else ()
-        return Block(self.rows[here], weights, self.pieces, self.kept, taken)
+    def __getitem__(self, chosen: Index) -> "Block":
+        """The block of some of the rows; with the edges of the runs, if these are whole."""
+        taken = (*self.taken, chosen) if self.pieces else ()
+        edges, kept = self._whole_runs(chosen)
+        along = {name: values[chosen] for name, values in self.along.items()}
+        return Block(
+            self.rows[chosen],
+            along=along,
+            pieces=self.pieces,
+            taken=taken,
+            edges=edges,
+            kept=kept,
+        )
 
     @property
     def counts(self) -> np.ndarray:
@@ -101,7 +79,7 @@ class Block:
         """Where a row comes from, in words."""
         if not self.pieces:
             return f"row {row}"
-        row = int(self._chosen(np.arange(sum(map(len, self.pieces))))[row])
+        row = int(self._taken(np.arange(sum(map(len, self.pieces))))[row])
         for piece in self.pieces:
             if row < len(piece):
                 return piece.place(row)
@@ -115,24 +93,43 @@ class Block:
         Lea and Flood 2014).
         """
         pieces = self.pieces or (Piece((0,), 0, (len(self),), (0,), (len(self),)),)
-        x = self._chosen(np.concatenate([piece.positions() for piece in pieces]))
+        x = self._taken(np.concatenate([piece.positions() for piece in pieces]))
         with np.errstate(over="ignore"):
             x = x + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
             x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             return x ^ (x >> np.uint64(31))
 
+    def keys(self, seed: int) -> np.ndarray:
+        """Random bits, (sample,), by which to choose rows: those of a run have its first row's."""
+        keys = self.hash(seed)
+        if self.edges is None:
+            return keys
+        lengths = observed_lengths(self.edges, self.kept)
+        lengths = lengths[lengths > 0]
+        return np.repeat(keys[np.cumsum(lengths) - lengths], lengths)
+
     @classmethod
     def joined(cls, one: "Block", other: "Block") -> "Block":
         """The rows of two blocks, of which nobody asks any more where they come from."""
-        weights = None
-        if one.weights is not None and other.weights is not None:
-            weights = np.concatenate([one.weights, other.weights])
-        return cls(np.concatenate([one.rows, other.rows]), weights)
+        along = {
+            name: np.concatenate([values, other.along[name]]) for name, values in one.along.items()
+        }
+        edges = kept = None
+        if one.edges is not None and other.edges is not None:
+            edges, kept = joined_runs((one.edges, other.edges), (one.kept, other.kept))
+        return cls(np.concatenate([one.rows, other.rows]), along=along, edges=edges, kept=kept)
 
-    def _chosen(self, values: np.ndarray) -> np.ndarray:
+    def _whole_runs(self, chosen: Index) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """`edges` and `kept` of the chosen rows, where they are whole runs."""
+        if self.edges is None:
+            return None, None
+        lengths = observed_lengths(self.edges, self.kept)
+        numbers = whole_runs(lengths, np.arange(len(self))[chosen])
+        return (None, None) if numbers is None else chosen_runs(self.edges, self.kept, numbers)
+
+    def _taken(self, values: np.ndarray) -> np.ndarray:
         """Of one value for each row of the pieces, those of the rows that are here."""
-        values = values if self.kept is None else values[self.kept]
-        for here in self.taken:
-            values = values[here]
+        for chosen in self.taken:
+            values = values[chosen]
         return values

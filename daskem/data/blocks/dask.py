@@ -1,8 +1,9 @@
 """Blocks of a Dask array: one task for each partition, then a tree of fixed shape."""
 
+import math
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -15,21 +16,34 @@ import numpy as np
 from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
 from dask.core import flatten
 from dask.delayed import Delayed
+from dask.typing import Key
 from distributed import CancelledError, Client, KilledWorker
 from distributed.client import ClosedClientError
 
-from daskem.core.statistics import FAN_IN, TreeSum, add_all
+from daskem.core.statistics import FAN_IN
+from daskem.data.blocks.block import Block
 from daskem.data.blocks.memory import check_fits, choose_cache
-from daskem.data.blocks.partitions import Chunk, Outline, Recipe, cut, load, run, runs_of_chunks
-from daskem.data.blocks.resources import current_client, machines
+from daskem.data.blocks.partitions import (
+    Args,
+    Chunk,
+    Outline,
+    Recipe,
+    Result,
+    cut,
+    load,
+    partitions_of,
+    row_bytes,
+    run,
+)
+from daskem.data.blocks.resources import machines
+from daskem.data.blocks.runs import edges_between
+from daskem.data.blocks.tree import plant_tree, tree_sum
 from daskem.errors import ClusterError
 
-# theta and recipes may well be larger than what distributed likes to see in a graph.
+# Arguments and recipes may well be larger than what distributed likes to see in a graph.
 LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}
-# The graph of a pass is sent in pieces of this many partitions.
+# The graph of a pass is sent in pieces of this many partitions, whose sums are whole subtrees.
 _AT_ONCE = FAN_IN**2
-# On the dashboard, what travels to the partitions is named after what made it.
-_MAKERS = {"e-step": "m-step"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +54,9 @@ class DaskBlocks:
     ----------
     array : dask Array, (..., feature)
         The axes before the last one are samples; they are flattened inside each chunk.
-    weights : dask Array, (...), or None
-        Chunked like the samples of `array`.
+    along : mapping of str to dask Array, (..., *own axes)
+        What rides along with the rows, the weights among it: chunked like the samples of `array`,
+        with own axes in one chunk.
     omit : bool
         Whether to leave out rows with a NaN.
     cache : {"auto", "memory", "none"}
@@ -49,6 +64,9 @@ class DaskBlocks:
         "auto" does so if they fit with room.
     about_input : tuple of str
         What had to be done to the input, and how to do without.
+    edges : ndarray of int, (run + 1,), or None
+        Rows that are never parted, see `Block`. Chunks end where a run ends, and only the first
+        axis has several.
     client : distributed Client or None
         Of the cluster to compute on; None for what Dask computes on by default.
     span : slice
@@ -56,10 +74,11 @@ class DaskBlocks:
     """
 
     array: da.Array
-    weights: da.Array | None = None
+    along: Mapping[str, da.Array] = field(default_factory=dict)
     omit: bool = False
     cache: str = "none"
     about_input: tuple[str, ...] = ()
+    edges: np.ndarray | None = None
     client: Client | None = None
     span: slice = field(default_factory=lambda: slice(None))
 
@@ -77,8 +96,7 @@ class DaskBlocks:
 
     @property
     def outline(self) -> Outline:
-        sizes = self._chunk_rows() * self._row_bytes
-        return Outline.of(float(np.prod(self.array.shape[:-1])), sizes)
+        return Outline.of(float(np.prod(self.array.shape[:-1])), self._sizes)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -86,39 +104,42 @@ class DaskBlocks:
         planned = vars(self).get("_partitions")
         return self.about_input if planned is None else (*self.about_input, *planned.notes)
 
-    def sum(self, f: Callable[..., Any], *args: Any, name: str = "e-step") -> Any:
+    def sum(
+        self, f: Callable[[Block, *Args], Result], *args: *Args, name: str = "sum", source: str = ""
+    ) -> Result:
         """The tree sum of ``f(block, *args)``.
 
-        Each task loads its chunks, computes and returns the statistics only. `args` travel once,
-        as the value of a task of their own, which the scheduler can always make again.
+        Each task loads its chunks, computes and returns the sum only. `args` travel once, as the
+        value of a task of their own, which the scheduler can always make again.
         """
         with dask.config.set(LARGE), self._reached():
-            return _tree_sum(self._subtrees(f, args, name), self.client)
+            return tree_sum(self._subtrees(f, args, name, source), self.client)
 
-    def _subtrees(self, f: Callable[..., Any], args: Any, name: str) -> Iterator[Delayed]:
+    def _subtrees(
+        self, f: Callable[..., Any], args: tuple[Any, ...], name: str, source: str
+    ) -> Iterator[Delayed]:
         """The sums over `_AT_ONCE` partitions each."""
         token = uuid.uuid4().hex
-        theta = f"{_MAKERS.get(name, f'{name}-args')}-{token}"
+        shared_args = f"{source or f'{name}-args'}-{token}"
         parts = self._partitions
         chosen = list(zip(parts.sources, parts.needs, strict=True))[self.span]
         for first in range(0, len(chosen), _AT_ONCE):
-            graph: dict[Any, Any] = {theta: DataNode(theta, args), **parts.shared}
-            keys = []
-            for i, (source, names) in enumerate(chosen[first : first + _AT_ONCE], first):
+            graph: dict[Key, Any] = {shared_args: DataNode(shared_args, args), **parts.shared}
+            keys: list[Key] = []
+            for i, (partition, names) in enumerate(chosen[first : first + _AT_ONCE], first):
                 key = (f"{name}-{token}", i)
-                graph.update(source.dask)
+                graph.update(partition.dask)
                 needs = map(TaskRef, names)
-                graph[key] = Task(key, run, TaskRef(source.key), f, TaskRef(theta), *needs)
+                graph[key] = Task(key, run, TaskRef(partition.key), f, TaskRef(shared_args), *needs)
                 keys.append(key)
-            yield Delayed(_plant_tree(graph, keys), graph)
+            yield Delayed(plant_tree(graph, keys), graph)
 
     def partition(self, number: int) -> "DaskBlocks":
         return replace(self, span=slice(number, number + 1))
 
-    def held(self) -> list[Any]:
+    def keys_on_cluster(self) -> list[Key]:
         """Make the client hold what lies on the cluster already, and return the keys of that."""
-        arrays = [self.array] if self.weights is None else [self.array, self.weights]
-        futures = distributed.futures_of(arrays)
+        futures = distributed.futures_of(self._arrays)
         for future in futures:
             future.bind_client(self.client)
         return list({future.key for future in futures})
@@ -155,24 +176,30 @@ class DaskBlocks:
     @cached_property
     def _partitions(self) -> "_Partitions":
         """The partitions, where they live from the first pass to the last."""
-        found = machines(self.client)
-        check_fits(self.array, found)
-        arrays = [self.array] if self.weights is None else [self.array, self.weights]
-        graph: dict[Any, Any] = {}
-        for array in arrays:
-            keys = list(flatten(array.__dask_keys__()))
-            graph.update(array.__dask_optimize__(array.__dask_graph__(), keys))
-        known = not np.isnan(self.array.shape).any()
-        extent = self.array.shape[:-1] if known else None
-        recipes, shared = cut(convert_legacy_graph(graph), self._parts(known), extent, self.omit)
+        workers = machines(self.client)
+        check_fits(self.array, self._row_bytes, workers)
+        graph: dict[Key, Any] = {}
+        for array in self._arrays:
+            graph.update(array.__dask_optimize__(array.__dask_graph__(), _keys(array)))
+        extent = self.array.shape[:-1] if self._known else None
+        recipes, shared = cut(convert_legacy_graph(graph), self._chunks(), extent, self.omit)
         shared = self._computed_once(recipes, shared)
         parts = _Partitions(self._persist([*map(_delayed, recipes)]), recipes, shared)
-        keep, notes = choose_cache(self.cache, arrays, parts.in_memory, found)
+        keep, notes = choose_cache(self.cache, self._arrays, parts.in_memory, workers)
         return replace(self._loaded(parts) if keep else parts, notes=notes)
 
+    @property
+    def _arrays(self) -> list[da.Array]:
+        return [self.array, *self.along.values()]
+
+    @property
+    def _known(self) -> bool:
+        """Whether the lengths of all chunks are known."""
+        return not np.isnan(self.array.shape).any()
+
     def _computed_once(
-        self, recipes: Sequence[Recipe], shared: dict[Any, GraphNode]
-    ) -> dict[Any, GraphNode]:
+        self, recipes: Sequence[Recipe], shared: dict[Key, GraphNode]
+    ) -> dict[Key, GraphNode]:
         """`shared`, with what most partitions need (``x.mean()``) kept from pass to pass.
 
         What only neighbours share, a chunk that was cut, is as large as the data: it is made anew.
@@ -193,31 +220,38 @@ class DaskBlocks:
             lazy.append(Delayed(key, {**source.dask, **parts.shared, key: task}))
         return _Partitions(self._persist(lazy))
 
-    def _parts(self, known: bool) -> list[list[Chunk]]:
+    def _chunks(self) -> list[list[Chunk]]:
         """The chunks of each partition, in the order of the input."""
-        rows = list(flatten(self.array.__dask_keys__()))
-        weights = [None] * len(rows)
-        if self.weights is not None:
-            weights = list(flatten(self.weights.__dask_keys__()))
+        rows, known = _keys(self.array), self._known
+        along = {name: _keys(array) for name, array in self.along.items()}
         starts = [np.cumsum([0, *lengths]) for lengths in self.array.chunks[:-1]]
         chunks = []
         for i, index in enumerate(np.ndindex(*self.array.numblocks[:-1])):
             offset = tuple(int(s[j]) for s, j in zip(starts, index, strict=True)) if known else None
-            chunks.append(Chunk(rows[i], weights[i], index, i, offset))
-        sizes = self._chunk_rows() * self._row_bytes
-        return [[chunks[i] for i in run] for run in runs_of_chunks(sizes)]
+            edges = None if offset is None else self._edges_of(index[0], offset[0])
+            riders = {name: keys[i] for name, keys in along.items()}
+            chunks.append(Chunk(rows[i], riders, index, i, offset, edges))
+        return [[chunks[i] for i in numbers] for numbers in partitions_of(self._sizes)]
+
+    def _edges_of(self, number: int, first: int) -> np.ndarray | None:
+        """The edges of the runs in a chunk that begins at `first`, by its number on that axis."""
+        if self.edges is None:
+            return None
+        inner = math.prod(self.array.shape[1:-1])
+        stop = first + self.array.chunks[0][number]
+        return edges_between(self.edges, first * inner, stop * inner)
 
     @property
     def _row_bytes(self) -> int:
-        weight = 0 if self.weights is None else 8
-        return self.n_features * self.array.dtype.itemsize + weight
+        return row_bytes(self.array, self.along)
 
-    def _chunk_rows(self) -> np.ndarray:
-        """Rows of every chunk, in the order of the input; NaN where nobody knows."""
-        sizes = np.ones(1)
+    @property
+    def _sizes(self) -> np.ndarray:
+        """Bytes of every chunk, in the order of the input; NaN where nobody knows."""
+        n_rows = np.ones(1)
         for lengths in self.array.chunks[:-1]:
-            sizes = np.multiply.outer(sizes, lengths).ravel()
-        return sizes
+            n_rows = np.multiply.outer(n_rows, lengths).ravel()
+        return n_rows * self._row_bytes
 
 
 @dataclass(frozen=True)
@@ -237,11 +271,11 @@ class _Partitions:
 
     sources: Sequence[Delayed]
     recipes: Sequence[Recipe] = ()
-    shared: dict[Any, GraphNode] = field(default_factory=dict)
+    shared: dict[Key, GraphNode] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
     @property
-    def needs(self) -> list[Sequence[Any]]:
+    def needs(self) -> list[Sequence[Key]]:
         """Keys of the shared tasks that each source needs."""
         return [recipe.shared for recipe in self.recipes] or [()] * len(self.sources)
 
@@ -257,45 +291,6 @@ def _delayed(recipe: Recipe) -> Delayed:
     return Delayed(key, {key: DataNode(key, recipe)})
 
 
-def _plant_tree(graph: dict[Any, Any], keys: list[Any]) -> Any:
-    """Add to `graph` the tree sum of `keys` by groups of neighbours, and return its root."""
-    name, level = _name(), 0
-    while len(keys) > 1 or level == 0:
-        groups = [keys[i : i + FAN_IN] for i in range(0, len(keys), FAN_IN)]
-        keys = [(name, level, i) for i in range(len(groups))]
-        for key, group in zip(keys, groups, strict=True):
-            graph[key] = Task(key, _add_all, *map(TaskRef, group))
-        level += 1
-    return keys[0]
-
-
-def _name() -> str:
-    return f"reduce-{uuid.uuid4().hex}"
-
-
-def _tree_sum(subtrees: Iterable[Delayed], client: Client | None) -> Any:
-    """The sum of `subtrees`, which `client`, or else what Dask computes on by default, makes."""
-    client = client or current_client()
-    if client is None:
-        tree = TreeSum()
-        for part in dask.compute(*subtrees, traverse=False):
-            tree.push(part)
-        return tree.total()
-    # Workers begin with the first one while the scheduler still takes in the others, each of
-    # which comes after those before it (a generation of its own).
-    level = [client.compute(one, fifo_timeout=0) for one in subtrees]
-    held = list(level)
-    try:
-        while len(level) > 1:
-            groups = [level[i : i + FAN_IN] for i in range(0, len(level), FAN_IN)]
-            level = [client.submit(_add_all, *group, key=_name()) for group in groups]
-            held += level
-        return level[0].result()
-    finally:
-        # Else whoever keeps the traceback of a failure keeps the rest of the pass going.
-        for future in held:
-            future.release()
-
-
-def _add_all(*parts: Any) -> Any:
-    return add_all(parts)
+def _keys(array: da.Array) -> list[Key]:
+    """The keys of the chunks of an array, in the order of the input."""
+    return list(flatten(array.__dask_keys__()))

@@ -1,65 +1,83 @@
-"""From chunks to blocks: flat rows without gaps, and small chunks together.
+"""From chunks to blocks: flat rows without gaps, and small chunks together."""
 
-What a block costs besides its rows (a kernel is set up, threads take turns) is about a
-millisecond, more than it takes to compute a small chunk.
-"""
-
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from daskem.data.blocks.block import Block, Piece
+from daskem.data.blocks.block import WEIGHT, Block
+from daskem.data.blocks.piece import Piece
+from daskem.data.blocks.runs import edges_of_lengths
 from daskem.errors import DataError
 
-# Numbers in a block, 4 MiB in double precision. Larger chunks are blocks of their own.
+# Numbers in a block, 4 MiB in double precision; larger chunks are blocks of their own. What a block
+# costs besides its rows (a kernel is set up, threads take turns) is about a millisecond, more than
+# it takes to compute a small chunk.
 BLOCK_SIZE = 2**19
+# Riders of a type of their own; the others keep what they come with.
+DTYPES = {WEIGHT: np.dtype(np.float64)}
 
 
 class Part(NamedTuple):
-    """The rows (sample, feature) of one chunk, their weights, and where they come from."""
+    """The rows (sample, feature) of one chunk, their riders and runs, and where they come from."""
 
     piece: Piece
     rows: np.ndarray
-    weights: np.ndarray | None
+    along: Mapping[str, np.ndarray]
+    edges: np.ndarray | None
 
 
-def part(piece: Piece, rows: Any, weights: Any = None) -> Part:
-    """Flatten a chunk of rows (..., feature) and weights (...)."""
+def part(
+    piece: Piece,
+    rows: np.ndarray,
+    along: Mapping[str, np.ndarray],
+    edges: np.ndarray | None = None,
+) -> Part:
+    """Flatten a chunk of rows (..., feature), and its riders (..., *own axes)."""
     # What comes off the network may lie at odd addresses, where NumPy adds in another order.
     flat = np.require(rows, None, ["C", "A"]).reshape(-1, np.shape(rows)[-1])
-    if weights is not None:
-        weights = np.require(weights, np.float64, ["C", "A"]).reshape(-1)
-        if len(weights) != len(flat):
+    n_axes = np.ndim(rows) - 1
+    riders = {name: _flat(name, values, n_axes) for name, values in along.items()}
+    for name, values in riders.items():
+        if len(values) != len(flat):
             raise DataError(
-                f"chunk {piece.chunk} has {len(flat)} rows, but sample_weight has {len(weights)} "
-                "numbers there; chunk them alike"
+                f"chunk {piece.chunk} has {len(flat)} rows, but {name} has {len(values)} "
+                "there; chunk them alike"
             )
-    return Part(piece, flat, weights)
+    return Part(piece, flat, riders, edges)
 
 
 def joined(parts: Iterable[Part], omit: bool) -> Iterator[Block]:
     """Blocks of neighbouring parts, as many as fit into `BLOCK_SIZE`; without NaN if `omit`."""
     group: list[Part] = []
     size = 0
-    for own in parts:
-        size += own.rows.size
+    for chunk in parts:
+        size += chunk.rows.size
         if group and size > BLOCK_SIZE:
             yield _block(group, omit)
-            group, size = [], own.rows.size
-        group.append(own)
+            group, size = [], chunk.rows.size
+        group.append(chunk)
     if group:
         yield _block(group, omit)
 
 
 def _block(group: Sequence[Part], omit: bool) -> Block:
-    pieces, all_rows, all_weights = zip(*group, strict=True)
-    rows = _concatenated(all_rows)
-    weights = None if all_weights[0] is None else _concatenated(all_weights)
+    pieces = tuple(chunk.piece for chunk in group)
+    rows = _concatenated([chunk.rows for chunk in group])
+    along = {name: _concatenated([chunk.along[name] for chunk in group]) for name in group[0].along}
+    lengths = [np.diff(chunk.edges) for chunk in group if chunk.edges is not None]
+    edges = edges_of_lengths(np.concatenate(lengths)) if lengths else None
     kept = ~np.isnan(rows).any(axis=1) if omit and rows.dtype.kind == "f" else None
     if kept is None or kept.all():
-        return Block(rows, weights, pieces)
-    return Block(rows[kept], None if weights is None else weights[kept], pieces, kept)
+        return Block(rows, along=along, pieces=pieces, edges=edges)
+    along = {name: values[kept] for name, values in along.items()}
+    return Block(rows[kept], along=along, pieces=pieces, taken=(kept,), edges=edges, kept=kept)
+
+
+def _flat(name: str, values: np.ndarray, n_axes: int) -> np.ndarray:
+    values = np.require(values, DTYPES.get(name), ["C", "A"])
+    return values.reshape(math.prod(values.shape[:n_axes]), *values.shape[n_axes:])
 
 
 def _concatenated(arrays: Sequence[np.ndarray]) -> np.ndarray:

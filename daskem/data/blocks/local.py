@@ -1,42 +1,51 @@
 """Blocks of an array in this machine's memory (or a memmap), on its own threads."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from dask.system import CPU_COUNT
+from dask.typing import Key
 
 from daskem.core.statistics import TreeSum
-from daskem.data.blocks.block import Piece
+from daskem.data.blocks.block import Block
 from daskem.data.blocks.joining import BLOCK_SIZE, Part, joined, part
-from daskem.data.blocks.partitions import Outline, runs_of_chunks
+from daskem.data.blocks.partitions import Args, Outline, Result, partitions_of
+from daskem.data.blocks.piece import Piece
+from daskem.data.blocks.runs import edges_between
 
+# Of a chunk, so that what it costs besides its rows is little where these are long.
 _FEWEST_ROWS = 2**14
 
 
 @dataclass(frozen=True, eq=False)
 class LocalBlocks:
-    """Rows (sample, feature) in chunks whose size depends on nothing but their number of features.
+    """Rows (sample, feature) in chunks whose size depends on nothing but features and runs.
 
     Attributes
     ----------
     rows : ndarray, (sample, feature)
-    weights : ndarray, (sample,), or None
+    along : mapping of str to ndarray, (sample, ...)
+        What rides along with the rows, the weights among it.
     omit : bool
         Whether to leave out rows with a NaN.
     notes : tuple of str
         What had to be done to the input, and how to do without.
+    edges : ndarray of int, (run + 1,), or None
+        Rows that are never parted; see `Block`.
     span : slice
         Which of the partitions to sum over.
     """
 
     rows: np.ndarray
-    weights: np.ndarray | None = None
+    along: Mapping[str, np.ndarray] = field(default_factory=dict)
     omit: bool = False
     notes: tuple[str, ...] = ()
+    edges: np.ndarray | None = None
     span: slice = field(default_factory=lambda: slice(None))
 
     client: None = None
@@ -45,30 +54,46 @@ class LocalBlocks:
     def n_features(self) -> int:
         return self.rows.shape[1]
 
+    @property
+    def outline(self) -> Outline:
+        return Outline.of(len(self.rows), self._sizes)
+
     def partition(self, number: int) -> "LocalBlocks":
         return replace(self, span=slice(number, number + 1))
 
-    def held(self) -> list[Any]:
+    def keys_on_cluster(self) -> list[Key]:
         return []
 
     @property
-    def n_chunks(self) -> int:
-        return max(1, -(-len(self.rows) // self.chunk_rows))
-
-    @property
     def chunk_rows(self) -> int:
+        """Rows of every chunk but the last, where there are no runs."""
         return max(_FEWEST_ROWS, BLOCK_SIZE // max(self.n_features, 1))
 
-    def sum(self, f: Callable[..., Any], *args: Any, name: str = "e-step") -> Any:
-        """The tree sum of ``f(block, *args)``; `name` is for dashboards, which this has none of."""
-        tree, parts = TreeSum(), self._parts()
-        if len(parts) == 1:
-            return self._part(parts[0], f, args)
+    @property
+    def n_chunks(self) -> int:
+        return len(self.bounds) - 1
+
+    @cached_property
+    def bounds(self) -> np.ndarray:
+        """Where chunks begin, and where the last one ends, (chunk + 1,); never within a run."""
+        n = len(self.rows)
+        bounds = np.array([*range(0, max(n, 1), self.chunk_rows), n])
+        if self.edges is None:
+            return bounds
+        return np.unique(self.edges[np.searchsorted(self.edges, bounds)])
+
+    def sum(
+        self, f: Callable[[Block, *Args], Result], *args: *Args, name: str = "sum", source: str = ""
+    ) -> Result:
+        """The tree sum of ``f(block, *args)``; names are for dashboards, which this has none of."""
+        tree, partitions = TreeSum(), self._partitions()
+        if len(partitions) == 1:
+            return self._partition_sum(partitions[0], f, args)
         pool = ThreadPoolExecutor(CPU_COUNT)
         try:
-            pending: deque[Future[Any]] = deque()
-            for numbers in parts:
-                pending.append(pool.submit(self._part, numbers, f, args))
+            pending: deque[Future[Result]] = deque()
+            for numbers in partitions:
+                pending.append(pool.submit(self._partition_sum, numbers, f, args))
                 if len(pending) > 2 * CPU_COUNT:
                     tree.push(pending.popleft().result())
             for future in pending:
@@ -77,29 +102,25 @@ class LocalBlocks:
             pool.shutdown(cancel_futures=True)
         return tree.total()
 
+    def _partitions(self) -> list[range]:
+        return partitions_of(self._sizes)[self.span]
+
     @property
-    def outline(self) -> Outline:
-        return Outline.of(len(self.rows), self._sizes())
-
-    def _parts(self) -> list[range]:
-        return runs_of_chunks(self._sizes())[self.span]
-
     def _sizes(self) -> np.ndarray:
         """Bytes of every chunk."""
-        starts = np.arange(self.n_chunks) * self.chunk_rows
-        lengths = np.minimum(self.chunk_rows, len(self.rows) - starts)
-        return lengths * self.n_features * self.rows.itemsize
+        return np.diff(self.bounds) * self.n_features * self.rows.itemsize
 
-    def _part(self, numbers: range, f: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    def _partition_sum(
+        self, numbers: range, f: Callable[..., Result], args: tuple[Any, ...]
+    ) -> Result:
         tree = TreeSum()
-        for block in joined(self._chunks(numbers), self.omit):
+        for block in joined(map(self._chunk, numbers), self.omit):
             tree.push(f(block, *args))
         return tree.total()
 
-    def _chunks(self, numbers: range) -> Iterator[Part]:
-        for number in numbers:
-            start = number * self.chunk_rows
-            here = slice(start, start + self.chunk_rows)
-            rows = self.rows[here]
-            piece = Piece((number,), number, (len(rows),), (start,), (len(self.rows),))
-            yield part(piece, rows, None if self.weights is None else self.weights[here])
+    def _chunk(self, number: int) -> Part:
+        start, stop = (int(i) for i in self.bounds[number : number + 2])
+        piece = Piece((number,), number, (stop - start,), (start,), (len(self.rows),))
+        along = {name: values[start:stop] for name, values in self.along.items()}
+        edges = None if self.edges is None else edges_between(self.edges, start, stop)
+        return part(piece, self.rows[start:stop], along, edges)

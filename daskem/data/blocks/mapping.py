@@ -1,26 +1,39 @@
 """From rows back to one answer for each row: at once for NumPy arrays, lazily for Dask arrays."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from itertools import chain, count, islice
+from typing import Any, NamedTuple, cast
 
 import dask
 import dask.array as da
 import numpy as np
 from dask.delayed import Delayed
 from dask.sizeof import sizeof
+from numpy.typing import DTypeLike
 
-from daskem.data.blocks.block import Piece
+from daskem.data.blocks.block import Block
 from daskem.data.blocks.dask import LARGE
 from daskem.data.blocks.joining import joined, part
+from daskem.data.blocks.partitions import Args
+from daskem.data.blocks.piece import Piece
 
+# Arguments of more bytes than this lie on the cluster before anybody computes answers.
 _LARGE_BYTES = 2**20
+
+
+class _Ridden(NamedTuple):
+    """A chunk of rows (..., feature), and of what rides along with it (..., *own axes)."""
+
+    rows: np.ndarray
+    along: Mapping[str, np.ndarray]
 
 
 def map_rows(
     array: np.ndarray | da.Array,
-    f: Callable[..., np.ndarray],
-    *args: Any,
-    dtype: Any = np.float64,
+    f: Callable[[Block, *Args], np.ndarray],
+    *args: *Args,
+    along: Mapping[str, np.ndarray | da.Array] | None = None,
+    dtype: DTypeLike = np.float64,
     columns: int | None = None,
     fill: float | None = None,
     name: str = "predict",
@@ -33,6 +46,8 @@ def map_rows(
         With the features in one chunk.
     f : callable
         ``(block, *args) -> ndarray, (sample,) or (sample, column)``.
+    along : mapping of str to ndarray or dask Array, (..., *own axes), optional
+        What rides along with the rows, chunked like them.
     dtype, columns
         Of the answers; `columns` is None where there is one number for each row.
     fill : number, optional
@@ -41,21 +56,46 @@ def map_rows(
         Of the tasks on the dashboard.
     """
     if isinstance(array, np.ndarray):
-        answers = _answer(array, f=f, theta=args, fill=fill, block_id=(0,) * array.ndim)
+        chunk = _Ridden(array, cast(Mapping[str, np.ndarray], along or {}))
+        answers = _answer(chunk, f=f, args=args, fill=fill, block_id=(0,) * array.ndim)
         return answers if columns is not None else answers[..., 0]
+    chunks = _ridden(array, cast(Mapping[str, da.Array], along or {}))
     # An axis of one column goes last: a map that drops an axis is not fused with the load.
     answers = da.map_blocks(
         _answer,
-        array,
+        chunks,
         f=f,
-        theta=_delayed(args),
+        args=_delayed(args),
         fill=fill,
-        token=f"{name}-{dask.base.tokenize(array.name, f, args, fill)}",
+        token=f"{name}-{dask.base.tokenize(chunks.name, f, args, fill)}",
         chunks=(*array.chunks[:-1], (columns or 1,)),
         dtype=dtype,
         meta=np.empty((0,) * array.ndim, dtype=dtype),
     )
     return answers if columns is not None else answers[..., 0]
+
+
+def _ridden(array: da.Array, along: Mapping[str, da.Array]) -> da.Array:
+    """An array whose chunks are those of `array` with what rides along with them."""
+    axes, numbers = tuple(range(array.ndim - 1)), count(array.ndim)
+    # Every rider has its own axes, which are none of the answer's and in one chunk.
+    own = {name: islice(numbers, a.ndim - len(axes)) for name, a in along.items()}
+    return da.blockwise(
+        _ride,
+        range(array.ndim),
+        array,
+        range(array.ndim),
+        *chain.from_iterable((a, (*axes, *own[name])) for name, a in along.items()),
+        names=tuple(along),
+        concatenate=True,
+        align_arrays=False,
+        token="rows",
+        meta=array._meta,
+    )
+
+
+def _ride(rows: np.ndarray, *riders: np.ndarray, names: tuple[str, ...]) -> _Ridden:
+    return _Ridden(rows, dict(zip(names, riders, strict=True)))
 
 
 def _delayed(args: tuple[Any, ...]) -> Delayed:
@@ -64,25 +104,26 @@ def _delayed(args: tuple[Any, ...]) -> Delayed:
     Otherwise it would be part of the graph that the user computes, and distributed would warn of
     its size.
     """
-    theta = dask.delayed(args, traverse=False, pure=False)
+    task = dask.delayed(args, traverse=False, pure=False)
     if sizeof(args) > _LARGE_BYTES:
         with dask.config.set(LARGE):
-            (theta,) = dask.persist(theta)
-    return theta
+            (task,) = dask.persist(task)
+    return task
 
 
 def _answer(
-    rows: np.ndarray,
+    chunk: _Ridden,
     f: Callable[..., np.ndarray],
-    theta: tuple[Any, ...],
+    args: tuple[Any, ...],
     fill: float | None,
     block_id: tuple[int, ...] = (),
 ) -> np.ndarray:
-    piece = Piece(tuple(block_id[:-1]), 0, rows.shape[:-1])
-    (block,) = joined([part(piece, rows)], omit=fill is not None)
-    answers = f(block, *theta)
+    shape = chunk.rows.shape[:-1]
+    piece = Piece(tuple(block_id[:-1]), 0, shape)
+    (block,) = joined([part(piece, chunk.rows, chunk.along)], omit=fill is not None)
+    answers = f(block, *args)
     if block.kept is not None:
-        found = answers
-        answers = np.full((len(piece), *found.shape[1:]), fill, dtype=found.dtype)
-        answers[block.kept] = found
-    return answers.reshape(*rows.shape[:-1], *(answers.shape[1:] or (1,)))
+        filled = np.full((len(piece), *answers.shape[1:]), fill, dtype=answers.dtype)
+        filled[block.kept] = answers
+        answers = filled
+    return answers.reshape(*shape, *(answers.shape[1:] or (1,)))

@@ -14,21 +14,22 @@ OVERHEAD = 200 * 2**20
 CACHES = ("auto", "memory", "none")
 
 
-def check_fits(array: da.Array, machines: Machines) -> None:
+def check_fits(array: da.Array, row_bytes: int, machines: Machines) -> None:
     """Raise ChunkTooLargeError if a worker has no room for the largest chunk and the next one."""
     largest = tuple(int(np.argmax(np.nan_to_num(lengths))) for lengths in array.chunks)
     shape = [lengths[i] for lengths, i in zip(array.chunks, largest, strict=True)]
-    size = float(np.prod(np.nan_to_num(shape))) * array.dtype.itemsize
+    n_rows = float(np.prod(np.nan_to_num(shape[:-1])))
+    size = n_rows * row_bytes
     least = min(machines.limits, default=np.inf)
     most = (least - OVERHEAD) / 2
     if size <= most:
         return
-    rows = max(int(np.prod(shape[:-1]) * most / size / 2), 1)
+    fewer = max(int(n_rows * most / size / 2), 1)
     raise ChunkTooLargeError(
         f"chunk {largest[:-1]} holds {' x '.join(map(str, shape))} numbers, "
         f"{format_bytes(int(size))}, and the smallest worker has {format_bytes(int(least))} of "
         f"memory, where two chunks should fit with {format_bytes(OVERHEAD)} to spare. Open or "
-        f"write the data in chunks of at most {rows:,} rows, or give the workers more memory"
+        f"write the data in chunks of at most {fewer:,} rows, or give the workers more memory"
     )
 
 
@@ -40,8 +41,8 @@ def choose_cache(
         return False, []
     size = sum(array.nbytes for array in arrays)
     keep = cache == "memory" or size <= machines.room
-    told = "an unknown number of bytes" if np.isnan(size) else format_bytes(int(size))
+    amount = "an unknown number of bytes" if np.isnan(size) else format_bytes(int(size))
     done = "kept in memory from the first pass on" if keep else "read again in every pass"
     room = format_bytes(machines.room)
-    why = f"they take {told}, and there is room for {room} on {machines}"
+    why = f"they take {amount}, and there is room for {room} on {machines}"
     return keep, [f"cache: the chunks are {done} ({why})"]

@@ -1,38 +1,58 @@
-"""Partitions: runs of consecutive chunks, each of which is one task of a pass.
+"""Partitions: consecutive chunks, which are one task of a pass.
 
 A task for every chunk would spend more time in the scheduler than at work, once chunks are small
 and many. A partition travels as a *recipe*: the part of the input's graph that nobody else needs,
 which one task runs through, chunk by chunk, adding up as it goes.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
+import dask.array as da
 import numpy as np
 from dask._task_spec import GraphNode
+from dask.typing import Key
 
 from daskem.core.statistics import TreeSum
-from daskem.data.blocks.block import Block, Piece
-from daskem.data.blocks.joining import Part, joined, part
+from daskem.data.blocks.block import Block
+from daskem.data.blocks.joining import DTYPES, Part, joined, part
+from daskem.data.blocks.piece import Piece
 
-# At least this many partitions where there are as many chunks, for clusters to share; then this
-# much work in one, so that little is lost with a worker; and larger ones again where there would
-# be more of them than a scheduler has time for. They depend on the data alone: the shape of the
-# tree, and with it the last bit of the result, must not depend on the cluster.
-_FEWEST, _BYTES, _MOST = 64, 2**28, 2**15
+# The sizes of partitions depend on the data alone: the shape of the tree, and with it the last bit
+# of the result, must not depend on the cluster.
+# At least so many where there are as many chunks, for the workers of a cluster to share.
+_FEWEST = 64
+# No more work than this in one, so that little is lost with a worker.
+_BYTES = 2**28
+# No more partitions than this, or a scheduler has no time for them.
+_MOST = 2**15
 # What opening, decoding and scheduling a chunk costs, in bytes that could be read meanwhile.
 _CHUNK_BYTES = 2**20
 
+Result = TypeVar("Result")
+Args = TypeVarTuple("Args")
 
-def runs_of_chunks(n_bytes: np.ndarray) -> list[range]:
+
+def partitions_of(n_bytes: np.ndarray) -> list[range]:
     """Cut chunks of these sizes (NaN where unknown) into partitions of about equal work."""
     costs = np.nan_to_num(n_bytes) + _CHUNK_BYTES
     size = max(min(costs.sum() / _FEWEST, _BYTES), costs.sum() / _MOST)
     middles = np.cumsum(costs) - costs / 2
     edges = np.flatnonzero(np.diff(middles // size)) + 1
     return [range(a, b) for a, b in zip([0, *edges], [*edges, len(costs)], strict=True)]
+
+
+def row_bytes(rows: np.ndarray | da.Array, along: Mapping[str, np.ndarray | da.Array]) -> int:
+    """Bytes of one of the rows (..., feature), with what rides along (..., *own axes)."""
+    n_axes = rows.ndim - 1
+    riders = (
+        math.prod(values.shape[n_axes:]) * DTYPES.get(name, values.dtype).itemsize
+        for name, values in along.items()
+    )
+    return rows.shape[-1] * rows.dtype.itemsize + sum(riders)
 
 
 @dataclass(frozen=True)
@@ -56,23 +76,42 @@ class Outline:
     @classmethod
     def of(cls, n_rows: float, sizes: np.ndarray) -> "Outline":
         """The outline of chunks of these sizes, in bytes."""
-        n_partitions = len(runs_of_chunks(sizes))
+        n_partitions = len(partitions_of(sizes))
         return cls(n_rows, float(sizes.sum()), float(sizes.max()), len(sizes), n_partitions)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Where a chunk comes from: the keys of its rows and weights, and its place in the input."""
+    """Where a chunk comes from: the keys of its tasks, and its place in the input.
 
-    rows: Any
-    weights: Any
+    Attributes
+    ----------
+    rows : key
+    along : mapping of str to key
+        Of what rides along with the rows.
+    index, number, offset
+        As in `Piece`.
+    edges : ndarray or None
+        Of the runs in it.
+    """
+
+    rows: Key
+    along: Mapping[str, Key]
     index: tuple[int, ...]
     number: int
     offset: tuple[int, ...] | None = None
+    edges: np.ndarray | None = None
 
     @property
-    def keys(self) -> list[Any]:
-        return [self.rows] if self.weights is None else [self.rows, self.weights]
+    def keys(self) -> list[Key]:
+        return [self.rows, *self.along.values()]
+
+    def part(self, values: Mapping[Key, np.ndarray], extent: tuple[int, ...] | None) -> Part:
+        """The rows of the chunk, given the values of its keys."""
+        rows = values[self.rows]
+        along = {name: values[key] for name, key in self.along.items()}
+        piece = Piece(self.index, self.number, np.shape(rows)[:-1], self.offset, extent)
+        return part(piece, rows, along, self.edges)
 
 
 @dataclass(frozen=True)
@@ -95,8 +134,8 @@ class Recipe:
     chunks: Sequence[Chunk]
     extent: tuple[int, ...] | None
     omit: bool
-    tasks: Mapping[Any, GraphNode]
-    shared: Sequence[Any]
+    tasks: Mapping[Key, GraphNode]
+    shared: Sequence[Key]
 
     def blocks(self, shared: Sequence[Any]) -> Iterator[Block]:
         """Make one block after the other, given the values of `shared`."""
@@ -111,24 +150,21 @@ class Recipe:
                 if key not in values:
                     task = self.tasks[key]
                     values[key] = task({name: values[name] for name in task.dependencies})
-            rows, *weights = (values[key] for key in chunk.keys)
+            made = {key: values[key] for key in chunk.keys}
             for key in order:
                 if last[key] == i:
                     del values[key]
-            shape = np.shape(rows)[:-1]
-            yield part(
-                Piece(chunk.index, chunk.number, shape, chunk.offset, self.extent), rows, *weights
-            )
+            yield chunk.part(made, self.extent)
 
 
 @dataclass(frozen=True)
 class Loaded:
     """The blocks of a partition that are kept in memory from one pass to the next."""
 
-    held: Sequence[Block]
+    kept: Sequence[Block]
 
     def blocks(self, shared: Sequence[Any]) -> Iterator[Block]:
-        return iter(self.held)
+        return iter(self.kept)
 
 
 def load(recipe: Recipe, *shared: Any) -> Loaded:
@@ -136,9 +172,9 @@ def load(recipe: Recipe, *shared: Any) -> Loaded:
     return Loaded(list(recipe.blocks(shared)))
 
 
-def _order(tasks: Mapping[Any, GraphNode], keys: Sequence[Any]) -> list[Any]:
+def _order(tasks: Mapping[Key, GraphNode], keys: Sequence[Key]) -> list[Key]:
     """The tasks behind `keys`, dependencies first."""
-    order: dict[Any, None] = {}
+    order: dict[Key, None] = {}
     stack = [(key, False) for key in keys]
     while stack:
         key, ready = stack.pop()
@@ -152,25 +188,28 @@ def _order(tasks: Mapping[Any, GraphNode], keys: Sequence[Any]) -> list[Any]:
 
 
 def run(
-    source: Recipe | Loaded, f: Callable[..., Any], theta: tuple[Any, ...], *shared: Any
-) -> Any:
-    """The tree sum of ``f(block, *theta)`` over a partition."""
+    source: Recipe | Loaded,
+    f: Callable[[Block, *Args], Result],
+    args: tuple[*Args],
+    *shared: Any,
+) -> Result:
+    """The tree sum of ``f(block, *args)`` over a partition."""
     tree, blocks = TreeSum(), source.blocks(shared)
     # The next block is read while this one is computed.
     with ThreadPoolExecutor(1) as reader:
         upcoming = reader.submit(next, blocks, None)
         while (block := upcoming.result()) is not None:
             upcoming = reader.submit(next, blocks, None)
-            tree.push(f(block, *theta))
+            tree.push(f(block, *args))
     return tree.total()
 
 
 def cut(
-    graph: Mapping[Any, GraphNode],
+    graph: Mapping[Key, GraphNode],
     parts: Sequence[Sequence[Chunk]],
     extent: tuple[int, ...] | None,
     omit: bool,
-) -> tuple[list[Recipe], dict[Any, GraphNode]]:
+) -> tuple[list[Recipe], dict[Key, GraphNode]]:
     """Divide the graph of an input among partitions.
 
     Returns
@@ -181,8 +220,8 @@ def cut(
         The tasks that several partitions need, or that lie in the memory of the cluster, with
         all that they depend on. They stay tasks of the scheduler's own, computed once.
     """
-    shared: dict[Any, GraphNode] = {}
-    owners: dict[Any, int] = {}
+    shared: dict[Key, GraphNode] = {}
+    owners: dict[Key, int] = {}
     stack = [(key, p) for p, chunks in enumerate(parts) for chunk in chunks for key in chunk.keys]
     while stack:
         key, p = stack.pop()
@@ -205,5 +244,5 @@ def cut(
     return recipes, shared
 
 
-def _behind(graph: Mapping[Any, GraphNode], key: Any) -> dict[Any, GraphNode]:
+def _behind(graph: Mapping[Key, GraphNode], key: Key) -> dict[Key, GraphNode]:
     return {name: graph[name] for name in _order(graph, [key])}

@@ -3,12 +3,11 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import dask.array as da
 import numpy as np
 from dask.utils import format_bytes
-from distributed import Client
+from distributed import Client, Future
 
 from daskem.data.blocks.dask import DaskBlocks
 from daskem.data.blocks.local import LocalBlocks
@@ -48,23 +47,24 @@ def moved(blocks: Blocks, client: Client) -> Blocks:
 
 def scattered(blocks: LocalBlocks, client: Client) -> DaskBlocks:
     """The same chunks in the memory of the workers, so that sums have the same bits."""
-    n = blocks.chunk_rows
-    starts = range(0, max(len(blocks.rows), 1), n)
-    parts = [blocks.rows[i : i + n] for i in starts]
-    weights = [] if blocks.weights is None else [blocks.weights[i : i + n] for i in starts]
+    arrays = [blocks.rows, *blocks.along.values()]
+    cut = [np.split(array, blocks.bounds[1:-1]) for array in arrays]
     # In one call: scattering in a loop races with itself.
-    futures = client.scatter([*parts, *weights], hash=False)
-    rows = _array(futures[: len(parts)], parts)
+    futures = client.scatter([part for parts in cut for part in parts], hash=False)
+    n = blocks.n_chunks
+    rows, *riders = (_array(futures[i * n : (i + 1) * n], parts) for i, parts in enumerate(cut))
     return DaskBlocks(
         rows,
-        _array(futures[len(parts) :], weights) if weights else None,
+        dict(zip(blocks.along, riders, strict=True)),
         blocks.omit,
         about_input=blocks.notes,
+        edges=blocks.edges,
         client=client,
     )
 
 
-def _array(futures: Sequence[Any], parts: Sequence[np.ndarray]) -> da.Array:
+def _array(futures: Sequence[Future], parts: Sequence[np.ndarray]) -> da.Array:
+    """The parts of an array in the memory of the workers as its chunks."""
     name = f"rows-{uuid.uuid4().hex}"
     inner = parts[0].shape[1:]
     graph = {(name, i, *(0 for _ in inner)): future for i, future in enumerate(futures)}

@@ -1,11 +1,13 @@
 """The contract of blocks: the rows of some data in blocks, and one verb, their tree sum."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
+from dask.typing import Key
 from distributed import Client
 
-from daskem.data.blocks.partitions import Outline
+from daskem.data.blocks.block import Block
+from daskem.data.blocks.partitions import Args, Outline, Result
 
 
 class Blocks(Protocol):
@@ -20,11 +22,16 @@ class Blocks(Protocol):
     @property
     def client(self) -> Client | None: ...  # of the cluster that sums; None for this machine
 
-    def sum(self, f: Callable[..., Any], *args: Any, name: str = "e-step") -> Any:
-        """The tree sum of ``f(block, *args)``; `name` is what dashboards show."""
+    def sum(
+        self, f: Callable[[Block, *Args], Result], *args: *Args, name: str = "sum", source: str = ""
+    ) -> Result:
+        """The tree sum of ``f(block, *args)``.
+
+        Dashboards show the sum as `name`, and `args` as their `source`: what has made them.
+        """
 
     def partition(self, number: int) -> Self:
         """One partition of them alone."""
 
-    def held(self) -> list[Any]:
+    def keys_on_cluster(self) -> Sequence[Key]:
         """Keys of what lies on the cluster already, which its client is made to hold."""

@@ -1,23 +1,26 @@
-"""The first read of the data: how many rows, whether they are usable, where they lie, a sample."""
+"""The first read of the data: how many rows, whether all can be used, where they lie, a sample."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from daskem.core.numerics import one_blas_thread
-from daskem.data.blocks.block import Block
-from daskem.data.blocks.usable import Usable
+from daskem.data.blocks.block import WEIGHT, Block
+from daskem.data.blocks.domain import Domain
 
+# Rows of a sample: enough to start from, and few enough to be fitted in no time.
 _MOST_SAMPLED = 2**16
+# No more than this where rows are long.
 _SAMPLE_BYTES = 2**23
 # Rows that go into the choice of a sample, as a multiple of it: some of them may be missing.
 _SPARE = 4
+# Rows that are centred at a time, so that the copy stays in the cache.
 _CENTRE_ROWS = 2**12
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What one read tells about a run of blocks; surveys of neighbouring runs add.
+    """What one read tells about some blocks; surveys of neighbouring blocks add.
 
     Attributes
     ----------
@@ -33,9 +36,10 @@ class Survey:
     second : ndarray, (feature, feature) or (feature,)
         Weighted sum of (x - origin)(x - origin)^T, or of its diagonal.
     sample : Block
-        A uniform sample of the rows, without replacement, with their weights.
+        A uniform sample of the rows, without replacement, with their weights and other riders;
+        of whole runs, where there are runs.
     keys : ndarray, (sample,)
-        The hash of each sampled row's position; the rows with the smallest ones are kept.
+        Of each sampled row, see `Block.keys`; the rows with the smallest ones are kept.
     bad : str or None
         The first entry that the model cannot use: value, chunk, row, column and remedy.
     """
@@ -73,81 +77,89 @@ class Survey:
         n_missing = self.n_missing + other.n_missing
         if not (self.n_rows and other.n_rows):
             return replace(self if self.n_rows else other, n_missing=n_missing)
-        # The other's moments about this one's origin: exact, and free of divisions.
         shift = other.origin - self.origin
-        if self.second.ndim == 1:
-            moved = other.second + shift * (2 * other.first + other.weight * shift)
-        else:
-            cross = np.outer(other.first, shift)
-            moved = other.second + cross + cross.T + other.weight * np.outer(shift, shift)
         keys = np.concatenate([self.keys, other.keys])
-        keep = _smallest(keys, len(shift))
+        both = Block.joined(self.sample, other.sample)
+        smallest = _smallest(keys, len(shift), both.edges is not None)
         return Survey(
             self.n_rows + other.n_rows,
             n_missing,
             self.weight + other.weight,
             self.origin,
             self.first + other.first + other.weight * shift,
-            self.second + moved,
-            Block.joined(self.sample, other.sample)[keep],
-            keys[keep],
+            self.second + other._second_about(shift),
+            both[smallest],
+            keys[smallest],
             self.bad or other.bad,
         )
 
+    def _second_about(self, shift: np.ndarray) -> np.ndarray:
+        """`second` about the point ``origin - shift``: exact, and free of divisions."""
+        if self.second.ndim == 1:
+            return self.second + shift * (2 * self.first + self.weight * shift)
+        cross = np.outer(self.first, shift)
+        return self.second + cross + cross.T + self.weight * np.outer(shift, shift)
 
-def survey(block: Block, usable: Usable, seed: int, cross: bool = True) -> Survey:
+
+def survey(block: Block, domain: Domain, seed: int, cross: bool = True) -> Survey:
     """Survey one block.
 
     Parameters
     ----------
     block : Block
-    usable : Usable
-        What the model can use.
+    domain : Domain
+        The values that the model can use.
     seed : int
         Of the hash that chooses the sample.
     cross : bool
         Whether `second` is a matrix.
     """
+    n_missing = 0 if block.kept is None else len(block.kept) - len(block)
+    bad = domain.first_bad(block)
+    # Nothing is computed of values that mean nothing.
+    origin, first, second = _moments(block if bad is None else block[:0], cross)
+    sample, keys = _sampled(block, seed)
+    weight = block.weight if bad is None else 0.0
+    return Survey(len(block), n_missing, weight, origin, first, second, sample, keys, bad)
+
+
+def _moments(block: Block, cross: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`origin`, `first` and `second` of a block."""
     rows, d = block.rows, block.rows.shape[1]
-    weights = np.ones(len(rows)) if block.weights is None else block.weights
-    n_missing = 0 if block.kept is None else len(block.kept) - len(rows)
-    bad = usable.first_bad(block)
-    told = bad is None and len(rows) > 0
-    origin = rows[0].astype(np.float64) if told else np.zeros(d)
+    origin = rows[0].astype(np.float64) if len(rows) else np.zeros(d)
     first, second = np.zeros(d), np.zeros((d, d) if cross else d)
-    if told:
-        with one_blas_thread():
-            for start in range(0, len(rows), _CENTRE_ROWS):
-                here = slice(start, start + _CENTRE_ROWS)
-                x = rows[here] - origin
-                wx = x if block.weights is None else x * weights[here, None]
-                first += wx.sum(axis=0)
-                second += wx.T @ x if cross else np.einsum("ij,ij->j", wx, x)
-    keys = block.hash(seed)
-    keep = _candidates(block, keys)
-    keep = keep[_smallest(keys[keep], d)]
-    return Survey(
-        len(rows),
-        n_missing,
-        float(weights.sum()) if bad is None else 0.0,
-        origin,
-        first,
-        second,
-        Block(rows[keep].astype(np.float64), weights[keep]),
-        keys[keep],
-        bad,
-    )
+    with one_blas_thread():
+        for start in range(0, len(rows), _CENTRE_ROWS):
+            stop = start + _CENTRE_ROWS
+            x = rows[start:stop] - origin
+            wx = x if block.weights is None else x * block.weights[start:stop, None]
+            first += wx.sum(axis=0)
+            second += wx.T @ x if cross else np.einsum("ij,ij->j", wx, x)
+    return origin, first, second
+
+
+def _sampled(block: Block, seed: int) -> tuple[Block, np.ndarray]:
+    """The rows of a block that may be in the sample of the whole input, and their keys."""
+    keys = block.keys(seed)
+    chosen = _candidates(block, keys)
+    n_features, in_runs = block.rows.shape[1], block.edges is not None
+    chosen = chosen[_smallest(keys[chosen], n_features, in_runs)]
+    some = block[chosen]
+    along = {**some.along, WEIGHT: some.counts}
+    rows = some.rows.astype(np.float64)
+    return Block(rows, along=along, edges=some.edges, kept=some.kept), keys[chosen]
 
 
 def _candidates(block: Block, keys: np.ndarray) -> np.ndarray:
     """Which rows of a block may be in the sample of the whole input, where its length is known.
 
-    Without this the surveys of all partitions would be as large as that of the whole.
+    Without this the surveys of all partitions would be as large as that of the whole. Of runs
+    there may be too few for it.
     """
     extent = block.pieces[0].extent if block.pieces else None
     n_rows = 0 if extent is None else int(np.prod(extent))
     enough = _SPARE * _sample_size(block.rows.shape[1])
-    if n_rows <= enough:
+    if n_rows <= enough or block.edges is not None:
         return np.arange(len(keys))
     return np.flatnonzero(keys < np.uint64(enough / n_rows * 2.0**64))
 
@@ -156,10 +168,20 @@ def _sample_size(n_features: int) -> int:
     return min(_MOST_SAMPLED, max(_SAMPLE_BYTES // (8 * n_features), 1))
 
 
-def _smallest(keys: np.ndarray, n_features: int) -> np.ndarray:
+def _smallest(keys: np.ndarray, n_features: int, in_runs: bool) -> np.ndarray:
     """Where the keys lie that a sample keeps, smallest first."""
     size = _sample_size(n_features)
+    if in_runs:
+        return _smallest_runs(keys, size)
     if len(keys) > size:
         nearest = np.argpartition(keys, size)[:size]
         return nearest[np.argsort(keys[nearest])]
     return np.argsort(keys)
+
+
+def _smallest_runs(keys: np.ndarray, size: int) -> np.ndarray:
+    """The same for whole runs, whose rows have the same key: one at least, and as many as fit."""
+    order = np.argsort(keys, kind="stable")
+    ends = np.flatnonzero(np.diff(keys[order])) + 1
+    ends = np.append(ends, len(keys))
+    return order[: max(ends[0], ends[ends <= size].max(initial=0))]

@@ -1,14 +1,11 @@
-"""The one door: whatever holds rows becomes an array with labels put aside. Nothing is read."""
+"""The one door: anything that holds rows -> opened -> `Rows`, labels aside -> blocks.
 
-from daskem.data.inputs.arrays import as_array, as_blocks, features_in_one_chunk
+`stores` open what has an address; `arrays` and `columns` make one array of it, once, and `rows` put
+its `labels` aside; `blocks` cut it, with its `riders` and runs. Nothing is read, and nobody inside
+asks again what the data were.
+"""
+
+from daskem.data.inputs.blocks import as_blocks
 from daskem.data.inputs.stores import address, is_labelled, open_labelled, open_zarr
 
-__all__ = [
-    "address",
-    "as_array",
-    "as_blocks",
-    "features_in_one_chunk",
-    "is_labelled",
-    "open_labelled",
-    "open_zarr",
-]
+__all__ = ["address", "as_blocks", "is_labelled", "open_labelled", "open_zarr"]

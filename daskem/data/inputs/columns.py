@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from dask.utils import format_bytes
 
-from daskem.data.inputs import features_in_one_chunk
+from daskem.data.inputs.arrays import features_in_one_chunk
 from daskem.errors import DataTypeError
 
 _GATHERED = (

@@ -4,11 +4,10 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
-from daskem.errors import DataError
+from daskem.data.inputs.arrays import Array
 
 # Attributes by which stored numbers become others when they are read, as an answer's must not.
 _OF_STORAGE = {
@@ -64,7 +63,8 @@ class Rows:
 
     Attributes
     ----------
-    array : array-like, (..., feature)
+    array : ndarray or dask Array, (..., feature)
+        With the features in one chunk.
     features : Features
     labels : Dataset or None
         Coordinates and attributes that describe the rows as well, if they have labels.
@@ -74,7 +74,7 @@ class Rows:
         What had to be done to the data, and how to do without.
     """
 
-    array: Any
+    array: Array
     features: Features = field(default_factory=Features)
     labels: xr.Dataset | None = None
     dims: tuple[Hashable, ...] = ()
@@ -110,46 +110,3 @@ def relabel(answers: Any, rows: Rows, name: str, attrs: dict[str, Any]) -> Any:
         dims, labels = (*dims, "component"), labels.assign_coords(component=component)
     attrs = {**labels.attrs, **attrs}
     return xr.DataArray(answers, dims=dims, coords=labels.coords, name=name, attrs=attrs)
-
-
-def align_weights(weights: Any, rows: Rows) -> Any:
-    """Weights (...) for `rows`; labelled ones broadcast by the names of their dims.
-
-    Raises
-    ------
-    DataError
-        If they have a dimension that the rows have not, or other coordinates along it.
-    """
-    if not isinstance(weights, xr.DataArray):
-        return _without_noise(weights)
-    if rows.labels is None:
-        return _without_noise(weights.data)
-    if not set(weights.dims) <= set(rows.dims):
-        raise DataError(f"sample_weight has dims {weights.dims}, but the rows have {rows.dims}")
-    shape = rows.array.shape[:-1]
-    for dim in weights.dims:
-        here, there = weights.indexes.get(dim), rows.labels.indexes.get(dim)
-        other = here is not None and there is not None and not here.equals(there)
-        if other or weights.sizes[dim] != shape[rows.dims.index(dim)]:
-            raise DataError(
-                f"sample_weight has other coordinates along {dim!r} than the rows; give it theirs, "
-                f"for instance with sample_weight.reindex({dim}=data[{dim!r}])"
-            )
-    axes = [axis for axis, dim in enumerate(rows.dims) if dim in weights.dims]
-    values = _without_noise(weights.transpose(*(rows.dims[axis] for axis in axes)).data)
-    place = tuple(slice(None) if dim in weights.dims else None for dim in rows.dims)
-    if not isinstance(rows.array, da.Array):
-        return np.broadcast_to(np.asarray(values)[place], shape)
-    # In the chunks of the rows from the start: one chunk of them all would be as long as the data.
-    chunks = rows.array.chunks[:-1]
-    values = da.asarray(values).rechunk(tuple(chunks[axis] for axis in axes))
-    return da.broadcast_to(values[place], shape, chunks)
-
-
-def _without_noise(weights: Any) -> Any:
-    """Zero where `weights` are negative by rounding only, as cos(lat) is at a pole in float32."""
-    in_memory = isinstance(weights, np.ndarray) and not isinstance(weights, np.memmap)
-    if not in_memory or weights.dtype.kind != "f":
-        return weights
-    noise = np.finfo(weights.dtype).eps * np.abs(weights).max(initial=0)
-    return np.where((weights < 0) & (weights >= -noise), 0, weights)

@@ -1,17 +1,49 @@
-"""The door: whatever holds rows comes in here, and its labels are put aside."""
+"""From anything that holds rows to an array of them, with the labels of rows and features aside."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from daskem.data.inputs import as_array, open_labelled
+from daskem.data.inputs.arrays import is_a, opened
 from daskem.data.inputs.columns import stack
 from daskem.data.inputs.labels import Features, Rows, labels_of
+from daskem.data.inputs.stores import open_labelled
 from daskem.errors import DataError
+
+Variables = Mapping[Hashable, xr.DataArray]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Which features somebody wants, and what is known of the dimensions.
+
+    Attributes
+    ----------
+    features : list of str, or None
+        What they are called; None for all.
+    variables : tuple of str, or None
+        The variables that they are in, where these have other names.
+    sample_dims, feature_dims : tuple of str, or None
+        The dimensions that number the rows, and those that hold features.
+    fitted : bool
+        Whether a model wants them. Features that have no names are then taken for its own, and its
+        dimensions are looked for among those that there are.
+    """
+
+    features: list[Hashable] | None
+    variables: tuple[Hashable, ...] | None = None
+    sample_dims: tuple[Hashable, ...] | None = None
+    feature_dims: tuple[Hashable, ...] | None = None
+    fitted: bool = False
+
+    @property
+    def members(self) -> list[Hashable] | None:
+        """What to take of a Dataset or of a group."""
+        return self.features if self.variables is None else list(self.variables)
 
 
 def as_rows(
@@ -40,16 +72,15 @@ def as_rows(
     DataError
         If there is no such dimension or variable, or it could be any of several.
     """
-    names = _listed(features)
-    data = open_labelled(data, names)
-    if not isinstance(data, xr.Dataset | xr.DataArray):
-        if sample_dims is not None:
-            raise DataError("sample_dims=... needs an xarray object: these data have no dimensions")
-        return _pick(_bare(data, names), names)
-    variables = _variables(data, names)
-    dims = _feature_dims(data, variables, _listed(sample_dims), feature_dim)
-    rows = _labelled(data, variables, dims)
-    return _pick(rows, names) if isinstance(data, xr.DataArray) else rows
+    samples = _listed(sample_dims)
+    return _rows(
+        data,
+        _Wanted(
+            _listed(features),
+            sample_dims=None if samples is None else tuple(samples),
+            feature_dims=None if feature_dim is None else (feature_dim,),
+        ),
+    )
 
 
 def rows_like(data: Any, fitted: Features) -> Rows:
@@ -61,42 +92,49 @@ def rows_like(data: Any, fitted: Features) -> Rows:
         If they are not all there.
     """
     names = None if fitted.names is None else list(fitted.names)
-    wanted = names if fitted.variables is None else list(fitted.variables)
-    data = open_labelled(data, wanted)
+    return _rows(data, _Wanted(names, fitted.variables, feature_dims=fitted.dims, fitted=True))
+
+
+def _rows(data: Any, wanted: _Wanted) -> Rows:
+    data = open_labelled(data, wanted.members)
     if not isinstance(data, xr.Dataset | xr.DataArray):
-        return _pick(_bare(data, names), names, strict=False)
-    variables, dims = _variables(data, wanted), fitted.dims
-    there = [dim for variable in variables.values() for dim in variable.dims]
-    single = isinstance(data, xr.DataArray)
-    if dims is None or (single and len(fitted.variables or ()) > 1):
-        dims = _usual(there) or (tuple(there[-1:]) if single else ())
-    if single and not set(dims) <= set(there):
-        raise DataError(
-            f"the features lie along {dims} in what the model was fitted to, and the data have "
-            f"{data.dims}"
-        )
-    rows = _labelled(data, variables, tuple(dim for dim in dims if dim in there))
-    return _pick(rows, names, strict=False)
+        if wanted.sample_dims is not None:
+            raise DataError("sample_dims=... needs an xarray object: these data have no dimensions")
+        return _unlabelled(data, wanted)
+    variables = _variables(data, wanted.members)
+    rows = _labelled(data, variables, _feature_dims(data, variables, wanted))
+    # The variables of a Dataset have been picked already.
+    return _pick(rows, wanted) if wanted.fitted or isinstance(data, xr.DataArray) else rows
 
 
 def _listed(names: Sequence[Hashable] | str | None) -> list[Hashable] | None:
     return [names] if isinstance(names, str) else None if names is None else list(names)
 
 
-def _bare(data: Any, names: list[Hashable] | None) -> Rows:
+def _unlabelled(data: Any, wanted: _Wanted) -> Rows:
     """Rows of arrays and tables, which have no dimensions."""
-    if not hasattr(data, "columns"):
-        return Rows(data)
-    if names is not None and set(names) <= set(data.columns):
-        data = data[names]
+    lazy = is_a(data, "dask.dataframe", "DataFrame")
+    if not lazy and not is_a(data, "pandas", "DataFrame"):
+        return _pick(_opened(data, Features()), wanted)
+    if _order(np.asarray(data.columns), wanted) is not None:
+        data = data[wanted.features]
     # Dask's tables have partitions, which stay the chunks.
-    table = data.to_dask_array() if hasattr(data, "to_dask_array") else data.to_numpy()
-    return Rows(table, Features(np.asarray(data.columns)))
+    table = data.to_dask_array() if lazy else data.to_numpy()
+    return _opened(table, Features(np.asarray(data.columns)))
 
 
-def _variables(
-    data: xr.Dataset | xr.DataArray, names: list[Hashable] | None
-) -> dict[Hashable, xr.DataArray]:
+def _opened(
+    values: Any,
+    features: Features,
+    labels: xr.Dataset | None = None,
+    dims: tuple[Hashable, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> Rows:
+    array, gathered = opened(values)
+    return Rows(array, features, labels, dims, (*notes, *gathered))
+
+
+def _variables(data: xr.Dataset | xr.DataArray, names: list[Hashable] | None) -> Variables:
     """The variables that hold the features, in their order."""
     if isinstance(data, xr.DataArray):
         return {data.name: data}
@@ -106,33 +144,54 @@ def _variables(
     return {name: data[name] for name in (list(data.data_vars) if names is None else names)}
 
 
-def _usual(dims: Sequence[Hashable]) -> tuple[Hashable, ...]:
-    return tuple([dim for dim in ("feature", "variable") if dim in dims][:1])
-
-
 def _feature_dims(
-    data: xr.Dataset | xr.DataArray,
-    variables: Mapping[Hashable, xr.DataArray],
-    sample_dims: list[Hashable] | None,
-    feature_dim: Hashable | None,
+    data: xr.Dataset | xr.DataArray, variables: Variables, wanted: _Wanted
 ) -> tuple[Hashable, ...]:
-    """The dimensions that hold features."""
-    there = list(dict.fromkeys(dim for v in variables.values() for dim in v.dims))
-    for dim in [*(sample_dims or []), *([] if feature_dim is None else [feature_dim])]:
-        if dim not in there:
-            raise DataError(f"there is no dimension {dim!r}; the data have {tuple(there)}")
-    if sample_dims is not None:
-        if feature_dim in sample_dims:
-            raise DataError(f"{feature_dim!r} is both the feature_dim and one of the sample_dims")
-        return tuple(dim for dim in there if dim not in sample_dims)
-    feature_dims = _usual(there) if feature_dim is None else (feature_dim,)
-    if isinstance(data, xr.DataArray) and not feature_dims:
-        if len(there) > 2:
-            raise DataError(
-                f"which of the dimensions {data.dims} holds the features? Pass feature_dim=..., or "
-                "sample_dims=[...], the dimensions that number the rows"
-            )
-        return tuple(there[-1:])
+    """The dimensions that hold features; all others number the rows."""
+    dims = tuple(dict.fromkeys(dim for v in variables.values() for dim in v.dims))
+    if not wanted.fitted:
+        _check_there(dims, wanted)
+    if wanted.sample_dims is not None:
+        return tuple(dim for dim in dims if dim not in wanted.sample_dims)
+    single = isinstance(data, xr.DataArray)
+    found = wanted.feature_dims
+    # An array may hold what were several variables along a dimension of its own.
+    if found is None or (single and len(wanted.variables or ()) > 1):
+        found = tuple([dim for dim in ("feature", "variable") if dim in dims][:1])
+        if single and not found:
+            found = _last(dims, wanted.fitted)
+    if not wanted.fitted:
+        _check_alike(variables, found)
+    elif single and not set(found) <= set(dims):
+        raise DataError(
+            f"the features lie along {found} in what the model was fitted to, and the data have "
+            f"{dims}"
+        )
+    return tuple(dim for dim in found if dim in dims)
+
+
+def _check_there(dims: tuple[Hashable, ...], wanted: _Wanted) -> None:
+    """Raise DataError unless the dimensions that somebody names are there, each with one role."""
+    samples, features = wanted.sample_dims or (), wanted.feature_dims or ()
+    for dim in (*samples, *features):
+        if dim not in dims:
+            raise DataError(f"there is no dimension {dim!r}; the data have {dims}")
+        if dim in samples and dim in features:
+            raise DataError(f"{dim!r} is both the feature_dim and one of the sample_dims")
+
+
+def _last(dims: tuple[Hashable, ...], fitted: bool) -> tuple[Hashable, ...]:
+    """The last dimension of an array, of two, or of as many as there are if a model is `fitted`."""
+    if len(dims) > 2 and not fitted:
+        raise DataError(
+            f"which of the dimensions {dims} holds the features? Pass feature_dim=..., or "
+            "sample_dims=[...], the dimensions that number the rows"
+        )
+    return dims[-1:]
+
+
+def _check_alike(variables: Variables, feature_dims: tuple[Hashable, ...]) -> None:
+    """Raise DataError unless the same dimensions number the rows of all variables."""
     shapes = {name: [d for d in v.dims if d not in feature_dims] for name, v in variables.items()}
     if len({frozenset(shape) for shape in shapes.values()}) > 1:
         listed = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
@@ -141,13 +200,10 @@ def _feature_dims(
             "features=[...], or pass sample_dims=[...], the dimensions that number the rows: "
             "others become columns, and a variable is repeated along those that it lacks"
         )
-    return feature_dims
 
 
 def _labelled(
-    data: xr.Dataset | xr.DataArray,
-    variables: Mapping[Hashable, xr.DataArray],
-    feature_dims: tuple[Hashable, ...],
+    data: xr.Dataset | xr.DataArray, variables: Variables, feature_dims: tuple[Hashable, ...]
 ) -> Rows:
     """Rows of `variables`, whose dims but for `feature_dims` number the rows."""
     by_size = sorted(variables.values(), key=lambda variable: -variable.ndim)
@@ -157,12 +213,12 @@ def _labelled(
     if isinstance(data, xr.DataArray) and len(feature_dims) == 1:
         index = data.indexes.get(feature_dims[0])
         features = Features(None if index is None else index.to_numpy(), feature_dims)
-        return Rows(data.transpose(..., *feature_dims).data, features, labels, sample_dims)
+        return _opened(data.transpose(..., *feature_dims).data, features, labels, sample_dims)
     array, notes = stack(variables, sample_dims)
     names = np.array([n for v in variables.items() for n in _names(*v, feature_dims)])
     chosen = tuple(variables) if isinstance(data, xr.Dataset) else None
     features = Features(names if chosen or data.name is not None else None, feature_dims, chosen)
-    return Rows(array, features, labels, sample_dims, notes)
+    return _opened(array, features, labels, sample_dims, notes)
 
 
 def _names(name: Hashable, variable: xr.DataArray, feature_dims: tuple[Hashable, ...]) -> list[str]:
@@ -176,23 +232,30 @@ def _names(name: Hashable, variable: xr.DataArray, feature_dims: tuple[Hashable,
     return [f"{name}[{place}]" if place else str(name) for place in places]
 
 
-def _pick(rows: Rows, names: list[Hashable] | None, strict: bool = True) -> Rows:
-    """`rows` with the features `names`, in that order.
-
-    Where `strict` is false, features that have no names are taken for those.
-    """
+def _pick(rows: Rows, wanted: _Wanted) -> Rows:
+    """`rows` with the features that are wanted, in that order."""
     labels = rows.features.names
-    found = None if labels is None else list(labels)
-    if names is None or (found is None and not strict) or found == names:
+    order = _order(labels, wanted)
+    if labels is None or order is None:
         return rows
-    if labels is None or found is None:
+    features = replace(rows.features, names=labels[order])
+    return replace(rows, array=rows.array[..., order], features=features)
+
+
+def _order(labels: np.ndarray | None, wanted: _Wanted) -> list[int] | None:
+    """Where among `labels` the features are that are wanted; None if nothing need be moved."""
+    names = wanted.features
+    if names is None or (labels is None and wanted.fitted):
+        return None
+    if labels is None:
         raise DataError("features=[...] needs data whose features have names, and these have none")
-    if not set(names) <= set(found) or len(set(found)) < len(found):
-        verb = "you asked for" if strict else "the model was fitted to"
+    present = list(labels)
+    if present == names:
+        return None
+    if not set(names) <= set(present) or len(set(present)) < len(present):
+        verb = "the model was fitted to" if wanted.fitted else "you asked for"
         raise DataError(
-            f"the features are {', '.join(map(str, found))}, but {verb} "
+            f"the features are {', '.join(map(str, present))}, but {verb} "
             f"{', '.join(map(str, names))}"
         )
-    order = [found.index(name) for name in names]
-    features = replace(rows.features, names=labels[order])
-    return replace(rows, array=as_array(rows.array)[..., order], features=features)
+    return [present.index(name) for name in names]

@@ -11,7 +11,7 @@ import numpy as np
 from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params, count_free
 from daskem.core.settings import whole
-from daskem.data.blocks import Block
+from daskem.data.blocks import WEIGHT, Block
 from daskem.data.blocks.local import LocalBlocks
 from daskem.fitting.algorithms import Draft, Squarem
 from daskem.fitting.loop import passes
@@ -160,7 +160,9 @@ class _Contest:
     def _fitted(self, drafts: Iterable[Draft], part: Block, stop: Stop) -> list[Run]:
         # Rows in memory cost nothing to read, so that one point a pass is best.
         algorithm = Squarem()
-        blocks = LocalBlocks(part.rows, None if (part.counts == 1).all() else part.weights)
+        plain = (part.counts == 1).all()
+        along = {name: a for name, a in part.along.items() if not (plain and name == WEIGHT)}
+        blocks = LocalBlocks(part.rows, along)
         runs = [Run(self.model, algorithm, draft.start(algorithm)) for draft in drafts]
         (ended,) = deque(passes(runs, blocks, stop), maxlen=1)
         return ended

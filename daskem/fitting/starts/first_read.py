@@ -7,7 +7,7 @@ import numpy as np
 
 from daskem.core.numerics import one_blas_thread
 from daskem.core.settings import whole
-from daskem.data.blocks import Blocks, Survey, Usable, survey
+from daskem.data.blocks import Blocks, Domain, Survey, survey
 from daskem.errors import DataError
 from daskem.fitting.starts.oversampling import oversampled
 from daskem.models.protocol import Checks, Frames, Model
@@ -70,7 +70,7 @@ def first_read(
 def surveyed(model: Model, blocks: Blocks, seed: int, names: np.ndarray | None = None) -> Survey:
     """The survey of the data, if the model can use them; `seed` draws the sample."""
     cross = isinstance(model, Frames) and model.cross_moments
-    measured = blocks.sum(survey, usable(model, names), seed, cross, name="survey")
+    measured = blocks.sum(survey, domain(model, names), seed, cross, name="survey")
     if measured.bad is not None:
         raise DataError(measured.bad)
     if not measured.n_rows:
@@ -82,11 +82,11 @@ def surveyed(model: Model, blocks: Blocks, seed: int, names: np.ndarray | None =
     return measured
 
 
-def usable(model: object, names: np.ndarray | None = None) -> Usable:
-    """What a model can use of the data: what it says, or else all finite numbers."""
+def domain(model: object, names: np.ndarray | None = None) -> Domain:
+    """The values that a model can use: those that it says, or else all finite numbers."""
     if isinstance(model, Checks):
-        return Usable(model.valid, model.domain, names)
-    return Usable(np.isfinite, "finite numbers", names)
+        return Domain(model.valid, model.domain, names)
+    return Domain(np.isfinite, "finite numbers", names)
 
 
 @one_blas_thread()

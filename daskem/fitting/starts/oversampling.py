@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from daskem.data.blocks import Block, Blocks, Survey
+from daskem.data.blocks import WEIGHT, Block, Blocks, Survey
 from daskem.fitting.starts.seeding import kmeans_plus_plus, standardised
 
 # Rounds, each of which reads the data.
@@ -25,11 +25,12 @@ def distances(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Rows of a run of blocks, drawn by weight; those of neighbouring runs add.
+    """Rows of some blocks, drawn by weight; those of neighbouring blocks add.
 
     Attributes
     ----------
-    rows, weights : ndarray, (sample, feature) and (sample,)
+    sample : Block
+        The rows, with weights and other riders.
     times : ndarray, (sample,)
         When each row arrives, Exp(weight * squared distance); the first to arrive are kept.
     names : ndarray of uint64, (sample,)
@@ -38,16 +39,14 @@ class Drawn:
         The most that are kept.
     """
 
-    rows: np.ndarray
-    weights: np.ndarray
+    sample: Block
     times: np.ndarray
     names: np.ndarray
     n_drawn: int
 
     def __add__(self, other: "Drawn") -> "Drawn":
         return Drawn(
-            np.concatenate([self.rows, other.rows]),
-            np.concatenate([self.weights, other.weights]),
+            Block.joined(self.sample, other.sample),
             np.concatenate([self.times, other.times]),
             np.concatenate([self.names, other.names]),
             self.n_drawn,
@@ -60,13 +59,7 @@ class Drawn:
 
     def _first(self) -> "Drawn":
         first = np.argsort(self.times, kind="stable")[: self.n_drawn]
-        return Drawn(
-            self.rows[first],
-            self.weights[first],
-            self.times[first],
-            self.names[first],
-            self.n_drawn,
-        )
+        return Drawn(self.sample[first], self.times[first], self.names[first], self.n_drawn)
 
 
 def draw(
@@ -88,8 +81,8 @@ def draw(
     possible = rates > 0
     times = -np.log(uniform[possible]) / rates[possible]
     drawn = block[possible]
-    rows = drawn.rows.astype(np.float64)
-    return Drawn(rows, drawn.counts, times, block.hash(name)[possible], n_drawn)._first()
+    sample = Block(drawn.rows.astype(np.float64), along={**drawn.along, WEIGHT: drawn.counts})
+    return Drawn(sample, times, block.hash(name)[possible], n_drawn)._first()
 
 
 def oversampled(
@@ -115,23 +108,22 @@ def oversampled(
     if len(survey.sample) == survey.n_rows:
         return survey
     mean, scale = standardised(survey.sample)
-    rows, counts, names = survey.sample.rows, survey.sample.counts, survey.keys
-    missed = np.full(len(rows), 1 - len(rows) / survey.n_rows)
+    sample, names = survey.sample, survey.keys
+    missed = np.full(len(sample), 1 - len(sample) / survey.n_rows)
     rounds: list[tuple[np.ndarray, float]] = []
     for _ in range(ROUNDS):
-        points, weights = (rows - mean) / scale, counts / (1 - missed)
-        centres = points[kmeans_plus_plus(points, weights, min(n_components, len(rows)), rng)]
+        points, weights = (sample.rows - mean) / scale, sample.counts / (1 - missed)
+        centres = points[kmeans_plus_plus(points, weights, min(n_components, len(sample)), rng)]
         args = (centres, mean, scale, DRAWN, int(rng.integers(2**63)), name)
         drawn = blocks.sum(draw, *args, name="k-means||")
         rounds.append((centres, drawn.deadline))
         names, kept = np.unique(np.concatenate([names, drawn.names]), return_index=True)
-        rows = np.concatenate([rows, drawn.rows])[kept]
-        counts = np.concatenate([counts, drawn.weights])[kept]
-        missed = np.full(len(rows), 1 - len(survey.sample) / survey.n_rows)
+        sample = Block.joined(sample, drawn.sample)[kept]
+        missed = np.full(len(sample), 1 - len(survey.sample) / survey.n_rows)
         for centres, deadline in rounds:
-            rates = counts * distances((rows - mean) / scale, centres)
+            rates = sample.counts * distances((sample.rows - mean) / scale, centres)
             # A centre is never drawn; where all the others were, none of them was missed.
             missed *= np.exp(-rates * deadline)
-    order = rng.permutation(len(rows))
-    weights = counts / (1 - missed)
-    return replace(survey, sample=Block(rows, weights)[order], keys=names[order])
+    order = rng.permutation(len(sample))
+    along = {**sample.along, WEIGHT: sample.counts / (1 - missed)}
+    return replace(survey, sample=Block(sample.rows, along=along)[order], keys=names[order])

@@ -1,39 +1,39 @@
-"""What a model can use of the data, and the first place where it cannot."""
+"""The values that a model can use, and the first place in the data where it cannot."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from daskem.data.blocks.block import Block
+from daskem.data.blocks.block import WEIGHT, Block
 
 
 @dataclass(frozen=True, eq=False)
-class Usable:
+class Domain:
     """The values that a model can use.
 
     Attributes
     ----------
     valid : callable
         ``rows -> bool (sample, feature)``: which entries those are.
-    domain : str
+    words : str
         The same in words.
     names : ndarray, (feature,), or None
         What errors call the features.
     """
 
     valid: Callable[[np.ndarray], np.ndarray]
-    domain: str
+    words: str
     names: np.ndarray | None = None
 
     def first_bad(self, block: Block) -> str | None:
         """The first entry of a block that the model cannot use, where it is and what to do."""
-        usable = self.valid(block.rows)
-        if usable.all():
+        valid = self.valid(block.rows)
+        if valid.all():
             return _bad_weight(block)
-        row, column = (int(i) for i in np.argwhere(~usable)[0])
+        row, column = (int(i) for i in np.argwhere(~valid)[0])
         value = block.rows[row, column]
-        called = "" if self.names is None else f" ({str(self.names[column])!r})"
+        name = "" if self.names is None else f" ({str(self.names[column])!r})"
         missing = value != value
         remedy = (
             ', or fit with missing="omit" (--missing omit) to leave them out'
@@ -42,7 +42,7 @@ class Usable:
         )
         return (
             f"Input X contains {'NaN' if missing else value} at {block.place(row)}, column "
-            f"{column}{called}; expected {self.domain}. Drop or fill such rows first{remedy}"
+            f"{column}{name}; expected {self.words}. Drop or fill such rows first{remedy}"
         )
 
 
@@ -53,4 +53,4 @@ def _bad_weight(block: Block) -> str | None:
     if not len(bad):
         return None
     row = int(bad[0])
-    return f"sample_weight {block.weights[row]} at {block.place(row)}; expected numbers >= 0"
+    return f"{WEIGHT} {block.weights[row]} at {block.place(row)}; expected numbers >= 0"

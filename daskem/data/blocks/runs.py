@@ -1,0 +1,65 @@
+"""Runs: rows that belong together, such as the steps of a sequence, and are never parted.
+
+A run is ``rows[edges[i]:edges[i + 1]]`` for ascending `edges`, which count the rows before any are
+omitted.
+"""
+
+import numpy as np
+
+
+def observed_lengths(edges: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
+    """How many rows of every run are left, (run,), where `kept` tells which rows are."""
+    if kept is None or len(edges) == 1:
+        return np.diff(edges)
+    return np.add.reduceat(kept, edges[:-1], dtype=np.int64)
+
+
+def whole_runs(lengths: np.ndarray, indices: np.ndarray) -> np.ndarray | None:
+    """Which runs of these lengths the rows at `indices` are, one after the other.
+
+    None if they are not whole runs, each with its rows in their order.
+    """
+    run_of_row = np.repeat(np.arange(len(lengths)), lengths)[indices]
+    runs = run_of_row[np.flatnonzero(np.diff(run_of_row, prepend=-1))]
+    starts = np.cumsum(lengths) - lengths
+    return runs if np.array_equal(indices, _ranges(starts[runs], lengths[runs])) else None
+
+
+def chosen_runs(
+    edges: np.ndarray, kept: np.ndarray | None, runs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """`edges` and `kept` of some of the runs."""
+    lengths = np.diff(edges)[runs]
+    rows = None if kept is None else kept[_ranges(edges[:-1][runs], lengths)]
+    return edges_of_lengths(lengths), rows
+
+
+def joined_runs(
+    edges: tuple[np.ndarray, np.ndarray], kept: tuple[np.ndarray | None, np.ndarray | None]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """`edges` and `kept` of the runs of two blocks."""
+    both = edges_of_lengths(np.concatenate([np.diff(one) for one in edges]))
+    if kept[0] is None and kept[1] is None:
+        return both, None
+    filled = [
+        np.ones(ends[-1], dtype=bool) if rows is None else rows
+        for ends, rows in zip(edges, kept, strict=True)
+    ]
+    return both, np.concatenate(filled)
+
+
+def edges_of_lengths(lengths: np.ndarray) -> np.ndarray:
+    """`edges`, (run + 1,), of runs of these lengths."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def edges_between(edges: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """The edges of the runs from row `start` to row `stop`, which are two of them."""
+    first, last = np.searchsorted(edges, [start, stop])
+    return edges[first : last + 1] - start
+
+
+def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The numbers from every start on, as many as the length says, one range after the other."""
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())

@@ -1,0 +1,70 @@
+"""From arrays of rows to blocks of them: with what rides along, and in runs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+
+from daskem.data.blocks import WEIGHT
+from daskem.data.blocks.dask import DaskBlocks
+from daskem.data.blocks.local import LocalBlocks
+from daskem.data.blocks.memory import CACHES
+from daskem.data.inputs.arrays import Array
+from daskem.data.inputs.lengths import cut_at_runs, edges_of
+from daskem.data.inputs.riders import as_riders
+from daskem.errors import ParameterError
+
+MISSING = ("raise", "omit")
+
+
+def as_blocks(
+    array: Array,
+    weights: Any = None,
+    missing: str = "raise",
+    cache: str = "none",
+    *,
+    along: Mapping[str, Any] | None = None,
+    lengths: Sequence[int] | np.ndarray | None = None,
+) -> LocalBlocks | DaskBlocks:
+    """Blocks of the rows of an array.
+
+    Parameters
+    ----------
+    array : ndarray or dask Array, (..., feature)
+        As `opened` returns it.
+    weights : array-like, (...), optional
+        How many times each row counts.
+    missing : {"raise", "omit"}
+        Whether rows with a NaN are left out, rather than met by whoever cannot use them.
+    cache : {"auto", "memory", "none"}
+        Whether chunks of Dask arrays are kept in memory after they are first read.
+    along : mapping of str to array-like, (..., *own axes), optional
+        Other arrays that belong to the rows, by name.
+    lengths : sequence of int, optional
+        Rows of every run, in the order of the flattened rows: those of a run are never parted.
+
+    Raises
+    ------
+    DataError
+        If `weights`, `along` or `lengths` do not match the rows.
+    ParameterError
+        If `missing` or `cache` is something else.
+    """
+    for name, value, known in (("missing", missing, MISSING), ("cache", cache, CACHES)):
+        if value not in known:
+            raise ParameterError(f"{name}={value!r} is not one of {list(known)}")
+    edges: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    if lengths is not None:
+        edges = edges_of(lengths, array.shape[:-1])
+        if isinstance(array, da.Array):
+            array, notes = cut_at_runs(array, edges)
+    given = {} if weights is None else {WEIGHT: weights}
+    riders = as_riders({**given, **(along or {})}, array)
+    omit, (*samples, n_features) = missing == "omit", array.shape
+    if isinstance(array, da.Array):
+        return DaskBlocks(array, riders, omit, cache, notes, edges)
+    n_rows, n_axes = int(np.prod(samples)), len(samples)
+    flat = {name: r.reshape(n_rows, *r.shape[n_axes:]) for name, r in riders.items()}
+    return LocalBlocks(array.reshape(n_rows, n_features), flat, omit, edges=edges)

@@ -1,0 +1,73 @@
+"""From the lengths of runs to their edges, and to chunks that end where a run ends."""
+
+from collections.abc import Sequence
+
+import dask.array as da
+import numpy as np
+
+from daskem.data.blocks.runs import edges_of_lengths
+from daskem.errors import DataError
+
+# Chunks that a note writes out.
+_SHOWN = 6
+_CUT = (
+    "the rows are cut to chunks that end where a run ends, {} instead of {}; data that are read "
+    "often are better written in such chunks"
+)
+
+
+def edges_of(lengths: Sequence[int] | np.ndarray, shape: tuple[float, ...]) -> np.ndarray:
+    """Where runs of these lengths begin and end among rows of this shape, (run + 1,).
+
+    Raises
+    ------
+    DataError
+        If `lengths` are not positive whole numbers, or are not those of all the rows.
+    """
+    if np.isnan(shape).any():
+        raise DataError(
+            "the rows are in chunks of unknown length, and nobody knows where a run ends; call "
+            "array.compute_chunk_sizes() first"
+        )
+    given = np.asarray(lengths)
+    if given.ndim != 1 or given.dtype.kind not in "iu":
+        raise DataError(f"lengths are {given.dtype} {given.shape}; one whole number for each run")
+    wrong = np.flatnonzero(given < 1)
+    if len(wrong):
+        raise DataError(f"lengths[{wrong[0]}] is {given[wrong[0]]}; every run has one row or more")
+    edges = edges_of_lengths(given)
+    n_rows = int(np.prod(shape))
+    if edges[-1] != n_rows:
+        raise DataError(
+            f"the lengths of {len(given):,} runs add to {edges[-1]:,} rows, and the data have "
+            f"{n_rows:,}"
+        )
+    return edges
+
+
+def cut_at_runs(array: da.Array, edges: np.ndarray) -> tuple[da.Array, tuple[str, ...]]:
+    """The same rows in chunks that part no run, and what had to be done for that.
+
+    Only the first axis is cut, so that the rows of a chunk follow one another in the input.
+    """
+    inner = int(np.prod(array.shape[1:-1]))
+    # Where the first axis can be cut, and where it is cut now.
+    possible = edges[edges % inner == 0] // inner
+    now = edges_of_lengths(np.array(array.chunks[0]))
+    bounds = np.unique(possible[np.searchsorted(possible, now)])
+    whole = [(length,) for length in array.shape[1:-1]]
+    chunks = (tuple(np.diff(bounds).tolist()), *whole, array.chunks[-1])
+    if chunks == array.chunks:
+        return array, ()
+    return array.rechunk(chunks), (_CUT.format(_shown(chunks), _shown(array.chunks)),)
+
+
+def _shown(chunks: tuple[tuple[int, ...], ...]) -> str:
+    """The chunks of the sample axes in words."""
+    axes = [
+        f"({', '.join(map(str, lengths[:_SHOWN]))}, ... {len(lengths):,} in all)"
+        if len(lengths) > _SHOWN
+        else str(lengths)
+        for lengths in chunks[:-1]
+    ]
+    return " x ".join(axes)

@@ -1,0 +1,123 @@
+"""Riders: arrays that belong to the rows, such as their weights, and go wherever these go."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from daskem.data.blocks import WEIGHT
+from daskem.data.inputs.arrays import Array, as_array, features_in_one_chunk
+from daskem.data.inputs.labels import Rows
+from daskem.errors import DataError, DataTypeError
+
+
+def aligned(
+    rows: Rows, sample_weight: Any = None, along: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The riders of `rows` by name, the weights first; labelled ones laid out by their dims.
+
+    Those that `rows` have and a rider has not, it is repeated along; those that it has besides are
+    its own, and go last.
+
+    Raises
+    ------
+    DataError
+        If a rider has no dimension of the rows, or other coordinates along one.
+    """
+    riders = {} if sample_weight is None else {WEIGHT: _without_noise(sample_weight)}
+    for name, values in (along or {}).items():
+        if name in riders:
+            raise DataError(f"{name} is given twice, by itself and in along={{...}}")
+        riders[name] = values
+    return {name: _aligned(name, values, rows) for name, values in riders.items()}
+
+
+def _aligned(name: str, values: Any, rows: Rows) -> Any:
+    if not isinstance(values, xr.DataArray):
+        return values
+    if rows.labels is None:
+        return values.data
+    own = [dim for dim in values.dims if dim not in rows.dims]
+    if own and (name == WEIGHT or len(own) == values.ndim):
+        raise DataError(f"{name} has dims {values.dims}, but the rows have {rows.dims}")
+    shape = rows.array.shape[:-1]
+    _check_coordinates(name, values, rows)
+    axes = [axis for axis, dim in enumerate(rows.dims) if dim in values.dims]
+    array = values.transpose(*(rows.dims[axis] for axis in axes), *own).data
+    place = tuple(slice(None) if dim in values.dims else None for dim in rows.dims)
+    whole = tuple(values.sizes[dim] for dim in own)
+    if not isinstance(rows.array, da.Array):
+        return np.broadcast_to(np.asarray(array)[place], (*shape, *whole))
+    # In the chunks of the rows from the start: one chunk of them all would be as long as the data.
+    chunks = rows.array.chunks[:-1]
+    own_chunks = tuple((size,) for size in whole)
+    array = da.asarray(array).rechunk((*(chunks[axis] for axis in axes), *own_chunks))
+    return da.broadcast_to(array[place], (*shape, *whole), (*chunks, *own_chunks))
+
+
+def _check_coordinates(name: str, values: xr.DataArray, rows: Rows) -> None:
+    assert rows.labels is not None
+    for dim, length in zip(rows.dims, rows.array.shape[:-1], strict=True):
+        if dim not in values.dims:
+            continue
+        index, of_rows = values.indexes.get(dim), rows.labels.indexes.get(dim)
+        other = index is not None and of_rows is not None and not index.equals(of_rows)
+        if other or values.sizes[dim] != length:
+            raise DataError(
+                f"{name} has other coordinates along {dim!r} than the rows; give it theirs, "
+                f"for instance with {name}.reindex({dim}=data[{dim!r}])"
+            )
+
+
+def _without_noise(weights: Any) -> Any:
+    """Zero where `weights` are negative by rounding only, as cos(lat) is at a pole in float32."""
+    if isinstance(weights, xr.DataArray):
+        return weights.copy(data=_without_noise(weights.data))
+    in_memory = isinstance(weights, np.ndarray) and not isinstance(weights, np.memmap)
+    if not in_memory or weights.dtype.kind != "f":
+        return weights
+    noise = np.finfo(weights.dtype).eps * np.abs(weights).max(initial=0)
+    return np.where((weights < 0) & (weights >= -noise), 0, weights)
+
+
+def as_riders(along: Mapping[str, Any], array: Array) -> dict[str, Any]:
+    """What rides along with the rows of `array`: of the same kind as that, in the same chunks.
+
+    Raises
+    ------
+    DataError, DataTypeError
+        If one of them does not match the rows, or holds no real numbers.
+    """
+    return {name: _rider(name, values, array) for name, values in along.items()}
+
+
+def _rider(name: str, values: Any, array: Array) -> Array:
+    values = as_array(values)
+    if values.dtype.kind not in "fiub":
+        raise DataTypeError(
+            f"{name} is {values.dtype}; what rides along with rows must be real numbers"
+        )
+    n_axes = array.ndim - 1
+    known = not np.isnan([*values.shape, *array.shape]).any()
+    has_axes = values.ndim == n_axes if name == WEIGHT else values.ndim >= n_axes
+    if not has_axes or (known and values.shape[:n_axes] != array.shape[:-1]):
+        entry = "one number" if name == WEIGHT else "a number or an array"
+        raise DataError(
+            f"{name} has shape {values.shape}, but there should be {entry} for each of the rows, "
+            f"{array.shape[:-1]}; a DataArray broadcasts by the names of its dimensions"
+        )
+    own = values.shape[n_axes:]
+    if isinstance(array, np.ndarray):
+        return np.asarray(values, dtype=np.float64 if name == WEIGHT else None)
+    if known:
+        whole = tuple((length,) for length in own)
+        return da.asarray(values).rechunk((*array.chunks[:-1], *whole))
+    if not isinstance(values, da.Array) or values.numblocks[:n_axes] != array.numblocks[:-1]:
+        raise DataError(
+            f"the rows are in chunks of unknown length, so {name} must be a Dask array in "
+            f"chunks of the same rows, {array.numblocks[:-1]} of them; or call "
+            "array.compute_chunk_sizes() first"
+        )
+    return features_in_one_chunk(values, len(own))
