@@ -20,6 +20,7 @@ from common import best_of, cluster
 
 import daskem
 from daskem.data.inputs import as_blocks
+from daskem.data.inputs.rows import as_rows
 from daskem.fitting.loop import evaluate
 
 ROWS, FEATURES = 1000, 4
@@ -62,7 +63,7 @@ def main() -> None:
         requests = [(model, [params])]
 
         def a_pass(data: object) -> float:
-            blocks = as_blocks(data)
+            blocks = as_blocks(as_rows(data).array)
             blocks.sum(evaluate, requests)
             return best_of(lambda: blocks.sum(evaluate, requests))
 
