@@ -100,6 +100,8 @@ def test_riders_in_memory_go_to_the_workers_with_their_rows(client, rows, noise)
     found, expected = (b.sum(NoisyMean().e_step, START) for b in (there, local))
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value)
+    # Where there are many chunks, what they weigh decides about partitions, and so about the tree.
+    assert there.outline == local.outline
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "score_samples"])

@@ -14,7 +14,7 @@ from dask.typing import Key
 from daskem.core.statistics import TreeSum
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.joining import BLOCK_SIZE, Part, joined, part
-from daskem.data.blocks.partitions import Args, Outline, Result, partitions_of
+from daskem.data.blocks.partitions import Args, Outline, Result, partitions_of, row_bytes
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.runs import edges_between
 
@@ -108,7 +108,7 @@ class LocalBlocks:
     @property
     def _sizes(self) -> np.ndarray:
         """Bytes of every chunk."""
-        return np.diff(self.bounds) * self.n_features * self.rows.itemsize
+        return np.diff(self.bounds) * row_bytes(self.rows, self.along)
 
     def _partition_sum(
         self, numbers: range, f: Callable[..., Result], args: tuple[Any, ...]
