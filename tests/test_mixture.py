@@ -11,7 +11,7 @@ from daskem import Gaussian, Mixture, Poisson
 from daskem.core.statistics import add
 from daskem.data.blocks import Block, survey
 from daskem.errors import ConvergenceWarning
-from daskem.fitting.starts.first_read import usable
+from daskem.fitting.starts.first_read import domain
 from daskem.models.families import FAMILIES
 from daskem.models.families.covariances import STRUCTURES
 from daskem.models.kernels import guard
@@ -63,7 +63,7 @@ def assert_same(one, other, tolerance=1e-11):
 
 def framed(kind, rows):
     model = Mixture(Gaussian(kind))
-    return model.given(survey(Block(rows), usable(model), seed=0))
+    return model.given(survey(Block(rows), domain(model), seed=0))
 
 
 @every_kind
