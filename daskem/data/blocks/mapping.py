@@ -79,13 +79,13 @@ def _ridden(array: da.Array, along: Mapping[str, da.Array]) -> da.Array:
     """An array whose chunks are those of `array` with what rides along with them."""
     axes, numbers = tuple(range(array.ndim - 1)), count(array.ndim)
     # Every rider has its own axes, which are none of the answer's and in one chunk.
-    own = {name: islice(numbers, a.ndim - len(axes)) for name, a in along.items()}
+    own_axes = {name: islice(numbers, a.ndim - len(axes)) for name, a in along.items()}
     return da.blockwise(
         _ride,
         range(array.ndim),
         array,
         range(array.ndim),
-        *chain.from_iterable((a, (*axes, *own[name])) for name, a in along.items()),
+        *chain.from_iterable((a, (*axes, *own_axes[name])) for name, a in along.items()),
         names=tuple(along),
         concatenate=True,
         align_arrays=False,

@@ -3,14 +3,13 @@
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.utils import format_bytes
 
-from daskem.data.inputs.arrays import features_in_one_chunk
+from daskem.data.inputs.arrays import Array, features_in_one_chunk
 from daskem.errors import DataTypeError
 
 _GATHERED = (
@@ -35,7 +34,7 @@ class _Part:
         Which of the sample dimensions it has.
     """
 
-    values: Any
+    values: Array
     axes: tuple[int, ...]
 
     def index(self, column: Hashable) -> tuple[Hashable, ...]:
@@ -44,13 +43,13 @@ class _Part:
 
     def place(self, n_axes: int) -> tuple[slice | None, ...]:
         """What makes (*all samples, column) of a chunk: new axes where there are none."""
-        there = {*self.axes, *([n_axes] if self.values.ndim > len(self.axes) else [])}
-        return tuple(slice(None) if axis in there else None for axis in range(n_axes + 1))
+        axes = {*self.axes, *([n_axes] if self.values.ndim > len(self.axes) else [])}
+        return tuple(slice(None) if axis in axes else None for axis in range(n_axes + 1))
 
 
 def stack(
     variables: Mapping[Hashable, xr.DataArray], sample_dims: Sequence[Hashable]
-) -> tuple[np.ndarray | da.Array, tuple[str, ...]]:
+) -> tuple[Array, tuple[str, ...]]:
     """Rows (*sample_dims, feature), and what had to be done to the chunks.
 
     The columns of one variable follow those of another. Dimensions that are not among
@@ -78,7 +77,7 @@ def stack(
         parts, note = _aligned(variables, parts)
         return _blockwise(parts, len(sample_dims)), (*notes, *note)
     places = [part.place(len(sample_dims)) for part in parts]
-    return _rows(*(part.values for part in parts), places=places), ()
+    return _rows(*(np.asarray(part.values) for part in parts), places=places), ()
 
 
 def _part(variable: xr.DataArray, sample_dims: Sequence[Hashable]) -> _Part:
@@ -101,14 +100,14 @@ def _aligned(
     indices = [part.index(("columns", k)) for k, part in enumerate(parts)]
     pairs = chain.from_iterable(zip(arrays, indices, strict=True))
     _, cut = da.core.unify_chunks(*pairs, warn=False)
-    told = [
+    changes = [
         f"{name}, {a.npartitions:,} chunks of {format_bytes(_largest(a))}, into "
         f"{b.npartitions:,} of {format_bytes(_largest(b))}"
         for (name, variable), a, b in zip(variables.items(), arrays, cut, strict=True)
         if variable.chunks is not None and a.numblocks != b.numblocks
     ]
     aligned = [replace(part, values=array) for part, array in zip(parts, cut, strict=True)]
-    return aligned, [_ALIGNED.format("; ".join(told))] if told else []
+    return aligned, [_ALIGNED.format("; ".join(changes))] if changes else []
 
 
 def _blockwise(parts: Sequence[_Part], n_axes: int) -> da.Array:

@@ -1,6 +1,6 @@
 """What rows are called: labels that come off with the data, and go back on with the answers."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,21 +92,23 @@ def labels_of(data: xr.Dataset | xr.DataArray, dims: tuple[Hashable, ...]) -> xr
         variable.encoding = {key: stored[key] for key in ("units", "calendar") if key in stored}
     if isinstance(data, xr.Dataset):
         mappings = [v.encoding | v.attrs for v in data.data_vars.values()]
-        found = [m["grid_mapping"] for m in mappings if m.get("grid_mapping") in labels.coords]
+        names = [m["grid_mapping"] for m in mappings if m.get("grid_mapping") in labels.coords]
         labels.attrs = {k: v for k, v in data.attrs.items() if k not in _OF_STORAGE}
-        return labels.assign_attrs({"grid_mapping": found[0]} if found else {})
+        return labels.assign_attrs({"grid_mapping": names[0]} if names else {})
     kept = {k: v for k, v in data.attrs.items() if k not in _OF_VALUES and k[:5] != "GRIB_"}
     return labels.assign_attrs(kept)
 
 
-def relabel(answers: Any, rows: Rows, name: str, attrs: dict[str, Any]) -> Any:
+def relabel(
+    answers: Array, rows: Rows, name: str, attrs: Mapping[str, Any]
+) -> Array | xr.DataArray:
     """`answers` (...) or (..., component) with the labels of `rows`, if they have any."""
     if rows.labels is None:
         return answers
     dims, labels = rows.dims, rows.labels
     if answers.ndim > len(dims):
-        about = {"long_name": "component of the mixture"}
-        component = ("component", np.arange(answers.shape[-1]), about)
+        words = {"long_name": "component of the mixture"}
+        component = ("component", np.arange(answers.shape[-1]), words)
         dims, labels = (*dims, "component"), labels.assign_coords(component=component)
-    attrs = {**labels.attrs, **attrs}
-    return xr.DataArray(answers, dims=dims, coords=labels.coords, name=name, attrs=attrs)
+    about = {**labels.attrs, **attrs}
+    return xr.DataArray(answers, dims=dims, coords=labels.coords, name=name, attrs=about)

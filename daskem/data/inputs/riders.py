@@ -18,19 +18,20 @@ def aligned(
 ) -> dict[str, Any]:
     """The riders of `rows` by name, the weights first; labelled ones laid out by their dims.
 
-    Those that `rows` have and a rider has not, it is repeated along; those that it has besides are
-    its own, and go last.
+    A rider is repeated along dimensions of the rows that it lacks. Dimensions of its own go last.
 
     Raises
     ------
     DataError
         If a rider has no dimension of the rows, or other coordinates along one.
     """
-    riders = {} if sample_weight is None else {WEIGHT: _without_noise(sample_weight)}
+    riders = {} if sample_weight is None else {WEIGHT: sample_weight}
     for name, values in (along or {}).items():
         if name in riders:
             raise DataError(f"{name} is given twice, by itself and in along={{...}}")
         riders[name] = values
+    if WEIGHT in riders:
+        riders[WEIGHT] = _without_noise(riders[WEIGHT])
     return {name: _aligned(name, values, rows) for name, values in riders.items()}
 
 
@@ -39,15 +40,15 @@ def _aligned(name: str, values: Any, rows: Rows) -> Any:
         return values
     if rows.labels is None:
         return values.data
-    own = [dim for dim in values.dims if dim not in rows.dims]
-    if own and (name == WEIGHT or len(own) == values.ndim):
+    own_dims = [dim for dim in values.dims if dim not in rows.dims]
+    if own_dims and (name == WEIGHT or len(own_dims) == values.ndim):
         raise DataError(f"{name} has dims {values.dims}, but the rows have {rows.dims}")
     shape = rows.array.shape[:-1]
     _check_coordinates(name, values, rows)
     axes = [axis for axis, dim in enumerate(rows.dims) if dim in values.dims]
-    array = values.transpose(*(rows.dims[axis] for axis in axes), *own).data
+    array = values.transpose(*(rows.dims[axis] for axis in axes), *own_dims).data
     place = tuple(slice(None) if dim in values.dims else None for dim in rows.dims)
-    whole = tuple(values.sizes[dim] for dim in own)
+    whole = tuple(values.sizes[dim] for dim in own_dims)
     if not isinstance(rows.array, da.Array):
         return np.broadcast_to(np.asarray(array)[place], (*shape, *whole))
     # In the chunks of the rows from the start: one chunk of them all would be as long as the data.
@@ -108,11 +109,11 @@ def _rider(name: str, values: Any, array: Array) -> Array:
             f"{name} has shape {values.shape}, but there should be {entry} for each of the rows, "
             f"{array.shape[:-1]}; a DataArray broadcasts by the names of its dimensions"
         )
-    own = values.shape[n_axes:]
+    own_shape = values.shape[n_axes:]
     if isinstance(array, np.ndarray):
         return np.asarray(values, dtype=np.float64 if name == WEIGHT else None)
     if known:
-        whole = tuple((length,) for length in own)
+        whole = tuple((length,) for length in own_shape)
         return da.asarray(values).rechunk((*array.chunks[:-1], *whole))
     if not isinstance(values, da.Array) or values.numblocks[:n_axes] != array.numblocks[:-1]:
         raise DataError(
@@ -120,4 +121,4 @@ def _rider(name: str, values: Any, array: Array) -> Array:
             f"chunks of the same rows, {array.numblocks[:-1]} of them; or call "
             "array.compute_chunk_sizes() first"
         )
-    return features_in_one_chunk(values, len(own))
+    return features_in_one_chunk(values, len(own_shape))
