@@ -19,6 +19,7 @@ from daskem.cli import commands as cli
 from daskem.cli import demo, main
 from daskem.cli.arguments import parser
 from daskem.data.inputs import address
+from daskem.models.families import FAMILIES
 from daskem.results.plot import plot
 
 FEATURES = ["temperature", "salinity", "oxygen"]
@@ -103,6 +104,59 @@ def test_fit_prints_every_pass_how_it_ended_and_the_clusters(labelled, tmp_path,
     assert lines[n + 2].startswith("note: cache: the chunks are kept in memory")
     assert "\n".join(lines[n + 3 : -1]) == result.table()
     assert lines[-1] == f"model: {out}"
+
+
+@pytest.fixture
+def counts(tmp_path):
+    """Path of a zarr array of counts."""
+    rates = np.array([[1.0, 9.0], [8.0, 2.0]])[np.random.default_rng(0).integers(2, size=600)]
+    path = str(tmp_path / "counts.zarr")
+    zarr.create_array(path, data=np.random.default_rng(1).poisson(rates))
+    return path
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_fit_knows_every_registered_family(counts, tmp_path, name, capsys):
+    data = zarr.open(counts, mode="r")[:]
+    data = (data > 3).astype(int) if name == "Bernoulli" else data
+    path, out = str(tmp_path / "data.zarr"), str(tmp_path / "model")
+    zarr.create_array(path, data=data)
+    assert main(fit_command(path, out, "--family", name.lower())) == 0
+    expected = daskem.fit(daskem.Mixture(FAMILIES[name]()), data, 2, random_state=0)
+    assert same_params(daskem.load(out), expected)
+    assert main(["info", out]) == 0
+    assert f"{name} mixture" in capsys.readouterr().out
+
+
+def test_select_knows_every_registered_family(counts, tmp_path, capsys):
+    out = str(tmp_path / "best")
+    options = ["-k", "1-3", "--random-state", "0", "--family", "poisson", "--out", out]
+    assert main(["select", counts, *options]) == 0
+    models = {"poisson": daskem.Mixture(daskem.Poisson())}
+    data = zarr.open(counts, mode="r")[:]
+    expected = daskem.select(data, range(1, 4), models=models, random_state=0)
+    assert same_params(daskem.load(out), expected.best)
+    assert str(expected) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["fit", "select"])
+def test_other_families_have_no_type_of_covariance(counts, tmp_path, command, capsys):
+    options = ["-k", "2", "--family", "poisson", "--covariance-type", "diag"]
+    told = refusal(capsys, [command, counts, *options, "--out", str(tmp_path / "model")])
+    assert "poisson components have no covariance_type: leave out --covariance-type" in told
+
+
+def test_other_families_have_no_prior_on_covariances(counts, tmp_path, capsys):
+    options = ["--family", "poisson", "--reg-covar", "0"]
+    told = refusal(capsys, fit_command(counts, str(tmp_path / "model"), *options))
+    assert "poisson components have no reg_covar: leave out --reg-covar" in told
+
+
+def test_settings_of_gaussian_components(plain, tmp_path):
+    out = str(tmp_path / "model")
+    options = ["--family", "gaussian", "--covariance-type", "diag", "--reg-covar", "0.01"]
+    assert main(fit_command(plain, out, *options)) == 0
+    assert daskem.load(out).model.family == daskem.Gaussian("diag", 0.01)
 
 
 def test_a_plan_is_printed_and_nothing_is_fitted(plain, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """The command line: parse, call, print."""
 
 import contextlib
+import inspect
 import math
 import os
 import sys
@@ -11,12 +12,12 @@ from typing import Any
 import dask.array as da
 import xarray as xr
 
-from daskem.cli.arguments import parser
+from daskem.cli.arguments import families, parser
 from daskem.data.inputs import address, is_labelled, open_labelled, open_zarr
 from daskem.errors import ClusterError, DaskemError, ParameterError
 from daskem.fitting.record import Pass
 from daskem.models import Mixture
-from daskem.models.families import Gaussian
+from daskem.models.families.protocol import Family
 from daskem.models.protocol import demand
 from daskem.results.modelfile import check_target
 from daskem.results.result import Result, load
@@ -43,18 +44,20 @@ def fit(
     store: str,
     array: str | None,
     out: str | None,
-    covariance_type: str,
-    reg_covar: float,
+    family: str,
     scheduler: str | None,
     plan: bool,
+    covariance_type: str | None = None,
+    reg_covar: float | None = None,
     **options: Any,
 ) -> None:
-    """Fit a Gaussian mixture to the rows of a zarr store."""
+    """Fit a mixture to the rows of a zarr store."""
     if out is None and not plan:
         raise ParameterError("say where to save the model, --out MODEL; or --plan, to fit nothing")
     if out is not None:
         check_target(out)  # better now than after the fit
-    model, data = Mixture(Gaussian(covariance_type, reg_covar)), open_rows(store, array)
+    model = Mixture(_family(family, covariance_type=covariance_type, reg_covar=reg_covar))
+    data = open_rows(store, array)
     with _cluster(scheduler):
         if plan:
             print(planned(prepare(model, data, **{**options, "cache": "none"})))
@@ -77,15 +80,22 @@ def select(
     out: str | None,
     plot: str | None,
     n_components: range,
+    family: str,
     scheduler: str | None,
+    covariance_type: Sequence[str] | None = None,
     **options: Any,
 ) -> None:
     """Choose the number of components, and the type of covariance, by a criterion."""
     if out is not None:
         check_target(out)
+    kinds = [None] if covariance_type is None else covariance_type
+    mixtures = [Mixture(_family(family, covariance_type=kind)) for kind in kinds]
+    # As `daskem.select` calls them: Gaussians by their covariances.
+    names = covariance_type or ["full" if family == "gaussian" else family]
     data = open_rows(store, array)
     with _cluster(scheduler):
-        selection = choose(data, n_components, **options)
+        models = dict(zip(names, mixtures, strict=True))
+        selection = choose(data, n_components, models=models, **options)
     print(selection)
     print(f"{selection.n_reads} reads of the data")
     if plot is not None:
@@ -108,7 +118,7 @@ def info(model: str) -> None:
     result = load(model)
     family = demand(result.model, Mixture, "info").family
     settings = ", ".join(f"{k}={v}" for k, v in vars(family).items())
-    print(f"{type(family).__name__} mixture: {settings}")
+    print(f"{type(family).__name__} mixture{settings and ': '}{settings}")
     print(
         f"{result.n_components} components of {result.n_features} features, from "
         f"{result.n_rows:,.0f} rows"
@@ -125,6 +135,17 @@ def demo(rows: int | None, out: str) -> int:
     from daskem.cli.demo import run
 
     return 0 if run(Path(out), rows, follow) else 1
+
+
+def _family(name: str, **settings: Any) -> Family:
+    """A registered family, with those of `settings` that are not None."""
+    family = families()[name]
+    wanted = {setting: value for setting, value in settings.items() if value is not None}
+    unknown = sorted(set(wanted) - set(inspect.signature(family).parameters))
+    if unknown:
+        option = "--" + unknown[0].replace("_", "-")
+        raise ParameterError(f"{name} components have no {unknown[0]}: leave out {option}")
+    return family(**wanted)
 
 
 def follow(results: Iterable[Result]) -> Result:
