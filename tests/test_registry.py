@@ -90,7 +90,10 @@ def test_groups_are_those_that_a_family_has():
         assert not any(isinstance(family, group) for group in groups)
 
 
-@pytest.mark.parametrize("name", ["parameters", "domain", "valid", "at", "kernel", "m_step"])
+REQUIRED = ["parameters", "domain", "valid", "at", "locations", "kernel", "m_step"]
+
+
+@pytest.mark.parametrize("name", REQUIRED)
 def test_a_family_without_a_required_member_is_told_which(name):
     with pytest.raises(ParameterError, match=rf"needs a family.*; Edited lacks `{name}`$"):
         Mixture(edited(Poisson(), **{name: None}))

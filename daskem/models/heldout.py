@@ -1,12 +1,13 @@
 """Rows that a fit does not see, by which to judge it: a model around a model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from daskem.core.parameters import Params
+import numpy as np
+
+from daskem.core.parameters import Parameter, Params
 from daskem.core.statistics import Statistics
-from daskem.models.protocol import Block
+from daskem.models.protocol import Batches, Block, Declares, Model, Penalises, Reports, demand
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,8 @@ class HeldOut:
 
     Parameters
     ----------
-    model : object with e_step and m_step
+    model : Model
+        With the members of `Batches` and `Declares`.
     fraction : float
         Of the rows that are held out, chosen by a hash of their position; of whole runs.
     seed : int
@@ -27,7 +29,7 @@ class HeldOut:
     and ``heldout_log_likelihood`` and ``heldout_weight`` of the others.
     """
 
-    model: Any
+    model: Model
     fraction: float = 0.1
     seed: int = 0
 
@@ -35,31 +37,31 @@ class HeldOut:
         return self.e_steps(block, [params])[0]
 
     def e_steps(self, block: Block, candidates: Sequence[Params]) -> list[Statistics]:
-        held = block.keys(self.seed) < self.fraction * 2.0**64
-        fitted, judged = block[~held], block[held]
+        model = demand(self.model, Batches, "holding rows out")
+        is_judge = block.keys(self.seed) < self.fraction * 2.0**64
+        fitted, judges = block[~is_judge], block[is_judge]
+        pairs = zip(
+            model.e_steps(fitted, candidates), model.e_steps(judges, candidates), strict=True
+        )
         return [
             {
-                **own,
+                **statistics,
                 "fitted_weight": fitted.weight,
-                "heldout_log_likelihood": other["log_likelihood"],
-                "heldout_weight": judged.weight,
+                "heldout_log_likelihood": judged["log_likelihood"],
+                "heldout_weight": judges.weight,
             }
-            for own, other in zip(
-                self.model.e_steps(fitted, candidates),
-                self.model.e_steps(judged, candidates),
-                strict=True,
-            )
+            for statistics, judged in pairs
         ]
 
-    def m_step(self, statistics: Statistics, params: Params) -> Params:
+    def m_step(self, statistics: Statistics, params: Params) -> Mapping[str, np.ndarray]:
         return self.model.m_step(statistics, params)
 
     def log_prior(self, params: Params, weight: float) -> float:
-        return self.model.log_prior(params, weight)
+        return self.model.log_prior(params, weight) if isinstance(self.model, Penalises) else 0.0
 
-    def events(self, statistics: Statistics, params: Params) -> list[str]:
-        return self.model.events(statistics, params)
+    def events(self, statistics: Statistics, params: Params) -> Sequence[str]:
+        return self.model.events(statistics, params) if isinstance(self.model, Reports) else []
 
     @property
-    def parameters(self) -> Any:
-        return self.model.parameters
+    def parameters(self) -> Mapping[str, Parameter]:
+        return demand(self.model, Declares, "holding rows out").parameters

@@ -7,7 +7,7 @@ buy. `isinstance(model, Predicts)` asks for a group, `demand(model, Predicts, ..
 
 import inspect
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
+from typing import NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Block(Protocol):
     def __len__(self) -> int: ...
     def hash(self, seed: int) -> np.ndarray: ...  # uint64 (sample,), whatever the chunks
     def keys(self, seed: int) -> np.ndarray: ...  # the same, but one for all rows of a run
-    def __getitem__(self, here: Any) -> Self: ...  # the block of some of the rows
+    def __getitem__(self, chosen: slice | np.ndarray) -> Self: ...  # some of the rows
 
 
 class Survey(Protocol):
@@ -51,7 +51,7 @@ class Survey(Protocol):
 class Tile(NamedTuple):
     """What a model says of some rows of a block."""
 
-    here: slice
+    span: slice
     log_prob: np.ndarray  # (row,), log p(x) in nats, in the units of the data
     responsibilities: np.ndarray  # (component, row), in a buffer that the next tile overwrites
 
@@ -79,8 +79,8 @@ class Declares(Protocol):
 class Checks(Protocol):
     """An error that names the first value that it cannot use; else all finite numbers are."""
 
-    domain: str  # in words
-
+    @property
+    def domain(self) -> str: ...  # in words
     def valid(self, rows: np.ndarray) -> np.ndarray: ...  # bool, (sample, feature)
 
 
@@ -95,8 +95,8 @@ class Needs(Protocol):
 class Frames(Protocol):
     """Coordinates of order one: the model in a frame that suits the data, and params in and out."""
 
-    cross_moments: bool  # whether `given` wants the covariance of the data, beside the variances
-
+    @property
+    def cross_moments(self) -> bool: ...  # whether `given` wants the covariance of the data
     def given(self, survey: Survey) -> Model: ...
     def to_frame(self, params: DataParams) -> Params: ...
     def from_frame(self, params: Params) -> DataParams: ...

@@ -96,8 +96,12 @@ class Gaussian:
         points: Callable[[np.ndarray], np.ndarray],
         linear: np.ndarray,
     ) -> dict[str, np.ndarray]:
-        maps = {"means": points, "covariances": lambda c: self.structure.transform(c, linear)}
-        return {name: maps.get(name, np.asarray)(value) for name, value in params.items()}
+        converted = {name: np.asarray(value) for name, value in params.items()}
+        if "means" in params:
+            converted["means"] = points(converted["means"])
+        if "covariances" in params:
+            converted["covariances"] = self.structure.transform(converted["covariances"], linear)
+        return converted
 
     def locations(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
         return params["means"]
