@@ -41,10 +41,10 @@ class Clusters:
 
     def posterior(self, block: Block, params: Params) -> Iterator[Tile]:
         """As `Mixture.posterior`, with the responsibilities of clusters."""
-        for here, log_prob, r in self.mixture.posterior(block, self.components):
+        for span, log_prob, r in self.mixture.posterior(block, self.components):
             with one_blas_thread():
                 merged = self.members @ r
-            yield Tile(here, log_prob, merged)
+            yield Tile(span, log_prob, merged)
 
     def valid(self, rows: np.ndarray) -> np.ndarray:
         return self.mixture.valid(rows)
@@ -63,7 +63,7 @@ class Clusters:
 
 def members(groups: Sequence[Sequence[int] | frozenset[int]], n_components: int) -> np.ndarray:
     """Which components (group, component) belong to each group, 0 or 1."""
-    found = np.zeros((len(groups), n_components))
+    belongs = np.zeros((len(groups), n_components))
     for number, group in enumerate(groups):
-        found[number, list(group)] = 1.0
-    return found
+        belongs[number, list(group)] = 1.0
+    return belongs
