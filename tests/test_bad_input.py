@@ -258,9 +258,9 @@ def test_what_is_no_store(tmp_path):
 
 
 def test_an_array_that_is_not_in_the_store(tmp_path):
-    group = zarr.open_group(tmp_path / "g.zarr", mode="w")
-    group.create_array("temperature", data=good())
-    group.create_array("salinity", data=good())
+    zarr.open_group(tmp_path / "g.zarr", mode="w")
+    for name in ("temperature", "salinity"):
+        zarr.create_array(tmp_path / "g.zarr", name=name, data=good())
     listed = r"it holds \['salinity', 'temperature'\]"
     with pytest.raises(StoreNotFoundError, match=rf"is a group, not an array; {listed}"):
         fit(tmp_path / "g.zarr")

@@ -170,8 +170,9 @@ def zarr_array(rows, path, **options):
 
 
 def zarr_in_group(rows, path, zarr_format):
-    group = zarr.open_group(path / "g.zarr", mode="w", zarr_format=zarr_format)
-    group.create_array("a", data=np.array(rows), chunks=(500, 3))
+    zarr.open_group(path / "g.zarr", mode="w", zarr_format=zarr_format)
+    options = {"chunks": (500, 3), "zarr_format": zarr_format}
+    zarr.create_array(path / "g.zarr", name="a", data=np.array(rows), **options)
     return path / "g.zarr" / "a"
 
 

@@ -279,7 +279,8 @@ def test_an_array_without_labels_gives_an_array_without_labels(plain, tmp_path, 
 
 def test_an_array_in_a_group_without_labels(plain, tmp_path):
     group = str(tmp_path / "group.zarr")
-    zarr.create_group(group).create_array("rows", data=zarr.open(plain, mode="r")[:])
+    zarr.create_group(group)
+    zarr.create_array(group, name="rows", data=zarr.open(plain, mode="r")[:])
     alone, grouped = str(tmp_path / "alone"), str(tmp_path / "grouped")
     assert main(fit_command(plain, alone)) == 0
     assert main(fit_command(group, grouped, "--array", "rows")) == 0

@@ -403,10 +403,10 @@ def elsewhere(path):
 def test_arrays_of_a_group_are_features(ocean, tmp_path, how):
     group = zarr.open_group(tmp_path / "g.zarr", mode="w")
     rows = by_hand(ocean).reshape(-1, 6)
-    group.create_array("ssh", data=rows[:, 0], chunks=(50,))
-    group.create_array("sst", data=rows[:, 1], chunks=(50,))
-    group.create_array("temp", data=rows[:, 2:5], chunks=(50, 3))
     path = tmp_path / "g.zarr"
+    zarr.create_array(path, name="ssh", data=rows[:, 0], chunks=(50,))
+    zarr.create_array(path, name="sst", data=rows[:, 1], chunks=(50,))
+    zarr.create_array(path, name="temp", data=rows[:, 2:5], chunks=(50, 3))
     places = {"path": path, "url": f"file://{path}", "group": group, "elsewhere": elsewhere(path)}
     data = places[how]
     chunked = da.from_array(rows, chunks=-1)  # Small chunks of a store are fetched together.

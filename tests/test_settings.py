@@ -2,12 +2,15 @@
 
 import inspect
 
+import numpy as np
 import pytest
 
 import daskem
 from daskem.cli.arguments import parser
 from daskem.cli.commands import fit as fit_command
 from daskem.cli.commands import select as select_command
+from daskem.core.settings import generator, number, whole
+from daskem.errors import ParameterError
 from daskem.running.prepared import prepare
 from daskem.selection.verbs import prepare_selection
 
@@ -79,3 +82,50 @@ def test_the_command_line_has_the_settings_of_a_fit(command, function):
 def test_a_misspelt_setting_is_told_which_one_was_meant(verb):
     with pytest.raises(TypeError, match=r"max_pases.*did you mean 'max_passes'"):
         verb(None, None, max_pases=3)
+
+
+@pytest.mark.parametrize("value", [0, 1.5, np.float32(2), np.inf])
+def test_a_number_comes_back_as_a_float(value):
+    assert number("tol", value, 0) == value
+    assert type(number("tol", value, 0)) is float
+
+
+@pytest.mark.parametrize("value", [-1, np.nan, "1", None, 1j, np.ones(2)])
+def test_what_is_no_number_of_that_size_is_named(value):
+    with pytest.raises(ParameterError, match=r"^tol="):
+        number("tol", value, 0)
+
+
+@pytest.mark.parametrize("value", [0, -1, True, 1.0, "1", None, np.ones(1)])
+def test_what_counts_nothing_is_named(value):
+    assert whole("n_init", np.int8(3)) == 3
+    with pytest.raises(ParameterError, match=r"^n_init="):
+        whole("n_init", value)
+
+
+def test_a_random_state_is_a_seed_or_goes_on_from_where_it_is():
+    assert generator(3).random() == generator(np.int64(3)).random()
+    mine = np.random.default_rng(3)
+    assert generator(mine) is mine
+    old = np.random.RandomState(3)
+    generator(old).random(5)
+    assert old.tomaxint() != np.random.RandomState(3).tomaxint()
+
+
+@pytest.mark.parametrize("value", [-1, 0.5, "seed", np.random])
+def test_what_is_no_seed_is_named(value):
+    with pytest.raises(ParameterError, match=r"^random_state="):
+        generator(value)
+
+
+def test_rows_are_drawn_with_whatever_a_fit_takes(rows, start):
+    model = daskem.Mixture(daskem.Gaussian())
+    result = daskem.fit(model, rows, start=start, tol=1)
+    bits = np.random.MT19937(7)
+    drawn = [
+        result.sample(5, state)[0]
+        for state in (np.random.RandomState(bits), np.random.Generator(np.random.MT19937(7)))
+    ]
+    np.testing.assert_array_equal(*drawn)
+    with pytest.raises(ParameterError, match="random_state"):
+        result.sample(5, "seed")

@@ -61,13 +61,15 @@ def map_rows(
         return answers if columns is not None else answers[..., 0]
     chunks = _ridden(array, cast(Mapping[str, da.Array], along or {}))
     # An axis of one column goes last: a map that drops an axis is not fused with the load.
+    # As `name`, since `token` means nothing in some versions of Dask and warns in others.
+    token = dask.base.tokenize(chunks.name, f, args, fill, dtype, columns)
     answers = da.map_blocks(
         _answer,
         chunks,
         f=f,
         args=_delayed(args),
         fill=fill,
-        token=f"{name}-{dask.base.tokenize(chunks.name, f, args, fill)}",
+        name=f"{name}-{token}",
         chunks=(*array.chunks[:-1], (columns or 1,)),
         dtype=dtype,
         meta=np.empty((0,) * array.ndim, dtype=dtype),

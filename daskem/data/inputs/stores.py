@@ -111,7 +111,7 @@ def as_dask(array: zarr.Array) -> da.Array:
 def _open(path: str | os.PathLike[str]) -> zarr.Array | zarr.Group:
     try:
         return zarr.open(address(path), mode="r")
-    except (FileNotFoundError, zarr.errors.NodeNotFoundError) as error:
+    except FileNotFoundError as error:
         inside = sorted(os.listdir(path))[:10] if os.path.isdir(path) else []
         folder = f", only a folder with {inside}" if inside else ""
         raise StoreNotFoundError(
