@@ -45,8 +45,9 @@ def test_every_verb_has_the_settings_of_what_it_prepares(verb, source, apart):
 
 def test_a_selection_has_the_settings_of_a_fit():
     own, known = settings(daskem.select), settings(daskem.fit)
-    # A start is of one size; restarts of a selection cost no reads, and there are more of them.
-    assert set(known) - set(own) == {"start"}
+    # A start is of one size, and mixtures need nothing that rides along; restarts of a selection
+    # cost no reads, and there are more of them.
+    assert set(known) - set(own) == {"start", "along"}
     assert {name for name in known if name in own and own[name] != known[name]} == {"n_init"}
 
 
@@ -55,8 +56,9 @@ def test_the_estimator_has_the_settings_of_a_fit():
         *inspect.signature(daskem.GaussianMixture).parameters,
         *inspect.signature(daskem.GaussianMixture.fit).parameters,
     }
-    # By scikit-learn's names: max_iter, and weights_init, means_init, precisions_init.
-    assert set(settings(daskem.fit)) - names == {"max_passes", "start"}
+    # By scikit-learn's names: max_iter, and weights_init, means_init, precisions_init. Mixtures
+    # need nothing that rides along.
+    assert set(settings(daskem.fit)) - names == {"max_passes", "start", "along"}
 
 
 @pytest.mark.parametrize(
@@ -67,9 +69,12 @@ def test_the_command_line_has_the_settings_of_a_fit(command, function):
     options = vars(parser([command]).parse_args([command.__name__, "store", *given]))
     known = inspect.signature(function).parameters
     # What is an array in memory is not written on a command line.
-    assert set(settings(function)) - set(options) == {"start", "sample_weight", "models"} & set(
-        known
-    )
+    assert set(settings(function)) - set(options) == set(known) & {
+        "start",
+        "sample_weight",
+        "along",
+        "models",
+    }
     shared = (options.keys() & settings(function).keys()) - {"n_components"}
     assert {name: options[name] for name in shared} == {
         name: known[name].default for name in shared
