@@ -41,7 +41,7 @@ class Full(Structure):
     cross_moments = True
     # Whitening blows up the rounding of directions that the data do not have: this many EPS of
     # variance, for each row, are no spread.
-    blur = 512 * EPS / frames.FLAT
+    rounding = 512 * EPS / frames.FLAT
 
     def frame(self, mean: np.ndarray, measured: np.ndarray) -> frames.Frame:
         return frames.whitening(mean, measured)
@@ -101,14 +101,14 @@ class Full(Structure):
         flat = self._flat(scatter, magnitude, d).any(axis=-1)
         return flat | ~is_positive_definite(self.matrices(scatter, d), least=_NARROWEST)
 
-    def held(
+    def completed(
         self, new: np.ndarray, old: np.ndarray, scatter: np.ndarray, magnitude: np.ndarray, d: int
     ) -> np.ndarray:
         """Covariances `new`, where nothing is left of the scatter those of `old`."""
         flat = self._flat(scatter, magnitude, d)
         lost = self.degenerate(scatter, magnitude, d)
         for k in np.flatnonzero(lost):
-            new[k] = _held(np.where(flat[k] | flat[k][:, None], 0.0, new[k]), old[k])
+            new[k] = _completed(np.where(flat[k] | flat[k][:, None], 0.0, new[k]), old[k])
         return new
 
     def _flat(self, scatter: np.ndarray, magnitude: np.ndarray, d: int) -> np.ndarray:
@@ -143,13 +143,13 @@ class Tied(Full):
     ) -> np.ndarray:
         return super().covariances(scatter, counts, pseudo, d)[0]
 
-    def held(
+    def completed(
         self, new: np.ndarray, old: np.ndarray, scatter: np.ndarray, magnitude: np.ndarray, d: int
     ) -> np.ndarray:
-        return super().held(new[None], old[None], scatter, magnitude, d)[0]
+        return super().completed(new[None], old[None], scatter, magnitude, d)[0]
 
 
-def _held(new: np.ndarray, old: np.ndarray) -> np.ndarray:
+def _completed(new: np.ndarray, old: np.ndarray) -> np.ndarray:
     """A singular matrix with the variances of another one in the directions that it lacks.
 
         new + V (V^T old^-1 V)^-1 V^T
@@ -226,7 +226,7 @@ class Diagonal(Structure):
     def degenerate(self, scatter: np.ndarray, magnitude: np.ndarray, d: int) -> Any:
         return _is_rounding(scatter, magnitude).any(axis=-1)
 
-    def held(
+    def completed(
         self, new: np.ndarray, old: np.ndarray, scatter: np.ndarray, magnitude: np.ndarray, d: int
     ) -> np.ndarray:
         return np.where(_is_rounding(scatter, magnitude).reshape(new.shape), old, new)

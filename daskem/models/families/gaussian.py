@@ -146,8 +146,8 @@ class Gaussian:
         d = shift.shape[1]
         covariances = self.structure.covariances(scatter, self.structure.pool(counts), pseudo, d)
         if pseudo == 0:
-            left = self._left(statistics, params)
-            covariances = self.structure.held(covariances, params["covariances"], *left, d)
+            old, magnitude = params["covariances"], self._magnitude(statistics, params, shift)
+            covariances = self.structure.completed(covariances, old, scatter, magnitude, d)
         return Params({"means": params["means"] + shift, "covariances": covariances})
 
     def log_prior(self, params: Params, weight: float) -> float:
@@ -158,15 +158,16 @@ class Gaussian:
 
     def events(self, statistics: Statistics, params: Params) -> list[str]:
         """What the M step of these statistics had to work around, in words."""
-        left, d = self._left(statistics, params), params["means"].shape[1]
-        lost = np.flatnonzero(self.structure.degenerate(*left, d))
-        if not len(lost):
+        shift, scatter = self._centred(statistics)
+        magnitude = self._magnitude(statistics, params, shift)
+        flat = np.flatnonzero(self.structure.degenerate(scatter, magnitude, shift.shape[1]))
+        if not len(flat):
             return []
         cure = "held open by reg_covar" if self.reg_covar else "kept there; set reg_covar > 0"
         return [
             f"covariance of component {k}: no spread left in some direction "
             f"(repeated rows, a constant feature, or too few rows); {cure}"
-            for k in (["all"] if self.structure.pooled else lost)
+            for k in (["all"] if self.structure.pooled else flat)
         ]
 
     def sample(
@@ -189,10 +190,10 @@ class Gaussian:
         moved = counts * self.structure.of_vectors(shift)
         return shift, statistics["second"] - self.structure.pool(moved)
 
-    def _left(self, statistics: Statistics, params: Params) -> tuple[np.ndarray, np.ndarray]:
-        """The scatter, and the size of the numbers of whose differences it is the rest."""
-        counts, (shift, scatter) = statistics["counts"][:, None], self._centred(statistics)
+    def _magnitude(self, statistics: Statistics, params: Params, shift: np.ndarray) -> np.ndarray:
+        """The size of the numbers of which the scatter is a difference, (component, quadratic)."""
+        counts = statistics["counts"][:, None]
         size = counts * self.structure.of_vectors(np.abs(params["means"]) + np.abs(shift))
-        return scatter, np.abs(statistics["second"]) + self.structure.pool(
-            size + counts * self.structure.blur
+        return np.abs(statistics["second"]) + self.structure.pool(
+            size + counts * self.structure.rounding
         )

@@ -20,14 +20,14 @@ class Structure(ABC):
         Whether `frame` wants the covariance of the data, rather than their variances.
     pooled : bool
         Whether all components share one covariance, and so one scatter.
-    blur : float
+    rounding : float
         Variance, for each row, that may be the rounding of the frame.
     """
 
     declared: ClassVar[Parameter]
     cross_moments: ClassVar[bool] = False
     pooled: ClassVar[bool] = False
-    blur: ClassVar[float] = 0.0
+    rounding: ClassVar[float] = 0.0
 
     @abstractmethod
     def frame(self, mean: np.ndarray, measured: np.ndarray) -> Frame:
@@ -92,7 +92,7 @@ class Structure(ABC):
         """Whether nothing but rounding is left of the scatter in some direction, (component,)."""
 
     @abstractmethod
-    def held(
+    def completed(
         self, new: np.ndarray, old: np.ndarray, scatter: np.ndarray, magnitude: np.ndarray, d: int
     ) -> np.ndarray:
         """Covariances `new`, where nothing is left of the scatter those of `old`."""
