@@ -14,7 +14,7 @@ from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.core.numerics import is_positive_definite
 from daskem.errors import ConvergenceWarning
 from daskem.models.families import FAMILIES
-from daskem.models.families.covariances import STRUCTURES, _held
+from daskem.models.families.covariances import STRUCTURES, _completed
 
 KINDS = tuple(STRUCTURES)
 GAUSSIANS = [Gaussian(kind, reg_covar) for kind in KINDS for reg_covar in (0.0, 1e-6)]
@@ -210,7 +210,7 @@ def test_rows_that_were_rounded_can_be_fitted_without_a_prior(k):
     narrow=st.floats(-14, 0),
 )
 @settings(max_examples=500)
-def test_a_covariance_that_is_held_is_definite_and_the_likelihood_does_not_fall(
+def test_a_covariance_that_is_completed_is_definite_and_the_likelihood_does_not_fall(
     d, seed, size, noise, narrow
 ):
     """Whatever the scatter, its rounding, and the covariance that was there before."""
@@ -222,7 +222,7 @@ def test_a_covariance_that_is_held_is_definite_and_the_likelihood_does_not_fall(
     axes = np.linalg.qr(rng.normal(size=(d, d)))[0]
     before = axes * 10.0 ** rng.uniform(narrow, 0, d) @ axes.T
     assume(is_positive_definite(before))
-    after = _held(scatter + rounding + rounding.T, before)
+    after = _completed(scatter + rounding + rounding.T, before)
     assert is_positive_definite(after)
     assert misfit(after, scatter) <= misfit(before, scatter) + 1e-8
 

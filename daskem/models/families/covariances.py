@@ -170,8 +170,8 @@ def _completed(new: np.ndarray, old: np.ndarray) -> np.ndarray:
         return old
     known, v = vectors[:, ~lost], vectors[:, lost]
     added = v @ np.linalg.inv(v.T @ np.linalg.inv(old / unit) @ v) @ v.T
-    held = unit * (known * values[~lost] @ known.T + added)
-    return held if is_positive_definite(held) else old
+    whole = unit * (known * values[~lost] @ known.T + added)
+    return whole if is_positive_definite(whole) else old
 
 
 class Diagonal(Structure):
