@@ -108,7 +108,7 @@ def test_persisted_chunks_are_used_where_they_lie(client):
     parts = [client.submit(np.ones, shape, workers=[workers[i % 2]], pure=False) for i in range(10)]
     wait(parts)
     rows = da.concatenate([da.from_delayed(part, shape, dtype=float) for part in parts])
-    where = as_blocks(rows).sum(Where().e_step, {})["where"]
+    where = as_blocks(rows).sum(Where().e_step, {}, name="e-step")["where"]
     found = dict(text.split(" ") for text in where.strip(";").split(";"))
     assert found == {str(i): workers[i % 2] for i in range(10)}
 
