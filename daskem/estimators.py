@@ -1,14 +1,17 @@
 """scikit-learn's manners: constructor, attributes and methods; all the work is done by `fit`."""
 
 import inspect
+import os
 import sys
 from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from daskem.core.settings import RandomState, whole
+from daskem.data.inputs.kinds import Data, Values
 from daskem.errors import NotFittedError, ParameterError
 from daskem.fitting.algorithms import Algorithm
 from daskem.models import Mixture
@@ -90,9 +93,9 @@ class GaussianMixture:
         algorithm: str | Algorithm = "auto",
         max_seconds: float | None = None,
         cache: str = "auto",
-        weights_init: Any = None,
-        means_init: Any = None,
-        precisions_init: Any = None,
+        weights_init: npt.ArrayLike | None = None,
+        means_init: npt.ArrayLike | None = None,
+        precisions_init: npt.ArrayLike | None = None,
         random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
@@ -112,10 +115,10 @@ class GaussianMixture:
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: Data,
+        y: object = None,
         *,
-        sample_weight: Any = None,
+        sample_weight: Values | None = None,
         features: Sequence[Hashable] | None = None,
         sample_dims: Sequence[Hashable] | None = None,
         feature_dim: Hashable | None = None,
@@ -162,31 +165,31 @@ class GaussianMixture:
         self._publish(self.result_)
         return self
 
-    def fit_predict(self, X: Any, y: Any = None, **options: Any) -> Any:
+    def fit_predict(self, X: Data, y: object = None, **options: Any) -> Any:
         """Fit, and the most probable component of each row; takes the parameters of `fit`."""
         return self.fit(X, y, **options).predict(X)
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Data) -> Any:
         """The most probable component of each row, (...), int; -1 where a row is missing."""
         return self._fitted.predict(X)
 
-    def predict_proba(self, X: Any) -> Any:
+    def predict_proba(self, X: Data) -> Any:
         """Responsibilities of the components for each row, (..., component)."""
         return self._fitted.predict_proba(X)
 
-    def score_samples(self, X: Any) -> Any:
+    def score_samples(self, X: Data) -> Any:
         """log p(x) of each row, (...), nats."""
         return self._fitted.score_samples(X)
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: Data, y: object = None, sample_weight: Values | None = None) -> float:
         """Mean log p(x) per row, nats."""
         return self._fitted.score(X, sample_weight)
 
-    def bic(self, X: Any, sample_weight: Any = None) -> float:
+    def bic(self, X: Data, sample_weight: Values | None = None) -> float:
         """Bayesian information criterion on `X`; lower is better."""
         return self._fitted.bic(X, sample_weight)
 
-    def aic(self, X: Any, sample_weight: Any = None) -> float:
+    def aic(self, X: Data, sample_weight: Values | None = None) -> float:
         """Akaike information criterion on `X`; lower is better."""
         return self._fitted.aic(X, sample_weight)
 
@@ -198,7 +201,7 @@ class GaussianMixture:
         """The parameters, with dims ``component`` and ``feature``."""
         return self._fitted.to_dataset()
 
-    def save(self, path: Any) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a zarr store, for `daskem.load`."""
         self._fitted.save(path)
 
@@ -248,7 +251,7 @@ class GaussianMixture:
         if self.precisions_init is not None:
             precisions = np.asarray(self.precisions_init, dtype=np.float64)
             start["covariances"] = _inverse(precisions, self.covariance_type)
-        return {name: value for name, value in start.items() if value is not None}
+        return {name: np.asarray(value) for name, value in start.items() if value is not None}
 
     def _publish(self, result: Result) -> None:
         params = result.params

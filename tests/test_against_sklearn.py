@@ -7,15 +7,14 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning as SklearnConvergenceWarning
 from sklearn.mixture import GaussianMixture as Reference
 from sklearn.utils.estimator_checks import estimator_checks_generator
+from table import every_kind
 
 import daskem
 from daskem.errors import ConvergenceWarning
 
-KINDS = ("full", "tied", "diag", "spherical")
 FEATURES = (1, 2, 10, 40)
 K, N, ITERATIONS = 3, 1000, 8
 
-every_kind = pytest.mark.parametrize("kind", KINDS)
 every_d = pytest.mark.parametrize("d", FEATURES)
 
 

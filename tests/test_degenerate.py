@@ -8,20 +8,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.datasets import load_iris
+from table import every_count, every_gaussian, every_kind
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.core.numerics import is_positive_definite
 from daskem.errors import ConvergenceWarning
-from daskem.models.families import FAMILIES
-from daskem.models.families.covariances import STRUCTURES, _completed
-
-KINDS = tuple(STRUCTURES)
-GAUSSIANS = [Gaussian(kind, reg_covar) for kind in KINDS for reg_covar in (0.0, 1e-6)]
-COUNTS = [family() for family in FAMILIES.values() if family is not Gaussian]
-
-every_gaussian = pytest.mark.parametrize("family", GAUSSIANS, ids=repr)
-every_family = pytest.mark.parametrize("family", [*GAUSSIANS, *COUNTS], ids=repr)
+from daskem.models.families.covariances import _completed
 
 
 def normal(n=200, d=2, seed=0):
@@ -268,7 +261,7 @@ def test_fewer_rows_than_features(family):
     ends(family, normal(5, 12), 2)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_one_component_is_the_moments_of_the_data(kind):
     rows = normal(500, 3) @ np.array([[1.0, 0.5, 0], [0, 2, 0], [0, 0, 0.1]]) + [1, 2, 3]
     result = ends(Gaussian(kind, 0.0), rows, 1)
@@ -285,7 +278,7 @@ def test_one_component_is_the_moments_of_the_data(kind):
     np.testing.assert_allclose(result.params["covariances"], expected, rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.parametrize("family", COUNTS, ids=repr)
+@every_count
 def test_one_component_of_counts_is_the_mean_of_the_data(family):
     rows = np.random.default_rng(0).integers(0, 2, (300, 3)).astype(float)
     result = ends(family, rows, 1)
@@ -310,12 +303,12 @@ def test_counts_that_never_vary(family, constant, k, every_column):
         assert result.score(rows) == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("family", COUNTS, ids=repr)
+@every_count
 def test_a_single_row_of_counts(family):
     ends(family, np.array([[1.0, 0.0]]), 1)
 
 
-@pytest.mark.parametrize("family", COUNTS, ids=repr)
+@every_count
 def test_more_components_of_counts_than_distinct_rows(family):
     ends(family, np.tile([[1.0, 0.0], [0.0, 1.0]], (20, 1)), 5)
 
@@ -341,7 +334,7 @@ def test_whatever_the_data_a_fit_ends(family, rows, k, seed):
     ends(family, rows, min(k, len(rows)), random_state=seed, max_passes=40)
 
 
-@pytest.mark.parametrize("family", COUNTS, ids=repr)
+@every_count
 @given(
     rows=arrays(
         np.float64, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=st.integers(0, 1)

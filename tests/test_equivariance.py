@@ -7,18 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
+from table import KINDS, every_family, every_kind
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture
 from daskem.core.frames import scaling, uniform_scaling, whitening
 from daskem.errors import ConvergenceWarning
-from daskem.models.families import FAMILIES
-from daskem.models.families.covariances import STRUCTURES
 
-KINDS = tuple(STRUCTURES)
 K, D, N = 3, 3, 1000
 
-every_kind = pytest.mark.parametrize("kind", KINDS)
 
 # Whole powers of two, and matrices of whole numbers, map rows of few digits without rounding:
 # what is left to see is the rounding of the fit.
@@ -179,12 +176,6 @@ def a_fit(family, seed=0, n=800):
         rows = rng.poisson(5 * truth).astype(float)
     begin = centres[::-1] if isinstance(family, Bernoulli) else 4 * centres[::-1]
     return rows, {"weights": np.array([0.5, 0.3, 0.2]), name: begin}
-
-
-OTHERS = [family() for family in FAMILIES.values() if family is not Gaussian]
-every_family = pytest.mark.parametrize(
-    "family", [*(Gaussian(kind, 1e-6) for kind in KINDS), *OTHERS], ids=repr
-)
 
 
 @every_family

@@ -7,22 +7,15 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.special import logsumexp
+from table import KINDS, PLAIN, every_count, every_plain_family, every_plain_gaussian
 
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.core.statistics import add
 from daskem.data.blocks import Block
-from daskem.models.families import FAMILIES
-from daskem.models.families.covariances import STRUCTURES
 from daskem.models.families.protocol import Prior
 from daskem.models.kernels import guard
 from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.product import ProductForm
-
-GAUSSIANS = [Gaussian(kind, 0.0) for kind in STRUCTURES]
-OTHERS = [family() for family in FAMILIES.values() if family is not Gaussian]
-
-every_family = pytest.mark.parametrize("family", [*GAUSSIANS, *OTHERS], ids=repr)
-every_gaussian = pytest.mark.parametrize("family", GAUSSIANS, ids=lambda f: f.covariance_type)
 
 
 @dataclass(frozen=True)
@@ -111,7 +104,7 @@ def assert_close(actual, expected, tolerance):
         np.testing.assert_allclose(actual[name], expected[name], 0, tolerance * scale, err_msg=name)
 
 
-@every_family
+@every_plain_family
 @pytest.mark.parametrize(("k", "d"), [(1, 1), (4, 1), (1, 3), (5, 2), (3, 7)])
 def test_log_prob_is_that_of_scipy(family, k, d):
     params, rows = some(family, k, d)
@@ -119,14 +112,14 @@ def test_log_prob_is_that_of_scipy(family, k, d):
     np.testing.assert_allclose(score(family, params, rows), expected, rtol=1e-12, atol=1e-12)
 
 
-@every_family
+@every_plain_family
 def test_responsibilities_are_those_of_bayes_rule(family):
     params, rows = some(family)
     ((_, _, found),) = Mixture(family).posterior(Block(rows), params)
     np.testing.assert_allclose(found, responsibilities(family, params, rows), atol=1e-12)
 
 
-@every_gaussian
+@every_plain_gaussian
 @pytest.mark.parametrize("given", [False, True], ids=["own units", "in a frame"])
 def test_a_gaussian_mixture_integrates_to_one(family, given):
     params, _ = some(family, k=3, d=2)
@@ -195,7 +188,7 @@ def loop_statistics(family, params, rows, row_weights):
     return {**out, "first": first, "second": second}
 
 
-@every_family
+@every_plain_family
 @pytest.mark.parametrize("weighted", [False, True])
 def test_statistics_are_those_of_a_loop(family, weighted):
     params, rows = some(family, k=4, d=3, n=300)
@@ -205,7 +198,7 @@ def test_statistics_are_those_of_a_loop(family, weighted):
     assert_close(found, expected, 1e-12)
 
 
-@every_family
+@every_plain_family
 def test_statistics_add(family):
     params, rows = some(family, n=1000)
     model = Mixture(family)
@@ -213,7 +206,7 @@ def test_statistics_add(family):
     assert_close(parts, model.e_step(Block(rows), params), 1e-12)
 
 
-@every_family
+@every_plain_family
 def test_an_empty_block_adds_nothing(family):
     params, rows = some(family)
     statistics = Mixture(family).e_step(Block(rows[:0]), params)
@@ -222,7 +215,7 @@ def test_an_empty_block_adds_nothing(family):
         np.testing.assert_array_equal(value, np.zeros_like(value))
 
 
-@every_family
+@every_plain_family
 def test_weights_are_repeats(family):
     params, rows = some(family, n=400)
     times = np.random.default_rng(1).integers(0, 4, 400)
@@ -231,7 +224,7 @@ def test_weights_are_repeats(family):
     assert_close(weighted, model.e_step(Block(rows.repeat(times, axis=0)), params), 1e-12)
 
 
-@every_family
+@every_plain_family
 def test_candidates_of_different_size_are_evaluated_as_if_alone(family):
     _, rows = some(family, n=3000)
     rng = np.random.default_rng(2)
@@ -241,7 +234,7 @@ def test_candidates_of_different_size_are_evaluated_as_if_alone(family):
         assert_close(together, model.e_step(block, params), 1e-12)
 
 
-@every_gaussian
+@every_plain_gaussian
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("d", [1, 6])
 def test_the_centred_form_equals_the_product_form(family, weighted, d, monkeypatch):
@@ -255,7 +248,7 @@ def test_the_centred_form_equals_the_product_form(family, weighted, d, monkeypat
         assert_close(one, other, 1e-11)
 
 
-@every_gaussian
+@every_plain_gaussian
 def test_tiles_that_need_the_centred_form_add_to_those_that_do_not(family, monkeypatch):
     params, rows = some(family, n=30_000)
     rows[20_000] += 1e3
@@ -301,7 +294,7 @@ def nudge(family, params, step, rng):
 
 @pytest.mark.parametrize(
     "family",
-    [*GAUSSIANS, *OTHERS, *(Gaussian(kind, 0.05) for kind in STRUCTURES)],
+    [*PLAIN, *(Gaussian(kind, 0.05) for kind in KINDS)],
     ids=repr,
 )
 def test_the_m_step_maximises_the_expected_log_likelihood(family):
@@ -318,7 +311,7 @@ def test_the_m_step_maximises_the_expected_log_likelihood(family):
         assert expected_log_likelihood(family, other, rows, r) < top
 
 
-@every_gaussian
+@every_plain_gaussian
 def test_the_prior_of_reg_covar_is_imaginary_rows(family):
     """reg_covar * N more rows of unit covariance around the mean of every component."""
     regularised = Gaussian(family.covariance_type, 0.01)
@@ -337,7 +330,7 @@ def test_the_prior_of_reg_covar_is_imaginary_rows(family):
     np.testing.assert_array_equal(held["means"], plain["means"])
 
 
-@every_gaussian
+@every_plain_gaussian
 def test_samples_have_the_moments_of_their_component(family):
     params, _ = some(family, k=3, d=2)
     rows, components = Mixture(family).sample(params, 60_000, np.random.default_rng(4))
@@ -349,7 +342,7 @@ def test_samples_have_the_moments_of_their_component(family):
         np.testing.assert_allclose(np.cov(mine.T), sigma, atol=0.06 * np.abs(sigma).max())
 
 
-@pytest.mark.parametrize("family", [Poisson(), Bernoulli()], ids=repr)
+@every_count
 def test_samples_of_counts_have_the_mean_of_their_component(family):
     params, _ = some(family, k=3, d=2)
     rows, components = Mixture(family).sample(params, 60_000, np.random.default_rng(4))
@@ -375,7 +368,7 @@ def test_each_family_knows_its_domain(family, rows, usable):
     np.testing.assert_array_equal(family.valid(np.array([rows])), [usable])
 
 
-@every_gaussian
+@every_plain_gaussian
 @pytest.mark.parametrize("d", [1, 4])
 def test_a_frame_leaves_the_log_likelihood_and_comes_back(family, d):
     params, rows = some(family, d=d)

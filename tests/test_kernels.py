@@ -5,22 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from scipy.special import softmax
+from table import every_kind, every_plain_family
 
 from daskem import Gaussian, Mixture
 from daskem.core.frames import scaling
 from daskem.data.blocks import Block
-from daskem.models.families import FAMILIES
-from daskem.models.families.covariances import STRUCTURES
 from daskem.models.kernels import guard
 from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.tiles import Tiles, tile_width
-
-OTHERS = [family() for family in FAMILIES.values() if family is not Gaussian]
-EVERY_FAMILY = [*(Gaussian(kind) for kind in STRUCTURES), *OTHERS]
-
-every_family = pytest.mark.parametrize("family", EVERY_FAMILY, ids=repr)
-every_kind = pytest.mark.parametrize("kind", STRUCTURES)
 
 
 def params_of(family, k, d, seed):
@@ -53,7 +46,7 @@ def posterior(kernel, block):
     }
 
 
-@every_family
+@every_plain_family
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_kernel_that_was_used_gives_what_a_fresh_one_gives(family, weighted):
     model, candidates = Mixture(family), [params_of(family, k, 3, k) for k in (4, 1, 2)]
@@ -74,7 +67,7 @@ def test_a_kernel_that_was_used_gives_what_a_fresh_one_gives(family, weighted):
             )
 
 
-@every_family
+@every_plain_family
 def test_sweeps_of_one_kernel_do_not_disturb_one_another(family):
     kernel = Mixture(family).kernel([params_of(family, 3, 2, 0)])
     block, other = block_of(40_000, 2, 1), block_of(30_000, 2, 2)
@@ -88,7 +81,7 @@ def test_sweeps_of_one_kernel_do_not_disturb_one_another(family):
     assert len(seen) > 1
 
 
-@every_family
+@every_plain_family
 def test_threads_may_share_a_kernel(family):
     kernel = Mixture(family).kernel([params_of(family, 3, 4, 0)])
     blocks = [block_of(20_000, 4, seed) for seed in range(6)]
@@ -98,7 +91,7 @@ def test_threads_may_share_a_kernel(family):
             assert_same_bits(one[0], other)
 
 
-@every_family
+@every_plain_family
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("n", [0, 1, 500, 20_000])
 def test_hard_labels_are_responsibilities_of_0_and_1(family, weighted, n):
@@ -117,7 +110,7 @@ def test_hard_labels_are_responsibilities_of_0_and_1(family, weighted, n):
         np.testing.assert_allclose(value, expected[name], 1e-14, 1e-12, err_msg=name)
 
 
-@every_family
+@every_plain_family
 def test_hard_labels_do_not_depend_on_where_the_components_were(family):
     block, labels = block_of(3000, 3, 0), np.random.default_rng(0).integers(4, size=3000)
     model, found = Mixture(family), []

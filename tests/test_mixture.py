@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from table import COUNTS, every_count, every_kind
 from threadpoolctl import threadpool_limits
 
 import daskem
@@ -12,16 +13,9 @@ from daskem.core.statistics import add
 from daskem.data.blocks import Block, survey
 from daskem.errors import ConvergenceWarning
 from daskem.fitting.starts.first_read import domain
-from daskem.models.families import FAMILIES
-from daskem.models.families.covariances import STRUCTURES
 from daskem.models.kernels import guard
 
-KINDS = tuple(STRUCTURES)
 MOST = 64 * 2**20
-
-COUNTS = [family() for family in FAMILIES.values() if family is not Gaussian]
-
-every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +76,7 @@ def test_a_hundred_candidates_need_memory_for_their_tiles_only():
     assert peak_memory(Mixture(Gaussian()).e_steps, Block(rows), [params] * 100) < MOST
 
 
-@pytest.mark.parametrize("family", COUNTS, ids=repr)
+@every_count
 def test_an_e_step_of_counts_needs_memory_for_its_tiles_only(family):
     rng = np.random.default_rng(0)
     rows = rng.integers(0, 2, (400_000, 4)).astype(float)
@@ -195,7 +189,7 @@ def test_params_from_labels_are_those_of_the_groups(kind):
     np.testing.assert_allclose(found["covariances"], expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("family", COUNTS, ids=repr)
+@every_count
 def test_params_of_counts_from_labels_are_the_means_of_the_groups(family):
     rng = np.random.default_rng(1)
     rows, labels = rng.integers(0, 2, (600, 2)).astype(float), rng.integers(3, size=600)

@@ -1,10 +1,10 @@
 """Pruning: the components that are taken out are those that the likelihood misses least."""
 
 import numpy as np
-import pytest
 from reading import look
+from table import every_plain_family
 
-from daskem import EM, Bernoulli, Gaussian, Mixture, Poisson
+from daskem import EM, Gaussian, Mixture
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.fitting.loop import passes
@@ -13,8 +13,6 @@ from daskem.fitting.starts.competition import best_start
 from daskem.fitting.starts.pruning import joined, pruned
 from daskem.fitting.starts.seeded import begin
 from daskem.fitting.stopping import Stop
-
-FAMILIES = [Gaussian("full"), Gaussian("tied"), Poisson(), Bernoulli()]
 
 
 def drawn(family, k=5, n=3000, d=3, seed=0):
@@ -47,7 +45,7 @@ def same(one, other):
     return all(np.array_equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@every_plain_family
 def test_the_first_to_go_is_the_one_whose_absence_costs_least(family):
     """By brute force, with weights."""
     model, params, rows = drawn(family)
@@ -57,7 +55,7 @@ def test_the_first_to_go_is_the_one_whose_absence_costs_least(family):
     assert same(found, without(model, params, int(np.argmax(left))))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@every_plain_family
 def test_each_next_one_is_chosen_as_if_the_others_had_never_been(family):
     model, params, rows = drawn(family)
     two = pruned(model, pruned(model, params, Block(rows), 4), Block(rows), 2)

@@ -10,9 +10,10 @@ import pytest
 from cluster import bits
 from reading import look
 from samples import counting, overlapping
+from table import every_plain_family
 
 import daskem
-from daskem import EM, Bernoulli, Gaussian, Mixture, Poisson
+from daskem import EM, Gaussian, Mixture
 from daskem.core.parameters import count_free
 from daskem.data.inputs import as_blocks
 from daskem.errors import ParameterError
@@ -37,7 +38,7 @@ def with_a_rare_group(n=50_000, rare=6):
     return rows, there
 
 
-@pytest.mark.parametrize("family", [Gaussian("full"), Gaussian("diag"), Poisson(), Bernoulli()])
+@every_plain_family
 def test_a_start_is_closer_to_the_optimum_than_the_sample_can_tell(family):
     """An optimum on n rows is expected p/2n nats per row from that on all of them."""
     rng = np.random.default_rng(3)

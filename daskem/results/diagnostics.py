@@ -10,13 +10,16 @@ from scipy.special import entr
 
 from daskem.core.parameters import Params
 from daskem.data.blocks import Block
+from daskem.data.inputs.kinds import Data, Values
 from daskem.fitting.algorithms import Candidate
 from daskem.fitting.record import Pass
 from daskem.models.protocol import Predicts, demand
 from daskem.results.result import FittedRun, Result
 
 
-def diagnose(result: Result, data: Any = None, sample_weight: Any = None) -> xr.Dataset:
+def diagnose(
+    result: Result, data: Data | None = None, sample_weight: Values | None = None
+) -> xr.Dataset:
     """What the runs of a fit say of one another, and with `data` of its rows, in one read.
 
     Parameters

@@ -13,6 +13,7 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.settings import whole
 from daskem.data.blocks import Block, Blocks
+from daskem.data.inputs.kinds import Data, Values
 from daskem.errors import ParameterError
 from daskem.fitting.starts.first_read import surveyed
 from daskem.models.clusters import Clusters, members
@@ -83,7 +84,7 @@ class Merging:
 
 
 def merge(
-    result: Result, data: Any, sample_weight: Any = None, random_state: int | None = 0
+    result: Result, data: Data, sample_weight: Values | None = None, random_state: int | None = 0
 ) -> Merging:
     """Merge components into clusters that need not have the shape of a component.
 

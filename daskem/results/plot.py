@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from daskem.data.inputs.kinds import Data
 from daskem.data.inputs.rows import rows_like
 from daskem.errors import DaskemError, ParameterError
 from daskem.models.families.protocol import Ellipses
@@ -24,7 +25,7 @@ def require_matplotlib() -> None:
         raise DaskemError("figures need matplotlib: pip install 'daskem[plot]'")
 
 
-def plot(result: Result, sample: Any, features: tuple[int, int] = (0, 1)) -> Any:
+def plot(result: Result, sample: Data, features: tuple[int, int] = (0, 1)) -> Any:
     """Two features of some rows, and the components of a Gaussian mixture over them.
 
     Parameters

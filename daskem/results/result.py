@@ -3,7 +3,7 @@
 import dataclasses
 import html
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from daskem.core.parameters import DataParams, Params, check, count_free
 from daskem.core.settings import RandomState, generator
 from daskem.data.blocks import Blocks, Domain, map_rows
 from daskem.data.inputs import as_blocks
+from daskem.data.inputs.kinds import Data, Riders, Values
 from daskem.data.inputs.labels import Features, Rows, relabel
 from daskem.data.inputs.riders import aligned, as_riders
 from daskem.data.inputs.rows import rows_like
@@ -152,7 +153,7 @@ class Result:
     def n_components(self) -> int:
         return demand(self.model, Predicts, "counting components").n_components(self.best.framed)
 
-    def predict(self, data: Any, along: Mapping[str, Any] | None = None) -> Any:
+    def predict(self, data: Data, along: Riders | None = None) -> Any:
         """The most probable component of each row, (...), int; -1 where a row is missing.
 
         Labels are as small as the number of components allows, and CF flags if `data` have labels;
@@ -164,20 +165,20 @@ class Result:
         labels = self._map(data, along, answers.labels, about, fill=-1, dtype=dtype)
         return labels.astype(np.int64) if isinstance(labels, np.ndarray) else labels
 
-    def predict_proba(self, data: Any, along: Mapping[str, Any] | None = None) -> Any:
+    def predict_proba(self, data: Data, along: Riders | None = None) -> Any:
         """Responsibilities of the components for each row, (..., component)."""
         about = {"long_name": "probability of the component, given the row", "units": "1"}
         return self._map(data, along, answers.responsibilities, about, columns=self.n_components)
 
-    def score_samples(self, data: Any, along: Mapping[str, Any] | None = None) -> Any:
+    def score_samples(self, data: Data, along: Riders | None = None) -> Any:
         """log p(x) of each row, (...), in nats."""
         about = {"long_name": "log-likelihood of the row, in nats", "units": "1"}
         return self._map(data, along, answers.log_prob, about)
 
     def _map(
         self,
-        data: Any,
-        along: Mapping[str, Any] | None,
+        data: Data,
+        along: Riders | None,
         f: Callable[..., np.ndarray],
         about: dict[str, Any],
         *,
@@ -198,7 +199,7 @@ class Result:
         return domain(self.model, self.features.names)
 
     def _rows(
-        self, data: Any, sample_weight: Any, along: Mapping[str, Any] | None
+        self, data: Data, sample_weight: Values | None, along: Riders | None
     ) -> tuple[Rows, dict[str, Any]]:
         """The rows of `data`, as the model was fitted to such, and what rides along with them."""
         rows = rows_like(data, self.features)
@@ -212,27 +213,39 @@ class Result:
         return rows, riders
 
     def blocks(
-        self, data: Any, sample_weight: Any = None, along: Mapping[str, Any] | None = None
+        self,
+        data: Data,
+        sample_weight: Values | None = None,
+        along: Riders | None = None,
     ) -> Blocks:
         """The rows of `data`, as the model was fitted to such, for passes over them."""
         rows, riders = self._rows(data, sample_weight, along)
         return as_blocks(rows.array, missing=self.missing, along=riders)
 
     def score(
-        self, data: Any, sample_weight: Any = None, along: Mapping[str, Any] | None = None
+        self,
+        data: Data,
+        sample_weight: Values | None = None,
+        along: Riders | None = None,
     ) -> float:
         """Mean log p(x) per row of `data`, in nats; one pass over it."""
         return self._total(data, sample_weight, along)[0]
 
     def bic(
-        self, data: Any, sample_weight: Any = None, along: Mapping[str, Any] | None = None
+        self,
+        data: Data,
+        sample_weight: Values | None = None,
+        along: Riders | None = None,
     ) -> float:
         """Bayesian information criterion, -2 L + p log n (Schwarz 1978); lower is better."""
         mean, n = self._total(data, sample_weight, along)
         return float(self.n_parameters * np.log(n) - 2 * n * mean)
 
     def aic(
-        self, data: Any, sample_weight: Any = None, along: Mapping[str, Any] | None = None
+        self,
+        data: Data,
+        sample_weight: Values | None = None,
+        along: Riders | None = None,
     ) -> float:
         """Akaike information criterion, -2 L + 2 p; lower is better."""
         mean, n = self._total(data, sample_weight, along)
@@ -244,7 +257,7 @@ class Result:
         return self.best.n_parameters
 
     def _total(
-        self, data: Any, sample_weight: Any, along: Mapping[str, Any] | None
+        self, data: Data, sample_weight: Values | None, along: Riders | None
     ) -> tuple[float, float]:
         args = (answers.statistics, self._domain, self.model, self.best.framed)
         blocks = self.blocks(data, sample_weight, along)

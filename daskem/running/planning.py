@@ -1,7 +1,7 @@
 """What a fit is going to cost, from the layout of the data and the time of one partition."""
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from daskem.core.settings import RandomState
 from daskem.core.signatures import helpful
 from daskem.data.blocks import Machines, Outline, machines
 from daskem.data.blocks.memory import OVERHEAD
+from daskem.data.inputs.kinds import Data, Riders, Values
 from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.starts.given import Start
 from daskem.models.protocol import Model
@@ -84,12 +85,12 @@ class Plan:
 @helpful
 def plan(
     model: Model,
-    data: Any,
+    data: Data,
     n_components: int | Sequence[int] | None = None,
     *,
     start: Start | Sequence[Start] | None = None,
-    sample_weight: Any = None,
-    along: Mapping[str, Any] | None = None,
+    sample_weight: Values | None = None,
+    along: Riders | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,

@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from distributed import Client
@@ -10,6 +9,7 @@ from distributed import Client
 from daskem.core.settings import RandomState, generator, number, whole
 from daskem.data.blocks import Blocks, Survey, current_client, moved, place
 from daskem.data.inputs import as_blocks
+from daskem.data.inputs.kinds import Data, Riders, Values
 from daskem.data.inputs.labels import Features
 from daskem.data.inputs.riders import aligned
 from daskem.data.inputs.rows import as_rows
@@ -108,12 +108,12 @@ class Prepared:
 
 def prepare(
     model: Model,
-    data: Any,
+    data: Data,
     n_components: int | Sequence[int] | None = None,
     *,
     start: Start | Sequence[Start] | None = None,
-    sample_weight: Any = None,
-    along: Mapping[str, Any] | None = None,
+    sample_weight: Values | None = None,
+    along: Riders | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,

@@ -1,10 +1,10 @@
 """What a person calls: fit, iterate and submit, each of which prepares a fit and runs it."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterator, Sequence
 
 from daskem.core.settings import RandomState
 from daskem.core.signatures import helpful
+from daskem.data.inputs.kinds import Data, Riders, Values
 from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.starts.given import Start
 from daskem.models.protocol import Model
@@ -17,12 +17,12 @@ from daskem.running.prepared import prepare
 @helpful
 def fit(
     model: Model,
-    data: Any,
+    data: Data,
     n_components: int | Sequence[int] | None = None,
     *,
     start: Start | Sequence[Start] | None = None,
-    sample_weight: Any = None,
-    along: Mapping[str, Any] | None = None,
+    sample_weight: Values | None = None,
+    along: Riders | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -139,12 +139,12 @@ def fit(
 @helpful
 def iterate(
     model: Model,
-    data: Any,
+    data: Data,
     n_components: int | Sequence[int] | None = None,
     *,
     start: Start | Sequence[Start] | None = None,
-    sample_weight: Any = None,
-    along: Mapping[str, Any] | None = None,
+    sample_weight: Values | None = None,
+    along: Riders | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -191,12 +191,12 @@ def iterate(
 @helpful
 def submit(
     model: Model,
-    data: Any,
+    data: Data,
     n_components: int | Sequence[int] | None = None,
     *,
     start: Start | Sequence[Start] | None = None,
-    sample_weight: Any = None,
-    along: Mapping[str, Any] | None = None,
+    sample_weight: Values | None = None,
+    along: Riders | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,

@@ -1,10 +1,10 @@
 """What a person calls: select, and a selection that is submitted to a scheduler."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
 
 from daskem.core.settings import RandomState, whole
 from daskem.core.signatures import helpful
+from daskem.data.inputs.kinds import Data, Values
 from daskem.errors import ParameterError
 from daskem.fitting.algorithms import Algorithm
 from daskem.models.families import Gaussian
@@ -19,14 +19,14 @@ from daskem.selection.selection import Selecting, Selection
 
 @helpful
 def select(
-    data: Any,
+    data: Data,
     n_components: Iterable[int] = range(1, 11),
     covariance_type: str | Sequence[str] = "full",
     *,
     models: Mapping[str, Mixture] | None = None,
     criterion: str = "bic",
     n_init: int = 5,
-    sample_weight: Any = None,
+    sample_weight: Values | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -106,14 +106,14 @@ def select(
 
 @helpful
 def submit_selection(
-    data: Any,
+    data: Data,
     n_components: Iterable[int] = range(1, 11),
     covariance_type: str | Sequence[str] = "full",
     *,
     models: Mapping[str, Mixture] | None = None,
     criterion: str = "bic",
     n_init: int = 5,
-    sample_weight: Any = None,
+    sample_weight: Values | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -168,14 +168,14 @@ def submit_selection(
 
 
 def prepare_selection(
-    data: Any,
+    data: Data,
     n_components: Iterable[int] = range(1, 11),
     covariance_type: str | Sequence[str] = "full",
     *,
     models: Mapping[str, Mixture] | None = None,
     criterion: str = "bic",
     n_init: int = 5,
-    sample_weight: Any = None,
+    sample_weight: Values | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,

@@ -14,6 +14,7 @@ from daskem.core.parameters import Params, check
 from daskem.core.statistics import add_all
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
+from daskem.data.inputs.kinds import Data
 from daskem.data.inputs.rows import as_rows
 from daskem.errors import ModelError, ParameterError
 from daskem.fitting.starts.first_read import first_read
@@ -39,7 +40,7 @@ _SINGLE_ROWS = 32
 
 def check_model(
     model: Model,
-    data: Any,
+    data: Data,
     start: Mapping[str, Any] | None = None,
     n_components: int | None = None,
 ) -> None:

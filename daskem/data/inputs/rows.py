@@ -10,6 +10,7 @@ import xarray as xr
 
 from daskem.data.inputs.arrays import is_a, opened
 from daskem.data.inputs.columns import stack
+from daskem.data.inputs.kinds import Data
 from daskem.data.inputs.labels import Features, Rows, labels_of
 from daskem.data.inputs.stores import open_labelled
 from daskem.errors import DataError
@@ -47,7 +48,7 @@ class _Wanted:
 
 
 def as_rows(
-    data: Any,
+    data: Data,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -83,7 +84,7 @@ def as_rows(
     )
 
 
-def rows_like(data: Any, fitted: Features) -> Rows:
+def rows_like(data: Data, fitted: Features) -> Rows:
     """The rows in `data` with the features of the data that a model was fitted to, in their order.
 
     Raises

@@ -1,0 +1,34 @@
+"""What a person may pass as data, and as values beside their rows."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import dask.array as da
+import numpy.typing as npt
+import xarray as xr
+import zarr
+
+
+class Table(Protocol):
+    """A DataFrame, of pandas or of Dask."""
+
+    @property
+    def columns(self) -> Any: ...
+
+
+# Rows (..., feature), or the path or URL of a store that holds them.
+Data = (
+    xr.Dataset
+    | xr.DataArray
+    | Table
+    | npt.ArrayLike
+    | da.Array
+    | zarr.Array
+    | zarr.Group
+    | os.PathLike[str]
+)
+# One value, or array of values, for each row: weights, what rides along.
+Values = npt.ArrayLike | xr.DataArray | da.Array
+# Arrays that ride along with the rows, by name.
+Riders = Mapping[str, Values]
