@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 from pathlib import Path
 
 import pytest
@@ -215,3 +216,10 @@ def test_a_circle_would_be_noticed():
         "daskem.results.result": [("daskem.results.modelfile.save", True)],
     }
     assert cycles(found)
+
+
+def test_the_page_of_formulas_points_to_what_is_there():
+    page = ROOT / "models" / "formulas.md"
+    links = re.findall(r"\]\(([^)]*)\)", page.read_text())
+    assert len(links) > 10
+    assert [link for link in links if not (page.parent / link).exists()] == []

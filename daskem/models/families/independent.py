@@ -27,7 +27,7 @@ class MeanFamily(ABC):
     """K products of one-parameter distributions with mean (component, feature).
 
     Subclasses say how the mean is called (`mean`), its `support` and its `largest` value; they add
-    `natural`, `valid` and `domain`, `log_base` unless it is 0, and `sample` if they can draw.
+    `natural`, `valid` and `domain`, `log_base` if there is one, and `sample` if they can draw.
     Statistics: ``counts`` sum r, ``first`` sum r x.
     """
 
@@ -39,9 +39,9 @@ class MeanFamily(ABC):
     def natural(self, params: Params) -> np.ndarray:
         """Coefficients of 1 and x in the log-density, (component, 1 + feature)."""
 
-    def log_base(self, x: np.ndarray) -> np.ndarray:
-        """What the log-density of each value has besides, (feature, row), or one sum, (1, row)."""
-        return np.zeros((1, x.shape[1]))
+    def log_base(self, x: np.ndarray) -> np.ndarray | None:
+        """What the log-density of each value has besides, (feature, row); None for nothing."""
+        return None
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -75,8 +75,9 @@ class Means:
     family: MeanFamily
     natural: np.ndarray
 
-    def log_base(self, x: np.ndarray) -> np.ndarray:
-        return np.asarray(self.family.log_base(x).sum(axis=0))
+    def log_base(self, x: np.ndarray) -> np.ndarray | float:
+        log_base = self.family.log_base(x)
+        return 0.0 if log_base is None else log_base.sum(axis=0)
 
     def statistics(self, moments: np.ndarray, common: np.ndarray | float) -> Statistics:
         return {"log_likelihood": common, "counts": moments[:, 0], "first": moments[:, 1:]}
@@ -90,4 +91,6 @@ class Means:
 
     def common(self, x: np.ndarray, weights: np.ndarray | None) -> float:
         log_base = self.family.log_base(x)
+        if log_base is None:
+            return 0.0
         return float(log_base.sum() if weights is None else (log_base @ weights).sum())

@@ -6,6 +6,7 @@ beside its distance from the origin.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -43,21 +44,12 @@ class Normal(Protocol):
     def log_norm(self) -> np.ndarray: ...  # (component,)
 
 
+@dataclass(frozen=True, eq=False)
 class CentredForm:
-    """Same statistics as the product form; see there for the parameters."""
+    """Same statistics as the product form; see there for the attributes."""
 
-    def __init__(self, candidates: Sequence[Normal], offsets: Sequence[np.ndarray]) -> None:
-        self.structure = candidates[0].structure
-        self.means = np.concatenate([candidate.means for candidate in candidates])
-        # No stack of them: the roots of a tied covariance are one matrix, seen many times.
-        self.roots = [root for candidate in candidates for root in candidate.roots]
-        self.constants = np.concatenate(
-            [
-                candidate.log_norm + offset
-                for candidate, offset in zip(candidates, offsets, strict=True)
-            ]
-        )
-        self.bounds = np.cumsum([len(candidate.means) for candidate in candidates])[:-1]
+    candidates: Sequence[Normal]
+    offsets: Sequence[np.ndarray]
 
     def log_base(self, x: np.ndarray, candidate: int) -> float:
         return 0.0
@@ -70,11 +62,22 @@ class CentredSums:
     """The moments of the tiles of one sweep about the means; the features are the rows."""
 
     def __init__(self, form: CentredForm, n_features: int, width: int) -> None:
-        self._form = form
+        candidates = form.candidates
+        self._structure = candidates[0].structure
+        self._means = np.concatenate([candidate.means for candidate in candidates])
+        # No stack of them: the roots of a tied covariance are one matrix, seen many times.
+        self._roots = [root for candidate in candidates for root in candidate.roots]
+        self._constants = np.concatenate(
+            [
+                candidate.log_norm + offset
+                for candidate, offset in zip(candidates, form.offsets, strict=True)
+            ]
+        )
+        self._bounds = np.cumsum([len(candidate.means) for candidate in candidates])[:-1]
         self._u, self._v = np.empty((2, n_features, width))
-        self._counts = np.zeros(len(form.means))
-        self._first = np.zeros_like(form.means)
-        self._second = np.zeros((len(form.means), form.structure.n_quadratics(n_features)))
+        self._counts = np.zeros(len(self._means))
+        self._first = np.zeros_like(self._means)
+        self._second = np.zeros((len(self._means), self._structure.n_quadratics(n_features)))
 
     def features(self, x: np.ndarray) -> np.ndarray:
         return x
@@ -83,12 +86,12 @@ class CentredSums:
         """c_k - |R_k (z - m_k)|^2 / 2, (component, row)."""
         n = features.shape[1]
         u, v = self._u[:, :n], self._v[:, :n]
-        for k, (mean, root) in enumerate(zip(self._form.means, self._form.roots, strict=True)):
+        for k, (mean, root) in enumerate(zip(self._means, self._roots, strict=True)):
             np.subtract(features, mean[:, None], out=u)
-            self._form.structure.whiten(root, u, out=v)
+            self._structure.whiten(root, u, out=v)
             np.einsum("ij,ij->j", v, v, out=out[k])
         out *= -0.5
-        out += self._form.constants[:, None]
+        out += self._constants[:, None]
         return out
 
     def add(
@@ -100,17 +103,15 @@ class CentredSums:
     ) -> None:
         n = features.shape[1]
         u, v = self._u[:, :n], self._v[:, :n]
-        for k, (mean, r) in enumerate(zip(self._form.means, responsibilities, strict=True)):
+        for k, (mean, r) in enumerate(zip(self._means, responsibilities, strict=True)):
             np.subtract(features, mean[:, None], out=u)
             self._counts[k] += r.sum()
             self._first[k] += u @ r
-            self._second[k] += self._form.structure.scatter(u, r, spare=v)
+            self._second[k] += self._structure.scatter(u, r, spare=v)
 
     def statistics(self) -> list[Statistics]:
-        pooled = self._form.structure.pooled
-        parts = [
-            np.split(sums, self._form.bounds) for sums in (self._counts, self._first, self._second)
-        ]
+        pooled = self._structure.pooled
+        parts = [np.split(sums, self._bounds) for sums in (self._counts, self._first, self._second)]
         return [
             {
                 "log_likelihood": 0.0,
