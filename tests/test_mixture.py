@@ -142,6 +142,24 @@ def test_bits_do_not_depend_on_the_threads_of_blas(k, d, n, given):
     assert_same(*answers, tolerance=0)
 
 
+@pytest.mark.parametrize(("d", "n"), [(20, 20_000), (150, 2000)])
+def test_bits_of_what_is_said_of_rows_do_not_depend_on_the_threads_of_blas(d, n):
+    """The map to the frame is a product, too."""
+    rows, params = clusters(3, d, n)
+    rows = rows @ np.random.default_rng(1).normal(size=(d, d))
+    model = framed("full", rows)
+    answers = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            tiles = [
+                (log_prob, r.copy()) for _, log_prob, r in model.posterior(Block(rows), params)
+            ]
+        answers.append(tiles)
+    for one, other in zip(*answers, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+
+
 @every_kind
 @pytest.mark.parametrize("limit", [guard.LIMIT, 0], ids=["product", "centred"])
 def test_rows_far_from_every_component_have_a_component_and_a_score(kind, limit, monkeypatch):
