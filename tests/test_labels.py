@@ -7,10 +7,10 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from dask._task_spec import convert_legacy_graph
 from dask.base import is_dask_collection
 
 import daskem
+from daskem.data.blocks.graph import nodes_of
 from daskem.results.answers import label_dtype
 
 METHODS = ["predict", "predict_proba", "score_samples"]
@@ -325,7 +325,7 @@ def test_one_chunk_of_rows_makes_one_chunk_of_answers(result, tmp_path):
         own = [key for key in graph if isinstance(key, tuple)]
         # Fused with what loads it, and so never waiting for another chunk.
         assert len(own) <= 2 * 400 + 1
-        tasks = convert_legacy_graph(graph)
+        tasks = nodes_of(graph)
         for key in own:
             above = {name for name in tasks[key].dependencies if isinstance(name, tuple)}
             assert len(above) <= 1

@@ -7,19 +7,19 @@ loop only, so none of its attributes needs a lock.
 
 import asyncio
 import contextlib
-import copy
 import sys
 import threading
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from distributed import Client, Scheduler, SchedulerPlugin
 from distributed.protocol.pickle import dumps, loads
 
 from daskem.errors import ParameterError, StoppedError
 from daskem.fitting.record import Pass, Status
+from daskem.running.scheduler import hold, knows, own_security, plugin, release
 from daskem.running.task import Outcome, Task
 
 _PLUGIN = "daskem-fits"
@@ -91,10 +91,10 @@ class Job:
 
     async def _hold(self, keys: list[Any]) -> None:
         """Claim the caller's futures, whose own messages may still be on their way."""
-        while not (self.ended or all(key in self.scheduler.tasks for key in keys)):
+        while not (self.ended or knows(self.scheduler, keys)):
             await asyncio.sleep(_NUDGE)
         if not self.ended and self.client is not None:
-            self.scheduler.client_desires_keys(keys=keys, client=self.client)
+            hold(self.scheduler, self.client, keys)
 
     async def wait(self, passes: int, patience: float) -> None:
         """Until there are more passes than `passes`, or the job has ended."""
@@ -120,14 +120,8 @@ class Job:
 
     def _release(self, reason: str) -> None:
         """Let go of everything that the job has on the cluster; whoever waits for it is told."""
-        state = None if self.client is None else self.scheduler.clients.get(self.client)
-        if self.client is None or state is None:
-            return
-        keys = [task.key for task in state.wants_what]
-        self.scheduler.client_releases_keys(keys=keys, client=self.client)
-        self.scheduler.report(
-            {"op": "cancelled-keys", "keys": keys, "reason": reason}, client=self.client
-        )
+        if self.client is not None:
+            release(self.scheduler, self.client, reason)
 
     def _hear(self, news: Mapping[str, Any]) -> None:
         if news.get("ended"):
@@ -160,7 +154,7 @@ class Job:
         try:
             with Client(
                 self.scheduler.address,
-                security=_own_security(self.scheduler),
+                security=own_security(self.scheduler),
                 set_as_default=False,
                 direct_to_workers=True,
                 name=f"daskem-{self.name}",
@@ -245,9 +239,7 @@ class Jobs(SchedulerPlugin):
 
 
 def _jobs(scheduler: Scheduler) -> Jobs:
-    if _PLUGIN not in scheduler.plugins:
-        scheduler.add_plugin(Jobs(), name=_PLUGIN)
-    return cast(Jobs, scheduler.plugins[_PLUGIN])
+    return plugin(scheduler, _PLUGIN, Jobs)
 
 
 async def reserve(name: str, owner: str, dask_scheduler: Scheduler) -> None:
@@ -284,12 +276,3 @@ async def fetch(name: str, dask_scheduler: Scheduler) -> bytes:
 async def halt(name: str, dask_scheduler: Scheduler) -> None:
     """Make a job stop; its pass is abandoned."""
     _jobs(dask_scheduler).find(name).stop()
-
-
-def _own_security(scheduler: Scheduler) -> Any:
-    """What a client inside the scheduler shows to others: the scheduler's own certificate."""
-    security: Any = copy.copy(scheduler.security)
-    if security.tls_client_cert is None:
-        security.tls_client_cert = security.tls_scheduler_cert
-        security.tls_client_key = security.tls_scheduler_key
-    return security

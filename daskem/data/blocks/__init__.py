@@ -17,12 +17,13 @@ What is summed is none of the concern of these files, and neither is where the d
 
 from daskem.data.blocks.block import WEIGHT, Block
 from daskem.data.blocks.domain import Domain
+from daskem.data.blocks.graph import current_client
 from daskem.data.blocks.mapping import map_rows
 from daskem.data.blocks.partitions import Outline
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.placement import moved, place
 from daskem.data.blocks.protocol import Blocks
-from daskem.data.blocks.resources import Machines, current_client, machines
+from daskem.data.blocks.resources import Machines, machines
 from daskem.data.blocks.survey import Survey, survey
 
 __all__ = [

@@ -11,17 +11,23 @@ from typing import Any
 
 import dask
 import dask.array as da
-import distributed  # its import resets its section of dask.config
 import numpy as np
-from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
-from dask.core import flatten
-from dask.delayed import Delayed
 from dask.typing import Key
 from distributed import CancelledError, Client, KilledWorker
 from distributed.client import ClosedClientError
 
 from daskem.core.statistics import FAN_IN
 from daskem.data.blocks.block import Block
+from daskem.data.blocks.graph import (
+    DataNode,
+    Delayed,
+    GraphNode,
+    Task,
+    TaskRef,
+    bind,
+    keys_of,
+    nodes_of,
+)
 from daskem.data.blocks.memory import check_fits, choose_cache
 from daskem.data.blocks.partitions import (
     Args,
@@ -139,10 +145,7 @@ class DaskBlocks:
 
     def keys_on_cluster(self) -> list[Key]:
         """Make the client hold what lies on the cluster already, and return the keys of that."""
-        futures = distributed.futures_of(self._arrays)
-        for future in futures:
-            future.bind_client(self.client)
-        return list({future.key for future in futures})
+        return bind(self._arrays, self.client)
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
@@ -180,9 +183,9 @@ class DaskBlocks:
         check_fits(self.array, self._row_bytes, workers)
         graph: dict[Key, Any] = {}
         for array in self._arrays:
-            graph.update(array.__dask_optimize__(array.__dask_graph__(), _keys(array)))
+            graph.update(array.__dask_optimize__(array.__dask_graph__(), keys_of(array)))
         extent = self.array.shape[:-1] if self._known else None
-        recipes, shared = cut(convert_legacy_graph(graph), self._chunks(), extent, self.omit)
+        recipes, shared = cut(nodes_of(graph), self._chunks(), extent, self.omit)
         shared = self._computed_once(recipes, shared)
         parts = _Partitions(self._persist([*map(_delayed, recipes)]), recipes, shared)
         keep, notes = choose_cache(self.cache, self._arrays, parts.in_memory, workers)
@@ -222,8 +225,8 @@ class DaskBlocks:
 
     def _chunks(self) -> list[list[Chunk]]:
         """The chunks of each partition, in the order of the input."""
-        rows, known = _keys(self.array), self._known
-        along = {name: _keys(array) for name, array in self.along.items()}
+        rows, known = keys_of(self.array), self._known
+        along = {name: keys_of(array) for name, array in self.along.items()}
         starts = [np.cumsum([0, *lengths]) for lengths in self.array.chunks[:-1]]
         chunks = []
         for i, index in enumerate(np.ndindex(*self.array.numblocks[:-1])):
@@ -289,8 +292,3 @@ class _Partitions:
 def _delayed(recipe: Recipe) -> Delayed:
     key = f"partition-{uuid.uuid4().hex}"
     return Delayed(key, {key: DataNode(key, recipe)})
-
-
-def _keys(array: da.Array) -> list[Key]:
-    """The keys of the chunks of an array, in the order of the input."""
-    return list(flatten(array.__dask_keys__()))

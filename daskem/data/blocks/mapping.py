@@ -7,12 +7,12 @@ from typing import Any, NamedTuple, cast
 import dask
 import dask.array as da
 import numpy as np
-from dask.delayed import Delayed
 from dask.sizeof import sizeof
 from numpy.typing import DTypeLike
 
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.dask import LARGE
+from daskem.data.blocks.graph import Delayed
 from daskem.data.blocks.joining import joined, part
 from daskem.data.blocks.partitions import Args
 from daskem.data.blocks.piece import Piece

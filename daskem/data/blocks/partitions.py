@@ -13,11 +13,11 @@ from typing import Any, TypeVar, TypeVarTuple
 
 import dask.array as da
 import numpy as np
-from dask._task_spec import GraphNode
 from dask.typing import Key
 
 from daskem.core.statistics import TreeSum
 from daskem.data.blocks.block import Block
+from daskem.data.blocks.graph import GraphNode, evaluated
 from daskem.data.blocks.joining import DTYPES, Part, joined, part
 from daskem.data.blocks.piece import Piece
 
@@ -149,7 +149,7 @@ class Recipe:
             for key in order:
                 if key not in values:
                     task = self.tasks[key]
-                    values[key] = task({name: values[name] for name in task.dependencies})
+                    values[key] = evaluated(task, values)
             made = {key: values[key] for key in chunk.keys}
             for key in order:
                 if last[key] == i:

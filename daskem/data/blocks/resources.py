@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
-from dask.base import get_scheduler
 from dask.system import CPU_COUNT
 from distributed import Client
 from distributed.system import MEMORY_LIMIT
+
+from daskem.data.blocks.graph import current_client
 
 # The share of free memory that data may fill and still leave room for everything else; Dask begins
 # to move data to disk when 0.6 of all memory is in use.
@@ -39,12 +40,6 @@ class Machines:
 
     def __str__(self) -> str:
         return "this machine" if self.local else f"{len(self.limits)} workers"
-
-
-def current_client() -> Client | None:
-    """The client that Dask would compute with now."""
-    owner = getattr(get_scheduler(), "__self__", None)
-    return owner if isinstance(owner, Client) else None
 
 
 def machines(client: Client | None = None) -> Machines:

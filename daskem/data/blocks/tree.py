@@ -5,13 +5,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import dask
-from dask._task_spec import Task, TaskRef
-from dask.delayed import Delayed
 from dask.typing import Key
 from distributed import Client
 
 from daskem.core.statistics import FAN_IN, TreeSum, add_all
-from daskem.data.blocks.resources import current_client
+from daskem.data.blocks.graph import Delayed, Task, TaskRef, current_client
 
 
 def plant_tree(graph: dict[Key, Any], keys: list[Key]) -> Key:
