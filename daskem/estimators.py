@@ -75,6 +75,14 @@ class GaussianMixture:
     result_ : Result
         Everything else: history, events, runs, table, dataset.
 
+    Examples
+    --------
+    >>> import daskem, numpy as np
+    >>> rows = np.random.default_rng(0).normal(size=(600, 1)) + np.repeat([[1], [9]], 300, axis=0)
+    >>> model = daskem.GaussianMixture(2, random_state=0).fit(rows)
+    >>> np.sort(model.means_.ravel()).round().tolist()
+    [1.0, 9.0]
+
     References
     ----------
     Bishop (2006), Pattern Recognition and Machine Learning, section 9.2.

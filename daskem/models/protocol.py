@@ -24,6 +24,8 @@ class Block(Protocol):
     @property
     def weights(self) -> np.ndarray | None: ...  # (sample,), how many times each row counts
     @property
+    def counts(self) -> np.ndarray: ...  # the weights, or ones
+    @property
     def weight(self) -> float: ...  # the sum of the weights, or the number of rows
     @property
     def along(self) -> Mapping[str, np.ndarray]: ...  # riders (sample, ...), see `Needs`

@@ -110,6 +110,15 @@ def fit(
         If a setting or a start does not suit the model or the data.
     ModelError
         If `model` is not one, or breaks its contract.
+
+    Examples
+    --------
+    >>> import daskem, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> counts = np.concatenate([rng.poisson(2.0, (400, 1)), rng.poisson(20.0, (600, 1))])
+    >>> result = daskem.fit(daskem.Mixture(daskem.Poisson()), counts, 2, random_state=0)
+    >>> np.sort(result.params["weights"]).round(1).tolist()
+    [0.4, 0.6]
     """
     prepared = prepare(
         model,

@@ -78,6 +78,13 @@ def select(
     ------
     DataError, ParameterError
         As `daskem.fit`.
+
+    Examples
+    --------
+    >>> import daskem, numpy as np
+    >>> rows = np.random.default_rng(0).normal(size=(600, 2)) + np.repeat([[0], [9]], 300, axis=0)
+    >>> daskem.select(rows, range(1, 4), random_state=0).best.n_components
+    2
     """
     task = prepare_selection(
         data,

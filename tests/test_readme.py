@@ -1,0 +1,66 @@
+"""The Python of the README and the examples of docstrings run as they stand there."""
+
+import doctest
+import re
+import warnings
+from pathlib import Path
+
+import dask.array as da
+import distributed
+import numpy as np
+import pytest
+import xarray as xr
+
+import daskem
+from daskem.errors import ConvergenceWarning
+from daskem.testing import check_model
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+ADDRESS = "tcp://scheduler:8786"
+
+
+def profiles(rng):
+    """Temperature and salinity of three waters, NaN on land."""
+    water = rng.integers(3, size=(6, 10, 12))
+    noise = rng.normal(size=(2, *water.shape))
+    fields = {
+        "temperature": np.array([2.0, 10.0, 22.0])[water] + noise[0],
+        "salinity": np.array([34.7, 35.0, 36.2])[water] + 0.1 * noise[1],
+    }
+    fields["temperature"][:, :2, :3] = np.nan
+    coords = {"lat": np.linspace(-60.0, 60.0, 10), "lon": np.arange(12.0) * 30}
+    dims = ("time", "lat", "lon")
+    return xr.Dataset({name: (dims, field) for name, field in fields.items()}, coords)
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, scheduler_file):
+    rng = np.random.default_rng(0)
+    profiles(rng).chunk(time=2).to_zarr(tmp_path / "profiles.zarr", zarr_format=2)
+    monkeypatch.chdir(tmp_path)
+    with distributed.Client(scheduler_file=str(scheduler_file)) as client:
+        address = client.scheduler.address
+    names = {
+        "distributed": distributed,
+        "data": da.from_array(rng.normal(size=(400, 2)), chunks=(100, 2)),
+        "counts": rng.poisson(3.0, size=(300, 1)) * rng.integers(2, size=(300, 1)),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # xarray consolidates the metadata of what it writes, of which zarr warns.
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        for block in BLOCKS:
+            exec(compile(block.replace(ADDRESS, address), "README.md", "exec"), names)
+    names["client"].close()
+    assert sum(ADDRESS in block for block in BLOCKS) == 1
+    written = xr.open_zarr("clusters.zarr")["cluster"]
+    assert (written[:, :2, :3] == -1).all()
+    assert set(np.unique(written[:, 2:])) <= set(range(8))
+    assert names["result"].status in daskem.Status
+
+
+@pytest.mark.parametrize("thing", [daskem.fit, daskem.select, daskem.GaussianMixture, check_model])
+def test_the_examples_of_docstrings_are_right(thing):
+    (test,) = (t for t in doctest.DocTestFinder(recurse=False).find(thing, module=False))
+    assert test.examples
+    assert doctest.DocTestRunner().run(test).failed == 0
