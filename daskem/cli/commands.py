@@ -152,17 +152,17 @@ def follow(results: Iterable[Result]) -> Result:
     """Print a line for each pass, then how the fit ended; returns the last of `results`."""
     print("pass  log-likelihood/row  left to gain  seconds     MB/s", flush=True)
     events: dict[str, int] = {}
-    told = 0
+    printed = 0
     for result in results:
         # A fit elsewhere may have made several passes since.
         longest = max((run.history for run in result.runs), key=len)
-        for number, of_all in enumerate(longest[told:], told + 1):
+        for number, of_all in enumerate(longest[printed:], printed + 1):
             # The best run may have ended in an earlier pass than the last one.
             best = result.history[:number][-1]
             print(f"{number:>4}  {_line(best, of_all)}", flush=True)
             for event in best.events:
                 events.setdefault(event, number)
-        told = len(longest)
+        printed = len(longest)
     print(result.status.value)
     for note in result.notes:
         print(f"note: {note}")

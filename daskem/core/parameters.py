@@ -191,12 +191,12 @@ def from_free(
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         for name, p in declared.items():
             shape = np.shape(p.support.to_free(np.asarray(like[name], dtype=np.float64)))
-            own = coordinates[start : start + _size(shape)].reshape(shape)
-            value = np.asarray(p.support.from_free(own))
-            start += own.size
+            part = coordinates[start : start + _size(shape)].reshape(shape)
+            value = np.asarray(p.support.from_free(part))
+            start += part.size
             # What rounding has carried to the edge has lost its coordinates on the way.
             kept = np.all(p.support.contains(value)) and np.array_equal(
-                np.isfinite(p.support.to_free(value)), np.isfinite(own)
+                np.isfinite(p.support.to_free(value)), np.isfinite(part)
             )
             if not kept:
                 return None

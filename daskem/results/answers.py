@@ -42,23 +42,23 @@ def statistics(block: Block, model: Model, params: Params) -> dict[str, Any]:
 
 def labels(block: Block, model: Predicts, params: Params) -> np.ndarray:
     """The most probable component of each row, (sample,)."""
-    found = np.empty(len(block), dtype=label_dtype(model.n_components(params)))
-    for here, _, shares in model.posterior(block, params):
-        found[here] = shares.argmax(axis=0)
-    return found
+    labelled = np.empty(len(block), dtype=label_dtype(model.n_components(params)))
+    for span, _, shares in model.posterior(block, params):
+        labelled[span] = shares.argmax(axis=0)
+    return labelled
 
 
 def responsibilities(block: Block, model: Predicts, params: Params) -> np.ndarray:
     """Probability of each component given the row, (sample, component)."""
-    found = np.empty((len(block), model.n_components(params)))
-    for here, _, shares in model.posterior(block, params):
-        found[here] = shares.T
-    return found
+    probabilities = np.empty((len(block), model.n_components(params)))
+    for span, _, shares in model.posterior(block, params):
+        probabilities[span] = shares.T
+    return probabilities
 
 
 def log_prob(block: Block, model: Predicts, params: Params) -> np.ndarray:
     """log p(x) of each row, (sample,), in nats."""
-    found = np.empty(len(block))
-    for here, log_prob, _ in model.posterior(block, params):
-        found[here] = log_prob
-    return found
+    densities = np.empty(len(block))
+    for span, log_prob, _ in model.posterior(block, params):
+        densities[span] = log_prob
+    return densities

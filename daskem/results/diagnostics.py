@@ -54,13 +54,13 @@ def diagnose(
     if data is not None:
         blocks = result.blocks(data, sample_weight)
         fits = [(demand(run.model, Predicts, "comparing rows"), run.framed) for run in runs]
-        seen = blocks.sum(shared_statistics, fits, runs.index(result.best), name="diagnose")
-        tables = seen["tables"]
+        sums = blocks.sum(shared_statistics, fits, runs.index(result.best), name="diagnose")
+        tables = sums["tables"]
         agreement = [[adjusted_rand(table) for table in row] for row in tables]
         variables |= {
-            "size": ("component", seen["size"]),
-            "entropy": ("component", seen["entropy"] / seen["size"]),
-            "certainty": ("component", seen["square"] / seen["size"]),
+            "size": ("component", sums["size"]),
+            "entropy": ("component", sums["entropy"] / sums["size"]),
+            "certainty": ("component", sums["square"] / sums["size"]),
             "agreement": (("run", "run_2"), agreement),
         }
     return xr.Dataset(variables)
@@ -109,10 +109,10 @@ def shared_statistics(
     counts = [model.n_components(params) for model, params in fits]
     size, entropy, square = np.zeros((3, counts[best]))
     for number, (model, params) in enumerate(fits):
-        for here, _, r in model.posterior(block, params):
-            labels[number, here] = r.argmax(axis=0)
+        for span, _, r in model.posterior(block, params):
+            labels[number, span] = r.argmax(axis=0)
             if number == best:
-                w = weights[here]
+                w = weights[span]
                 size += (w * r).sum(axis=1)
                 square += (w * r * r).sum(axis=1)
                 entropy += (w * entr(r)).sum(axis=1)

@@ -189,8 +189,8 @@ def sums_of_t_log_t(
 ) -> np.ndarray:
     """Sum over rows of t log t, for the probability t of each set of components, (set,)."""
     totals = np.zeros(len(members))
-    for here, _, r in model.posterior(block, params):
-        weights = None if block.weights is None else block.weights[here]
+    for span, _, r in model.posterior(block, params):
+        weights = None if block.weights is None else block.weights[span]
         for start in range(0, len(members), _SETS):
             with one_blas_thread():
                 t = members[start : start + _SETS] @ r

@@ -50,8 +50,8 @@ def write(
     # In memory first: what cannot be encoded is known before anything is replaced.
     store: dict[str, Any] = {}
     for group, dataset in ((None, labelled), ("state", state)):
-        held = MemoryStore(store)
-        dataset.to_zarr(held, group=group, mode="w", zarr_format=2, consolidated=True)
+        encoded = MemoryStore(store)
+        dataset.to_zarr(encoded, group=group, mode="w", zarr_format=2, consolidated=True)
     replace(address(path), {key: value.to_bytes() for key, value in store.items()}, made)
 
 
@@ -73,8 +73,8 @@ def check_target(path: str | os.PathLike[str]) -> list[str]:
         If `path` holds anything else, or cannot be listed.
     """
     path = address(path)
-    found = stored(path)
-    if not found:
+    keys = stored(path)
+    if not keys:
         return []
     try:
         with warnings.catch_warnings():
@@ -87,16 +87,16 @@ def check_target(path: str | os.PathLike[str]) -> list[str]:
                 f"{path!r} exists and is not a sound model; choose another path, or remove it "
                 f"first: {error}"
             ) from error
-        inside = "" if found == [""] else f". It holds {_some(found)}"
+        inside = "" if keys == [""] else f". It holds {_some(keys)}"
         raise ParameterError(
             f"{path!r} exists and is not a model; choose another path{inside}"
         ) from error
-    if foreign := sorted(set(found) - _keys(path, state, readable)):
+    if foreign := sorted(set(keys) - _keys(path, state, readable)):
         raise ParameterError(
             f"{path!r} holds more than the model, which alone may be replaced; choose another "
             f"path, or move elsewhere what is not of the model: {_some(foreign)}"
         )
-    return found
+    return keys
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], xr.Dataset, xr.Dataset]:

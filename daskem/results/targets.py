@@ -32,7 +32,7 @@ def stored(path: str) -> list[str]:
         fs, root = _filesystem(path)
         # What another process has written since is not in a listing that was kept.
         fs.invalidate_cache()
-        found = fs.find(root)
+        objects = fs.find(root)
     except FileNotFoundError:
         return []
     except Exception as error:
@@ -40,7 +40,7 @@ def stored(path: str) -> list[str]:
             f"{path!r} cannot be listed, and what may lie there is not to be overwritten; choose "
             f"another path, or mend this: {error}"
         ) from error
-    return sorted(place.removeprefix(root).lstrip("/") for place in found)
+    return sorted(place.removeprefix(root).lstrip("/") for place in objects)
 
 
 def replace(path: str, objects: Mapping[str, bytes], made: Collection[str]) -> None:
@@ -67,12 +67,12 @@ def aside(path: Path) -> Iterator[Path]:
 def _files(path: str) -> list[str]:
     if not os.path.isdir(path):
         return [""] if os.path.exists(path) else []
-    found = []
+    keys: list[str] = []
     for folder, folders, files in os.walk(path, onerror=_raise):
         # A link to a folder is not walked into: what it leads to is elsewhere.
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        found += [Path(folder, name).relative_to(path).as_posix() for name in files + links]
-    return sorted(found)
+        keys += [Path(folder, name).relative_to(path).as_posix() for name in files + links]
+    return sorted(keys)
 
 
 def _raise(error: OSError) -> None:

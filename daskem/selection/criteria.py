@@ -34,8 +34,8 @@ def entropies(block: Block, fits: Sequence[tuple[Predicts, Params]]) -> np.ndarr
     """Entropy of the responsibilities of the rows of a block, in nats, (fit,)."""
     totals = np.zeros(len(fits))
     for number, (model, params) in enumerate(fits):
-        for here, _, r in model.posterior(block, params):
-            weights = 1.0 if block.weights is None else block.weights[here]
+        for span, _, r in model.posterior(block, params):
+            weights = 1.0 if block.weights is None else block.weights[span]
             totals[number] += (weights * entr(r).sum(axis=0)).sum()
     return totals
 

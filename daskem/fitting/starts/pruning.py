@@ -51,8 +51,8 @@ def pruned(model: Starts, params: Params, sample: Block, n_components: int) -> P
         return params
     few = sample[: max(_MOST_SHARES // k, 1)]
     shares = np.empty((k, len(few)))
-    for here, _, r in model.posterior(few, params):
-        shares[:, here] = r
+    for span, _, r in model.posterior(few, params):
+        shares[:, span] = r
     alive = _missed_most(shares, few.counts, n_components)
     kept = _componentwise(model, params, lambda _, value, axis: value.take(alive, axis))
     return Params({**kept, "weights": kept["weights"] / kept["weights"].sum()})
