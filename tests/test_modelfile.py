@@ -178,7 +178,8 @@ def test_what_lies_in_a_model_is_left_alone(results, place):
 def test_coordinates_that_somebody_gave_a_model_are_left_alone(results, tmp_path):
     results["full"].save(tmp_path / "model")
     group = zarr.open_group(tmp_path / "model", mode="r+", use_consolidated=False)
-    names = group.create_array("component", data=np.array([1850, 1900]))
+    names = group.create_array("component", shape=(2,), dtype="int64")
+    names[:] = [1850, 1900]
     names.attrs["_ARRAY_DIMENSIONS"] = ["component"]
     assert (daskem.load(tmp_path / "model").params["means"] == group["means"][:]).all()
     with pytest.raises(ParameterError, match=r"of the model: 'component/.zarray'"):

@@ -44,7 +44,7 @@ class Mixture:
         if isinstance(self.family, type):
             raise ParameterError(advice)
         if not isinstance(self.family, Family):
-            missing = ", ".join(lacking(self.family, Family))
+            missing = ", ".join(f"`{name}`" for name in lacking(self.family, Family))
             raise ParameterError(f"{advice}; {type(self.family).__name__} lacks {missing}")
 
     @property

@@ -150,7 +150,7 @@ class Samples(Protocol):
 
 
 # What a model may have besides, one by one; `Starts` adds to `Declares` and `Predicts`.
-GROUPS = (Declares, Checks, Frames, Batches, Predicts, Penalises, Reports, Samples)
+GROUPS = (Declares, Checks, Needs, Frames, Batches, Predicts, Penalises, Reports, Samples)
 Group = TypeVar("Group")
 
 
@@ -165,15 +165,15 @@ def demand(model: object, group: type[Group], purpose: str) -> Group:
     if isinstance(model, group):
         return model
     buys = (inspect.getdoc(group) or "").replace("\n", " ")
-    missing = ", ".join(lacking(model, group))
+    missing = ", ".join(f"`{name}`" for name in lacking(model, group))
     raise ModelError(
         f"{purpose} needs {missing}, which {type(model).__name__} does not have ({buys})"
     )
 
 
 def lacking(model: object, group: type) -> list[str]:
-    """The members of `group` that `model` does not have, as messages name them."""
-    return [f"`{name}`" for name in sorted(members(group) - set(dir(model)))]
+    """The names of the members of `group` that `model` does not have."""
+    return sorted(members(group) - set(dir(model)))
 
 
 def members(group: type) -> set[str]:

@@ -37,9 +37,8 @@ def _sent(task: Task[OutcomeT]) -> Handle[OutcomeT]:
     return send(task, task.blocks.client, None, keep=False)
 
 
-def submitted(task: Task[OutcomeT], name: str | None) -> Handle[OutcomeT]:
-    """A handle on a task that outlives this process, on the scheduler of the current client."""
-    client = a_client()
+def submitted(task: Task[OutcomeT], client: Client, name: str | None) -> Handle[OutcomeT]:
+    """A handle on a task that outlives this process, on the scheduler of a client."""
     # What the task has on the cluster stays there until the scheduler has claimed it.
     task = task.on(client)
     return send(task, client, name, keep=True)

@@ -22,7 +22,7 @@ from daskem.fitting.starts.first_read import FirstRead, first_read
 from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.seeding import SEEDERS
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import Declares, Model, check_riders, members
+from daskem.models.protocol import Declares, Model, check_riders, lacking
 from daskem.results.result import FittedRun, Result
 
 
@@ -141,9 +141,9 @@ def prepare(
         If `model` is not one.
     """
     if isinstance(model, type) or not isinstance(model, Model):
-        lacking = " and ".join(sorted(members(Model) - set(dir(model)))) or "e_step and m_step"
+        missing = " and ".join(lacking(model, Model)) or "e_step and m_step"
         raise ModelError(
-            f"{model!r:.80} has no {lacking}, which a fit needs. A family goes into a mixture, as "
+            f"{model!r:.80} has no {missing}, which a fit needs. A family goes into a mixture, as "
             "in daskem.Mixture(daskem.Poisson()); an estimator has a fit(X) of its own"
         )
     check_algorithm(algorithm, model)

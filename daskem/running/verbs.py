@@ -236,7 +236,7 @@ def submit(
     ClusterError
         If there is no client, or its scheduler cannot run the fit; says why.
     """
-    a_client()
+    client = a_client()
     prepared = prepare(
         model,
         data,
@@ -257,4 +257,4 @@ def submit(
         random_state=random_state,
         cache=cache,
     )
-    return submitted(prepared, name)
+    return submitted(prepared, client, name)

@@ -172,29 +172,24 @@ class Selecting:
 
     def results(self, coordinator: str) -> Iterator[Selection]:
         """The selection after each pass."""
-        field = self.search.first_read() if self.earlier is None else self.earlier.field
-        field = replace(field, search=self.search)
-        before = replace(
-            self.earlier or Selection(field, {}, {}), field=field, coordinator=coordinator
-        )
+        if self.earlier is None:
+            before = Selection(self.search.first_read(), {}, {}, coordinator)
+        else:
+            field = replace(self.earlier.field, search=self.search)
+            before = replace(self.earlier, field=field, coordinator=coordinator)
         longest_first = sorted(self.cells, key=lambda cell: -cell[1])
         with ThreadPoolExecutor(CPU_COUNT) as pool:
             begun = dict(
                 zip(longest_first, pool.map(before.field.begin, longest_first), strict=True)
             )
         known = min((before._value(cell) for cell in before.runs), default=np.inf)
-        runs: Mapping[Cell, Sequence[Run]] = {}
+        after = before
         for runs in race(before.field, begun, known):
             notes = tuple(self.blocks.notes)
-            yield replace(before, runs={**before.runs, **runs}, notes=notes)
+            after = replace(before, runs={**before.runs, **runs}, notes=notes)
+            yield after
         if self.search.criterion == "icl":
-            entropy = self._entropies(runs)
-            yield replace(
-                before,
-                runs={**before.runs, **runs},
-                entropies={**before.entropies, **entropy},
-                notes=tuple(self.blocks.notes),
-            )
+            yield replace(after, entropies={**before.entropies, **self._entropies(after.runs)})
 
     def _entropies(self, runs: Mapping[Cell, Sequence[Run]]) -> dict[Cell, float]:
         """Of the responsibilities of the best run of each candidate, in one more read."""

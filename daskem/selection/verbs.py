@@ -150,7 +150,7 @@ def submit_selection(
     ClusterError
         If there is no client, or its scheduler cannot run the selection; says why.
     """
-    a_client()
+    client = a_client()
     task = prepare_selection(
         data,
         n_components,
@@ -171,7 +171,7 @@ def submit_selection(
         random_state=random_state,
         cache=cache,
     )
-    return submitted(task, name)
+    return submitted(task, client, name)
 
 
 def prepare_selection(

@@ -19,7 +19,7 @@ from daskem.data.inputs.rows import as_rows
 from daskem.errors import ModelError, ParameterError
 from daskem.fitting.starts.first_read import first_read
 from daskem.fitting.starts.seeded import begin
-from daskem.models.protocol import GROUPS, Declares, Model, Penalises, members
+from daskem.models.protocol import GROUPS, Declares, Model, Penalises, lacking, members
 from daskem.testing.differences import (
     ROUNDING,
     changed,
@@ -174,13 +174,13 @@ def e_step_gives_sums(bench: _Bench) -> Iterator[str]:
 
 def groups_are_whole(bench: _Bench) -> Iterator[str]:
     for group in GROUPS:
-        wanted = members(group)
-        present = wanted & set(dir(bench.model))
-        if present and present < wanted:
+        missing = lacking(bench.model, group)
+        present = sorted(members(group) - set(missing))
+        if present and missing:
             buys = (inspect.getdoc(group) or "").partition("\n")[0]
             yield (
-                f"it has {', '.join(sorted(present))}, but lacks "
-                f"{', '.join(sorted(wanted - present))}. Together they buy this: {buys}"
+                f"it has {', '.join(present)}, but lacks {', '.join(missing)}. Together they buy "
+                f"this: {buys}"
             )
 
 

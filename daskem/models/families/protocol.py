@@ -3,7 +3,7 @@
 A family is K distributions at once, on rows; it knows no latent structure and no data source. It is
 any object with the members of `Family`: no base class. Each protocol below it is a group of members
 that a family may have besides; its docstring begins with what they buy. A frozen dataclass that is
-registered (`daskem.register_family`) can be saved, loaded and named on the command line.
+registered (`daskem.register_family`) can be saved and loaded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,10 @@ class Family(Protocol):
     def kernel(
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> Kernel:
-        """E steps of `candidates`, with what is added to each log-density, (component,)."""
+        """E steps of `candidates`, with what is added to each log-density, (component,).
+
+        Their statistics have ``counts`` (component,), the sum of the responsibilities.
+        """
 
     def m_step(self, statistics: Statistics, params: Params) -> Mapping[str, np.ndarray]:
         """The params that maximise the expected log-likelihood, with the prior if there is one."""

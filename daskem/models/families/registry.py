@@ -14,7 +14,7 @@ F = TypeVar("F", bound=type[Family])
 
 
 def register(family: F) -> F:
-    """Let a family of your own be saved, loaded and named; usable as a decorator of its class.
+    """Let a family of your own be saved and loaded; a decorator of its class.
 
     A model file holds the name of the class and its fields, so that `daskem.load` needs the class
     to be registered too, under the same name.
