@@ -13,6 +13,7 @@ from daskem.data.blocks import Block
 from daskem.models.kernels import guard
 from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.product import ProductForm
+from daskem.models.kernels.tiled import TiledKernel
 from daskem.models.kernels.tiles import Tiles, tile_width
 
 
@@ -139,6 +140,20 @@ def test_the_guard_lets_the_product_form_pass_up_to_its_limit(kind):
         inside, outside = (np.array([[0.0, sign * reach * x], [0.0, 0.0]]) for x in (0.999, 1.001))
         assert type(choose.form(inside)) is ProductForm
         assert type(choose.form(outside)) is CentredForm
+
+
+@every_kind
+@pytest.mark.parametrize("weighted", [False, True])
+def test_any_form_makes_a_kernel(kind, weighted):
+    """The sweep asks a form for nothing but the contract: the careful one sweeps alone, too."""
+    family, block = Gaussian(kind), block_of(20_000, 3, 0, weighted)
+    candidates = [params_of(family, k, 3, k) for k in (4, 1, 2)]
+    usual = Mixture(family).kernel(candidates)
+    alone = TiledKernel(usual.guard.centred)
+    for one, other in zip(alone.e_step(block), usual.e_step(block), strict=True):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            np.testing.assert_allclose(value, other[name], 1e-9, 1e-8, err_msg=name)
 
 
 @every_kind

@@ -1,8 +1,10 @@
-"""Families: K distributions at once, on rows. They know no latent structure and no data source."""
+"""Families: K distributions at once, on rows. They know no latent structure and no data source.
 
-from daskem.models.families.bernoulli import Bernoulli
-from daskem.models.families.gaussian import Gaussian
-from daskem.models.families.poisson import Poisson
-from daskem.models.families.registry import FAMILIES, register
+The registry has a line for each of them: what is imported here is known everywhere.
+"""
 
-__all__ = ["FAMILIES", "Bernoulli", "Gaussian", "Poisson", "register"]
+from daskem.models.families.bernoulli import Bernoulli as Bernoulli
+from daskem.models.families.gaussian import Gaussian as Gaussian
+from daskem.models.families.poisson import Poisson as Poisson
+from daskem.models.families.registry import FAMILIES as FAMILIES
+from daskem.models.families.registry import register as register

@@ -41,11 +41,16 @@ class Family(Protocol):
     ) -> Kernel:
         """E steps of `candidates`, with what is added to each log-density, (component,).
 
-        Their statistics have ``counts`` (component,), the sum of the responsibilities.
+        Their statistics have ``counts`` (component,), the sum of the responsibilities. It may be
+        `kernels.tiled.TiledKernel`, of any form of log-densities: see `kernels.protocol`.
         """
 
     def m_step(self, statistics: Statistics, params: Params) -> Mapping[str, np.ndarray]:
-        """The params that maximise the expected log-likelihood, with the prior if there is one."""
+        """The params that maximise the expected log-likelihood, with the prior if there is one.
+
+        `params` are those at which the statistics were taken: unseen besides its component may be
+        what the family expects of a row there, as the scales of which heavy tails are mixed.
+        """
 
 
 @runtime_checkable

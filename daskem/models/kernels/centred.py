@@ -51,6 +51,13 @@ class CentredForm:
     candidates: Sequence[Normal]
     offsets: Sequence[np.ndarray]
 
+    @property
+    def bounds(self) -> np.ndarray:
+        return np.cumsum([0, *(len(candidate.means) for candidate in self.candidates)])
+
+    def n_statistics(self, n_features: int) -> int:
+        return n_features
+
     def log_base(self, x: np.ndarray, candidate: int) -> float:
         return 0.0
 
@@ -73,7 +80,7 @@ class CentredSums:
                 for candidate, offset in zip(candidates, form.offsets, strict=True)
             ]
         )
-        self._bounds = np.cumsum([len(candidate.means) for candidate in candidates])[:-1]
+        self._bounds = form.bounds[1:-1]
         self._u, self._v = np.empty((2, n_features, width))
         self._counts = np.zeros(len(self._means))
         self._first = np.zeros_like(self._means)

@@ -63,6 +63,9 @@ class ProductForm:
         self.natural = np.concatenate(naturals)
         self.natural[:, 0] += np.concatenate(offsets)
 
+    def n_statistics(self, n_features: int) -> int:
+        return self.family.n_statistics(n_features)
+
     def log_base(self, x: np.ndarray, candidate: int) -> np.ndarray | float:
         return self.candidates[candidate].log_base(x)
 
@@ -75,7 +78,7 @@ class ProductSums:
 
     def __init__(self, form: ProductForm, n_features: int, width: int) -> None:
         self._form = form
-        self._features = np.empty((form.family.n_statistics(n_features), width))
+        self._features = np.empty((form.n_statistics(n_features), width))
         self._moments = np.zeros_like(form.natural)
         self._tile_moments = np.empty_like(form.natural)
         self._common = form.family.common(np.empty((n_features, 0)), None)

@@ -2,7 +2,9 @@
 
 A kernel owns the sweep over the rows of a block: tiles, softmax and sums. It is made of params by a
 family, knows no model and no data source, and keeps nothing of the blocks that it has seen: it may
-be used again, and by several threads at a time.
+be used again, and by several threads at a time. `tiled.TiledKernel` is one around any `Form`: a
+family says what its log-densities and its moments of a tile are, and leaves the sweep to it. Of
+every exponential family `product.ProductForm` is the form.
 """
 
 from collections.abc import Iterator
@@ -24,17 +26,21 @@ class Kernel(Protocol):
         """What the only candidate says of the rows, tile by tile."""
 
     def hard(self, block: Block, labels: np.ndarray) -> Statistics:
-        """Statistics for the M step of the only candidate, of rows whose component is known.
+        """Statistics of the only candidate for rows whose component is known, `labels` (sample,).
 
-        Parameters
-        ----------
-        labels : ndarray of int, (sample,)
+        Those of an E step with responsibilities of 0 and 1, without `log_likelihood`.
         """
 
 
 class Form(Protocol):
-    """A way to compute the log-densities and the moments of a tile."""
+    """A way to compute the log-densities and the moments of a tile, (feature, row), in the frame.
 
+    The components of all candidates are stacked, one candidate after the other.
+    """
+
+    @property
+    def bounds(self) -> np.ndarray: ...  # (candidate + 1,): which components each one has
+    def n_statistics(self, n_features: int) -> int: ...  # numbers of a row in `Sums.features`
     def log_base(self, x: np.ndarray, candidate: int) -> np.ndarray | float:
         """What the log-density of a candidate has besides `Sums.log_joint`, (row,)."""
 
@@ -46,7 +52,7 @@ class Sums(Protocol):
     """The sums of one sweep in one form, and the buffers that it needs."""
 
     def features(self, x: np.ndarray) -> np.ndarray:
-        """What a tile (feature, row) is in this form; the next tile overwrites it."""
+        """What both methods below need of a tile, (statistic, row); the next one overwrites it."""
 
     def log_joint(self, features: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Offset plus log-density of every component, (component, row), but for `log_base`."""

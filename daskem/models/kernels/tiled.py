@@ -9,7 +9,6 @@ from daskem.core.frames import Frame
 from daskem.core.numerics import exponentiate, one_blas_thread, sum_of_logs
 from daskem.core.statistics import Statistics, add_all
 from daskem.models.kernels.guard import Guard
-from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Form, Sums
 from daskem.models.kernels.tiles import Tiles, tile_width
 from daskem.models.protocol import Block, Tile
@@ -21,24 +20,24 @@ class TiledKernel:
 
     Attributes
     ----------
-    product : ProductForm
+    form : Form
         Of the candidates.
     frame : Frame, optional
         In which the candidates hold their params.
     guard : Guard, optional
-        Of `product`; without one it computes every tile.
+        Of `form`; without one it computes every tile.
     """
 
-    product: ProductForm
+    form: Form
     frame: Frame | None = None
     guard: Guard | None = None
 
     def e_step(self, block: Block) -> list[Statistics]:
-        sweep, bounds = _Sweep(self, block), self.product.bounds
+        sweep, bounds = _Sweep(self, block), self.form.bounds
         log_likelihoods = np.zeros(len(bounds) - 1)
         for span in sweep.tiles:
             x, weights = sweep.tiles[span], sweep.weights(span)
-            sums = sweep.sums(self.form(x))
+            sums = sweep.sums(self.accurate(x))
             features = sums.features(x)
             joint = sums.log_joint(features, out=sweep.joint(span))
             for c in range(len(log_likelihoods)):
@@ -55,7 +54,7 @@ class TiledKernel:
         for span in sweep.tiles:
             with one_blas_thread():
                 x = sweep.tiles[span]
-                form = self.form(x)
+                form = self.accurate(x)
                 sums = sweep.sums(form)
                 joint = sums.log_joint(sums.features(x), out=sweep.joint(span))
                 base = form.log_base(x, 0)
@@ -64,19 +63,19 @@ class TiledKernel:
             yield Tile(span, peak + np.log(total) + base, joint)
 
     def hard(self, block: Block, labels: np.ndarray) -> Statistics:
-        sweep, components = _Sweep(self, block), np.arange(self.product.bounds[1])[:, None]
+        sweep, components = _Sweep(self, block), np.arange(self.form.bounds[1])[:, None]
         for span in sweep.tiles:
             x, weights = sweep.tiles[span], sweep.weights(span)
-            sums = sweep.sums(self.form(x))
+            sums = sweep.sums(self.accurate(x))
             members = (labels[span] == components).astype(np.float64)
             members = members if weights is None else members * weights
             sums.add(x, sums.features(x), members, weights)
         # Of the likelihood there is only the part that the components share.
         return {n: s for n, s in sweep.statistics()[0].items() if n != "log_likelihood"}
 
-    def form(self, x: np.ndarray) -> Form:
+    def accurate(self, x: np.ndarray) -> Form:
         """The form that is accurate for a tile."""
-        return self.product if self.guard is None else self.guard.form(x)
+        return self.form if self.guard is None else self.guard.form(x)
 
 
 class _Sweep:
@@ -85,8 +84,8 @@ class _Sweep:
     def __init__(self, kernel: TiledKernel, block: Block) -> None:
         self._block = block
         self._n_features = block.rows.shape[1]
-        form = kernel.product
-        n_components, n_statistics = len(form.natural), form.family.n_statistics(self._n_features)
+        form, n_components = kernel.form, int(kernel.form.bounds[-1])
+        n_statistics = form.n_statistics(self._n_features)
         self._width = tile_width(n_statistics, n_components, self._n_features)
         self.tiles = Tiles(block.rows, kernel.frame, self._width)
         self.spare = np.empty((2, self._width))
