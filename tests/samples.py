@@ -11,6 +11,13 @@ def overlapping(n=20_000, seed=0, d=2):
     return centres[rng.integers(5, size=n)] + rng.normal(size=(n, d))
 
 
+def scattered(n=400, d=2, groups=3):
+    """Overlapping groups of different widths, (sample, feature)."""
+    rng = np.random.default_rng(0)
+    group, scales = rng.integers(groups, size=n), rng.uniform(0.3, 2.0, (groups, d))
+    return 2 * rng.normal(size=(groups, d))[group] + scales[group] * rng.normal(size=(n, d))
+
+
 def planted(k, d=2, n=2000, seed=0, apart=6.0):
     """`k` round clusters whose centres lie at least `apart` standard deviations apart."""
     rng = np.random.default_rng([k, d, seed])

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
-from table import KINDS, every_family, every_kind
+from table import KINDS, TABLE, BernoulliRow, all_settings, every_kind, every_setting
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture
-from daskem.core.frames import scaling, uniform_scaling, whitening
+from daskem.core.frames import Frame, scaling, uniform_scaling, whitening
 from daskem.errors import ConvergenceWarning
 
 K, D, N = 3, 3, 1000
@@ -133,90 +133,76 @@ def test_a_narrow_direction_across_all_features(kind):
     assert other.score(far) + np.log(1e-12) == pytest.approx(one.score(near), abs=1e-8)
 
 
-def moderate(kind, seed):
-    """A random map of those that a covariance type allows, and an offset in its units."""
-    rng = np.random.default_rng(seed)
-    scales = 10.0 ** rng.uniform(-3, 3, 1 if kind == "spherical" else D) * np.ones(D)
-    mixing = np.eye(D)
-    if kind in ("full", "tied"):
-        mixing += 0.3 * rng.normal(size=(D, D))
-    return scales[:, None] * mixing, 1e3 * scales * rng.normal(size=D)
+def mapped(family, params, linear, offset):
+    """Params of rows x as those of the rows linear @ x + offset: x is a frame of these."""
+    inverse = 1 / linear if linear.ndim == 1 else np.linalg.inv(linear)
+    return family.from_frame(params, Frame(offset, inverse, linear))
 
 
-@every_kind
-@given(seed=st.integers(0, 2**32), reg_covar=st.sampled_from([0.0, 1e-6, 1e-2]))
+@pytest.mark.parametrize("row", [row for row in TABLE if row.map is not None], ids=repr)
+@given(seed=st.integers(0, 2**32), data=st.data())
 @settings(max_examples=15)
-def test_any_map_that_the_structure_allows(kind, seed, reg_covar):
-    linear, offset = moderate(kind, seed)
-    near = clusters()[:600]
-    far = near @ linear.T + offset
-    family = Gaussian(kind, reg_covar)
+def test_any_map_that_leaves_a_mixture_one_of_its_family(row, seed, data):
+    family = data.draw(st.sampled_from(all_settings(row))).family
+    begin, near = row.some(K, D, 600)
+    rng = np.random.default_rng(seed)
+    linear = row.map(D, rng)
+    matrix = np.diag(linear) if linear.ndim == 1 else linear
+    offset = 1e3 * np.abs(matrix).max(axis=1) * rng.normal(size=D)
+    far = near @ matrix.T + offset
     # Leaps are made in coordinates that know of scales, but not of directions.
-    one = after(5, family, near, start(kind, near, np.eye(D)), algorithm="em")
-    other = after(5, family, far, start(kind, far, linear), algorithm="em")
-    log_det = np.linalg.slogdet(linear)[1]
+    one = after(5, family, near, begin, algorithm="em")
+    other = after(5, family, far, mapped(family, begin, linear, offset), algorithm="em")
+    log_det = np.linalg.slogdet(matrix)[1]
     np.testing.assert_allclose(other.score_samples(far) + log_det, one.score_samples(near), 0, 1e-8)
     for here, there in zip(one.history, other.history, strict=True):
         assert there.objective + log_det == pytest.approx(here.objective, abs=1e-8)
-    np.testing.assert_allclose(other.params["means"], one.params["means"] @ linear.T + offset, 1e-8)
+    expected = mapped(family, one.params, linear, offset)
+    np.testing.assert_allclose(family.locations(other.params), family.locations(expected), 1e-8)
 
 
-def a_fit(family, seed=0, n=800):
-    """Rows that suit a family, and a start."""
-    rng = np.random.default_rng(seed)
-    if isinstance(family, Gaussian):
-        rows = clusters(seed)[:n]
-        return rows, start(family.covariance_type, rows, np.eye(D))
-    centres = np.array([[0.2, 0.8, 0.5], [0.7, 0.3, 0.4], [0.9, 0.9, 0.1]])
-    truth = centres[rng.integers(K, size=n)]
-    (name,) = family.parameters
-    if isinstance(family, Bernoulli):
-        rows = (rng.random((n, D)) < truth).astype(float)
-    else:
-        rows = rng.poisson(5 * truth).astype(float)
-    begin = centres[::-1] if isinstance(family, Bernoulli) else 4 * centres[::-1]
-    return rows, {"weights": np.array([0.5, 0.3, 0.2]), name: begin}
+def along(family, params, dim, order):
+    """Params with their components, or their features, in another order."""
+    declared = Mixture(family).parameters
+    moved = dict(params)
+    for name in params:
+        for axis, own in enumerate(declared[name].dims):
+            if own.removesuffix("_2") == dim:
+                moved[name] = moved[name].take(order, axis)
+    return moved
 
 
-@every_family
-def test_relabelling_the_start_relabels_the_result(family):
-    rows, begin = a_fit(family)
-    order = np.array([2, 0, 1])
-    moved = {
-        name: value if name == "covariances" and family.structure.pooled else value[order]
-        for name, value in begin.items()
-    }
-    one, other = after(10, family, rows, begin), after(10, family, rows, moved)
-    for name, value in one.params.items():
-        pooled = name == "covariances" and family.structure.pooled
-        expected = value if pooled else value[order]
-        np.testing.assert_allclose(other.params[name], expected, 1e-10, 1e-12)
+@every_setting
+def test_relabelling_the_start_relabels_the_result(row):
+    family, (begin, rows), order = row.family, row.some(K, D, 800), np.array([2, 0, 1])
+    one = after(10, family, rows, begin)
+    other = after(10, family, rows, along(family, begin, "component", order))
+    for name, value in along(family, one.params, "component", order).items():
+        np.testing.assert_allclose(other.params[name], value, 1e-10, 1e-12)
     np.testing.assert_array_equal(order[other.predict(rows)], one.predict(rows))
 
 
-@every_family
-def test_the_order_of_rows_does_not_matter(family):
-    rows, begin = a_fit(family)
+@every_setting
+def test_the_order_of_rows_does_not_matter(row):
+    begin, rows = row.some(K, D, 800)
     shuffled = np.random.default_rng(1).permutation(rows)
-    one, other = after(10, family, rows, begin), after(10, family, shuffled, begin)
+    one, other = (after(10, row.family, x, begin) for x in (rows, shuffled))
     for name, value in one.params.items():
         np.testing.assert_allclose(other.params[name], value, 1e-9, 1e-11)
 
 
-@every_family
-def test_the_order_of_features_does_not_matter(family):
-    rows, begin = a_fit(family)
-    order = np.array([1, 2, 0])
-    per_feature = {"means", "rates", "probabilities"}
-    moved = {name: v[:, order] if name in per_feature else v for name, v in begin.items()}
-    one, other = after(10, family, rows, begin), after(10, family, rows[:, order], moved)
+@every_setting
+def test_the_order_of_features_does_not_matter(row):
+    family, (begin, rows), order = row.family, row.some(K, D, 800), np.array([1, 2, 0])
+    one = after(10, family, rows, begin)
+    other = after(10, family, rows[:, order], along(family, begin, "feature", order))
     np.testing.assert_allclose(
         other.score_samples(rows[:, order]), one.score_samples(rows), rtol=1e-9
     )
 
 
 def test_what_counts_as_presence_does_not_matter():
-    rows, begin = a_fit(Bernoulli())
+    begin, rows = BernoulliRow(Bernoulli()).some(K, D, 800)
     flipped = {**begin, "probabilities": 1 - begin["probabilities"]}
     one, other = after(10, Bernoulli(), rows, begin), after(10, Bernoulli(), 1 - rows, flipped)
     np.testing.assert_allclose(1 - other.params["probabilities"], one.params["probabilities"], 1e-9)

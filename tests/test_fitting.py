@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import scattered
 from sklearn.metrics import adjusted_rand_score
-from table import COUNTS, KINDS, every_family, every_kind, rows_for
+from table import KINDS, all_settings, every_kind, every_row, every_setting
 
 import daskem
 from daskem import EM, Bernoulli, Gaussian, Mixture, Poisson, Status
@@ -30,20 +31,16 @@ def fit(family, rows, k=None, **options):
         return daskem.fit(Mixture(family), rows, k, **{"random_state": 0, **options})
 
 
-# Of every kind: no prior, a weak one, a strong one.
-STRENGTHS = [[Gaussian(kind, reg) for reg in (0.0, 1e-6, 0.1)] for kind in KINDS]
-
-
 def record(objective, remaining=math.inf):
     return Pass(objective, objective, remaining, 0.0, 1, 8)
 
 
-@pytest.mark.parametrize("families", [*STRENGTHS, *([family] for family in COUNTS)], ids=repr)
+@every_row
 @given(data=st.data(), seed=st.integers(0, 2**32), k=st.integers(1, 5))
 @settings(max_examples=20)
-def test_the_objective_never_falls(families, data, seed, k):
-    family = data.draw(st.sampled_from(families))
-    result = fit(family, rows_for(family, 150, seed=seed), k, random_state=seed, max_passes=40)
+def test_the_objective_never_falls(row, data, seed, k):
+    family = data.draw(st.sampled_from(all_settings(row))).family
+    result = fit(family, row.rows(150, seed=seed), k, random_state=seed, max_passes=40)
     objectives = [p.objective for p in result.history]
     assert (np.diff(objectives) >= -1e-12 * np.maximum(1, np.abs(objectives[1:]))).all()
 
@@ -53,7 +50,7 @@ def test_the_objective_never_falls(families, data, seed, k):
 def test_the_objective_is_the_likelihood_and_the_prior(kind, reg_covar):
     """The prior is that of imaginary rows around each mean, 0 at the covariance of the data."""
     family = Gaussian(kind, reg_covar)
-    rows = rows_for(family)
+    rows = scattered()
     settings = {"algorithm": "em", "tol": 0, "max_passes": 6, "random_state": 0}
     *_, before, last = daskem.iterate(Mixture(family), rows, 3, **settings)
     frame = before.model.frame
@@ -75,9 +72,9 @@ def test_the_objective_is_the_likelihood_and_the_prior(kind, reg_covar):
     assert ending.objective - ending.log_likelihood == pytest.approx(reg_covar * prior, abs=1e-10)
 
 
-@every_family
-def test_the_params_of_a_pass_are_those_of_a_fit_that_ends_there(family):
-    rows = rows_for(family)
+@every_setting
+def test_the_params_of_a_pass_are_those_of_a_fit_that_ends_there(row):
+    family, rows = row.family, row.rows()
     # One that is given, since to search for one takes longer than these passes.
     start = start_of(Mixture(family), rows, 3, 1)
     walk = daskem.iterate(Mixture(family), rows, start=start, tol=0, max_passes=8)
@@ -89,7 +86,7 @@ def test_the_params_of_a_pass_are_those_of_a_fit_that_ends_there(family):
 
 
 def test_a_walk_can_be_left_and_taken_up_again():
-    rows = rows_for(Gaussian())
+    rows = scattered()
     walk = daskem.iterate(Mixture(Gaussian()), rows, 3, tol=0, max_passes=10, random_state=1)
     for stand in walk:
         if len(stand.history) == 4:
@@ -103,9 +100,9 @@ def test_a_walk_can_be_left_and_taken_up_again():
         np.testing.assert_array_equal(stand.params[name], kept[name])
 
 
-@every_family
-def test_params_that_start_another_fit_go_on_where_they_were(family):
-    rows = rows_for(family)
+@every_setting
+def test_params_that_start_another_fit_go_on_where_they_were(row):
+    family, rows = row.family, row.rows()
     start = start_of(Mixture(family), rows, 3, 1)
     whole = fit(family, rows, start=start, tol=0, max_passes=10, algorithm="em")
     half = fit(family, rows, start=start, tol=0, max_passes=5, algorithm="em")
@@ -136,7 +133,7 @@ def start_of(model, rows, k, seed):
 
 @every_kind
 def test_runs_of_different_size_share_every_pass(kind):
-    rows = rows_for(Gaussian(), 500)
+    rows = scattered(500)
     model = Mixture(Gaussian(kind))
     blocks = Counting(as_blocks(rows), [])
     stop = Stop(tol=1e-6, max_passes=100)
@@ -154,7 +151,7 @@ def test_runs_of_different_size_share_every_pass(kind):
 
 
 def test_runs_of_different_models_share_every_pass():
-    rows = rows_for(Gaussian(), 500)
+    rows = scattered(500)
     models = [Mixture(Gaussian(kind)) for kind in KINDS]
     blocks = Counting(as_blocks(rows), [])
     runs = [Run(model, EM(), EM().start(start_of(model, rows, 3, 0))) for model in models]
@@ -178,7 +175,7 @@ def test_a_sweep_over_k_keeps_the_size_with_the_best_bic():
 
 
 def test_the_best_of_several_starts_is_kept():
-    rows = rows_for(Gaussian(), 600)
+    rows = scattered(600)
     result = fit(Gaussian("full", 0.0), rows, 4, n_init=6)
     objectives = [run.history[-1].objective for run in result.runs]
     assert len({round(value, 6) for value in objectives}) > 1
@@ -187,7 +184,7 @@ def test_the_best_of_several_starts_is_kept():
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_history_keeps_the_books_of_every_pass(weighted):
-    rows = rows_for(Gaussian()).astype(np.float32)
+    rows = scattered().astype(np.float32)
     weights = np.linspace(0.5, 2, len(rows)) if weighted else None
     settings = {"tol": 0, "max_passes": 7, "algorithm": "em", "sample_weight": weights}
     result = fit(Gaussian(), rows, 3, **settings)
@@ -273,14 +270,14 @@ def test_a_run_stops_when_little_is_left_twice_in_a_row():
 
 
 def test_tol_0_goes_on_to_max_passes():
-    result = fit(Gaussian(), rows_for(Gaussian()), 1, tol=0, max_passes=9)
+    result = fit(Gaussian(), scattered(), 1, tol=0, max_passes=9)
     assert result.status is Status.MAX_PASSES
     assert len(result.history) == 9
 
 
-@every_family
-def test_little_is_left_when_a_fit_has_converged(family):
-    rows = rows_for(family)
+@every_setting
+def test_little_is_left_when_a_fit_has_converged(row):
+    family, rows = row.family, row.rows()
     result = fit(family, rows, 3, tol=1e-5, max_passes=5000)
     assert result.converged
     further = fit(family, rows, start=result.params, tol=0, max_passes=60)
@@ -289,7 +286,7 @@ def test_little_is_left_when_a_fit_has_converged(family):
 
 
 def test_a_fit_that_did_not_converge_warns_with_advice():
-    rows = rows_for(Gaussian())
+    rows = scattered()
     with pytest.warns(ConvergenceWarning, match="raise max_passes") as caught:
         result = daskem.fit(Mixture(Gaussian()), rows, 3, max_passes=2)
     assert len(caught) == 1
@@ -299,7 +296,7 @@ def test_a_fit_that_did_not_converge_warns_with_advice():
 
 
 def test_the_same_seed_gives_the_same_bits():
-    rows = rows_for(Gaussian())
+    rows = scattered()
     one, other = (fit(Gaussian(), rows, 3, n_init=2, random_state=5) for _ in range(2))
     for name, value in one.params.items():
         np.testing.assert_array_equal(other.params[name], value)

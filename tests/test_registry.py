@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import zarr
 from scipy import stats
+from table import TABLE, every_setting
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson, register_family
@@ -17,7 +18,7 @@ from daskem.errors import ModelError, ModelFileError, ParameterError
 from daskem.models.families import FAMILIES
 from daskem.models.families.covariances import STRUCTURES
 from daskem.models.families.independent import MeanFamily
-from daskem.models.families.protocol import Coordinates, Draws, Ellipses, Events, Family, Prior
+from daskem.models.families.protocol import Coordinates, Ellipses, Events, Family, Prior
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,13 @@ def edited(family, **members):
 # The contract.
 
 
-@pytest.mark.parametrize("family", FAMILIES.values())
-def test_daskems_own_families_have_the_required_members(family):
-    assert isinstance(family(), Family)
-    assert isinstance(family(), Draws)
+def test_every_registered_family_has_a_row_in_the_table_of_the_laws():
+    assert {type(row.family) for row in TABLE} == set(FAMILIES.values())
+
+
+@every_setting
+def test_families_have_the_required_members(row):
+    assert isinstance(row.family, Family)
 
 
 def test_groups_are_those_that_a_family_has():

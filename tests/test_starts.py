@@ -10,7 +10,7 @@ import pytest
 from cluster import bits
 from reading import look
 from samples import counting, overlapping
-from table import every_plain_family
+from table import every_row
 
 import daskem
 from daskem import EM, Gaussian, Mixture
@@ -38,18 +38,12 @@ def with_a_rare_group(n=50_000, rare=6):
     return rows, there
 
 
-@every_plain_family
-def test_a_start_is_closer_to_the_optimum_than_the_sample_can_tell(family):
+@every_row
+def test_a_start_is_closer_to_the_optimum_than_the_sample_can_tell(row):
     """An optimum on n rows is expected p/2n nats per row from that on all of them."""
-    rng = np.random.default_rng(3)
-    rows = {
-        "Poisson": lambda: rng.poisson(rng.gamma(3.0, 2.0, (4, 3))[rng.integers(4, size=N)]),
-        "Bernoulli": lambda: rng.random((N, 8)) < rng.beta(1, 1, (4, 8))[rng.integers(4, size=N)],
-        "Gaussian": overlapping,
-    }[type(family).__name__]()
-    rows = rows.astype(np.float64)
+    rows = row.rows(N, d=8, k=4, seed=3)
     blocks = as_blocks(rows)
-    first = look(Mixture(family), blocks, 0)
+    first = look(Mixture(row.family), blocks, 0)
     model = first.model
     starts = {
         "cold": begin(first, 4, None, "k-means++", np.random.default_rng(0)),

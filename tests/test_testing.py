@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from table import every_setting
 
 import daskem
 from daskem.core.parameters import POSITIVE, SIMPLEX, Parameter
@@ -72,29 +73,10 @@ def test_statistics_may_be_nested():
     check_model(Nested(), WAITS, start=START)
 
 
-GAUSSIANS = [
-    daskem.Gaussian(structure, reg_covar)
-    for structure in ("full", "tied", "diag", "spherical")
-    for reg_covar in (0.0, 1e-6, 1e-2)
-]
-
-
-@pytest.mark.parametrize("family", GAUSSIANS, ids=str)
+@every_setting
 @pytest.mark.parametrize("dtype", ["f8", "f4"])
-def test_gaussian_mixtures_pass(family, dtype):
-    rng = np.random.default_rng(1)
-    rows = np.concatenate([rng.normal(size=(150, 3)), rng.normal(4, 2, size=(150, 3))])
-    check_model(daskem.Mixture(family), rows.astype(dtype), n_components=3)
-
-
-def test_a_poisson_mixture_passes():
-    rows = np.random.default_rng(2).poisson([[2.0, 5.0], [9.0, 1.0]] * 100)
-    check_model(daskem.Mixture(daskem.Poisson()), rows, n_components=2)
-
-
-def test_a_bernoulli_mixture_passes():
-    rows = np.random.default_rng(3).integers(0, 2, size=(200, 5))
-    check_model(daskem.Mixture(daskem.Bernoulli()), rows, n_components=3)
+def test_mixtures_of_every_family_pass(row, dtype):
+    check_model(daskem.Mixture(row.family), row.rows(300, d=3).astype(dtype), n_components=3)
 
 
 # Broken models: each wrong in one place.
