@@ -95,6 +95,8 @@ class Prepared:
         n, notes = survey.n_missing, list(self.notes)
         if n:
             notes.append(f"{n:,} of {n + survey.n_rows:,} rows have a NaN and were left out")
+        if survey.far is not None:
+            notes += survey.far.notes(self.features.names)
         return Result(
             [FittedRun.of(run) for run in runs],
             self.blocks.n_features,
