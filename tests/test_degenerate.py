@@ -82,6 +82,24 @@ def test_a_component_that_loses_all_its_rows(family):
     np.testing.assert_allclose(result.params["means"][0], rows.mean(axis=0), atol=1e-10)
 
 
+@every_gaussian
+def test_a_component_without_rows_takes_no_row_however_far_from_all_others(family):
+    result = ends(family, normal(), start=far_start(family, 2, 2, at=1e4))
+    assert result.params["weights"].tolist() == [1, 0]
+    far = np.array([[1e4, 1e4], [1e8, 1e8], [-1e3, 1e4]])
+    assert result.predict(far).tolist() == [0, 0, 0]
+    assert result.predict_proba(far).tolist() == [[1, 0]] * 3
+    alone = daskem.fit(result.model, normal(), 1, random_state=0)
+    np.testing.assert_allclose(result.score_samples(far), alone.score_samples(far), rtol=1e-6)
+
+
+def test_probabilities_of_nothing_are_zero():
+    rows = np.concatenate([normal(), normal() + 100])
+    result = ends(Gaussian(), rows, 2)
+    probabilities = result.predict_proba(rows)
+    assert np.sort(np.unique(probabilities)).tolist() == [0, 1]
+
+
 def test_a_poisson_component_that_loses_all_its_rows():
     rows = np.random.default_rng(0).poisson(2.0, (200, 2)).astype(float)
     start = {"weights": [0.5, 0.5], "rates": [[2.0, 2.0], [1e4, 1e4]]}
