@@ -29,6 +29,7 @@ from daskem.models import Mixture
 from daskem.models.families.registry import from_recipe, recipe
 from daskem.models.protocol import Declares, Frames, Model, Predicts, Samples, check_riders, demand
 from daskem.results import answers, modelfile
+from daskem.results.numbering import by_size
 from daskem.results.report import table
 
 
@@ -57,8 +58,12 @@ class FittedRun:
     choice: str = ""
 
     @classmethod
-    def of(cls, run: Run) -> "FittedRun":
-        return cls(run.model, run.params, run.history, run.status, run.algorithm, run.choice)
+    def of(cls, run: Run, order_fixed: bool) -> "FittedRun":
+        """What a run has found; its components by size, unless their order is fixed."""
+        params, history = run.params, run.history
+        if not order_fixed:
+            params, history = by_size(run.model, params, history)
+        return cls(run.model, params, history, run.status, run.algorithm, run.choice)
 
     @property
     def params(self) -> DataParams:
@@ -77,6 +82,10 @@ class FittedRun:
 @dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """What `daskem.fit` returns, and what `daskem.iterate` yields after every pass.
+
+    The components of a mixture are numbered by size, 0 the largest, in params, predictions and
+    files alike; those of a run from a start that says something of each component (``means``, for
+    example) keep the order of the start.
 
     Attributes
     ----------
