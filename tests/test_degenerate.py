@@ -14,7 +14,9 @@ import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.core.numerics import is_positive_definite
 from daskem.errors import ConvergenceWarning
+from daskem.fitting.record import Pass
 from daskem.models.families.covariances import _completed
+from daskem.results import report
 
 
 def normal(n=200, d=2, seed=0):
@@ -362,3 +364,29 @@ def test_whatever_the_data_a_fit_ends(family, rows, k, seed):
 @settings(max_examples=25)
 def test_whatever_the_counts_a_fit_ends(family, rows, k):
     ends(family, rows, min(k, len(rows)), max_passes=40)
+
+
+@every_kind
+@pytest.mark.parametrize("reg_covar", [0.0, 1e-6])
+def test_a_constant_feature_has_no_spread_in_the_table(kind, reg_covar, tmp_path):
+    rows = np.column_stack([two_groups(), np.full(300, 5.0)])
+    result = ends(Gaussian(kind, reg_covar), rows, 2)
+    result.save(tmp_path / "model.zarr")
+    for shown in (result, daskem.load(tmp_path / "model.zarr")):
+        lines = shown.table().splitlines()[1:]
+        assert len(lines) == 2
+        assert all(line.endswith("; 0 (0.00, 1.00)") for line in lines)
+
+
+def test_events_are_printed_a_few_of_them_and_in_how_many_passes():
+    rows = np.column_stack([two_groups(), np.full(300, 5.0)])
+    result = ends(Gaussian("diag", 0.0), rows, start=far_start(Gaussian("diag"), 6, 2, at=1e4))
+    shown = [line for line in str(result).splitlines() if line.startswith("event: ")]
+    assert shown[0] == "event: component 5 has lost all its rows (in every pass)"
+    assert len(shown) == 4
+    assert shown[-1] == f"event: {len(events(result)) - 3} more in result.history"
+
+
+def test_an_event_of_some_passes_is_printed_with_their_number():
+    history = [Pass(0.0, 0.0, 0.0, 0.0, 1, 1, ("a",)), Pass(0.0, 0.0, 0.0, 0.0, 1, 1, ("a", "b"))]
+    assert report.events(history) == ["event: a (in every pass)", "event: b (in 1 of 2 passes)"]

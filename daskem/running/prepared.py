@@ -106,6 +106,7 @@ class Prepared:
             (*notes, *read_notes),
             coordinator,
             self.missing,
+            survey.extremes.constant,
         )
 
     def _orders_fixed(self, n_runs: int) -> list[bool]:

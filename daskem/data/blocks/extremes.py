@@ -90,6 +90,12 @@ class Extremes:
         end = 2 * feature + side
         return np.arange(*np.searchsorted(self.end, [end, end + 1]))
 
+    @property
+    def constant(self) -> tuple[int, ...]:
+        """The features that have a single value."""
+        features, distinct = np.unique(self.end // 2, return_counts=True)
+        return tuple(int(j) for j in features[distinct == 2])
+
     def place(self, entry: int) -> str:
         """Where the first row with a value lies, in words."""
         return place_of(int(self.first[entry]), self.extent)
