@@ -54,7 +54,8 @@ class GaussianMixture:
         As `daskem.fit`.
     weights_init, means_init, precisions_init : array-like, optional
         Parameters to start from; (component,), (component, feature), and the inverse of the
-        covariances in their shape. Any that are left out come from `init_params`.
+        covariances in their shape. Any that are left out come from `init_params`. Where one is
+        given, components keep its order; else they are numbered by size, 0 the largest.
     random_state : int, Generator or RandomState, optional
 
     Attributes

@@ -14,7 +14,9 @@ import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.core.numerics import is_positive_definite
 from daskem.errors import ConvergenceWarning
+from daskem.fitting.record import Pass
 from daskem.models.families.covariances import _completed
+from daskem.results import report
 
 
 def normal(n=200, d=2, seed=0):
@@ -77,6 +79,24 @@ def test_a_component_that_loses_all_its_rows(family):
     np.testing.assert_allclose(result.params["weights"], [1, 0], atol=1e-12)
     np.testing.assert_allclose(result.params["means"][1], 1e4)
     np.testing.assert_allclose(result.params["means"][0], rows.mean(axis=0), atol=1e-10)
+
+
+@every_gaussian
+def test_a_component_without_rows_takes_no_row_however_far_from_all_others(family):
+    result = ends(family, normal(), start=far_start(family, 2, 2, at=1e4))
+    assert result.params["weights"].tolist() == [1, 0]
+    far = np.array([[1e4, 1e4], [1e8, 1e8], [-1e3, 1e4]])
+    assert result.predict(far).tolist() == [0, 0, 0]
+    assert result.predict_proba(far).tolist() == [[1, 0]] * 3
+    alone = daskem.fit(result.model, normal(), 1, random_state=0)
+    np.testing.assert_allclose(result.score_samples(far), alone.score_samples(far), rtol=1e-6)
+
+
+def test_probabilities_of_nothing_are_zero():
+    rows = np.concatenate([normal(), normal() + 100])
+    result = ends(Gaussian(), rows, 2)
+    probabilities = result.predict_proba(rows)
+    assert np.sort(np.unique(probabilities)).tolist() == [0, 1]
 
 
 def test_a_poisson_component_that_loses_all_its_rows():
@@ -344,3 +364,29 @@ def test_whatever_the_data_a_fit_ends(row, data, k, seed):
     shape = st.tuples(st.integers(1, 12), st.integers(1, 3))
     rows = data.draw(arrays(np.float64, shape, elements=st.sampled_from(row.possible)))
     ends(row.family, rows, min(k, len(rows)), random_state=seed, max_passes=40)
+
+
+@every_kind
+@pytest.mark.parametrize("reg_covar", [0.0, 1e-6])
+def test_a_constant_feature_has_no_spread_in_the_table(kind, reg_covar, tmp_path):
+    rows = np.column_stack([two_groups(), np.full(300, 5.0)])
+    result = ends(Gaussian(kind, reg_covar), rows, 2)
+    result.save(tmp_path / "model.zarr")
+    for shown in (result, daskem.load(tmp_path / "model.zarr")):
+        lines = shown.table().splitlines()[1:]
+        assert len(lines) == 2
+        assert all(line.endswith("; 0 (0.00, 1.00)") for line in lines)
+
+
+def test_events_are_printed_a_few_of_them_and_in_how_many_passes():
+    rows = np.column_stack([two_groups(), np.full(300, 5.0)])
+    result = ends(Gaussian("diag", 0.0), rows, start=far_start(Gaussian("diag"), 6, 2, at=1e4))
+    shown = [line for line in str(result).splitlines() if line.startswith("event: ")]
+    assert shown[0] == "event: component 5 has lost all its rows (in every pass)"
+    assert len(shown) == 4
+    assert shown[-1] == f"event: {len(events(result)) - 3} more in result.history"
+
+
+def test_an_event_of_some_passes_is_printed_with_their_number():
+    history = [Pass(0.0, 0.0, 0.0, 0.0, 1, 1, ("a",)), Pass(0.0, 0.0, 0.0, 0.0, 1, 1, ("a", "b"))]
+    assert report.events(history) == ["event: a (in every pass)", "event: b (in 1 of 2 passes)"]

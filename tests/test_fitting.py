@@ -340,6 +340,14 @@ def test_a_likelihood_that_falls_is_an_error():
         daskem.fit(Mean("leaps"), np.zeros((5, 1)), start={"mean": 0.0})
 
 
+def test_nobody_is_blamed_for_a_family_of_daskem(monkeypatch):
+    monkeypatch.setattr(Poisson, "m_step", lambda self, s, params: {"rates": params["rates"] + 9})
+    start = {"weights": [1.0], "rates": [[1.0]]}
+    with pytest.raises(LikelihoodFellError, match=r"pass 2: .*Poisson\(\).*report it") as caught:
+        daskem.fit(Mixture(Poisson()), np.ones((5, 1)), start=start)
+    assert "check_model" not in str(caught.value)
+
+
 def test_a_likelihood_that_falls_by_rounding_is_none():
     stop, seen = Stop(1e-4, 10), Read(n_rows=1, n_bytes=8, weight=1.0, seconds=0.0)
     run = Run(Mean(), EM(), EM().start({"mean": 0.0}))

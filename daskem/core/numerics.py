@@ -15,6 +15,8 @@ EPS = np.finfo(np.float64).eps
 # exp() of less than this is nothing beside the largest term, and stays clear of the
 # subnormal numbers, on which both exp and the matrix products slow down many times.
 _NEGLIGIBLE = -300.0
+# A share of this or less stands for none: it is what the softmax makes of a logit of -inf.
+NOTHING = 2 * float(np.exp(_NEGLIGIBLE))
 
 
 def exponentiate(logits: np.ndarray, spare: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

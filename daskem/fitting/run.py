@@ -14,6 +14,7 @@ from daskem.fitting.algorithms.remaining import ROUNDING, predicted_gain
 from daskem.fitting.algorithms.state import Draft
 from daskem.fitting.record import Pass, Status
 from daskem.fitting.stopping import Stop, resolution
+from daskem.models import Mixture
 from daskem.models.protocol import Declares, Model, Penalises, Reports, demand
 
 
@@ -129,6 +130,20 @@ class Run:
         if objective < before - ROUNDING * max(1.0, abs(before)):
             raise LikelihoodFellError(
                 f"pass {number}: the objective per row fell from {before:.12g} to "
-                f"{objective:.12g}, more than rounding explains. The M step does not maximise "
-                "what the E step computes; daskem.testing.check_model may say why"
+                f"{objective:.12g}, more than rounding explains. {self._reason}"
             )
+
+    @property
+    def _reason(self) -> str:
+        """Why the objective may have fallen: nobody is blamed for a family of daskem itself."""
+        if isinstance(self.model, Mixture) and type(self.model.family).__module__.startswith(
+            "daskem."
+        ):
+            return (
+                f"{self.model.family!r} is daskem's own, so that is rounding or a bug of daskem: "
+                "please report it with these numbers. Another start, or fewer components, may help"
+            )
+        return (
+            "The M step does not maximise what the E step computes; daskem.testing.check_model "
+            "may say why"
+        )

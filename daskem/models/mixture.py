@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from daskem.core.frames import Frame
-from daskem.core.numerics import EPS, one_blas_thread
+from daskem.core.numerics import EPS, NOTHING, one_blas_thread
 from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
@@ -14,8 +14,8 @@ from daskem.models.families.protocol import Coordinates, Draws, Events, Family, 
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.protocol import Block, Survey, Tile, demand, lacking
 
-# The least weight whose logarithm is taken: a component of none gets no rows.
-_LEAST_WEIGHT = np.finfo(np.float64).tiny
+# The log of no weight: below any log-density, and finite, as matrix products want numbers.
+_LOG_OF_NONE = -1e300
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,14 @@ class Mixture:
         return self.kernel(candidates).e_step(block)
 
     def m_step(self, statistics: Statistics, params: Params) -> Params:
-        """The params that maximise the expected (penalised) log-likelihood."""
-        counts = statistics["counts"]
-        return Params({"weights": counts / counts.sum(), **self.family.m_step(statistics, params)})
+        """The params that maximise the expected (penalised) log-likelihood.
+
+        A component without rows has weight 0, and takes no row from then on, however far that lies
+        from all others.
+        """
+        weights = statistics["counts"] / statistics["counts"].sum()
+        weights = np.where(weights > NOTHING, weights, 0.0)
+        return Params({"weights": weights, **self.family.m_step(statistics, params)})
 
     def log_prior(self, params: Params, weight: float) -> float:
         """What is added to the log-likelihood in the objective that EM climbs."""
@@ -144,5 +149,10 @@ class Mixture:
     def kernel(self, candidates: Sequence[Params]) -> Kernel:
         """E steps of several params, each with the logs of its weights as offsets."""
         log_det = 0.0 if self.frame is None else self.frame.log_det
-        offsets = [np.log(np.maximum(c["weights"], _LEAST_WEIGHT)) + log_det for c in candidates]
+        offsets = [_log(c["weights"]) + log_det for c in candidates]
         return self.family.kernel(candidates, offsets, self.frame)
+
+
+def _log(weights: np.ndarray) -> np.ndarray:
+    some = weights > 0
+    return np.where(some, np.log(np.where(some, weights, 1.0)), _LOG_OF_NONE)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from daskem.core.numerics import NOTHING
 from daskem.core.parameters import Params
 from daskem.data.blocks import Block, Domain
 from daskem.errors import DataError
@@ -52,7 +53,7 @@ def responsibilities(block: Block, model: Predicts, params: Params) -> np.ndarra
     """Probability of each component given the row, (sample, component)."""
     probabilities = np.empty((len(block), model.n_components(params)))
     for span, _, shares in model.posterior(block, params):
-        probabilities[span] = shares.T
+        probabilities[span] = np.where(shares > NOTHING, shares, 0.0).T
     return probabilities
 
 

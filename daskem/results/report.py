@@ -1,23 +1,32 @@
-"""The clusters as a person would describe them: their size, location and shape."""
+"""A fit as a person would describe it: size, location and shape of its clusters, its events."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from daskem.core.parameters import DataParams
+from daskem.fitting.record import Pass
 from daskem.models.families.protocol import Ellipses
 from daskem.models.mixture import Mixture
 
 _MOST_AXES = 3
+_MOST_EVENTS = 3
 
 
-def table(model: Mixture, params: DataParams, names: np.ndarray | None = None) -> str:
+def table(
+    model: Mixture,
+    params: DataParams,
+    names: np.ndarray | None = None,
+    constant: Sequence[int] = (),
+) -> str:
     """One line for each component, largest first.
 
     Weight (share of the rows), mean of every feature, and for components with a covariance the
     principal axes: the standard deviation along each, and its direction. Axes are measured in
-    standard deviations of the features over all rows, so that they do not depend on units.
+    standard deviations of the features over all rows, so that they do not depend on units. The
+    features that are `constant` have no spread, whatever keeps their covariances open.
     """
     family, weights = model.family, params["weights"]
     locations = family.locations(params)
@@ -25,6 +34,7 @@ def table(model: Mixture, params: DataParams, names: np.ndarray | None = None) -
     matrices = None
     if isinstance(family, Ellipses):
         matrices = _in_spreads(family.covariances(params), locations, weights)
+        matrices[:, list(constant)] = matrices[:, :, list(constant)] = 0.0
     width = max(10, *(len(str(name)) for name in names))
     shown = min(locations.shape[1], 8)
     dots = " ..." if shown < locations.shape[1] else ""
@@ -58,6 +68,20 @@ def _axes(covariance: np.ndarray) -> str:
         more = ", ..." if len(direction) > 4 else ""
         texts.append(f"{np.sqrt(max(values[i], 0)):.4g} ({entries}{more})")
     return "; ".join(texts) + (" ..." if len(values) > _MOST_AXES else "")
+
+
+def events(history: Sequence[Pass]) -> list[str]:
+    """A line for each of the last few events, with its number of passes, and one for the rest."""
+    passes = Counter(event for record in history for event in set(record.events))
+    latest = dict.fromkeys(event for record in reversed(history) for event in record.events)
+    lines = [f"event: {event} ({_of(passes[event], len(history))})" for event in latest]
+    if len(lines) > _MOST_EVENTS:
+        lines[_MOST_EVENTS:] = [f"event: {len(lines) - _MOST_EVENTS} more in result.history"]
+    return lines
+
+
+def _of(number: int, n_passes: int) -> str:
+    return "in every pass" if number == n_passes else f"in {number} of {n_passes} passes"
 
 
 def aligned(rows: Sequence[Mapping[str, Any]]) -> str:

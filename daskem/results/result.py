@@ -29,7 +29,8 @@ from daskem.models import Mixture
 from daskem.models.families.registry import from_recipe, recipe
 from daskem.models.protocol import Declares, Frames, Model, Predicts, Samples, check_riders, demand
 from daskem.results import answers, modelfile
-from daskem.results.report import table
+from daskem.results.numbering import by_size
+from daskem.results.report import events, table
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +58,12 @@ class FittedRun:
     choice: str = ""
 
     @classmethod
-    def of(cls, run: Run) -> "FittedRun":
-        return cls(run.model, run.params, run.history, run.status, run.algorithm, run.choice)
+    def of(cls, run: Run, order_fixed: bool) -> "FittedRun":
+        """What a run has found; its components by size, unless their order is fixed."""
+        params, history = run.params, run.history
+        if not order_fixed:
+            params, history = by_size(run.model, params, history)
+        return cls(run.model, params, history, run.status, run.algorithm, run.choice)
 
     @property
     def params(self) -> DataParams:
@@ -78,6 +83,10 @@ class FittedRun:
 class Result:
     """What `daskem.fit` returns, and what `daskem.iterate` yields after every pass.
 
+    The components of a mixture are numbered by size, 0 the largest, in params, predictions and
+    files alike; those of a run from a start that says something of each component (``means``, for
+    example) keep the order of the start.
+
     Attributes
     ----------
     runs : sequence of FittedRun
@@ -93,6 +102,8 @@ class Result:
         Where the loop and the M step ran, and why there.
     missing : {"raise", "omit"}
         What becomes of rows with a NaN, in the fit and in predictions and scores.
+    constant : tuple of int
+        Numbers of the features that have one value in all rows of the fit.
     """
 
     runs: Sequence[FittedRun]
@@ -102,6 +113,7 @@ class Result:
     notes: tuple[str, ...] = ()
     coordinator: str = ""
     missing: str = "raise"
+    constant: tuple[int, ...] = ()
 
     def stopped(self) -> "Result":
         """The same, for a fit that does not go on."""
@@ -286,7 +298,7 @@ class Result:
     def table(self) -> str:
         """Size, location and shape of every cluster, for reading."""
         model = demand(self.model, Mixture, "the table of clusters")
-        return table(model, self.params, self.features.names)
+        return table(model, self.params, self.features.names, self.constant)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the best run to a zarr store that `daskem.load` reads; see `modelfile`.
@@ -315,6 +327,7 @@ class Result:
             "feature_dims": self.features.dims,
             "variables": self.features.variables,
             "missing": self.missing,
+            "constant": self.constant,
             "feature_names": None if names is None else plain_names(names),
             "n_features": self.n_features,
             "n_rows": self.n_rows,
@@ -340,7 +353,8 @@ class Result:
 
     def __str__(self) -> str:
         table = [self.table()] if isinstance(self.model, Mixture) else []
-        return "\n".join([self._head(), *(f"note: {note}" for note in self.notes), *table])
+        notes = [f"note: {note}" for note in self.notes]
+        return "\n".join([self._head(), *notes, *events(self.history), *table])
 
 
 def load(path: str | os.PathLike[str]) -> Result:
@@ -366,8 +380,14 @@ def load(path: str | os.PathLike[str]) -> Result:
         None if dims is None else tuple(dims),
         None if variables is None else tuple(variables),
     )
-    missing = about["missing"]
-    return Result([run], about["n_features"], about["n_rows"], features, missing=missing)
+    return Result(
+        [run],
+        about["n_features"],
+        about["n_rows"],
+        features,
+        missing=about["missing"],
+        constant=tuple(about.get("constant", ())),
+    )
 
 
 def plain_names(names: np.ndarray) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.seeding import SEEDERS
 from daskem.fitting.stopping import Stop
 from daskem.models.protocol import Declares, Model, check_riders, lacking
+from daskem.results.numbering import fixes_order
 from daskem.results.result import FittedRun, Result
 
 
@@ -95,15 +96,23 @@ class Prepared:
         n, notes = survey.n_missing, list(self.notes)
         if n:
             notes.append(f"{n:,} of {n + survey.n_rows:,} rows have a NaN and were left out")
+        if survey.far is not None:
+            notes += survey.far.notes(self.features.names)
         return Result(
-            [FittedRun.of(run) for run in runs],
+            list(map(FittedRun.of, runs, self._orders_fixed(len(runs)))),
             self.blocks.n_features,
             survey.weight,
             self.features,
             (*notes, *read_notes),
             coordinator,
             self.missing,
+            survey.extremes.constant,
         )
+
+    def _orders_fixed(self, n_runs: int) -> list[bool]:
+        """Of each run, whether its start numbers the components; a selection has no starts."""
+        fixed = [fixes_order(self.model, start) for _, start in self.starts]
+        return fixed if any(fixed) else [False] * n_runs
 
 
 def prepare(

@@ -49,7 +49,9 @@ def fit(
         How many components to start a mixture with; several are fitted side by side.
     start : dict or sequence of dict, optional
         Params to start from, in the units of the data; one run for each. Some of a mixture's
-        params may be left out: `n_components` then says how to find the rest.
+        params may be left out: `n_components` then says how to find the rest. The components of
+        the result have the order of the start, if it says something of each; else 0 is the
+        largest.
     sample_weight : array-like, (...), optional
         How many times each row counts. A DataArray broadcasts by the names of its dims.
     along : mapping of str to array-like, (..., *own axes), optional

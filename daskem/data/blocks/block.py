@@ -86,14 +86,18 @@ class Block:
             row -= len(piece)
         raise IndexError(row)
 
+    def positions(self) -> np.ndarray:
+        """Position of every row in the input, (sample,), uint64; see `Piece.positions`."""
+        pieces = self.pieces or (Piece((0,), 0, (len(self),), (0,), (len(self),)),)
+        return self._taken(np.concatenate([piece.positions() for piece in pieces]))
+
     def hash(self, seed: int) -> np.ndarray:
         """Random bits for every row, (sample,), uint64: functions of its position and `seed`.
 
         They do not depend on the chunks, where the lengths of these are known (splitmix64; Steele,
         Lea and Flood 2014).
         """
-        pieces = self.pieces or (Piece((0,), 0, (len(self),), (0,), (len(self),)),)
-        x = self._taken(np.concatenate([piece.positions() for piece in pieces]))
+        x = self.positions()
         with np.errstate(over="ignore"):
             x = x + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
             x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -55,3 +55,11 @@ class Piece:
             return text
         in_input = tuple(first + i for first, i in zip(self.offset, in_chunk, strict=True))
         return f"{text} (row {in_input[0] if len(in_input) == 1 else in_input} of the input)"
+
+
+def place_of(position: int, extent: tuple[int, ...] | None) -> str:
+    """Where the row of a position lies, see `Piece.positions`, in words that know no chunks."""
+    if extent is None:
+        return f"chunk {position >> _CHUNK_BITS}, row {position % 2**_CHUNK_BITS}"
+    row = tuple(int(i) for i in np.unravel_index(position, extent))
+    return f"row {row[0] if len(row) == 1 else row}"

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from daskem.data.blocks import Block
+from daskem.data.blocks.far import far_in
 
 Seeder = Callable[[np.ndarray, np.ndarray, int, np.random.Generator], np.ndarray]
 
@@ -51,8 +52,14 @@ def standardised(sample: Block) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of every feature (feature,), the latter 1 where it is 0.
 
     Whitening would hide the very directions in which the components lie apart, so distances are
-    taken between features that are scaled one by one.
+    taken between features that are scaled one by one. Values far from all others have no part in
+    it: beside a fill value of 1e20 all other rows would be one point.
     """
+    far = far_in(sample)
+    if far is not None:
+        mean, covariance = far.moments(sample)
+        deviation = np.sqrt(np.diagonal(covariance))
+        return mean, np.where(deviation > 0, deviation, 1.0)
     mean = np.average(sample.rows, axis=0, weights=sample.counts)
     squares = np.square(sample.rows - mean)
     deviation = np.sqrt(np.average(squares, axis=0, weights=sample.counts))

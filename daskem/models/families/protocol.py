@@ -39,7 +39,8 @@ class Family(Protocol):
     def kernel(
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> Kernel:
-        """E steps of `candidates`, with what is added to each log-density, (component,).
+        """E steps of `candidates`, with what is added to each log-density, (component,): the log
+        of its weight, and -1e300 for none.
 
         Their statistics have ``counts`` (component,), the sum of the responsibilities. It may be
         `kernels.tiled.TiledKernel`, of any form of log-densities: see `kernels.protocol`.

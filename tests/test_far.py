@@ -1,0 +1,253 @@
+"""Values far from all others are told, whatever the chunks, and do no harm to the other rows."""
+
+from itertools import pairwise
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import daskem
+from daskem.core.statistics import add_all
+from daskem.data.blocks import Block, Domain, Piece, survey
+from daskem.data.blocks.extremes import FEW, extremes
+from daskem.data.inputs import as_blocks
+
+pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+
+
+def seen(rows, weights=None):
+    rows = rows if np.ndim(rows) > 1 else rows[:, None]
+    domain = Domain(np.isfinite, "finite numbers")
+    return as_blocks(rows, weights).sum(survey, domain, 0, name="survey")
+
+
+def told(rows, weights=None):
+    """What is far, as (feature, value, rows that have it)."""
+    far = seen(rows, weights).far
+    return [] if far is None else [(v.feature, v.value, v.count) for v in far.values]
+
+
+def two_clusters(rng, n=3000):
+    return np.where(rng.random(n) < 0.5, 280.0, 286.0) + rng.normal(0, 1, n)
+
+
+# The extremes.
+
+
+def entries(found):
+    arrays = (found.end, found.signed, found.count, found.first)
+    return list(zip(*(a.tolist() for a in arrays), strict=True))
+
+
+def entries_by_hand(rows):
+    expected = []
+    for j, column in enumerate(rows.T.astype(float)):
+        for side, signed in enumerate((column, -column)):
+            values = np.unique(signed[~np.isnan(signed)])[:FEW]
+            expected += [
+                (2 * j + side, v, int((signed == v).sum()), int((signed == v).argmax()))
+                for v in values.tolist()
+            ]
+    return expected
+
+
+def with_gaps(rows, rng):
+    rows[rng.random(rows.shape) < 0.2] = np.nan
+    return rows.astype(np.float32)
+
+
+DRAWN = {
+    "continuous": lambda rng, n: rng.normal(size=(n, 3)),
+    "counts": lambda rng, n: rng.poisson(2.0, (n, 3)).astype(np.int16),
+    "two values": lambda rng, n: (rng.random((n, 3)) < 0.3).astype(float),
+    "many zeros": lambda rng, n: np.maximum(rng.normal(size=(n, 3)), 0.0),
+    "rounded, with NaN": lambda rng, n: with_gaps(rng.normal(size=(n, 3)).round(1), rng),
+}
+
+
+@pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
+@pytest.mark.parametrize("n", [1, 7, 127, 128, 700, 20_001])
+def test_extremes_are_those_found_by_sorting_whatever_the_blocks_and_their_order(draw, n):
+    rng = np.random.default_rng(n)
+    rows = draw(rng, n)
+    bounds = [0, *np.sort(rng.integers(0, n + 1, 4)).tolist(), n]
+    parts = [
+        extremes(Block(rows[a:b], pieces=(Piece((i,), i, (b - a,), (a,), (n,)),)))
+        for i, (a, b) in enumerate(pairwise(bounds))
+    ]
+    assert entries(extremes(Block(rows))) == entries_by_hand(rows)
+    assert entries(add_all([parts[i] for i in rng.permutation(5)])) == entries_by_hand(rows)
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 400), st.integers(0, 2**32))
+def test_extremes_add_in_any_grouping(size, seed):
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(-9, 9, (60, 1)).astype(float)
+    a, b, c = (extremes(Block(part)) for part in np.split(rows, [min(size, 59), 59]))
+    assert entries((a + b) + c) == entries(a + (b + c))
+
+
+# What is far.
+
+
+@pytest.mark.parametrize("value", [1e20, -999.0, -99.99, 1e5])
+def test_a_code_is_told_with_all_its_rows(value):
+    rows = np.random.default_rng(0).normal(15, 5, (2000, 2))
+    rows[100:140, 1] = value
+    assert told(rows) == [(1, value, 40)]
+
+
+def test_codes_on_both_sides_and_one_beyond_the_other_are_told():
+    rows = np.random.default_rng(0).normal(15, 5, 2000)
+    rows[:30], rows[30:80], rows[80:90], rows[90:95] = -999, 999, -99.99, 1e20
+    assert sorted(told(rows)) == [(0, -999, 30), (0, -99.99, 10), (0, 999, 50), (0, 1e20, 5)]
+
+
+def test_a_code_of_most_rows_is_told():
+    rows = np.full(3000, -9999.0)
+    rows[::7] = np.random.default_rng(0).normal(15, 5, len(rows[::7]))
+    assert told(rows) == [(0, -9999, 3000 - len(rows[::7]))]
+
+
+def test_fill_values_are_told_among_two_values():
+    rows = (np.random.default_rng(0).random(1000) < 0.3).astype(float)
+    rows[:50] = 1e20
+    assert told(rows) == [(0, 1e20, 50)]
+
+
+def test_single_glitches_are_told_and_no_more_notes_than_a_person_reads():
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([rng.normal(size=(2000, 15)), rng.uniform(1e5, 1e6, (50, 15))])
+    far = seen(rows).far
+    assert [v.count for v in far.values] == [1] * FEW * 15
+    notes = far.notes(None)
+    assert notes[3] == f"column 0: {FEW - 3} or more other values are far"
+    assert notes[10:] == ["50 more notes on far values"]
+    # Even those that are neither told nor in the sample have no part in the moments.
+    np.testing.assert_allclose(seen(rows).mean, rows[:2000].mean(axis=0), atol=1e-12)
+
+
+ORDINARY = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "lognormal": lambda rng, n: rng.lognormal(0, 2, n),
+    "Pareto": lambda rng, n: rng.pareto(1.5, n),
+    "t of 2 degrees": lambda rng, n: rng.standard_t(2, n),
+    "whole numbers with a heavy tail": lambda rng, n: np.floor(rng.pareto(1.5, n)),
+    "rare ones": lambda rng, n: (rng.random(n) < 0.001).astype(float),
+    "zeros and a few": lambda rng, n: np.r_[np.zeros(n), rng.lognormal(3, 1, n // 235)],
+    "zeros and a few large": lambda rng, n: np.r_[np.zeros(n), rng.normal(100, 5, n // 235)],
+    "clusters": lambda rng, n: np.r_[rng.normal(0, 1, n), rng.normal(5000, 1, n // 10)],
+    "constant": lambda rng, n: np.full(n, 5.0),
+    "labels": lambda rng, n: rng.choice([0.0, 1.0, 10.0], n),
+    "zeros": lambda rng, n: np.zeros(n),
+}
+
+
+@pytest.mark.parametrize("draw", ORDINARY.values(), ids=ORDINARY)
+@pytest.mark.parametrize(("n", "n_seeds"), [(300, 40), (157_406, 2)])
+def test_ordinary_data_are_not_told_of(draw, n, n_seeds):
+    for seed in range(n_seeds):
+        assert told(draw(np.random.default_rng(seed), n)) == []
+
+
+def test_rows_of_weight_zero_are_not_told_of_and_do_no_harm():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(280, 3, (3000, 1))
+    land = np.zeros(3000, dtype=bool)
+    land[:1000], land[1500] = True, True
+    masked = np.where(land[:, None], 1e20, rows)
+    for data in (masked, da.from_array(masked, chunks=(500, 1))):
+        measured = seen(data, weights=(~land).astype(float))
+        assert measured.far is None
+        np.testing.assert_allclose(measured.mean, rows[~land].mean(axis=0), rtol=1e-13)
+        np.testing.assert_allclose(measured.variances, rows[~land].var(axis=0), rtol=1e-9)
+
+
+def test_moments_are_those_of_the_near_values():
+    rng = np.random.default_rng(0)
+    clean = rng.normal(size=(2000, 2)) @ [[1.0, 0.7], [0.0, 0.5]] + [280, 35]
+    weights = rng.exponential(size=2000)
+    land = rng.random(2000) < 0.3
+    measured = seen(np.where(land[:, None], 1e20, clean), weights)
+    sea = {"aweights": weights[~land], "bias": True}
+    np.testing.assert_allclose(measured.covariance, np.cov(clean[~land].T, **sea), rtol=1e-9)
+    mean = np.average(clean[~land], axis=0, weights=weights[~land])
+    np.testing.assert_allclose(measured.mean, mean, rtol=1e-12)
+
+
+def test_the_covariance_has_no_negative_eigenvalue_where_gaps_differ():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 1)) + 0.1 * rng.normal(size=(500, 4))
+    x[rng.random(x.shape) < 0.4] = -1e30
+    measured = seen(x)
+    assert np.linalg.eigvalsh(measured.covariance)[0] > 0
+    near = [column[column > -1e30] for column in x.T]
+    np.testing.assert_allclose(measured.variances, [c.var() for c in near], rtol=1e-12)
+
+
+# Fits.
+
+
+@pytest.mark.parametrize(("dtype", "fill"), [(float, 1e20), (np.float32, 9.96921e36)])
+def test_a_fill_value_is_a_component_and_leaves_the_others_theirs(dtype, fill):
+    t = two_clusters(np.random.default_rng(0)).astype(dtype)
+    t[:450] = fill
+    found = daskem.GaussianMixture(3, reg_covar=0, random_state=0).fit(t[:, None])
+    np.testing.assert_allclose(np.sort(found.means_[:, 0])[:2], [280, 286], atol=1)
+    (note,) = found.result_.notes
+    value = "1e+20" if dtype is float else "9.96921e+36"
+    assert note.startswith(f"column 0: {value} in 450 rows (the first is row 0) is far")
+    assert note in str(found.result_)
+
+
+def test_a_single_glitch_leaves_the_clusters_theirs():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(0, 1, (1000, 2)), rng.normal(6, 1, (1000, 2)), [[1e5, 1e5]]])
+    found = daskem.GaussianMixture(3, reg_covar=0, random_state=0).fit(x)
+    np.testing.assert_allclose(np.sort(found.means_[:, 0]), [0, 6, 1e5], atol=0.2)
+    assert [note.partition(" is far")[0] for note in found.result_.notes] == [
+        f"column {j}: 100000.0 in 1 row (the first is row 2000)" for j in (0, 1)
+    ]
+
+
+def test_notes_call_features_by_their_names_and_places_by_those_of_the_input():
+    rng = np.random.default_rng(0)
+    grid = two_clusters(rng, 1200).reshape(30, 40)
+    grid[17, 5:9] = -999
+    ds = xr.Dataset(
+        {
+            "temp": (("lat", "lon"), grid),
+            "salt": (("lat", "lon"), grid * 0 + rng.normal(size=(30, 40))),
+        }
+    )
+    model = daskem.Mixture(daskem.Gaussian())
+    places = {"row 685": ds, "row (17, 5)": ds.chunk(lat=7, lon=11)}
+    for place, data in places.items():
+        result = daskem.fit(model, data, 1, random_state=0)
+        notes = [note for note in result.notes if "far" in note]
+        assert len(notes) == 1
+        assert notes[0].startswith(
+            f"column 0 ('temp'): -999.0 in 4 rows (the first is {place}) is far from the other"
+        )
+
+
+def test_rows_of_chunks_whose_length_nobody_knows_are_named_by_chunk_and_row():
+    rows = da.from_array(two_clusters(np.random.default_rng(0))[:, None], chunks=(1000, 1))
+    spoilt = da.where(da.arange(3000, chunks=1000)[:, None] == 2345, 1e20, rows)
+    measured = seen(spoilt[da.ones(3000, chunks=1000, dtype=bool)])
+    (value,) = measured.far.values
+    assert value.place == "chunk 2, row 345"
+
+
+def test_the_note_of_a_cluster_is_that_of_memory(client):
+    t = two_clusters(np.random.default_rng(0))[:, None]
+    t[1234:1250] = 1e20
+    model = daskem.Mixture(daskem.Gaussian())
+    here = daskem.fit(model, t, 2, random_state=0)
+    there = daskem.fit(model, da.from_array(t, chunks=(101, 1)), 2, random_state=0)
+    assert here.notes[0].startswith("column 0: 1e+20 in 16 rows (the first is row 1234) is far")
+    assert here.notes[0] in there.notes
