@@ -1,6 +1,8 @@
 """The race of a selection: runs end by the rules of any fit, nobody who may win is dropped."""
 
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from daskem import EM, Gaussian, Mixture, Status
 from daskem.core.parameters import Params
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
+from daskem.fitting import loop
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.record import Pass
 from daskem.fitting.run import Run
@@ -113,12 +116,16 @@ def test_it_is_mended_with_what_an_earlier_selection_has_found():
     assert set(riders) == {("full", 4)}
 
 
-def test_nothing_is_mended_once_the_time_is_up():
-    field = field_of(planted(3), max_seconds=1e-9)
+def test_a_run_that_joins_later_has_no_more_time_than_the_others(monkeypatch):
+    seconds = count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
+    field = field_of(planted(3), tol=1e-300, max_seconds=2.5)
     begun = {("full", 3): [stuck(field, 3)], ("full", 2): field.begin(("full", 2))}
-    *passes, last = race(field, begun, {})
-    assert not passes
-    assert {run.status for runs in last.values() for run in runs} == {Status.MAX_SECONDS}
+    passes = list(race(field, begun, {}))
+    assert len(passes) == 3
+    joined = passes[-1]["full", 3][-1]
+    assert joined.status is Status.MAX_SECONDS
+    assert len(joined.history) == 2
 
 
 @every_plain_family

@@ -77,18 +77,23 @@ def spread(field: Field, cell: Cell, runs: Sequence[Run]) -> float:
 
 
 def verdict(criterion: str, n_init: int, standings: Sequence[Standing]) -> str:
-    """What may be concluded from how candidates stand, the best one first."""
+    """What may be concluded from how candidates stand, the best one first.
+
+    Evidence is what is left of a lead if other seeds make the best candidate worse by its spread,
+    and another one better by its own. A maximum that no restart has found is in no spread.
+    """
     best, *others = standings
     lines = [f"best by {criterion}: {best}", *_flatness(best, others), *_edge(best, others)]
     if not others:
         return lines[0]
     lead = others[0].value - best.value
     lines[0] += f"; {others[0]} is {lead:.3g} behind"
-    doubtful = [s for s in others if s.value - best.value <= max(s.spread, best.spread)]
-    if doubtful:
+    left = [s.value - best.value - s.spread - best.spread for s in others]
+    if min(left) < 0:
+        doubtful = [s for s, clear in zip(others, left, strict=True) if clear < 0]
         lines.insert(1, _doubt(n_init, max(s.spread for s in (best, *doubtful))))
     elif criterion == "bic":
-        lines[0] += f": {_strength(lead)} evidence"
+        lines[0] += f": {_strength(min(left))} evidence"
     return "\n".join(lines)
 
 

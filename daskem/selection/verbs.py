@@ -48,10 +48,11 @@ def select(
     the table. Where a mixture turns out less likely than one with fewer components, these are split
     and go on as a further restart of it.
 
-    Printed, a selection says how clear the choice is. It claims evidence (in the words of Kass and
-    Raftery 1995, for the BIC) only where candidates differ by more than restarts of each of them,
-    as another seed might choose otherwise: `table["spread"]` is how far the third best restart is
-    behind the best one, in units of the criterion.
+    Printed, a selection says how clear the choice is. Evidence (in the words of Kass and Raftery
+    1995, for the BIC) is what is left of the lead once the restarts of both candidates are
+    allowed to differ as much as they do, since another seed might choose otherwise:
+    `table["spread"]` is how far the third best restart is behind the best one, in units of the
+    criterion. A maximum so rare that no restart has found it is beyond that.
 
     Parameters
     ----------
