@@ -104,7 +104,7 @@ def _select(add: Callable[..., Any]) -> None:
     add("--covariance-type", choices=STRUCTURES, nargs="+", default=_LEFT_OUT, help=kinds)
     add("--criterion", choices=CRITERIA, default="bic")
     add("--n-init", type=int, default=5, metavar="N", help="restarts, on a sample (%(default)s)")
-    tol = "nats per row that may be left to gain in the best (default: a tenth of its accuracy)"
+    tol = "nats per row that may be left to gain (default: what the data can tell)"
     add("--tol", type=float, metavar="T", help=tol)
     add("--plot", metavar="FILE", help="draw the criterion: criterion.png")
     add("--out", metavar="MODEL", help="where to save the best model")

@@ -81,15 +81,15 @@ def plot_criterion(table: xr.Dataset) -> Any:
     from matplotlib.ticker import MaxNLocator
 
     criterion = table.attrs["criterion"]
-    values, counts = table[criterion].to_numpy(), table["n_components"].to_numpy()
-    values = values - values.min()
+    best = {"model": table.attrs["best_model"], "n_components": table.attrs["best_n_components"]}
+    counts = table["n_components"].to_numpy()
+    values = (table[criterion] - table[criterion].sel(best)).to_numpy()
     figure = Figure(figsize=(7.5, 5), layout="constrained")
     axes = figure.add_subplot()
     for number, name in enumerate(table["model"].to_numpy()):
         hue = PALETTE[number % len(PALETTE)]
         axes.plot(counts, values[number], "o-", color=hue, label=str(name), markersize=4)
-    model, k = np.unravel_index(values.argmin(), values.shape)
-    axes.plot(counts[k], values[model, k], "o", color="#000000", markersize=12, fillstyle="none")
+    axes.plot(best["n_components"], 0.0, "o", color="#000000", markersize=12, fillstyle="none")
     axes.set_yscale("symlog", linthresh=10)
     axes.set(xlabel="components", ylabel=f"{criterion}, behind the best")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,6 +1,6 @@
 """Criteria by which fits of different size are compared; lower is better for all of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import entr
@@ -30,6 +30,21 @@ def judge(run: Run, weight: float, gain: float = 0.0) -> dict[str, float]:
     return {**criteria, "icl": bic}
 
 
+def reachable(run: Run) -> float:
+    """What a run may gain yet, nats per row: as predicted, or as if its gains fell like 1/t^2.
+
+    So slowly EM climbs where a mixture has a component too many (Dwivedi et al. 2020), which is
+    what most candidates of a selection have: after t passes, t times the last gain is left. The
+    last gain is the larger of two, as a pass whose leap fails gains nothing. Nothing is known
+    before there are two passes.
+    """
+    objectives = [p.objective for p in run.history]
+    if len(objectives) < 2:
+        return np.inf
+    last = max(np.diff(objectives[-3:]))
+    return max(min(run.history[-1].remaining, last * len(run.history)), 0.0)
+
+
 def entropies(block: Block, fits: Sequence[tuple[Predicts, Params]]) -> np.ndarray:
     """Entropy of the responsibilities of the rows of a block, in nats, (fit,)."""
     totals = np.zeros(len(fits))
@@ -38,25 +53,3 @@ def entropies(block: Block, fits: Sequence[tuple[Predicts, Params]]) -> np.ndarr
             weights = 1.0 if block.weights is None else block.weights[span]
             totals[number] += (weights * entr(r).sum(axis=0)).sum()
     return totals
-
-
-def verdict(criterion: str, values: Mapping[tuple[str, int], float]) -> str:
-    """What may be concluded from the differences (Kass and Raftery 1995, section 3.2)."""
-    order = sorted(values, key=values.__getitem__)
-    name, k = order[0]
-    head = f"best by {criterion}: {name}, K = {k}"
-    if len(order) == 1:
-        return head
-    lead = values[order[1]] - values[order[0]]
-    near = [f"{n} K = {c}" for n, c in order[1:] if values[n, c] - values[order[0]] < 10]
-    head += f"; {order[1][0]}, K = {order[1][1]} is {lead:.3g} behind"
-    if criterion == "bic":
-        head += f": {_strength(lead)} evidence"
-    if not near:
-        return head
-    return f"{head}\nthe criterion is flat: within 10 of the best are {', '.join(near)}"
-
-
-def _strength(difference: float) -> str:
-    steps = [(2, "hardly any"), (6, "positive"), (10, "strong")]
-    return next((words for most, words in steps if difference < most), "very strong")

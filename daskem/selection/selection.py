@@ -18,8 +18,10 @@ from daskem.models.protocol import Predicts, demand
 from daskem.results.report import aligned
 from daskem.results.result import Result
 from daskem.running.coordinator import last_of, running
-from daskem.selection.criteria import entropies, judge, verdict
-from daskem.selection.race import Cell, Field, Search, race
+from daskem.selection.criteria import entropies, judge
+from daskem.selection.race import race
+from daskem.selection.search import Cell, Field, Search
+from daskem.selection.standing import Standing, best_of, ranked, spread, verdict
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +36,8 @@ class Selection:
         The runs of every candidate, by name of the model and number of components.
     entropies : dict
         Of the responsibilities, summed over rows, where the criterion needs them.
+    n_passes : int
+        Reads of the data since the survey.
     coordinator : str
         Where the race was run, and why there.
     notes : tuple of str
@@ -43,13 +47,14 @@ class Selection:
     field: Field
     runs: Mapping[Cell, Sequence[Run]]
     entropies: Mapping[Cell, float]
+    n_passes: int = 0
     coordinator: str = ""
     notes: tuple[str, ...] = ()
 
     def extend(self, n_components: Iterable[int]) -> "Selection":
         """The selection with more numbers of components; what is fitted already is kept."""
-        models = self.field.search.models
-        wanted = [(name, whole("n_components", k)) for name in models for k in n_components]
+        counts = [whole("n_components", k) for k in n_components]
+        wanted = [(name, k) for name in self.field.search.models for k in counts]
         cells = [cell for cell in dict.fromkeys(wanted) if cell not in self.runs]
         if not cells:
             return self
@@ -79,14 +84,24 @@ class Selection:
         """Every pass of the best candidate."""
         return self.best.history
 
-    def _value(self, cell: Cell) -> float:
-        entropy = 2 * self.entropies.get(cell, 0.0)
-        return self.field.value(_best(self.runs[cell])) + entropy
+    @property
+    def standings(self) -> list[Standing]:
+        """How all candidates stand, the best one first."""
+        standings = {cell: self._standing(cell) for cell in self.runs}
+        runs = {cell: standing.run for cell, standing in standings.items()}
+        values = {cell: standing.value for cell, standing in standings.items()}
+        return [standings[cell] for cell in ranked(runs, values)]
+
+    def _standing(self, cell: Cell) -> Standing:
+        runs, entropy = self.runs[cell], 2 * self.entropies.get(cell, 0.0)
+        run = best_of(runs)
+        value = self.field.value(run) + entropy
+        return Standing(cell, run, value, spread(self.field, cell, runs))
 
     @property
     def best_candidate(self) -> Cell:
         """Name of the model and number of components of the best candidate."""
-        return min(self.runs, key=self._value)
+        return self.standings[0].cell
 
     @property
     def best(self) -> Result:
@@ -104,24 +119,32 @@ class Selection:
     @property
     def n_reads(self) -> int:
         """Full reads of the data so far, one of them the survey."""
-        longest = max(len(run.history) for runs in self.runs.values() for run in runs)
-        return 1 + longest + bool(self.entropies)
+        return 1 + self.n_passes
 
     @property
     def table(self) -> xr.Dataset:
-        """Every candidate, dims ``model`` and ``n_components``: criteria, and how it ended."""
+        """Every candidate, dims ``model`` and ``n_components``: criteria, and how it ended.
+
+        ``spread`` is how much another seed may change the criterion.
+        """
         names, counts = list(self.field.search.models), sorted({k for _, k in self.runs})
-        rows = {cell: self._row(cell) for cell in self.runs}
-        first = next(iter(rows.values()))
+        standings = self.standings
+        rows = {standing.cell: self._row(standing) for standing in standings}
         variables = {}
-        for key in first:
+        for key in rows[standings[0].cell]:
             grid = [[rows[name, k][key] for k in counts] for name in names]
             variables[key] = (("model", "n_components"), np.array(grid))
         dataset = xr.Dataset(variables, {"model": names, "n_components": counts})
-        return dataset.assign_attrs(criterion=self.field.search.criterion, n_reads=self.n_reads)
+        name, k = standings[0].cell
+        return dataset.assign_attrs(
+            criterion=self.field.search.criterion,
+            n_reads=self.n_reads,
+            best_model=name,
+            best_n_components=k,
+        )
 
-    def _row(self, cell: Cell) -> dict[str, Any]:
-        run = _best(self.runs[cell])
+    def _row(self, standing: Standing) -> dict[str, Any]:
+        run, cell = standing.run, standing.cell
         row = judge(run, self.field.survey.weight)
         if cell in self.entropies:
             row["entropy"] = self.entropies[cell]
@@ -130,13 +153,12 @@ class Selection:
             row.pop("icl")
         last = run.history[-1]
         ending = {"passes": len(run.history), "remaining": last.remaining}
-        return {**row, **ending, "status": run.status.name.lower()}
+        return {**row, "spread": standing.spread, **ending, "status": run.status.name.lower()}
 
     def __str__(self) -> str:
-        values = {cell: self._value(cell) for cell in self.runs}
-        order = sorted(values, key=values.__getitem__)
-        rows = [{"model": cell[0], "K": cell[1], **self._row(cell)} for cell in order]
-        return "\n".join([aligned(rows), verdict(self.field.search.criterion, values)])
+        search, standings = self.field.search, self.standings
+        rows = [{"model": s.cell[0], "K": s.cell[1], **self._row(s)} for s in standings]
+        return "\n".join([aligned(rows), verdict(search.criterion, search.n_init, standings)])
 
     def plot(self) -> Any:
         """The criterion against the number of components; a matplotlib Figure."""
@@ -173,7 +195,7 @@ class Selecting:
     def results(self, coordinator: str) -> Iterator[Selection]:
         """The selection after each pass."""
         if self.earlier is None:
-            before = Selection(self.search.first_read(), {}, {}, coordinator)
+            before = Selection(self.search.first_read(), {}, {}, coordinator=coordinator)
         else:
             field = replace(self.earlier.field, search=self.search)
             before = replace(self.earlier, field=field, coordinator=coordinator)
@@ -182,22 +204,22 @@ class Selecting:
             begun = dict(
                 zip(longest_first, pool.map(before.field.begin, longest_first), strict=True)
             )
-        known = min((before._value(cell) for cell in before.runs), default=np.inf)
         after = before
-        for runs in race(before.field, begun, known):
-            notes = tuple(self.blocks.notes)
-            after = replace(before, runs={**before.runs, **runs}, notes=notes)
+        for runs in race(before.field, begun, before.runs):
+            after = replace(
+                before,
+                runs={**before.runs, **runs},
+                n_passes=after.n_passes + 1,
+                notes=tuple(self.blocks.notes),
+            )
             yield after
         if self.search.criterion == "icl":
-            yield replace(after, entropies={**before.entropies, **self._entropies(after.runs)})
+            known = {**before.entropies, **self._entropies(after.runs)}
+            yield replace(after, entropies=known, n_passes=after.n_passes + 1)
 
     def _entropies(self, runs: Mapping[Cell, Sequence[Run]]) -> dict[Cell, float]:
         """Of the responsibilities of the best run of each candidate, in one more read."""
-        best = [_best(runs[cell]) for cell in self.cells]
+        best = [best_of(runs[cell]) for cell in self.cells]
         pairs = [(demand(run.model, Predicts, "the ICL"), run.params) for run in best]
         totals = self.blocks.sum(entropies, pairs, name="entropy")
         return dict(zip(self.cells, map(float, totals), strict=True))
-
-
-def _best(runs: Sequence[Run]) -> Run:
-    return max(runs, key=lambda run: run.history[-1].objective)

@@ -13,7 +13,7 @@ from daskem.running.coordinator import a_client, last_of, running, submitted
 from daskem.running.handle import Handle
 from daskem.running.prepared import prepare
 from daskem.selection.criteria import CRITERIA
-from daskem.selection.race import Search
+from daskem.selection.search import Search
 from daskem.selection.selection import Selecting, Selection
 
 
@@ -41,10 +41,18 @@ def select(
 ) -> Selection:
     """Choose among mixtures by a criterion, all of them fitted in the same reads of the data.
 
-    Restarts compete on the sample of the survey. The survivors of every model and number of
-    components ride the same passes; a run is dropped when another one of its kind is predicted
-    to end better, and the passes end when the best candidate has converged and no other one can
-    still overtake it. What the others had reached by then is in the table.
+    Restarts compete on the sample of the survey, each by itself. The best three of every model and
+    number of components ride the same passes. A run is dropped when another one of its kind is
+    predicted to end better; the best candidate is followed until it ends as a fit would, and the
+    passes end when no other one can still overtake it. What the others had reached by then is in
+    the table. Where a mixture turns out less likely than one with fewer components, these are split
+    and go on as a further restart of it.
+
+    Printed, a selection says how clear the choice is. Evidence (in the words of Kass and Raftery
+    1995, for the BIC) is what is left of the lead once the restarts of both candidates are
+    allowed to differ as much as they do, since another seed might choose otherwise:
+    `table["spread"]` is how far the third best restart is behind the best one, in units of the
+    criterion. A maximum so rare that no restart has found it is beyond that.
 
     Parameters
     ----------
@@ -61,13 +69,10 @@ def select(
         more read; -2 log-likelihood of a tenth of the rows, which are not fitted. Lower is
         better.
     n_init : int
-        Restarts for each candidate; they cost no reads.
-    tol : float, optional
-        What may be left to gain in the best candidate, nats per row; the default is a tenth of its
-        statistical accuracy, p/2N. Where others come close, passes go on until the criterion
-        is known to 1.
-    sample_weight, features, sample_dims, feature_dim, missing, init_params, algorithm, max_passes,
-    max_seconds, random_state, cache
+        Restarts for each candidate; they cost no reads. Fewer than three do not tell how far
+        restarts differ.
+    sample_weight, features, sample_dims, feature_dim, missing, init_params, algorithm, tol,
+    max_passes, max_seconds, random_state, cache
         As `daskem.fit` takes them.
 
     Returns

@@ -46,10 +46,7 @@ def main() -> None:
     ours = time.perf_counter() - began
     print(found)
     best = found.best.n_components
-    tol = 0.1 * found.best.n_parameters / (2 * len(rows))
-    alone = daskem.fit(
-        Mixture(Gaussian()), rows, best, n_init=1, tol=tol, random_state=options.seed
-    )
+    alone = daskem.fit(Mixture(Gaussian()), rows, best, random_state=options.seed)
     single = 1 + len(alone.history)
     print(
         f"planted {options.planted}, found {best}; reads {found.n_reads}, the single fit "

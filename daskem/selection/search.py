@@ -1,0 +1,125 @@
+"""A selection before its race: what is looked for, and what it takes to start and to judge fits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from zlib import crc32
+
+import numpy as np
+from distributed import Client
+
+from daskem.data.blocks import Survey, current_client, place
+from daskem.fitting.algorithms import Draft
+from daskem.fitting.run import Run
+from daskem.fitting.starts.competition import best_starts
+from daskem.fitting.starts.first_read import FirstRead
+from daskem.models.heldout import HeldOut
+from daskem.models.mixture import Mixture
+from daskem.models.protocol import Model
+from daskem.running.prepared import Prepared
+from daskem.selection.criteria import judge
+from daskem.selection.splitting import grown
+
+# A candidate: the name of a model, and its number of components.
+Cell = tuple[str, int]
+
+# Of all restarts on the sample, those that go on to the data. They tell what another seed would
+# find, see `spread`: n restarts drawn anew from these n miss the best three with a probability of
+# (1 - 3/n)^n < e^-3 = 5 %.
+SURVIVORS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """A selection that is ready to run, in any process: nothing read.
+
+    Attributes
+    ----------
+    prepared : Prepared
+        A fit of the model that needs most of the survey, with all numbers of components.
+    models : mapping of str to Mixture
+    criterion : str
+    n_init : int
+    """
+
+    prepared: Prepared
+    models: Mapping[str, Mixture]
+    criterion: str
+    n_init: int
+
+    def on(self, client: Client) -> "Search":
+        """The same search, on the cluster of `client`."""
+        return replace(self, prepared=self.prepared.on(client))
+
+    def placed(self) -> "Search":
+        """The same search, on the current client if it has none of its own."""
+        blocks = self.prepared.blocks
+        if blocks.client is not None:
+            return self
+        return replace(
+            self, prepared=replace(self.prepared, blocks=place(blocks, current_client()))
+        )
+
+    def first_read(self) -> "Field":
+        """Read the data once: all models in their coordinates, with one survey."""
+        first = self.prepared.first_read(np.random.default_rng(self.prepared.seed))
+        reads = {name: first.of(model) for name, model in self.models.items()}
+        fitted: dict[str, Model] = {name: read.model for name, read in reads.items()}
+        if self.criterion == "heldout":
+            seed = self.prepared.seed
+            fitted = {name: HeldOut(model, seed=seed) for name, model in fitted.items()}
+        return Field(self, reads, fitted)
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """A search after the first read: what it takes to start candidates and to judge them.
+
+    Attributes
+    ----------
+    search : Search
+    reads : mapping of str to FirstRead
+        By name of the model.
+    fitted : mapping of str to Model
+        What the passes evaluate, by name of the model: itself, or itself without some rows. All
+        numbers of components share one object, and so its kernel.
+    """
+
+    search: Search
+    reads: Mapping[str, FirstRead]
+    fitted: Mapping[str, Model]
+
+    @property
+    def survey(self) -> Survey:
+        return next(iter(self.reads.values())).survey
+
+    def begin(self, cell: Cell) -> list[Run]:
+        """The runs of a candidate that survive on the sample, the best one first.
+
+        Restarts share nothing, so that where they differ other seeds would.
+        """
+        name, k = cell
+        n_init = 1 if k == 1 else self.search.n_init
+        drafts = [self._start(cell, restart) for restart in range(n_init)]
+        drafts.sort(key=lambda draft: -draft.memory[-1].objective)
+        return [self._run(name, draft) for draft in drafts[:SURVIVORS]]
+
+    def grown(self, cell: Cell, below: Run) -> Run:
+        """A run of a candidate, from a fit of the same model with fewer components."""
+        name, k = cell
+        return self._run(name, grown(self.reads[name], below.params, k))
+
+    def value(self, run: Run, gain: float = 0.0) -> float:
+        """The criterion of a run if its log-likelihood per row were higher by `gain`."""
+        return float(judge(run, self.survey.weight, gain)[self.search.criterion])
+
+    def _start(self, cell: Cell, restart: int) -> Draft:
+        (name, k), prepared = cell, self.search.prepared
+        rng = np.random.default_rng([prepared.seed, crc32(name.encode()), k, restart])
+        (draft,) = best_starts(self.reads[name], k, prepared.init_params, rng)
+        return draft
+
+    def _run(self, name: str, draft: Draft) -> Run:
+        prepared = self.search.prepared
+        n_features = prepared.blocks.n_features
+        run = Run.begin(self.reads[name].model, prepared.algorithm, draft, n_features)
+        return replace(run, model=self.fitted[name])

@@ -1,0 +1,90 @@
+"""A start with more components: a fit with fewer, of which some are split.
+
+A mixture of K + 1 components can be any mixture of K, so that its best fit is at least as likely.
+"""
+
+import numpy as np
+
+from daskem.core.numerics import one_blas_thread
+from daskem.core.parameters import Params
+from daskem.data.blocks import Block
+from daskem.data.blocks.local import LocalBlocks
+from daskem.fitting.algorithms import Draft, Squarem
+from daskem.fitting.loop import passes
+from daskem.fitting.run import Run
+from daskem.fitting.starts.first_read import FirstRead
+from daskem.fitting.stopping import Stop
+from daskem.models.protocol import Starts, demand
+
+# Rows of the sample that tell which component to split: each of them is tried.
+_MOST_ROWS = 2**14
+# Passes over them, for two halves to become two components.
+_BRIEF = Stop(0.0, 20)
+
+
+@one_blas_thread()
+def grown(first: FirstRead, params: Params, n_components: int) -> Draft:
+    """Where a fit with fewer components leads on a sample, once it has `n_components`.
+
+    Every component is split in turn; the split that is the most likely one after a short climb
+    is taken.
+
+    Parameters
+    ----------
+    first : FirstRead
+    params : Params
+        Of fewer components, in the coordinates of the model.
+    n_components : int
+    """
+    model = demand(first.model, Starts, "splitting components")
+    sample = first.survey.sample
+    sample = sample[sample.counts > 0][:_MOST_ROWS]
+    draft = Draft(params)
+    while model.n_components(draft.params) < n_components:
+        draft = _climbed(model, _splits(model, draft.params, sample), sample)
+    return draft
+
+
+def _splits(model: Starts, params: Params, sample: Block) -> list[Params]:
+    """The mixture with one of its components split, for each that has two rows or more."""
+    labels = np.empty(len(sample), dtype=np.intp)
+    for span, _, r in model.posterior(sample, params):
+        labels[span] = r.argmax(axis=0)
+    sizes = np.bincount(labels, minlength=model.n_components(params))
+    return [_split(model, params, int(k), sample[labels == k]) for k in np.flatnonzero(sizes > 1)]
+
+
+def _split(model: Starts, params: Params, k: int, rows: Block) -> Params:
+    """The mixture with component k in two halves; `rows` are those that belong to it."""
+    labels = _halves(rows.rows)
+    centres = np.stack([rows.rows[labels == half].mean(axis=0) for half in (0, 1)])
+    halves = model.from_labels(rows, labels, centres)
+    split = {}
+    for name, value in params.items():
+        dims = model.parameters[name].dims
+        if "component" in dims:
+            axis = dims.index("component")
+            share = params["weights"][k] if name == "weights" else 1.0
+            value = np.concatenate([np.delete(value, k, axis), share * halves[name]], axis)
+        split[name] = value
+    return Params(split)
+
+
+def _halves(rows: np.ndarray) -> np.ndarray:
+    """0 or 1 for each row (sample, feature): below or above the median of their principal axis."""
+    centred = rows - rows.mean(axis=0)
+    spread = centred.std(axis=0)
+    scaled = centred / np.where(spread > 0, spread, 1.0)
+    axis = np.linalg.eigh(scaled.T @ scaled)[1][:, -1]
+    labels = np.zeros(len(rows), dtype=np.intp)
+    labels[np.argsort(scaled @ axis, kind="stable")[len(rows) // 2 :]] = 1
+    return labels
+
+
+def _climbed(model: Starts, starts: list[Params], sample: Block) -> Draft:
+    """Where the best of some starts leads in a short climb."""
+    algorithm = Squarem()
+    runs = [Run(model, algorithm, algorithm.start(start)) for start in starts]
+    *_, runs = passes(runs, LocalBlocks(sample.rows, sample.along), _BRIEF)
+    best = max(runs, key=lambda run: run.history[-1].objective)
+    return Draft(best.accepted, best.state.memory)

@@ -1,0 +1,144 @@
+"""The race of a selection: runs end by the rules of any fit, nobody who may win is dropped."""
+
+from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from reading import look
+from samples import planted
+from table import every_plain_family, rows_for
+
+import daskem
+from daskem import EM, Gaussian, Mixture, Status
+from daskem.core.parameters import Params
+from daskem.data.blocks import Block
+from daskem.data.inputs import as_blocks
+from daskem.fitting import loop
+from daskem.fitting.algorithms import Draft
+from daskem.fitting.record import Pass
+from daskem.fitting.run import Run
+from daskem.fitting.stopping import Stop
+from daskem.selection.criteria import reachable
+from daskem.selection.race import _follow_the_leader, race
+from daskem.selection.splitting import grown
+from daskem.selection.standing import best_of
+from daskem.selection.verbs import prepare_selection
+
+
+def field_of(rows, **options):
+    return prepare_selection(rows, (2, 3), random_state=0, **options).search.first_read()
+
+
+class Impatient(Stop):
+    """A rule that nobody has thought of yet: three passes are enough."""
+
+    def __call__(self, history, resolution=0.0):
+        return Status.CONVERGED if len(history) > 2 else Status.RUNNING
+
+
+@pytest.mark.parametrize("criterion", ["bic", "heldout"])
+def test_a_run_ends_by_stop_whatever_its_rules(criterion):
+    task = prepare_selection(planted(3), (2, 3, 4), criterion=criterion, random_state=0)
+    prepared = replace(task.search.prepared, stop=Impatient(1e-300, 200))
+    *_, last = replace(task, search=replace(task.search, prepared=prepared)).results("here")
+    assert last.best.status is Status.CONVERGED
+    assert len(last.best.history) == last.n_passes == 3
+
+
+def test_a_candidate_ends_where_a_fit_would():
+    rows = planted(3)
+    stop = prepare_selection(rows, random_state=0).search.prepared.stop
+    found = daskem.select(rows, (2, 3, 4), random_state=0)
+    weight = len(rows)
+    tol = found.best.n_parameters / (200 * weight)
+    assert stop == Stop(None, 200)
+    assert all(p.remaining < max(tol, 1e-6) for p in found.best.history[-2:])
+
+
+@pytest.mark.parametrize("n_passes", [3, 5, 10, 100])
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_nobody_is_dropped_who_may_still_climb_as_em_does_with_a_component_too_many(
+    n_passes, power
+):
+    """Then what is left falls like 1/t, or faster, and nothing predicts it."""
+    left = 1 / np.arange(1.0, n_passes + 1) ** power
+    history = tuple(Pass(-g, -g, np.inf, 1.0, 1, 8) for g in left)
+    assert reachable(Run(Mixture(Gaussian()), EM(), None, history)) >= left[-1]
+
+
+def test_the_best_candidate_is_followed_to_its_end_even_if_it_was_dropped():
+    field = field_of(planted(3))
+    riders = next(race(field, {cell: field.begin(cell) for cell in (("full", 2), ("full", 3))}, {}))
+    riders["full", 3] = [replace(run, status=Status.DROPPED) for run in riders["full", 3]]
+    _follow_the_leader(field, riders, known=np.inf)
+    assert best_of(riders["full", 3]).status is Status.RUNNING
+    # Not where an earlier candidate is better anyway.
+    riders["full", 3] = [replace(run, status=Status.DROPPED) for run in riders["full", 3]]
+    _follow_the_leader(field, riders, known=-np.inf)
+    assert best_of(riders["full", 3]).status is Status.DROPPED
+
+
+# A likelihood that falls with the number of components.
+
+
+def stuck(field, n_components):
+    """A run of as many equal components, which is one to EM, and stays one."""
+    sample = field.survey.sample
+    model = field.reads["full"].model
+    one = model.from_labels(sample, np.zeros(len(sample), dtype=int), sample.rows[:1])
+    equal = {name: np.repeat(value, n_components, axis=0) for name, value in one.items()}
+    return field._run("full", Draft(Params({**equal, "weights": equal["weights"] / n_components})))
+
+
+def test_a_likelihood_that_falls_is_mended_by_a_component_that_is_split():
+    field = field_of(planted(3))
+    begun = {("full", 3): [stuck(field, 3)], ("full", 2): field.begin(("full", 2))}
+    *_, riders = race(field, begun, {})
+    two, three = (best_of(riders["full", k]) for k in (2, 3))
+    assert len(riders["full", 3]) == 2
+    assert three.history[-1].log_likelihood > two.history[-1].log_likelihood
+    # It is the fit that other starts lead to, and ends as any other does.
+    (alone,) = field.begin(("full", 3))[:1]
+    *_, other = race(field, {("full", 3): [alone]}, {})
+    mended, found = three.history[-1], best_of(other["full", 3]).history[-1]
+    assert mended.log_likelihood == pytest.approx(found.log_likelihood, abs=1e-5)
+    assert three.status is Status.CONVERGED
+
+
+def test_it_is_mended_with_what_an_earlier_selection_has_found():
+    field = field_of(planted(3))
+    *_, earlier = race(field, {("full", 2): field.begin(("full", 2))}, {})
+    *_, riders = race(field, {("full", 4): [stuck(field, 4)]}, earlier)
+    two, four = best_of(earlier["full", 2]), best_of(riders["full", 4])
+    assert two.history[-1].log_likelihood < four.history[-1].log_likelihood
+    assert set(riders) == {("full", 4)}
+
+
+def test_a_run_that_joins_later_has_no_more_time_than_the_others(monkeypatch):
+    seconds = count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
+    field = field_of(planted(3), tol=1e-300, max_seconds=2.5)
+    begun = {("full", 3): [stuck(field, 3)], ("full", 2): field.begin(("full", 2))}
+    passes = list(race(field, begun, {}))
+    assert len(passes) == 3
+    joined = passes[-1]["full", 3][-1]
+    assert joined.status is Status.MAX_SECONDS
+    assert len(joined.history) == 2
+
+
+@every_plain_family
+@pytest.mark.parametrize("n_components", [3, 4])
+def test_a_fit_with_split_components_is_more_likely(family, n_components):
+    rows = rows_for(family, n=600, groups=4)
+    model = Mixture(family)
+    first = look(model, as_blocks(rows))
+    fit = daskem.fit(model, rows, 2, random_state=0)
+    draft = grown(first, fit.best.framed, n_components)
+    assert first.model.n_components(draft.params) == n_components
+    before, after = (
+        first.model.e_step(Block(rows), params)["log_likelihood"]
+        for params in (fit.best.framed, draft.params)
+    )
+    assert after > before
