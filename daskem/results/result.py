@@ -354,6 +354,10 @@ def load(path: str | os.PathLike[str]) -> Result:
     about, stored, _ = modelfile.read(path)
     arrays = {str(name): variable.to_numpy() for name, variable in stored.data_vars.items()}
     framed = {f.name: arrays.pop(f.name) for f in dataclasses.fields(Frame) if f.name in arrays}
+    if framed and about["format"] < 2:
+        # The first format knew no floors.
+        nothing = np.zeros(about["n_features"])
+        framed |= {"floor": nothing, "recorded": nothing.astype(bool)}
     model = Mixture(from_recipe(about), Frame(**framed) if framed else None)
     history = tuple(Pass.restore(record) for record in about["history"])
     params = Params(check(model.parameters, arrays))
