@@ -53,5 +53,9 @@ class NotFittedError(DaskemError, ValueError, AttributeError):
     """Something was asked of an estimator that only a fitted one can answer."""
 
 
+class ImproperFitWarning(UserWarning):
+    """A fit has components that are no clusters, and there is no better one; says which."""
+
+
 class ConvergenceWarning(UserWarning):
     """A fit ended before it converged; the message says what to change."""

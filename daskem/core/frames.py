@@ -1,13 +1,17 @@
 """The affine coordinates in which a family computes: z = linear (x - origin)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from daskem.core.resolution import Resolution
+
 # Directions whose spread is below this fraction of the data's (as a variance, after each
 # feature is brought to unit variance) are rounding, not data, and are not blown up further.
 FLAT = 1e-12
+
+EPS = np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +25,17 @@ class Frame:
     linear : ndarray, (feature,) or (feature, feature)
         A scale for each feature, or a matrix.
     inverse : ndarray, like `linear`
+    floor : ndarray, (feature,)
+        The least variance that a component can have, in the squared units of the data.
+    recorded : ndarray of bool, (feature,)
+        Whether that is the variance of rounding to the grid of the record, h^2 / 12.
     """
 
     origin: np.ndarray
     linear: np.ndarray
     inverse: np.ndarray
+    floor: np.ndarray
+    recorded: np.ndarray
 
     @cached_property
     def log_det(self) -> float:
@@ -33,6 +43,41 @@ class Frame:
         if self.linear.ndim == 1:
             return float(np.log(np.abs(self.linear)).sum())
         return float(np.linalg.slogdet(self.linear)[1])
+
+    def resolving(self, resolution: Resolution) -> "Frame":
+        """The same coordinates, of data that are recorded with a resolution.
+
+        A feature that does not vary keeps its floor, the unit of the frame.
+        """
+        varies = self.floor == 0
+        least = np.maximum(resolution.step**2 / 12, np.square(EPS) * self.units)
+        floor = np.where(varies, least, self.floor)
+        return replace(self, floor=floor, recorded=varies & (resolution.grid > 0))
+
+    @property
+    def resolution(self) -> np.ndarray:
+        """The step of the grid of the record, (feature,), in data units; NaN for none."""
+        return np.where(self.recorded, np.sqrt(12 * self.floor), np.nan)
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """What unit covariance in the frame is of variance in the data's units, (feature,)."""
+        return np.square(self.inverse).reshape(len(self.origin), -1).sum(axis=1)
+
+    def variances(self, covariance: np.ndarray) -> np.ndarray:
+        """Variances (feature,) in data units, of a covariance (feature, feature) in the frame."""
+        return np.einsum("ij,ij->i", self.back @ covariance, self.back)
+
+    @cached_property
+    def back(self) -> np.ndarray:
+        """`inverse` as a matrix, (feature, feature)."""
+        return np.diag(self.inverse) if self.inverse.ndim == 1 else self.inverse
+
+    def spread(self, variances: np.ndarray) -> np.ndarray:
+        """The covariance (feature, feature) in the frame of independent features."""
+        if self.linear.ndim == 1:
+            return np.diag(variances * self.linear**2)
+        return (self.linear * variances) @ self.linear.T
 
     def tile(self, rows: np.ndarray, out: np.ndarray, spare: np.ndarray) -> np.ndarray:
         """Write ``z`` (feature, row) of `rows` (row, feature) into `out`; `spare` is scratch."""
@@ -56,28 +101,47 @@ def _linear(linear: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points * linear if linear.ndim == 1 else points @ linear.T
 
 
-def _spread(variances: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Standard deviations, with 1 for features that do not vary beyond their own rounding."""
+def _frame(mean: np.ndarray, linear: np.ndarray, inverse: np.ndarray, flat: np.ndarray) -> Frame:
+    """A frame without a floor, but for features that do not vary.
+
+    Their unit is as good as any; half of it, so that components of unit covariance are above it.
+    """
+    bare = Frame(mean, linear, inverse, np.zeros(len(mean)), np.zeros(len(mean), bool))
+    return replace(bare, floor=np.where(flat, bare.units / 2, 0.0))
+
+
+def identity(n_features: int) -> Frame:
+    """The units of the data."""
+    ones = np.ones(n_features)
+    return _frame(np.zeros(n_features), ones, ones, np.zeros(n_features, bool))
+
+
+def _spread(variances: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Standard deviations, with 1 for features that do not vary beyond their rounding: which?"""
     sd = np.sqrt(variances)
-    return np.where(sd > 4 * np.finfo(float).eps * np.abs(mean), sd, 1.0)
+    flat = sd <= 4 * EPS * np.abs(mean)
+    return np.where(flat, 1.0, sd), flat
 
 
 def scaling(mean: np.ndarray, variances: np.ndarray) -> Frame:
     """Centre and scale every feature to unit variance."""
-    sd = _spread(variances, mean)
-    return Frame(mean, 1 / sd, sd)
+    sd, flat = _spread(variances, mean)
+    return _frame(mean, 1 / sd, sd, flat)
 
 
 def uniform_scaling(mean: np.ndarray, variances: np.ndarray) -> Frame:
     """Centre every feature and scale all of them by one number, to unit mean variance."""
-    sd = _spread(variances.mean(keepdims=True), np.abs(mean).max(keepdims=True))
+    sd, flat = _spread(variances.mean(keepdims=True), np.abs(mean).max(keepdims=True))
     sd = np.broadcast_to(sd, mean.shape)
-    return Frame(mean, 1 / sd, sd)
+    frame = _frame(mean, 1 / sd, sd, np.broadcast_to(flat, mean.shape))
+    # A feature that does not vary says nothing of the one width that all of them have.
+    still = _spread(variances, mean)[1] & (frame.floor == 0)
+    return replace(frame, floor=np.where(still, np.square(EPS) * frame.units, frame.floor))
 
 
 def whitening(mean: np.ndarray, covariance: np.ndarray) -> Frame:
     """Centre and rotate to unit variance in every direction."""
-    sd = _spread(np.diagonal(covariance), mean)
+    sd, flat = _spread(np.diagonal(covariance), mean)
     values, vectors = np.linalg.eigh(covariance / np.outer(sd, sd))
     axes = np.sqrt(np.maximum(values, FLAT * max(values[-1], 1.0)))
-    return Frame(mean, (vectors / axes).T / sd, sd[:, None] * vectors * axes)
+    return _frame(mean, (vectors / axes).T / sd, sd[:, None] * vectors * axes, flat)

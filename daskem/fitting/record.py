@@ -46,6 +46,8 @@ class Pass:
         What the M step had to work around.
     candidates : tuple of Candidate
         Every params that the pass was to evaluate for the run, and why each was taken or not.
+    flaws : tuple of str
+        Why the params of the pass are no clusters; a fit with flaws is improper.
     """
 
     log_likelihood: float
@@ -56,6 +58,7 @@ class Pass:
     n_bytes: int
     events: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    flaws: tuple[str, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -66,4 +69,5 @@ class Pass:
     def restore(cls, record: Mapping[str, Any]) -> "Pass":
         """The inverse of `dataclasses.asdict`, from what JSON keeps."""
         candidates = tuple(Candidate(**c) for c in record.get("candidates", ()))
-        return cls(**{**record, "events": tuple(record["events"]), "candidates": candidates})
+        texts = {name: tuple(record.get(name, ())) for name in ("events", "flaws")}
+        return cls(**{**record, **texts, "candidates": candidates})

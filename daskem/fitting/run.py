@@ -15,7 +15,11 @@ from daskem.fitting.algorithms.state import Draft
 from daskem.fitting.record import Pass, Status
 from daskem.fitting.stopping import Stop, resolution
 from daskem.models import Mixture
-from daskem.models.protocol import Declares, Model, Penalises, Reports, demand
+from daskem.models.protocol import Declares, Judges, Model, Penalises, Reports, demand
+
+# A fall that rounding can explain where a component is as narrow as rounding: five digits of its
+# each of its narrowest variances are known.
+_IMPROPER = 1e-4
 
 
 class Read(NamedTuple):
@@ -68,6 +72,11 @@ class Run:
         return count_free(demand(self.model, Declares, "counting").parameters, self.params)
 
     @property
+    def improper(self) -> bool:
+        """Whether the params of the last pass have flaws."""
+        return bool(self.history and self.history[-1].flaws)
+
+    @property
     def accepted(self) -> Params:
         """The best iterate whose statistics are known."""
         assert self.state.accepted is not None
@@ -97,12 +106,15 @@ class Run:
         return 0.0
 
     def _record(self, state: State, weight: float, read: Read) -> Pass:
-        self._check_ascent(state.objective)
         assert state.statistics is not None
         assert state.accepted is not None
         events: Sequence[str] = ()
         if isinstance(self.model, Reports):
             events = self.model.events(state.statistics, state.accepted)
+        flaws: Sequence[str] = ()
+        if isinstance(self.model, Judges):
+            flaws = self.model.flaws(state.statistics, state.accepted)
+        self._check_ascent(state.objective, bool(flaws))
         remaining = state.remaining
         if remaining is None:
             remaining = predicted_gain([*(p.objective for p in self.history), state.objective])
@@ -115,9 +127,10 @@ class Run:
             read.n_bytes,
             tuple(events),
             state.candidates,
+            tuple(flaws),
         )
 
-    def _check_ascent(self, objective: float) -> None:
+    def _check_ascent(self, objective: float, improper: bool) -> None:
         number = len(self.history) + 1
         if not math.isfinite(objective):
             raise ModelError(
@@ -127,7 +140,9 @@ class Run:
         if not self.history:
             return
         before = self.history[-1].objective
-        if objective < before - ROUNDING * max(1.0, abs(before)):
+        improper = improper or bool(self.history[-1].flaws)
+        rounding = _IMPROPER if improper else ROUNDING
+        if objective < before - rounding * max(1.0, abs(before)):
             raise LikelihoodFellError(
                 f"pass {number}: the objective per row fell from {before:.12g} to "
                 f"{objective:.12g}, more than rounding explains. {self._reason}"

@@ -7,10 +7,18 @@ import numpy as np
 
 from daskem.core.frames import Frame
 from daskem.core.numerics import EPS, NOTHING, one_blas_thread
-from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
+from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params, count_free
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
-from daskem.models.families.protocol import Coordinates, Draws, Events, Family, Prior
+from daskem.models.families.protocol import (
+    Bounded,
+    Coordinates,
+    Draws,
+    Events,
+    Family,
+    Judges,
+    Prior,
+)
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.protocol import Block, Survey, Tile, demand, lacking
 
@@ -100,20 +108,34 @@ class Mixture:
         """
         weights = statistics["counts"] / statistics["counts"].sum()
         weights = np.where(weights > NOTHING, weights, 0.0)
-        return Params({"weights": weights, **self.family.m_step(statistics, params)})
+        return Params({"weights": weights, **self.family.m_step(statistics, params, self.frame)})
+
+    def allowed(self, params: Params) -> Params:
+        """The params nearest to these where the M step can lead."""
+        if isinstance(self.family, Bounded):
+            return self.family.allowed(params, self.frame)
+        return params
 
     def log_prior(self, params: Params, weight: float) -> float:
         """What is added to the log-likelihood in the objective that EM climbs."""
         return self.family.log_prior(params, weight) if isinstance(self.family, Prior) else 0.0
 
     def events(self, statistics: Statistics, params: Params) -> list[str]:
-        """What a person should know of the M step of these statistics."""
+        """What a person should know of params and their statistics."""
         counts = statistics["counts"]
         empty = np.flatnonzero(counts <= EPS * counts.sum())
         lost = [f"component {k} has lost all its rows" for k in empty]
         if not isinstance(self.family, Events):
             return lost
-        return [*lost, *self.family.events(statistics, params)]
+        return [*lost, *self.family.events(statistics, params, self.frame)]
+
+    def flaws(self, statistics: Statistics, params: Params) -> list[str]:
+        """Why these params are no clusters."""
+        p, n = count_free(self.parameters, params), statistics["counts"].sum()
+        many = [f"{p:,} parameters for {n:,.6g} rows"] if p > n else []
+        if not isinstance(self.family, Judges):
+            return many
+        return [*many, *self.family.flaws(statistics, params, self.frame)]
 
     @one_blas_thread()
     def from_labels(self, block: Block, labels: np.ndarray, centres: np.ndarray) -> Params:

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 import numpy as np
 
 from daskem.core.parameters import DataParams, Parameter, Params
+from daskem.core.resolution import Resolution
 from daskem.core.statistics import Statistics
 from daskem.errors import DataError, ModelError
 
@@ -48,6 +49,8 @@ class Survey(Protocol):
     def variances(self) -> np.ndarray: ...  # (feature,)
     @property
     def covariance(self) -> np.ndarray: ...  # (feature, feature), if the model has `cross_moments`
+    @property
+    def resolution(self) -> Resolution: ...  # how finely each feature is recorded
 
 
 class Tile(NamedTuple):
@@ -135,9 +138,23 @@ class Penalises(Protocol):
 
 @runtime_checkable
 class Reports(Protocol):
-    """Events in the history: what a person should know of the M step of these statistics."""
+    """Events in the history: what a person should know of params and their statistics."""
 
     def events(self, statistics: Statistics, params: Params) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """Leaps and given starts where the M step cannot lead: the nearest params where it can."""
+
+    def allowed(self, params: Params) -> Params: ...
+
+
+@runtime_checkable
+class Judges(Protocol):
+    """Proper fits that win over improper ones: why the params are no clusters; none if they are."""
+
+    def flaws(self, statistics: Statistics, params: Params) -> Sequence[str]: ...
 
 
 @runtime_checkable
@@ -150,7 +167,19 @@ class Samples(Protocol):
 
 
 # What a model may have besides, one by one; `Starts` adds to `Declares` and `Predicts`.
-GROUPS = (Declares, Checks, Needs, Frames, Batches, Predicts, Penalises, Reports, Samples)
+GROUPS = (
+    Declares,
+    Checks,
+    Needs,
+    Frames,
+    Batches,
+    Predicts,
+    Penalises,
+    Reports,
+    Bounded,
+    Judges,
+    Samples,
+)
 Group = TypeVar("Group")
 
 

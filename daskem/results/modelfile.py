@@ -22,7 +22,7 @@ from daskem.data.inputs import address
 from daskem.errors import ModelFileError, ParameterError, StoreNotFoundError
 from daskem.results.targets import is_remote, replace, stored
 
-VERSION = 1
+VERSION = 2
 
 
 def write(

@@ -43,9 +43,13 @@ def by_size(
 
 
 def _renumbered(record: Pass, numbers: np.ndarray) -> Pass:
-    """A record whose events call each component by its new number."""
-    events = tuple(
-        re.sub(r"\bcomponent (\d+)", lambda found: f"component {numbers[int(found[1])]}", event)
-        for event in record.events
-    )
-    return replace(record, events=events)
+    """A record whose texts call each component by its new number."""
+
+    def told(texts: Sequence[str]) -> tuple[str, ...]:
+        number = r"\bcomponent (\d+)"
+        return tuple(
+            re.sub(number, lambda found: f"component {numbers[int(found[1])]}", text)
+            for text in texts
+        )
+
+    return replace(record, events=told(record.events), flaws=told(record.flaws))

@@ -125,14 +125,33 @@ class Result:
 
     @property
     def best(self) -> FittedRun:
-        """The run with the best objective; among runs that differ in size, the best BIC."""
+        """The run with the best objective; among runs that differ in size, the best BIC.
+
+        Any proper one wins over an improper one, see `flaws`.
+        """
         return min(self.runs, key=self._badness)
 
-    def _badness(self, run: FittedRun) -> float:
+    def _badness(self, run: FittedRun) -> tuple[bool, float]:
         if not run.history:
-            return np.inf
-        free = run.n_parameters if isinstance(run.model, Declares) else 0
-        return free * np.log(self.n_rows) - 2 * self.n_rows * run.history[-1].objective
+            return True, np.inf
+        last, free = run.history[-1], run.n_parameters if isinstance(run.model, Declares) else 0
+        bic = free * np.log(self.n_rows) - 2 * self.n_rows * last.objective
+        return bool(last.flaws), bic
+
+    @property
+    def flaws(self) -> tuple[str, ...]:
+        """Why the best run is improper: what of it is no cluster; empty if it is proper."""
+        return self.history[-1].flaws
+
+    @property
+    def resolution(self) -> np.ndarray | None:
+        """The step of the grid on which each feature is recorded, (feature,), in its units.
+
+        NaN for a feature that shows none, None for a model without a floor. No component is
+        narrower than a rounding error, ``step / sqrt(12)``.
+        """
+        frame = self.model.frame if isinstance(self.model, Mixture) else None
+        return None if frame is None else frame.resolution
 
     @property
     def model(self) -> Model:
@@ -354,7 +373,8 @@ class Result:
     def __str__(self) -> str:
         table = [self.table()] if isinstance(self.model, Mixture) else []
         notes = [f"note: {note}" for note in self.notes]
-        return "\n".join([self._head(), *notes, *events(self.history), *table])
+        flaws = [f"improper: {flaw}" for flaw in self.flaws]
+        return "\n".join([self._head(), *notes, *flaws, *events(self.history), *table])
 
 
 def load(path: str | os.PathLike[str]) -> Result:
@@ -368,6 +388,10 @@ def load(path: str | os.PathLike[str]) -> Result:
     about, stored, _ = modelfile.read(path)
     arrays = {str(name): variable.to_numpy() for name, variable in stored.data_vars.items()}
     framed = {f.name: arrays.pop(f.name) for f in dataclasses.fields(Frame) if f.name in arrays}
+    if framed and about["format"] < 2:
+        # The first format knew no floors.
+        nothing = np.zeros(about["n_features"])
+        framed |= {"floor": nothing, "recorded": nothing.astype(bool)}
     model = Mixture(from_recipe(about), Frame(**framed) if framed else None)
     history = tuple(Pass.restore(record) for record in about["history"])
     params = Params(check(model.parameters, arrays))

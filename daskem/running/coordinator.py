@@ -9,10 +9,15 @@ from distributed import Client
 
 from daskem.data.blocks import current_client
 from daskem.data.blocks.local import LocalBlocks
-from daskem.errors import ClusterError, ConvergenceWarning, SchedulerError
+from daskem.errors import ClusterError, ConvergenceWarning, ImproperFitWarning, SchedulerError
 from daskem.fitting.record import Status
 from daskem.running.handle import Handle, send, stopping
 from daskem.running.task import OutcomeT, Task
+
+_IMPROPER = (
+    "the fit is improper, as no proper one was found: {}. Fit fewer components, say how finely the "
+    "values are recorded (resolution=...), or hold components open by a prior (reg_covar > 0)"
+)
 
 
 @contextmanager
@@ -63,4 +68,6 @@ def last_of(results: Iterable[OutcomeT], stacklevel: int) -> OutcomeT:
         (last,) = deque(results, maxlen=1)
     if last.status is not Status.CONVERGED:
         warnings.warn(last.status.value, ConvergenceWarning, stacklevel=stacklevel)
+    if last.flaws:
+        warnings.warn(_IMPROPER.format("; ".join(last.flaws)), ImproperFitWarning, stacklevel)
     return last

@@ -85,6 +85,11 @@ class Selection:
         return self.best.history
 
     @property
+    def flaws(self) -> tuple[str, ...]:
+        """Why the best candidate is improper, as all are then; empty if it is proper."""
+        return self.best.flaws
+
+    @property
     def standings(self) -> list[Standing]:
         """How all candidates stand, the best one first."""
         standings = {cell: self._standing(cell) for cell in self.runs}
@@ -153,7 +158,7 @@ class Selection:
             row.pop("icl")
         last = run.history[-1]
         ending = {"passes": len(run.history), "remaining": last.remaining}
-        return {**row, "spread": standing.spread, **ending, "status": run.status.name.lower()}
+        return {**row, "spread": standing.spread, **ending, "status": _status(run)}
 
     def __str__(self) -> str:
         search, standings = self.field.search, self.standings
@@ -223,3 +228,7 @@ class Selecting:
         pairs = [(demand(run.model, Predicts, "the ICL"), run.params) for run in best]
         totals = self.blocks.sum(entropies, pairs, name="entropy")
         return dict(zip(self.cells, map(float, totals), strict=True))
+
+
+def _status(run: Run) -> str:
+    return ("improper, " if run.improper else "") + run.status.name.lower()

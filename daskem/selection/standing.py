@@ -43,13 +43,15 @@ class Standing:
 def ranked(runs: Mapping[Key, Run], badness: Mapping[Key, float]) -> list[Key]:
     """The keys of `runs`, the best one first: the one place that says which fit is better.
 
+    Any proper fit wins over an improper one.
+
     Parameters
     ----------
     runs : mapping of Run
     badness : mapping of float
         Lower is better: a criterion, or among runs of one candidate minus the objective.
     """
-    return sorted(runs, key=badness.__getitem__)
+    return sorted(runs, key=lambda key: (runs[key].improper, badness[key]))
 
 
 def best_of(runs: Sequence[Run]) -> Run:

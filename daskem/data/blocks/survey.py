@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from daskem.core.numerics import one_blas_thread
+from daskem.core.resolution import Resolution
 from daskem.data.blocks.block import WEIGHT, Block
 from daskem.data.blocks.domain import Domain
 from daskem.data.blocks.extremes import Extremes, extremes
@@ -96,6 +97,11 @@ class Survey:
         covariance = self.second / self.weight - np.outer(shift, shift)
         np.fill_diagonal(covariance, self.variances)
         return covariance
+
+    @cached_property
+    def resolution(self) -> Resolution:
+        """How finely the values of each feature are recorded, by the sample."""
+        return Resolution.of(self.sample.rows)
 
     def __add__(self, other: "Survey") -> "Survey":
         n_missing = self.n_missing + other.n_missing

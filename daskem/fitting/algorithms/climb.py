@@ -17,7 +17,7 @@ from daskem.core.statistics import Statistics
 from daskem.fitting.algorithms.remaining import noise, predicted, steepness
 from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.state import Candidate, State
-from daskem.models.protocol import Declares, Model
+from daskem.models.protocol import Bounded, Declares, Model
 
 # Leaps look back on so many accepted iterates.
 MEMORY = 12
@@ -104,12 +104,18 @@ class Climb:
         ]
         state = predicted(state, memory)
         leaps = [
-            (name, from_free(declared, state.params, np.where(inside, bounded, pair.step)))
+            (name, _params(model, state.params, np.where(inside, bounded, pair.step)))
             for name, point in self.leaps(memory, state)
             for bounded in [_bounded(memory[-1].x, point)]
         ]
         alone = not self.together and any(params is not None for _, params in leaps)
         return replace(state, asked=tuple(leaps) if alone else (em, *leaps))
+
+
+def _params(model: Declares, like: Params, point: np.ndarray) -> Params | None:
+    """The params where a leap ends, or those nearest to it that the M step could lead to."""
+    params = from_free(model.parameters, like, point)
+    return model.allowed(params) if params and isinstance(model, Bounded) else params
 
 
 def _moved(warm: Sequence[Pair], first: Pair) -> tuple[Pair, ...]:

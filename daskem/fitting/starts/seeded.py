@@ -11,7 +11,7 @@ from daskem.errors import DataError, ParameterError
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start, given_params
 from daskem.fitting.starts.seeding import SEEDERS, standardised
-from daskem.models.protocol import Declares, Starts
+from daskem.models.protocol import Bounded, Declares, Model, Starts
 
 
 @one_blas_thread()
@@ -31,13 +31,21 @@ def begin(
     """
     model = first.model
     known = given_params(model, start, len(first.survey.mean), n_components)
-    if not isinstance(model, Declares) or set(known) == set(model.parameters):
+    if not isinstance(model, Declares):
         return known
+    if set(known) == set(model.parameters):
+        return _allowed(model, known)
     if n_components is None or not isinstance(model, Starts):
         missing = sorted(set(model.parameters) - set(known))
         raise ParameterError(f"pass n_components, or start with {missing} in it")
     k = whole("n_components", n_components)
-    return Params({**seeded_params(model, first.survey.sample, k, init_params, rng), **known})
+    seeded = seeded_params(model, first.survey.sample, k, init_params, rng)
+    return _allowed(model, Params({**seeded, **known}))
+
+
+def _allowed(model: Model, params: Params) -> Params:
+    """The params nearest to these where the M step can lead."""
+    return model.allowed(params) if isinstance(model, Bounded) else params
 
 
 def seeded_params(

@@ -7,31 +7,17 @@ Cholesky factor of the covariance, or one over the standard deviations.
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 
 from daskem.core import frames
-from daskem.core.numerics import EPS, is_positive_definite
 from daskem.core.parameters import POSITIVE, POSITIVE_DEFINITE, Parameter
-from daskem.models.families.structure import Structure
+from daskem.models.families import floor
+from daskem.models.families.structure import Narrow, Structure
 
 _TINY = np.finfo(np.float64).tiny
 
-# A variance in one direction, beside that in the others, that may as well be rounding.
-_NARROWEST = 1e-12
-# A positive eigenvalue that may be rounding, beside the most negative one, which must be.
-_NOISIEST = 4.0
-# Matrices of a worse condition than this stay as they are: the rounding of their inverses is more
-# than the likelihood may fall by.
-_WORST = 1e6
-
 upper_triangle = cache(np.triu_indices)
-
-
-def _is_rounding(left: np.ndarray, of: np.ndarray) -> np.ndarray:
-    """Whether differences may be nothing but the rounding of the numbers that they are of."""
-    return left <= 8 * EPS * of
 
 
 class Full(Structure):
@@ -39,9 +25,6 @@ class Full(Structure):
 
     declared = Parameter(("component", "feature", "feature_2"), POSITIVE_DEFINITE)
     cross_moments = True
-    # Whitening blows up the rounding of directions that the data do not have: this many EPS of
-    # variance, for each row, are no spread.
-    rounding = 512 * EPS / frames.FLAT
 
     def frame(self, mean: np.ndarray, measured: np.ndarray) -> frames.Frame:
         return frames.whitening(mean, measured)
@@ -96,27 +79,22 @@ class Full(Structure):
         total = self.matrices(scatter, d) + pseudo * np.eye(d)
         return total / np.maximum(counts + pseudo, _TINY)[:, None, None]
 
-    def degenerate(self, scatter: np.ndarray, magnitude: np.ndarray, d: int) -> np.ndarray:
-        """Whether nothing but rounding is left of the scatter in some direction, (component,)."""
-        flat = self._flat(scatter, magnitude, d).any(axis=-1)
-        return flat | ~is_positive_definite(self.matrices(scatter, d), least=_NARROWEST)
+    def floored(self, new: np.ndarray, old: np.ndarray, frame: frames.Frame) -> np.ndarray:
+        return floor.floored(new, old, frame)
 
-    def completed(
-        self, new: np.ndarray, old: np.ndarray, scatter: np.ndarray, magnitude: np.ndarray, d: int
-    ) -> np.ndarray:
-        """Covariances `new`, where nothing is left of the scatter those of `old`."""
-        flat = self._flat(scatter, magnitude, d)
-        lost = self.degenerate(scatter, magnitude, d)
-        for k in np.flatnonzero(lost):
-            new[k] = _completed(np.where(flat[k] | flat[k][:, None], 0.0, new[k]), old[k])
-        return new
+    def allowed(self, covariances: np.ndarray, frame: frames.Frame) -> np.ndarray:
+        return floor.allowed(covariances, frame)
 
-    def _flat(self, scatter: np.ndarray, magnitude: np.ndarray, d: int) -> np.ndarray:
-        """Features along which nothing but rounding is left, (component, feature)."""
-        left, of = (
-            np.diagonal(self.matrices(q, d), axis1=1, axis2=2) for q in (scatter, magnitude)
-        )
-        return _is_rounding(left, of)
+    def fewest(self, d: int) -> int:
+        return d + 1
+
+    def narrow(self, covariances: np.ndarray, frame: frames.Frame) -> Narrow:
+        return floor.narrow(covariances, frame)
+
+    def total(self, covariances: np.ndarray, means: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        between = means - shares @ means
+        within = np.einsum("k,kij->ij", shares, self.expand(covariances, *means.shape))
+        return (within + (shares * between.T) @ between)[None]
 
     def matrices(self, quadratics: np.ndarray, d: int) -> np.ndarray:
         rows, columns = upper_triangle(d)
@@ -143,35 +121,20 @@ class Tied(Full):
     ) -> np.ndarray:
         return super().covariances(scatter, counts, pseudo, d)[0]
 
-    def completed(
-        self, new: np.ndarray, old: np.ndarray, scatter: np.ndarray, magnitude: np.ndarray, d: int
-    ) -> np.ndarray:
-        return super().completed(new[None], old[None], scatter, magnitude, d)[0]
+    def floored(self, new: np.ndarray, old: np.ndarray, frame: frames.Frame) -> np.ndarray:
+        return super().floored(new[None], old[None], frame)[0]
 
+    def allowed(self, covariances: np.ndarray, frame: frames.Frame) -> np.ndarray:
+        return super().allowed(covariances[None], frame)[0]
 
-def _completed(new: np.ndarray, old: np.ndarray) -> np.ndarray:
-    """A singular matrix with the variances of another one in the directions that it lacks.
+    def fewest(self, d: int) -> int:
+        return 0
 
-        new + V (V^T old^-1 V)^-1 V^T
+    def narrow(self, covariances: np.ndarray, frame: frames.Frame) -> Narrow:
+        return super().narrow(covariances[None], frame)
 
-    with V those directions, and the variances of `old` in them those that are left when all
-    others are known. Then log|C| + trace(C^-1 new) parts into the same of the others, which no
-    other matrix makes smaller, and what `old` has of V: the likelihood does not fall, whichever
-    eigenvectors are in V. It has to have all those whose variance may be rounding, which makes
-    eigenvalues as positive as it makes others negative. Where `old` is so wide in V that its own
-    rounding drowns the others, and the sum is not definite, `old` stays.
-    """
-    variances = np.diagonal(new)
-    scale = np.sqrt(np.where(variances > 0, variances, np.diagonal(old)))
-    unit = np.outer(scale, scale)
-    values, vectors = np.linalg.eigh(new / unit)
-    lost = values <= max(len(new) * EPS, _NARROWEST, -_NOISIEST * values[0])
-    if lost.all() or np.linalg.cond(old / unit) > _WORST:
-        return old
-    known, v = vectors[:, ~lost], vectors[:, lost]
-    added = v @ np.linalg.inv(v.T @ np.linalg.inv(old / unit) @ v) @ v.T
-    whole = unit * (known * values[~lost] @ known.T + added)
-    return whole if is_positive_definite(whole) else old
+    def total(self, covariances: np.ndarray, means: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        return super().total(covariances, means, shares)[0]
 
 
 class Diagonal(Structure):
@@ -223,13 +186,24 @@ class Diagonal(Structure):
     ) -> np.ndarray:
         return (scatter + pseudo) / np.maximum(counts + pseudo, _TINY)[:, None]
 
-    def degenerate(self, scatter: np.ndarray, magnitude: np.ndarray, d: int) -> Any:
-        return _is_rounding(scatter, magnitude).any(axis=-1)
+    def floored(self, new: np.ndarray, old: np.ndarray, frame: frames.Frame) -> np.ndarray:
+        # Not to nothing at once, where there is no floor.
+        return np.maximum(self.allowed(new, frame), floor.ROUNDING * old)
 
-    def completed(
-        self, new: np.ndarray, old: np.ndarray, scatter: np.ndarray, magnitude: np.ndarray, d: int
-    ) -> np.ndarray:
-        return np.where(_is_rounding(scatter, magnitude).reshape(new.shape), old, new)
+    def allowed(self, covariances: np.ndarray, frame: frames.Frame) -> np.ndarray:
+        return np.maximum(covariances, frame.floor * frame.linear**2)
+
+    def fewest(self, d: int) -> int:
+        return 2
+
+    def narrow(self, covariances: np.ndarray, frame: frames.Frame) -> Narrow:
+        wide = np.where(frame.recorded, floor.NEAR, floor.SPURIOUS)
+        at = covariances <= wide * frame.floor * frame.linear**2
+        return Narrow((at & frame.recorded).sum(axis=-1), (at & ~frame.recorded).sum(axis=-1))
+
+    def total(self, covariances: np.ndarray, means: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        between = means - shares @ means
+        return (shares @ (covariances + between**2))[None]
 
     def transform(self, covariances: np.ndarray, linear: np.ndarray) -> np.ndarray:
         return covariances * linear**2
@@ -262,6 +236,15 @@ class Spherical(Diagonal):
         self, scatter: np.ndarray, counts: np.ndarray, pseudo: float, d: int
     ) -> np.ndarray:
         return super().covariances(scatter / d, counts, pseudo, d)[:, 0]
+
+    def allowed(self, covariances: np.ndarray, frame: frames.Frame) -> np.ndarray:
+        return super().allowed(covariances[:, None], frame).max(axis=1)
+
+    def narrow(self, covariances: np.ndarray, frame: frames.Frame) -> Narrow:
+        return Narrow(*np.minimum(super().narrow(covariances[:, None], frame), 1))
+
+    def total(self, covariances: np.ndarray, means: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        return super().total(covariances[:, None], means, shares).mean(axis=1)
 
     def transform(self, covariances: np.ndarray, linear: np.ndarray) -> np.ndarray:
         return covariances * linear[0] ** 2

@@ -1,17 +1,19 @@
 """Gaussian components: N(x | mean_k, covariance_k), with four structures of covariance."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from daskem.core.frames import Frame
+from daskem.core.frames import Frame, identity
 from daskem.core.numerics import EPS
 from daskem.core.parameters import REAL, DataParams, Parameter, Params
+from daskem.core.resolution import Resolution
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.families.covariances import STRUCTURES
 from daskem.models.families.normals import Normals
+from daskem.models.families.oddities import Oddities, Oddity
 from daskem.models.families.registry import register
 from daskem.models.families.structure import Structure
 from daskem.models.kernels.centred import CentredForm
@@ -32,12 +34,18 @@ class Gaussian:
     covariance_type : {"full", "tied", "diag", "spherical"}
         A matrix for each component, one matrix for all, a variance for each component and
         feature, a variance for each component.
-    reg_covar : float, default 1e-6
-        Weak conjugate prior on the covariances: every component gets, besides its rows,
+    reg_covar : float, default 0
+        Conjugate prior on the covariances: every component gets, besides its rows,
         ``reg_covar * N`` imaginary ones with the covariance of the whole data set (as the
         family's frame measures it) around its own mean. Free of units, and the M step maximises
-        the penalised likelihood exactly, so that neither can break the ascent. No component
-        gets narrower than about ``reg_covar`` times the data's variance. 0 is maximum likelihood.
+        the penalised likelihood exactly, so that neither can break the ascent. The variance of a
+        component grows by ``reg_covar / weight`` times that of the data, so that small and narrow
+        ones are smeared. 0 is maximum likelihood.
+    resolution : "auto", float or sequence of float, default "auto"
+        The step h of the grid on which the values of each feature are recorded, in its units. No
+        component is narrower, covariance >= diag(h^2 / 12), the variance of rounding to the grid.
+        "auto" finds the grid in a sample of the rows. 0 is for values that lie on none: the floor
+        is then what the floating-point numbers resolve.
 
     Notes
     -----
@@ -48,7 +56,8 @@ class Gaussian:
     """
 
     covariance_type: str = "full"
-    reg_covar: float = 1e-6
+    reg_covar: float = 0.0
+    resolution: str | float | Sequence[float] = "auto"
 
     def __post_init__(self) -> None:
         if self.covariance_type not in STRUCTURES:
@@ -57,6 +66,13 @@ class Gaussian:
             )
         if not self.reg_covar >= 0:
             raise ParameterError(f"reg_covar={self.reg_covar!r} should be a number >= 0")
+        if isinstance(self.resolution, list | np.ndarray):
+            object.__setattr__(self, "resolution", tuple(np.asarray(self.resolution).tolist()))
+        if not _is_resolution(self.resolution):
+            raise ParameterError(
+                f"resolution={self.resolution!r} should be 'auto', a number >= 0, or one for each "
+                "feature"
+            )
 
     @property
     def structure(self) -> Structure:
@@ -82,7 +98,19 @@ class Gaussian:
 
     def frame(self, survey: Survey) -> Frame:
         measured = survey.covariance if self.cross_moments else survey.variances
-        return self.structure.frame(survey.mean, measured)
+        frame = self.structure.frame(survey.mean, measured)
+        return frame.resolving(self._resolution(survey.resolution))
+
+    def _resolution(self, found: Resolution) -> Resolution:
+        """The resolution that was asked for, or that was found in the data."""
+        if self.resolution == "auto":
+            return found
+        given = np.asarray(self.resolution, dtype=float)
+        if given.shape not in ((), found.grid.shape):
+            raise ParameterError(
+                f"resolution has {len(given)} numbers; there are {len(found.grid)} features"
+            )
+        return replace(found, grid=np.broadcast_to(given, found.grid.shape))
 
     def to_frame(self, params: DataParams, frame: Frame) -> Params:
         return Params(self._convert(params, frame.apply, frame.linear))
@@ -140,15 +168,22 @@ class Gaussian:
         sharpness = max(n.sharpness for n in normals)
         return TiledKernel(product, frame, Guard(product, CentredForm(normals, offsets), sharpness))
 
-    def m_step(self, statistics: Statistics, params: Params) -> Params:
+    def m_step(self, statistics: Statistics, params: Params, frame: Frame | None) -> Params:
         counts, pseudo = statistics["counts"], self.reg_covar * statistics["counts"].sum()
         shift, scatter = self._centred(statistics)
-        d = shift.shape[1]
+        d, old = shift.shape[1], params["covariances"]
         covariances = self.structure.covariances(scatter, self.structure.pool(counts), pseudo, d)
-        if pseudo == 0:
-            old, magnitude = params["covariances"], self._magnitude(statistics, params, shift)
-            covariances = self.structure.completed(covariances, old, scatter, magnitude, d)
+        if pseudo == 0 and not self.structure.pooled:
+            empty = counts <= EPS * counts.sum()
+            covariances[empty] = old[empty]
+        covariances = self.structure.floored(covariances, old, frame or identity(d))
         return Params({"means": params["means"] + shift, "covariances": covariances})
+
+    def allowed(self, params: Params, frame: Frame | None) -> Params:
+        """The params above the floors that are nearest to `params`."""
+        covariances = params["covariances"]
+        frame = frame or identity(params["means"].shape[1])
+        return Params({**params, "covariances": self.structure.allowed(covariances, frame)})
 
     def log_prior(self, params: Params, weight: float) -> float:
         """Log-density of the prior of `reg_covar`, 0 at the covariance of the whole data."""
@@ -156,19 +191,16 @@ class Gaussian:
         each = self.structure.log_det(root, d) - (self.structure.trace(root, d) - d) / 2
         return float(self.reg_covar * weight * (each[0] if self.structure.pooled else each.sum()))
 
-    def events(self, statistics: Statistics, params: Params) -> list[str]:
-        """What the M step of these statistics had to work around, in words."""
-        shift, scatter = self._centred(statistics)
-        magnitude = self._magnitude(statistics, params, shift)
-        flat = np.flatnonzero(self.structure.degenerate(scatter, magnitude, shift.shape[1]))
-        if not len(flat):
-            return []
-        cure = "held open by reg_covar" if self.reg_covar else "kept there; set reg_covar > 0"
-        return [
-            f"covariance of component {k}: no spread left in some direction "
-            f"(repeated rows, a constant feature, or too few rows); {cure}"
-            for k in (["all"] if self.structure.pooled else flat)
-        ]
+    def flaws(self, statistics: Statistics, params: Params, frame: Frame | None) -> list[str]:
+        return self._oddities(statistics, params, frame).flaws
+
+    def events(self, statistics: Statistics, params: Params, frame: Frame | None) -> list[str]:
+        return self._oddities(statistics, params, frame).remarks
+
+    def _oddities(self, statistics: Statistics, params: Params, frame: Frame | None) -> Oddities:
+        frame = frame or identity(params["means"].shape[1])
+        normals, counts = Normals(self.structure, params), statistics["counts"]
+        return Oddity(normals, params["covariances"], counts, frame).all()
 
     def sample(
         self, params: Params, components: np.ndarray, rng: np.random.Generator
@@ -190,10 +222,10 @@ class Gaussian:
         moved = counts * self.structure.of_vectors(shift)
         return shift, statistics["second"] - self.structure.pool(moved)
 
-    def _magnitude(self, statistics: Statistics, params: Params, shift: np.ndarray) -> np.ndarray:
-        """The size of the numbers of which the scatter is a difference, (component, quadratic)."""
-        counts = statistics["counts"][:, None]
-        size = counts * self.structure.of_vectors(np.abs(params["means"]) + np.abs(shift))
-        return np.abs(statistics["second"]) + self.structure.pool(
-            size + counts * self.structure.rounding
-        )
+
+def _is_resolution(value: object) -> bool:
+    """Whether `value` is "auto", a number >= 0, or some of these."""
+    if isinstance(value, str):
+        return value == "auto"
+    values = np.asarray(value)
+    return values.dtype.kind in "iuf" and values.ndim < 2 and bool((values >= 0).all())

@@ -60,7 +60,7 @@ class MeanFamily(ABC):
         means = [Means(self, self.natural(params)) for params in candidates]
         return TiledKernel(ProductForm(means, offsets), frame)
 
-    def m_step(self, statistics: Statistics, params: Params) -> Params:
+    def m_step(self, statistics: Statistics, params: Params, frame: Frame | None) -> Params:
         counts = statistics["counts"][:, None]
         present = counts > EPS * counts.sum()
         # Rounding may carry a sum of responsibilities a little past their total.

@@ -46,7 +46,9 @@ class Family(Protocol):
         `kernels.tiled.TiledKernel`, of any form of log-densities: see `kernels.protocol`.
         """
 
-    def m_step(self, statistics: Statistics, params: Params) -> Mapping[str, np.ndarray]:
+    def m_step(
+        self, statistics: Statistics, params: Params, frame: Frame | None
+    ) -> Mapping[str, np.ndarray]:
         """The params that maximise the expected log-likelihood, with the prior if there is one.
 
         `params` are those at which the statistics were taken: unseen besides its component may be
@@ -85,9 +87,27 @@ class Prior(Protocol):
 
 @runtime_checkable
 class Events(Protocol):
-    """Events in the history: what a person should know of the M step of these statistics."""
+    """Events in the history: what a person should know of params and their statistics."""
 
-    def events(self, statistics: Statistics, params: Params) -> Sequence[str]: ...
+    def events(
+        self, statistics: Statistics, params: Params, frame: Frame | None
+    ) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """Leaps and given starts where the M step cannot lead: the nearest params where it can."""
+
+    def allowed(self, params: Params, frame: Frame | None) -> Params: ...
+
+
+@runtime_checkable
+class Judges(Protocol):
+    """Proper fits that win over improper ones: why the params are no clusters; none if they are."""
+
+    def flaws(
+        self, statistics: Statistics, params: Params, frame: Frame | None
+    ) -> Sequence[str]: ...
 
 
 @runtime_checkable

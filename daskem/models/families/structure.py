@@ -1,12 +1,22 @@
 """The contract of a structure of covariances, on one screen."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from daskem.core.frames import Frame
 from daskem.core.parameters import Parameter
+
+
+class Narrow(NamedTuple):
+    """How many directions of each component are at a floor, (component,).
+
+    Those of the record, which bound the likelihood, and those of rounding, which do not.
+    """
+
+    recorded: np.ndarray
+    rounding: np.ndarray
 
 
 class Structure(ABC):
@@ -20,14 +30,11 @@ class Structure(ABC):
         Whether `frame` wants the covariance of the data, rather than their variances.
     pooled : bool
         Whether all components share one covariance, and so one scatter.
-    rounding : float
-        Variance, for each row, that may be the rounding of the frame.
     """
 
     declared: ClassVar[Parameter]
     cross_moments: ClassVar[bool] = False
     pooled: ClassVar[bool] = False
-    rounding: ClassVar[float] = 0.0
 
     @abstractmethod
     def frame(self, mean: np.ndarray, measured: np.ndarray) -> Frame:
@@ -88,14 +95,28 @@ class Structure(ABC):
         """Mean of the scatter and of `pseudo` rows of unit covariance."""
 
     @abstractmethod
-    def degenerate(self, scatter: np.ndarray, magnitude: np.ndarray, d: int) -> np.ndarray:
-        """Whether nothing but rounding is left of the scatter in some direction, (component,)."""
+    def floored(self, new: np.ndarray, old: np.ndarray, frame: Frame) -> np.ndarray:
+        """The covariances that maximise the expected log-likelihood above the floors of `frame`.
+
+        `new` do so if there are no floors. `old`, which are above theirs, remain allowed, so that
+        the objective does not fall.
+        """
 
     @abstractmethod
-    def completed(
-        self, new: np.ndarray, old: np.ndarray, scatter: np.ndarray, magnitude: np.ndarray, d: int
-    ) -> np.ndarray:
-        """Covariances `new`, where nothing is left of the scatter those of `old`."""
+    def allowed(self, covariances: np.ndarray, frame: Frame) -> np.ndarray:
+        """The nearest covariances above the floors."""
+
+    @abstractmethod
+    def fewest(self, d: int) -> int:
+        """Rows of a component, at least, that make its covariance definite."""
+
+    @abstractmethod
+    def narrow(self, covariances: np.ndarray, frame: Frame) -> Narrow:
+        """The directions in which components are as narrow as a floor of `frame`."""
+
+    @abstractmethod
+    def total(self, covariances: np.ndarray, means: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """The covariance of the whole mixture, as of one component."""
 
     @abstractmethod
     def transform(self, covariances: np.ndarray, linear: np.ndarray) -> np.ndarray:

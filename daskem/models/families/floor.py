@@ -1,0 +1,99 @@
+"""No component is narrower than the record resolves: the M step of matrices above a floor.
+
+    C >= T,  T = D + r W
+
+in the frame. D are the floors of the frame, the same for all components. W are the component's own
+variances, and r a direction of which only rounding is left beside them. The covariance that
+maximises the expected log-likelihood of rows with covariance S is then
+
+    C = S + B V max(1 - L, 0) V^T B^T,  B B^T = T,  B^-1 S B^-T = V L V^T
+
+as log|C| + trace(C^-1 S) parts into such terms of each eigenvalue (Garcia-Escudero et al. 2018).
+"""
+
+import numpy as np
+
+from daskem.core.frames import Frame
+from daskem.models.families.structure import Narrow
+
+# r: a direction that is smaller is known to less than five digits, and so is what it adds to the
+# objective.
+ROUNDING = 1e-10
+# A variance of so many times what rounding may be is as spurious as none.
+SPURIOUS = 10.0
+# Variances that exceed a floor of the record by less are at it: leaps are not exact.
+NEAR = 1 + 1e-6
+# r gets smaller where a component has become so many times wider since, as its params have to
+# remain allowed.
+_WIDER = 1000.0
+
+
+def floored(new: np.ndarray, old: np.ndarray, frame: Frame) -> np.ndarray:
+    """The M step `new`, (component, feature, feature), above floors that `old` are above too."""
+    fixed, raised = frame.spread(frame.floor), new
+    for k in np.flatnonzero(~_above(new, _bounds(fixed, ROUNDING, old))):
+        raised = raised.copy() if raised is new else raised
+        raised[k] = _raised(new[k], _bounds(fixed, _slack(old[k], fixed), old[k]))
+    return raised
+
+
+def allowed(covariances: np.ndarray, frame: Frame) -> np.ndarray:
+    """The nearest covariances, (component, feature, feature), above the floors."""
+    bounds = _bounds(frame.spread(frame.floor), ROUNDING, covariances)
+    return np.stack([_raised(c, t) for c, t in zip(covariances, bounds, strict=True)])
+
+
+def narrow(covariances: np.ndarray, frame: Frame) -> Narrow:
+    """The directions in which components are as narrow as a floor."""
+    recorded = frame.spread(NEAR * np.where(frame.recorded, frame.floor, 0.0))
+    fixed = recorded + frame.spread(SPURIOUS * np.where(frame.recorded, 0.0, frame.floor))
+    bounds = _bounds(fixed, SPURIOUS * ROUNDING, covariances)
+    found = np.zeros((2, len(covariances)), int)
+    for k in np.flatnonzero(~_above(covariances, bounds)):
+        values, vectors, factor = _eigen(covariances[k], bounds[k])
+        directions = np.linalg.solve(factor.T, vectors[:, values <= 1])
+        # What the record has of a direction, rather than rounding.
+        share = np.einsum("ij,ij->j", directions, recorded @ directions)
+        found[:, k] = (share > 0.5).sum(), (share <= 0.5).sum()
+    return Narrow(*found)
+
+
+def _bounds(fixed: np.ndarray, r: float, covariances: np.ndarray) -> np.ndarray:
+    """T, (..., feature, feature), with W the variances of `covariances`."""
+    own = np.diagonal(covariances, axis1=-2, axis2=-1)
+    return fixed + r * own[..., None] * np.eye(len(fixed))
+
+
+def _above(covariances: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Whether each covariance exceeds its bound in every direction, (component,)."""
+    try:
+        np.linalg.cholesky(covariances - bounds)
+    except np.linalg.LinAlgError:
+        if len(covariances) == 1:
+            return np.zeros(1, bool)
+        halves = zip(np.array_split(covariances, 2), np.array_split(bounds, 2), strict=True)
+        return np.concatenate([_above(c, b) for c, b in halves])
+    return np.ones(len(covariances), bool)
+
+
+def _eigen(s: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """L, V and B."""
+    b = np.linalg.cholesky(t)
+    half = np.linalg.solve(b, s)
+    values, vectors = np.linalg.eigh(np.linalg.solve(b, half.T))
+    return values, vectors, b
+
+
+def _raised(s: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """C of S."""
+    values, vectors, b = _eigen(s, t)
+    lacking = values < 1
+    added = b @ vectors[:, lacking]
+    return s + (added * (1 - values[lacking])) @ added.T
+
+
+def _slack(old: np.ndarray, fixed: np.ndarray) -> float:
+    """What `old` are above the fixed floors, of their own variances; at most `ROUNDING`."""
+    sd = np.sqrt(np.diagonal(old))
+    least = np.linalg.eigvalsh((old - fixed) / np.outer(sd, sd))[0]
+    return float(np.clip(least, ROUNDING / _WIDER, ROUNDING))

@@ -1,0 +1,140 @@
+"""Components of a fit that are no clusters, or that look as if they were none.
+
+Without a grid of the record the likelihood of normals has no bound: a component that shrinks on a
+few rows, or on rows that happen to lie in a plane, gains as much as rounding allows. Such a fit is
+improper. Two things look alike and are real: many rows with exactly one value, which no continuous
+distribution makes, and rows so far from all others that they would smear whatever took them in.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import chi2
+
+from daskem.core.frames import Frame
+from daskem.core.numerics import EPS
+from daskem.models.families.floor import SPURIOUS
+from daskem.models.families.normals import Normals
+from daskem.models.families.structure import Narrow
+
+# Rows for each coordinate, from which on repeated values are no accident.
+_MANY = 10
+# The probability that any row lies by chance as far out as one that is said to be isolated.
+_CHANCE = 1e-3
+# Coordinates of a place that are written out.
+_SHOWN = 4
+
+
+_HELD = (
+    "no spread left in some direction (repeated rows, a constant feature, or too few rows); held "
+    "at what the record resolves"
+)
+_TOO_FEW = "fewer rows than its covariance needs"
+_UNBOUNDED = "so narrow in some direction that nothing but rounding bounds its likelihood"
+
+
+class Oddities(NamedTuple):
+    """What is to be said of components: a fit with flaws is improper."""
+
+    flaws: list[str]
+    remarks: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Oddity:
+    """The components of a fit beside the floors of a frame.
+
+    Attributes
+    ----------
+    normals : Normals
+    covariances : ndarray
+        As their structure has them, in the frame.
+    counts : ndarray, (component,)
+        Rows of each.
+    frame : Frame
+    """
+
+    normals: Normals
+    covariances: np.ndarray
+    counts: np.ndarray
+    frame: Frame
+
+    def all(self) -> Oddities:
+        """What is to be said of components that are narrow, or have too few rows."""
+        flaws, remarks = (
+            [],
+            [f"covariance of component {k}: {_HELD}" for k in _where(np.add(*self._narrow))],
+        )
+        for k in _where(self._suspects):
+            point, place = self._repeated(k), self.frame.restore(self.normals.means[k])
+            if len(point) and self.counts[k] >= _MANY * (len(place) + 1):
+                values = ", ".join(f"{place[j]:.6g} in feature {j}" for j in point[:_SHOWN])
+                remarks.append(f"{self._who(k)}: all are exactly {values}")
+            elif self._is_isolated(k):
+                where = ", ".join(f"{value:.6g}" for value in place[:_SHOWN])
+                remarks.append(f"{self._who(k)}: far from all others, around ({where})")
+            else:
+                flaws.append(f"{self._who(k)}: {_TOO_FEW if self._few[k] else _UNBOUNDED}")
+        return Oddities(flaws, remarks)
+
+    def _who(self, k: int) -> str:
+        return f"component {k} ({self.counts[k]:,.3g} rows)"
+
+    @cached_property
+    def _narrow(self) -> Narrow:
+        narrow = self.normals.structure.narrow(self.covariances, self.frame)
+        return Narrow(*(np.broadcast_to(n, len(self.counts)) for n in narrow))
+
+    @cached_property
+    def _total(self) -> np.ndarray:
+        """The covariance of the whole data, as of one component."""
+        shares = self.counts / self.counts.sum()
+        return self.normals.structure.total(self.covariances, self.normals.means, shares)
+
+    @cached_property
+    def _excess(self) -> np.ndarray:
+        """Directions in which a component has no width, though the data as a whole have."""
+        if not self._narrow.rounding.any():
+            return self._narrow.rounding
+        whole = self.normals.structure.narrow(self._total, self.frame)
+        return self._narrow.rounding - whole.rounding
+
+    @cached_property
+    def _few(self) -> np.ndarray:
+        """Components with fewer rows than their covariance needs."""
+        least = self.normals.structure.fewest(self.normals.means.shape[1])
+        return (self.counts > EPS * self.counts.sum()) & (self.counts < least - 0.5)
+
+    @cached_property
+    def _suspects(self) -> np.ndarray:
+        return (self._excess > 0) | self._few
+
+    def _repeated(self, k: int) -> np.ndarray:
+        """The features in which all rows of a component have one value, if it is narrow in these
+        only.
+        """
+        structure, shape = self.normals.structure, self.normals.means.shape
+        mine = self.frame.variances(structure.expand(self.covariances, *shape)[k])
+        whole = self.frame.variances(structure.expand(self._total, 1, shape[1])[0])
+        floor = SPURIOUS * np.where(self.frame.recorded, 0.0, self.frame.floor)
+        features = np.flatnonzero((mine <= floor) & (whole > floor))
+        return features if 0 < self._excess[k] <= len(features) else features[:0]
+
+    def _is_isolated(self, k: int) -> bool:
+        """Whether no other component can have made the rows of one, or takes them in unharmed."""
+        others = np.flatnonzero(~self._suspects & (self.counts > 0))
+        apart = (self.normals.means[k] - self.normals.means[others])[:, :, None]
+        whiten = self.normals.structure.whiten
+        white = [
+            whiten(self.normals.roots[j], u, u.copy()) for j, u in zip(others, apart, strict=True)
+        ]
+        squares = np.square(white).sum(axis=(1, 2)) if white else np.zeros(1)
+        farthest = chi2.isf(_CHANCE / self.counts.sum(), apart.shape[1])
+        smeared = self.counts[k] * squares > self.counts[others] if white else False
+        return bool(np.all((squares > farthest) & smeared))
+
+
+def _where(chosen: np.ndarray) -> list[int]:
+    return [int(k) for k in np.flatnonzero(chosen)]
