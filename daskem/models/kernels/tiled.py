@@ -74,6 +74,10 @@ class TiledKernel:
         # Of the likelihood there is only the part that the components share.
         return {n: s for n, s in sweep.statistics()[0].items() if n != "log_likelihood"}
 
+    def usual(self, n_features: int) -> Form:
+        """The form of most tiles."""
+        return self.product if self.guard is None else self.guard.usual(n_features)
+
     def form(self, x: np.ndarray) -> Form:
         """The form that is accurate for a tile."""
         return self.product if self.guard is None else self.guard.form(x)
@@ -85,8 +89,8 @@ class _Sweep:
     def __init__(self, kernel: TiledKernel, block: Block) -> None:
         self._block = block
         self._n_features = block.rows.shape[1]
-        form = kernel.product
-        n_components, n_statistics = len(form.natural), form.family.n_statistics(self._n_features)
+        form, n_components = kernel.usual(self._n_features), len(kernel.product.natural)
+        n_statistics = kernel.product.natural.shape[1] if form is kernel.product else 0
         self._width = tile_width(n_statistics, n_components, self._n_features)
         self.tiles = Tiles(block.rows, kernel.frame, self._width)
         self.spare = np.empty((2, self._width))
