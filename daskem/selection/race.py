@@ -101,9 +101,9 @@ class Field:
         (name, k), prepared, n_init = cell, self.search.prepared, self.search.n_init
         rng = np.random.default_rng([prepared.seed, crc32(name.encode()), k])
         n_rounds, n_kept = (1, 1) if k == 1 else (n_init, min(_SURVIVORS, n_init))
-        first, n_features = self.reads[name], prepared.blocks.n_features
+        first, sizes = self.reads[name], (prepared.blocks.n_features, self.survey.weight)
         drafts = best_starts(first, k, prepared.init_params, rng, n_rounds, n_kept)
-        runs = [Run.begin(first.model, prepared.algorithm, d, n_features) for d in drafts]
+        runs = [Run.begin(first.model, prepared.algorithm, d, *sizes) for d in drafts]
         return [replace(run, model=self.fitted[name]) for run in runs]
 
     def settled(self, run: Run, tol: float | None = None) -> bool:

@@ -1,7 +1,7 @@
 """Gaussian components: N(x | mean_k, covariance_k), with four structures of covariance."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,6 +68,17 @@ class Gaussian:
             "means": Parameter(("component", "feature"), REAL),
             "covariances": self.structure.declared,
         }
+
+    @property
+    def simpler(self) -> "Gaussian | None":
+        """The same without correlations; None if it has none."""
+        return replace(self, covariance_type="diag") if self.cross_moments else None
+
+    def grown(self, params: DataParams) -> DataParams:
+        """The same components, with their variances as matrices, or the mean of these."""
+        matrices = params["covariances"][:, :, None] * np.eye(params["means"].shape[1])
+        pooled = matrices.mean(axis=0) if self.structure.pooled else matrices
+        return DataParams({**params, "covariances": pooled})
 
     domain = "finite numbers"
 
