@@ -96,6 +96,8 @@ def best_starts(
         return [Draft(_grown(first.model, simpler.model, draft.params)) for draft in found]
     counts = _overfits(n_components, len(sample), n_rounds)
     sizes = _sizes(_n_free(first.model, max(counts), d), len(sample), init_params)
+    # Each component wants a row, however many are held out.
+    sizes[0] = min(max(sizes[0], max(counts)), len(sample))
     parts = [sample[:size] for size in sizes]
     contest = _Contest(first.model, parts, n_components, init_params, rng)
 
