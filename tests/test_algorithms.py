@@ -13,7 +13,7 @@ from reading import look
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson, Status
-from daskem.core.parameters import REAL, Parameter
+from daskem.core.parameters import REAL, Parameter, count_free
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.errors import ConvergenceWarning, ParameterError
@@ -339,3 +339,12 @@ def test_the_books_survive_json(overlapping):
     there = [Pass.restore(json.loads(json.dumps(asdict(p)))) for p in history]
     assert [p.candidates for p in there[1:]] == [p.candidates for p in history[1:]]
     assert {c.name for c in history[-1].candidates} > {"em", "longer"}
+
+
+def test_plain_em_where_parameters_exceed_rows():
+    rows = np.random.default_rng(0).normal(size=(60, 20))
+    model, params = Mixture(Gaussian()), {"weights": np.ones(1), **Gaussian().at(rows[:1])}
+    assert count_free(model.parameters, params) == 230
+    assert isinstance(choose("auto", model, params, 20, 229)[0], EM)
+    assert not isinstance(choose("auto", model, params, 20, 230)[0], EM)
+    assert isinstance(choose("squarem", model, params, 20, 229)[0], Squarem)

@@ -1,11 +1,12 @@
 """Kernels: one sweep over the rows of a block, whatever was computed with them before."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.special import softmax
-from table import every_kind, every_plain_gaussian, every_row
+from table import KINDS, TABLE, every_kind, every_plain_gaussian, every_row
 
 from daskem import Gaussian, Mixture
 from daskem.core.frames import scaling
@@ -174,6 +175,23 @@ def test_both_forms_say_the_same_of_a_tile(kind, scale):
     np.testing.assert_allclose(logits, expected, 1e-9, 1e-7)
     for name in ("counts", "first", "second"):
         np.testing.assert_allclose(product[name], centred[name], 1e-8, 1e-9 * 50)
+
+
+@pytest.mark.parametrize(("d", "k", "kinds"), [(40, 2, {"full"}), (40, 20, set())])
+def test_the_careful_form_is_the_usual_one_where_the_products_would_be_long_and_low(d, k, kinds):
+    block, found = block_of(300, d, 0, weighted=True), set()
+    for kind in KINDS:
+        params = next(row for row in TABLE if row.family == Gaussian(kind)).mixture(
+            k, d, np.random.default_rng(0)
+        )
+        kernel = Mixture(Gaussian(kind)).kernel([params])
+        (usual,) = kernel.e_step(block)
+        (product,) = replace(kernel, guard=None).e_step(block)
+        for name, value in product.items():
+            np.testing.assert_allclose(usual[name], value, 1e-9, 1e-9 * 300, err_msg=name)
+        if type(kernel.accurate(np.zeros((d, 1)))) is CentredForm:
+            found.add(kind)
+    assert found == kinds
 
 
 @pytest.mark.parametrize("width", [1, 7, 64, 100])

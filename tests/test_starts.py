@@ -15,6 +15,7 @@ from table import every_row
 import daskem
 from daskem import EM, Gaussian, Mixture
 from daskem.core.parameters import count_free
+from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.errors import ParameterError
 from daskem.fitting.algorithms import Candidates, Draft
@@ -25,6 +26,7 @@ from daskem.fitting.run import Run
 from daskem.fitting.starts.competition import best_start
 from daskem.fitting.starts.oversampling import DRAWN, ROUNDS, oversampled
 from daskem.fitting.starts.seeded import begin
+from daskem.fitting.starts.seeding import lloyd
 from daskem.fitting.stopping import Stop
 
 N, D = 20_000, 2
@@ -213,3 +215,59 @@ def test_a_fit_that_knows_the_sample_needs_fewer_reads():
         climb = np.array([p.objective for p in run.history])
         reads[name] = int(np.argmax(climb > climb[-1] - 1e-7))
     assert 2 * reads["with"] <= reads["without"]
+
+
+# Many features.
+
+
+@pytest.mark.parametrize("kind", ["full", "tied"])
+@pytest.mark.parametrize("seed", range(2))
+def test_clusters_are_found_in_many_features(kind, seed):
+    """With more parameters than rows, and with as many features as rows of a cluster."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(3, size=300)
+    rows = rng.normal(size=(3, 100))[truth] + rng.normal(size=(300, 100))
+    result = daskem.fit(Mixture(Gaussian(kind)), rows, 3, random_state=seed)
+    found = result.predict(rows)
+    assert sorted(Counter(zip(truth, found, strict=True)).values()) == sorted(
+        Counter(truth).values()
+    )
+
+
+@pytest.mark.parametrize("kind", ["full", "tied"])
+def test_what_has_grown_has_the_densities_of_what_it_has_grown_from(kind):
+    """In frames of their own, with features of very different units."""
+    rows = overlapping(500, d=3) * [1.0, 1e-3, 1e6]
+    first = look(Mixture(Gaussian(kind)), as_blocks(rows))
+    simple = first.of(first.model.simpler)
+    params = simple.model.from_labels(Block(rows), np.arange(500) % 2, rows[:2])
+    if kind == "tied":
+        params["covariances"][...] = params["covariances"].mean(axis=0)
+    grown = first.model.grown(simple.model.from_frame(params))
+    for (_, one, r), (_, other, q) in zip(
+        simple.model.posterior(Block(rows), params),
+        first.model.posterior(Block(rows), grown),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-9)
+        np.testing.assert_allclose(r, q, rtol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["diag", "spherical"])
+def test_what_has_no_correlations_is_as_simple_as_it_gets(kind):
+    assert Mixture(Gaussian(kind)).simpler is None
+
+
+def test_k_means_weighs_rows_as_repeats_and_ends_where_nothing_moves():
+    rows = overlapping(400)
+    times = np.random.default_rng(1).integers(1, 4, 400)
+    labels, inertia = lloyd(rows, times.astype(float), rows[:5])
+    repeated, same = lloyd(np.repeat(rows, times, axis=0), np.ones(times.sum()), rows[:5])
+    np.testing.assert_array_equal(np.repeat(labels, times), repeated)
+    assert inertia == pytest.approx(same)
+    centres = np.stack(
+        [np.average(rows[labels == k], axis=0, weights=times[labels == k]) for k in range(5)]
+    )
+    np.testing.assert_array_equal(
+        np.square(rows[:, None] - centres).sum(axis=2).argmin(axis=1), labels
+    )

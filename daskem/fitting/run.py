@@ -56,10 +56,15 @@ class Run:
 
     @classmethod
     def begin(
-        cls, model: Model, algorithm: "str | Algorithm", draft: Draft, n_features: int
+        cls,
+        model: Model,
+        algorithm: "str | Algorithm",
+        draft: Draft,
+        n_features: int,
+        n_rows: float,
     ) -> "Run":
         """A run from where a fit to a sample ended, by the algorithm that a setting means."""
-        chosen, why = choose(algorithm, model, draft.params, n_features)
+        chosen, why = choose(algorithm, model, draft.params, n_features, n_rows)
         return cls(model, chosen, draft.start(chosen), choice=why)
 
     @property

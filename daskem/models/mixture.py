@@ -18,6 +18,7 @@ from daskem.models.families.protocol import (
     Family,
     Judges,
     Prior,
+    Simplifies,
 )
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.protocol import Block, Survey, Tile, demand, lacking
@@ -152,6 +153,16 @@ class Mixture:
         centres = centres if self.frame is None else self.frame.apply(centres)
         params = Params({"weights": np.full(k, 1 / k), **self.family.at(centres)})
         return self.m_step(self.kernel([params]).hard(block, labels), params)
+
+    @property
+    def simpler(self) -> "Mixture | None":
+        """A mixture of the simpler family, if there is one."""
+        family = self.family.simpler if isinstance(self.family, Simplifies) else None
+        return None if family is None else Mixture(family)
+
+    def grown(self, params: DataParams) -> Params:
+        """Params of the simpler mixture, in the data's units, as params of this one."""
+        return self.to_frame(demand(self.family, Simplifies, "growing").grown(params))
 
     def posterior(self, block: Block, params: Params) -> Iterator[Tile]:
         """Walk over the rows of a block in tiles."""

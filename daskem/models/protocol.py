@@ -130,6 +130,15 @@ class Starts(Model, Declares, Predicts, Protocol):
 
 
 @runtime_checkable
+class Simplifies(Protocol):
+    """Starts where parameters are many: a model of fewer, whose clusters it can begin with."""
+
+    @property
+    def simpler(self) -> Model | None: ...  # with `Starts` and `Frames`; None if there is none
+    def grown(self, params: DataParams) -> Params: ...  # of the simpler one, for this one
+
+
+@runtime_checkable
 class Penalises(Protocol):
     """An objective with a prior: what is added to the log-likelihood of `weight` rows."""
 
@@ -174,6 +183,7 @@ GROUPS = (
     Frames,
     Batches,
     Predicts,
+    Simplifies,
     Penalises,
     Reports,
     Bounded,

@@ -81,12 +81,12 @@ class Prepared:
         return first_read(self.model, self.blocks, rng, self.init_params, counts, names)
 
     def _runs(self, first: FirstRead, rng: np.random.Generator) -> list[Run]:
-        runs = []
+        runs, sizes = [], (self.blocks.n_features, first.survey.weight)
         for (k, start), seed in zip(
             self.starts, rng.integers(2**63, size=len(self.starts)), strict=True
         ):
             draft = best_start(first, k, start, self.init_params, np.random.default_rng(seed))
-            runs.append(Run.begin(first.model, self.algorithm, draft, self.blocks.n_features))
+            runs.append(Run.begin(first.model, self.algorithm, draft, *sizes))
         return runs
 
     def result(

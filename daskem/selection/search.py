@@ -120,6 +120,6 @@ class Field:
 
     def _run(self, name: str, draft: Draft) -> Run:
         prepared = self.search.prepared
-        n_features = prepared.blocks.n_features
-        run = Run.begin(self.reads[name].model, prepared.algorithm, draft, n_features)
+        sizes = prepared.blocks.n_features, self.survey.weight
+        run = Run.begin(self.reads[name].model, prepared.algorithm, draft, *sizes)
         return replace(run, model=self.fitted[name])

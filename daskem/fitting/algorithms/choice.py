@@ -1,5 +1,7 @@
 """Which algorithm suits a model, from the model and the size of a row alone."""
 
+import math
+
 from daskem.core.parameters import Params, count_free
 from daskem.errors import ParameterError
 from daskem.fitting.algorithms.anderson import Anderson
@@ -45,7 +47,11 @@ def check_algorithm(algorithm: object, model: Model) -> None:
 
 
 def choose(
-    algorithm: str | Algorithm, model: Model, params: Params, n_features: int
+    algorithm: str | Algorithm,
+    model: Model,
+    params: Params,
+    n_features: int,
+    n_rows: float = math.inf,
 ) -> tuple[Algorithm, str]:
     """The algorithm that a setting means, and the reason in words.
 
@@ -57,6 +63,8 @@ def choose(
     params : Params
         To start from.
     n_features : int
+    n_rows : float
+        Or the sum of their weights, if it is known.
     """
     if not isinstance(algorithm, str):
         return algorithm, "given"
@@ -64,8 +72,10 @@ def choose(
         return ALGORITHMS[algorithm](), "given"
     if not isinstance(model, Declares):
         return EM(), "the model declares no parameters, in whose coordinates one could leap"
-    read = _BYTE * 8 * n_features
-    compute = _PARAMETER * count_free(model.parameters, params)
+    n_free = count_free(model.parameters, params)
+    if n_free > n_rows:
+        return EM(), f"{n_free:,} parameters exceed {n_rows:,.0f} rows: a leap costs most of a pass"
+    read, compute = _BYTE * 8 * n_features, _PARAMETER * n_free
     words = f"reading a row costs about {read:.3g} ns, a candidate about {compute:.3g} ns"
     if read + 4 * compute <= _SAVED * (read + compute):
         return Candidates(), f"{words}: four candidates for each read pay"

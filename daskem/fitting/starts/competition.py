@@ -1,5 +1,5 @@
-"""The best of many starts, on a sample, which costs no read: seed, over-fit, prune, compare,
-regrow, polish, in this order.
+"""The best of many starts, on a sample, which costs no read: seed or partition, over-fit, prune,
+compare, regrow, polish, in this order; of a simpler model, where rows are few for this one.
 """
 
 from collections import deque
@@ -19,17 +19,17 @@ from daskem.fitting.run import Run
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.pruning import joined, pruned
-from daskem.fitting.starts.seeded import begin, seeded_params
+from daskem.fitting.starts.seeded import begin, partitioned_params, seeded_params
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import Starts
+from daskem.models.protocol import Frames, Model, Simplifies, Starts, demand
 
-# A start, after its objective on rows that it is not fitted to.
-Judged = tuple[float, Draft]
+# A start, after whether it is improper and its objective, on rows that it is not fitted to.
+Judged = tuple[bool, float, Draft]
 
 # Seeds for each component, in the starts of one round. Of as many as there are components, some
 # come to lie in one cluster and none in another, which EM does not mend; of more, those that are
 # missed least are pruned.
-_OVERFITS = (1.0, 1.0, 1.5)
+_OVERFITS = (1.0, 1.5)
 # Times, at most, that the best start loses a component, gets more seeds and is pruned again: after
 # four, every cluster of 0.6 % of the rows had its component for 12 of 12 seeds (d = 20, K = 30).
 _MOST_REGROWN = 4
@@ -41,11 +41,15 @@ _BRIEF = Stop(0.0, 8)
 _GROWTH = 4
 # Rows of the smallest part for each free parameter: fewer fit their own accidents.
 _ROWS_PER_PARAMETER = 8
+# Rows of the sample for each free parameter, at least: in fewer a simpler model looks for clusters.
+_FEWEST_ROWS_PER_PARAMETER = 2
 # Rows of the smallest part, at least: fewer cost as much, for what each pass costs besides.
 _FEWEST_ROWS = 2**12
 # Over the last two parts a fit ends when what is left to gain is this fraction of what a sample of
 # that size can tell, p/2n nats per row.
 _POLISHED = 0.01
+# Starts that are fitted to the last two parts besides, at most, while all of them are improper.
+_MOST_OTHERS = 4
 # Passes over the last two parts, at most: 300 led to as few reads of the data.
 _MOST_PASSES = 100
 
@@ -81,19 +85,28 @@ def best_starts(
     the best are fitted to all of it (Biernacki, Celeux and Govaert 2003). In between, the best one
     is regrown a few times, which takes components from where there are too many to where one is
     missing (as the splits and merges of Ueda et al. 2000). What the last fit has learned of the
-    curvature goes on to the data.
+    curvature goes on to the data. Where the rows are few for so many parameters, all this is done
+    with a simpler model, if there is one, and its components grow into those of this one.
     """
     assert isinstance(first.model, Starts)
     sample = first.survey.sample
     sample = sample[sample.counts > 0]
+    d = sample.rows.shape[1]
+    simpler = _simpler(first, n_components, d, len(sample))
+    if simpler is not None:
+        found = best_starts(simpler, n_components, init_params, rng, n_rounds, n_kept)
+        return [Draft(_grown(first.model, simpler.model, draft.params)) for draft in found]
     counts = _overfits(n_components, len(sample), n_rounds)
-    sizes = _sizes(first.model, len(sample), sample.rows.shape[1], max(counts), init_params)
+    sizes = _sizes(_n_free(first.model, max(counts), d), len(sample), init_params)
+    # Each component wants a row, however many are held out.
+    sizes[0] = min(max(sizes[0], max(counts)), len(sample))
     parts = [sample[:size] for size in sizes]
     contest = _Contest(first.model, parts, n_components, init_params, rng)
 
-    ranked = contest.compare(contest.prune([contest.seed(k) for k in counts]))
+    seeds = [contest.seed(k) for k in counts] + [contest.partition() for _ in range(n_rounds)]
+    ranked = contest.compare(contest.prune(seeds))
     for _ in range(min(_MOST_REGROWN, n_components // 2)):
-        best = ranked[0][1].params
+        best = ranked[0][-1].params
         ranked = _ranked([*ranked, *contest.compare(contest.prune([contest.regrow(best)]))])
     return contest.polish(ranked, n_kept)
 
@@ -113,6 +126,11 @@ class _Contest:
         small, *_ = self.parts
         return seeded_params(self.model, small, n_components, self.init_params, self.rng)
 
+    def partition(self) -> Params:
+        """Components that are clusters of k-means in the smallest part."""
+        small, *_ = self.parts
+        return partitioned_params(self.model, small, self.n_components, self.init_params, self.rng)
+
     def prune(self, starts: Iterable[Params]) -> list[Draft]:
         """Where `starts` lead in a short climb, and in another without the components too many."""
         small, *_ = self.parts
@@ -123,12 +141,13 @@ class _Contest:
     def compare(self, drafts: Sequence[Draft], number: int = 1) -> list[Judged]:
         """The best one first, as judged by a part that they are not fitted to.
 
-        Most rows of a larger part are new, so that what was gained by fitting the accidents of the
-        smaller one does not count.
+        Those rows of a larger part are new that the smaller one does not have, so that what was
+        gained by fitting its accidents does not count.
         """
-        looked = self._fitted(drafts, self.parts[number], Stop(0.0, 1))
-        objectives = [run.history[0].objective for run in looked]
-        return _ranked(zip(objectives, drafts, strict=True))
+        before, part = self.parts[number - 1], self.parts[number]
+        fresh = part[len(before) :] if len(part) > len(before) else part
+        looked = self._fitted(drafts, fresh, Stop(0.0, 1))
+        return _ranked((*_judged(run), d) for run, d in zip(looked, drafts, strict=True))
 
     def regrow(self, best: Params) -> Params:
         """The best start with a component less, and some new ones around seeds."""
@@ -143,19 +162,31 @@ class _Contest:
         for number in range(1, last + 1):
             part, long = self.parts[number], number >= last - 1
             n_on = n_kept if long else max(n_kept, -(-len(ranked) // _GROWTH))
-            drafts = [draft for _, draft in ranked[:n_on]]
+            drafts = [draft for *_, draft in ranked[:n_on]]
             p = count_free(self.model.parameters, drafts[0].params)
             stop = Stop(_POLISHED * p / (2 * len(part)), _MOST_PASSES) if long else _BRIEF
-            drafts = self._climbed(drafts, part, stop)
+            ended = self._ranked_fits(drafts, part, stop)
+            # Many passes may lead into what no cluster is: then the next best, as far as it goes.
+            for *_, draft in ranked[n_on : n_on + _MOST_OTHERS] if long else ():
+                if any(not improper for improper, *_ in ended):
+                    break
+                ended = _ranked([*ended, *self._ranked_fits([draft], part, stop)])[:n_on]
+            drafts = [draft for *_, draft in ended]
             if number < last:
                 ranked = self.compare(drafts, number + 1)
         return drafts
 
     def _climbed(self, drafts: Iterable[Draft], part: Block, stop: Stop) -> list[Draft]:
         """Where `drafts` lead that are fitted to a part of the sample, the best one first."""
+        return [draft for *_, draft in self._ranked_fits(drafts, part, stop)]
+
+    def _ranked_fits(self, drafts: Iterable[Draft], part: Block, stop: Stop) -> list[Judged]:
+        """The same, as they are judged by the rows that they are fitted to."""
         ended = self._fitted(drafts, part, stop)
-        ended.sort(key=lambda run: -run.history[-1].objective)
-        return [Draft(run.state.accepted or run.params, run.state.memory) for run in ended]
+        return _ranked(
+            (*_judged(run), Draft(run.state.accepted or run.params, run.state.memory))
+            for run in ended
+        )
 
     def _fitted(self, drafts: Iterable[Draft], part: Block, stop: Stop) -> list[Run]:
         # Rows in memory cost nothing to read, so that one point a pass is best.
@@ -174,22 +205,46 @@ def _overfits(n_components: int, n_rows: int, n_rounds: int) -> list[int]:
     return [min(int(factor * n_components), most) for factor in _OVERFITS] * n_rounds
 
 
-def _sizes(
-    model: Starts, n: int, n_features: int, n_components: int, init_params: str
-) -> list[int]:
-    """Rows of growing parts of a sample of `n` rows, the last of which is all of it."""
+def _n_free(model: Starts, n_components: int, n_features: int) -> int:
+    """The free parameters of a model with a number of components."""
     lengths = {"component": n_components, "feature": n_features}
-    n_parameters = sum(
+    return sum(
         p.support.free(tuple(lengths.get(dim.removesuffix("_2"), 1) for dim in p.dims))
         for p in model.parameters.values()
     )
+
+
+def _simpler(first: FirstRead, n_components: int, n_features: int, n: int) -> FirstRead | None:
+    """The first read for a simpler model, if there is one and `n` rows are few for this one."""
+    model = first.model
+    assert isinstance(model, Starts)
+    simpler = model.simpler if isinstance(model, Simplifies) else None
+    enough = _FEWEST_ROWS_PER_PARAMETER * _n_free(model, n_components, n_features)
+    return None if simpler is None or n >= enough else first.of(simpler)
+
+
+def _grown(model: Model, simpler: Model, params: Params) -> Params:
+    """What params of a simpler model are for this one."""
+    data_params = demand(simpler, Frames, "growing").from_frame(params)
+    return demand(model, Simplifies, "growing").grown(data_params)
+
+
+def _sizes(n_parameters: int, n: int, init_params: str) -> list[int]:
+    """Rows of growing parts of a sample of `n` rows, the last of which is all of it."""
     least = max(_FEWEST_ROWS, _ROWS_PER_PARAMETER * n_parameters)
     sizes = [n]
     # Rows that k-means|| has found are as rare in the first part of the sample as in the data.
     while sizes[0] // _GROWTH >= least and init_params != "k-means||":
         sizes.insert(0, sizes[0] // _GROWTH)
-    return sizes if len(sizes) > 1 else [n, n]
+    if len(sizes) > 1:
+        return sizes
+    return [n - n // _GROWTH if n < _ROWS_PER_PARAMETER * n_parameters else n, n]
+
+
+def _judged(run: Run) -> tuple[bool, float]:
+    return run.improper, run.history[-1].objective
 
 
 def _ranked(judged: Iterable[Judged]) -> list[Judged]:
-    return sorted(judged, key=lambda entry: -entry[0])
+    """The best one first; any proper one wins over an improper one."""
+    return sorted(judged, key=lambda entry: (entry[0], -entry[1]))

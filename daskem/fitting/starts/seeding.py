@@ -8,6 +8,9 @@ from scipy.spatial.distance import cdist
 from daskem.data.blocks import Block
 from daskem.data.blocks.far import far_in
 
+# Rounds of k-means, at most: EM goes on from there in any case.
+_MOST_ROUNDS = 30
+
 Seeder = Callable[[np.ndarray, np.ndarray, int, np.random.Generator], np.ndarray]
 
 
@@ -39,6 +42,25 @@ def random_rows(
 ) -> np.ndarray:
     """Indices of rows (component,) drawn at random, without replacement."""
     return rng.choice(len(points), size=n_components, replace=False, p=weights / weights.sum())
+
+
+def lloyd(points: np.ndarray, weights: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, float]:
+    """The partition (sample,) of k-means from `centres` (component, feature), and its inertia.
+
+    Lloyd's iterations: each row to the nearest centre, each centre to the mean of its rows; one
+    that has none stays.
+    """
+    labels = np.full(len(points), -1)
+    for _ in range(_MOST_ROUNDS):
+        closeness = points @ centres.T - np.square(centres).sum(axis=1) / 2
+        before, labels = labels, closeness.argmax(axis=1)
+        if (labels == before).all():
+            break
+        members = (labels == np.arange(len(centres))[:, None]) * weights
+        totals = members.sum(axis=1, keepdims=True)
+        means = members @ points / np.where(totals > 0, totals, 1.0)
+        centres = np.where(totals > 0, means, centres)
+    return labels, float(weights @ np.square(points - centres[labels]).sum(axis=1))
 
 
 SEEDERS: dict[str, Seeder] = {

@@ -85,6 +85,17 @@ class Gaussian:
             "covariances": self.structure.declared,
         }
 
+    @property
+    def simpler(self) -> "Gaussian | None":
+        """The same without correlations; None if it has none."""
+        return replace(self, covariance_type="diag") if self.cross_moments else None
+
+    def grown(self, params: DataParams) -> DataParams:
+        """The same components, with their variances as matrices, or the mean of these."""
+        matrices = params["covariances"][:, :, None] * np.eye(params["means"].shape[1])
+        pooled = matrices.mean(axis=0) if self.structure.pooled else matrices
+        return DataParams({**params, "covariances": pooled})
+
     domain = "finite numbers"
 
     def valid(self, rows: np.ndarray) -> np.ndarray:

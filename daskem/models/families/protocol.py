@@ -79,6 +79,15 @@ class Ellipses(Protocol):
 
 
 @runtime_checkable
+class Simplifies(Protocol):
+    """Starts where parameters are many: a family of fewer, whose clusters it can begin with."""
+
+    @property
+    def simpler(self) -> Family | None: ...  # None if there is none
+    def grown(self, params: DataParams) -> DataParams: ...  # of the simpler one, for this one
+
+
+@runtime_checkable
 class Prior(Protocol):
     """An objective with a prior: what is added to the log-likelihood of `weight` rows."""
 

@@ -73,6 +73,10 @@ class TiledKernel:
         # Of the likelihood there is only the part that the components share.
         return {n: s for n, s in sweep.statistics()[0].items() if n != "log_likelihood"}
 
+    def usual(self, n_features: int) -> Form:
+        """The form of most tiles."""
+        return self.form if self.guard is None else self.guard.usual(n_features)
+
     def accurate(self, x: np.ndarray) -> Form:
         """The form that is accurate for a tile."""
         return self.form if self.guard is None else self.guard.form(x)
@@ -84,7 +88,8 @@ class _Sweep:
     def __init__(self, kernel: TiledKernel, block: Block) -> None:
         self._block = block
         self._n_features = block.rows.shape[1]
-        form, n_components = kernel.form, int(kernel.form.bounds[-1])
+        form = kernel.usual(self._n_features)
+        n_components = int(form.bounds[-1])
         n_statistics = form.n_statistics(self._n_features)
         self._width = tile_width(n_statistics, n_components, self._n_features)
         self.tiles = Tiles(block.rows, kernel.frame, self._width)
