@@ -37,9 +37,12 @@ class GaussianMixture:
         Converged when the predicted remaining gain in log-likelihood, in nats per row, is below
         this (scikit-learn's is a change per iteration). Default: p / 200 N for p free parameters
         and N rows, a hundredth of what the data can resolve.
-    reg_covar : float, default 1e-6
-        Weak prior on the covariances, relative to the covariance of the data and so free of
-        units; see `daskem.Gaussian` (scikit-learn's is an absolute variance). 0 for none.
+    reg_covar : float, default 0
+        Prior on the covariances, relative to the covariance of the data and so free of units; see
+        `daskem.Gaussian` (scikit-learn's is an absolute variance). 0 for none.
+    resolution : "auto", float or sequence of float, default "auto"
+        The step of the grid on which each feature is recorded, in its units: no component is
+        narrower. "auto" finds it in the data; see `daskem.Gaussian`.
     max_iter : int, default 200
         Most passes over the data.
     n_init : int, default 1
@@ -95,7 +98,8 @@ class GaussianMixture:
         *,
         covariance_type: str = "full",
         tol: float | None = None,
-        reg_covar: float = 1e-6,
+        reg_covar: float = 0.0,
+        resolution: str | float | Sequence[float] = "auto",
         max_iter: int = 200,
         n_init: int = 1,
         init_params: str = "k-means++",
@@ -111,6 +115,7 @@ class GaussianMixture:
         self.covariance_type = covariance_type
         self.tol = tol
         self.reg_covar = reg_covar
+        self.resolution = resolution
         self.max_iter = max_iter
         self.n_init = n_init
         self.init_params = init_params
@@ -148,7 +153,7 @@ class GaussianMixture:
         DataError, ParameterError
             As `daskem.fit`.
         """
-        family = Gaussian(self.covariance_type, self.reg_covar)
+        family = Gaussian(self.covariance_type, self.reg_covar, self.resolution)
         with running(
             prepare(
                 Mixture(family),

@@ -123,6 +123,9 @@ def info(model: str) -> None:
         f"{result.n_components} components of {result.n_features} features, from "
         f"{result.n_rows:,.0f} rows"
     )
+    if result.resolution is not None:
+        steps = ", ".join("none" if math.isnan(h) else f"{h:.4g}" for h in result.resolution[:8])
+        print(f"resolution of the record: {steps}{' ...' if result.n_features > 8 else ''}")
     print(
         f"{result.status.value}\n{len(result.history)} passes, log-likelihood "
         f"{result.log_likelihood:.9g} per row"

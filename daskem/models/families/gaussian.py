@@ -35,14 +35,14 @@ class Gaussian:
         A matrix for each component, one matrix for all, a variance for each component and
         feature, a variance for each component.
     reg_covar : float, default 0
-        Conjugate prior on the covariances: every component gets, besides its rows,
+        Conjugate prior on the covariances. Every component gets, besides its rows,
         ``reg_covar * N`` imaginary ones with the covariance of the whole data set (as the
         family's frame measures it) around its own mean. Free of units, and the M step maximises
         the penalised likelihood exactly, so that neither can break the ascent. The variance of a
         component grows by ``reg_covar / weight`` times that of the data, so that small and narrow
         ones are smeared. 0 is maximum likelihood.
     resolution : "auto", float or sequence of float, default "auto"
-        The step h of the grid on which the values of each feature are recorded, in its units. No
+        The step h of the grid on which each feature is recorded, in its units. No
         component is narrower, covariance >= diag(h^2 / 12), the variance of rounding to the grid.
         "auto" finds the grid in a sample of the rows. 0 is for values that lie on none: the floor
         is then what the floating-point numbers resolve.
