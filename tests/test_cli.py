@@ -1,5 +1,6 @@
 """The command line: what it prints, what it writes, and what it refuses."""
 
+import dataclasses
 import inspect
 import subprocess
 import sys
@@ -13,11 +14,13 @@ import zarr
 from distributed import Client, LocalCluster
 from fsspec.core import url_to_fs
 from PIL import Image
+from table import every_setting
 
 import daskem
 from daskem.cli import commands as cli
 from daskem.cli import demo, main
 from daskem.cli.arguments import parser
+from daskem.cli.families import candidates
 from daskem.data.inputs import address
 from daskem.models.families import FAMILIES
 from daskem.results.plot import plot
@@ -115,17 +118,119 @@ def counts(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_fit_knows_every_registered_family(counts, tmp_path, name, capsys):
-    data = zarr.open(counts, mode="r")[:]
-    data = (data > 3).astype(int) if name == "Bernoulli" else data
+def said(family):
+    """The options that name a family and all of its settings."""
+    options = ["--family", type(family).__name__.lower()]
+    for field in dataclasses.fields(family):
+        options += ["--" + field.name.replace("_", "-"), str(vars(family)[field.name]).lower()]
+    return options
+
+
+@every_setting
+def test_fit_knows_every_family_and_its_settings(tmp_path, row, capsys):
+    data = row.rows(600)
     path, out = str(tmp_path / "data.zarr"), str(tmp_path / "model")
     zarr.create_array(path, data=data)
-    assert main(fit_command(path, out, "--family", name.lower())) == 0
-    expected = daskem.fit(daskem.Mixture(FAMILIES[name]()), data, 2, random_state=0)
+    assert main(fit_command(path, out, *said(row.family), "--tol", "0.01")) == 0
+    assert daskem.load(out).model.family == row.family
+    expected = daskem.fit(daskem.Mixture(row.family), data, 2, random_state=0, tol=0.01)
     assert same_params(daskem.load(out), expected)
     assert main(["info", out]) == 0
-    assert f"{name} mixture" in capsys.readouterr().out
+    assert f"{type(row.family).__name__} mixture" in capsys.readouterr().out
+
+
+@dataclasses.dataclass(frozen=True)
+class Strange(daskem.Poisson):
+    """Counts with settings of every type.
+
+    Parameters
+    ----------
+    flavour : {"up", "down"}
+        Which way, 100% sure. No more of it.
+    depth : int
+        How deep.
+    reg_covar : float or None, default 0.5
+        Not that of a Gaussian.
+    steps : float, tuple of float or None
+        How wide, along each feature.
+    """
+
+    depth: int
+    flavour: str = "up"
+    reg_covar: float | None = 0.5
+    steps: float | tuple[float, ...] | None = None
+    loud: bool = False
+
+
+@pytest.fixture
+def strange(monkeypatch):
+    monkeypatch.setitem(FAMILIES, "Strange", Strange)
+
+
+@pytest.mark.usefixtures("strange")
+@pytest.mark.parametrize(
+    ("options", "family"),
+    [
+        ("--depth 3", Strange(3)),
+        ("--depth 3 --flavour down --loud true", Strange(3, "down", loud=True)),
+        ("--depth 3 --reg-covar none --steps 0.5", Strange(3, reg_covar=None, steps=0.5)),
+        ("--depth 3 --reg-covar 1e-3 --steps 1,2", Strange(3, reg_covar=1e-3, steps=(1.0, 2.0))),
+    ],
+)
+def test_settings_of_a_family_of_ones_own_are_options(options, family):
+    given = parser([cli.fit]).parse_args(
+        ["fit", "store", "-k", "2", "--family", "strange", *options.split()]
+    )
+    assert list(candidates(given.family, given.settings).values()) == [family]
+
+
+@pytest.mark.usefixtures("strange")
+def test_help_says_what_is_written_of_a_setting(capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "--flavour {up,down} of strange components: Which way, 100% sure (up)" in told
+    assert "--depth DEPTH of strange components: How deep (required)" in told
+    assert "--loud LOUD of strange components (False)" in told
+    assert "--reg-covar REG_COVAR of gaussian and strange components: Weak conjugate" in told
+
+
+@pytest.mark.usefixtures("strange")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("", "strange components need depth: give --depth"),
+        ("--depth 1.5", "--depth 1.5 should be a whole number"),
+        ("--depth 1 --loud perhaps", "--loud perhaps should be true or false"),
+        ("--depth 1 --steps a", "--steps a should be none or a number or numbers A,B,..."),
+        ("--depth 1 --covariance-type full", "which is for gaussian components"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_in_words(plain, capsys, options, words):
+    command = ["fit", plain, "-k", "2", "--plan", "--family", "strange", *options.split()]
+    assert words in refusal(capsys, command)
+
+
+@pytest.mark.usefixtures("strange")
+def test_select_chooses_among_all_combinations_of_settings():
+    command = "select store --family strange --depth 1 2 --flavour up down"
+    given = parser([cli.select]).parse_args(command.split())
+    assert candidates(given.family, given.settings) == {
+        f"{flavour} depth={depth}": Strange(depth, flavour)
+        for depth in (1, 2)
+        for flavour in ("up", "down")
+    }
+
+
+def test_select_calls_candidates_as_the_library_does():
+    assert list(candidates("gaussian", {})) == ["full"]
+    assert list(candidates("gaussian", {"covariance_type": ["tied", "diag"]})) == ["tied", "diag"]
+    assert list(candidates("poisson", {})) == ["poisson"]
+
+
+def test_a_value_that_a_family_refuses_is_its_own_error(plain, capsys):
+    told = refusal(capsys, ["fit", plain, "-k", "2", "--plan", "--covariance-type", "round"])
+    assert "covariance_type='round' is not one of ['full', 'tied', 'diag', 'spherical']" in told
 
 
 def test_select_knows_every_registered_family(counts, tmp_path, capsys):

@@ -5,21 +5,11 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
+from daskem.cli.families import options
 from daskem.data.blocks.memory import CACHES
 from daskem.fitting.algorithms.choice import ALGORITHMS
 from daskem.fitting.starts.seeding import SEEDERS
-from daskem.models.families import FAMILIES
-from daskem.models.families.covariances import STRUCTURES
-from daskem.models.families.protocol import Family
 from daskem.selection.criteria import CRITERIA
-
-# What only some families have: the default is that of the family.
-_LEFT_OUT = argparse.SUPPRESS
-
-
-def families() -> dict[str, type[Family]]:
-    """Every registered family, by its name in lower case, as options are written."""
-    return {name.lower(): family for name, family in FAMILIES.items()}
 
 
 def parser(commands: Sequence[Callable[..., Any]]) -> argparse.ArgumentParser:
@@ -76,22 +66,20 @@ def _data() -> argparse.ArgumentParser:
     return parent
 
 
-def _family(add: Callable[..., Any]) -> None:
-    family = "distribution of the rows of a component (%(default)s)"
-    add("--family", choices=sorted(families()), default="gaussian", help=family)
+def _family() -> argparse.ArgumentParser:
+    return options(several=False)
+
+
+def _families() -> argparse.ArgumentParser:
+    return options(several=True)
 
 
 def _fit(add: Callable[..., Any]) -> None:
     add("-k", dest="n_components", type=int, required=True, metavar="K", help="components")
-    _family(add)
-    kind = "of gaussian components (full)"
-    add("--covariance-type", choices=STRUCTURES, default=_LEFT_OUT, help=kind)
     starts = "starts, which share every pass (%(default)s)"
     add("--n-init", type=int, default=1, metavar="N", help=starts)
     tol = "nats per row that may be left to gain (default: a hundredth of what the data tell)"
     add("--tol", type=float, metavar="T", help=tol)
-    prior = "weak prior on the covariances of gaussian components, free of units (1e-06)"
-    add("--reg-covar", type=float, default=_LEFT_OUT, metavar="R", help=prior)
     add("--plan", action="store_true", help="only say what a fit is going to cost")
     add("--out", metavar="MODEL", help="where to save the model")
 
@@ -99,9 +87,6 @@ def _fit(add: Callable[..., Any]) -> None:
 def _select(add: Callable[..., Any]) -> None:
     sizes = "numbers of components to choose among, from A to B (1-10)"
     add("-k", dest="n_components", type=_counts, default=range(1, 11), metavar="A-B", help=sizes)
-    _family(add)
-    kinds = "of gaussian components, one or more to choose among (full)"
-    add("--covariance-type", choices=STRUCTURES, nargs="+", default=_LEFT_OUT, help=kinds)
     add("--criterion", choices=CRITERIA, default="bic")
     add("--n-init", type=int, default=5, metavar="N", help="restarts, on a sample (%(default)s)")
     tol = "nats per row that may be left to gain (default: what the data can tell)"
@@ -126,8 +111,8 @@ def _demo(add: Callable[..., Any]) -> None:
 
 
 _OWN: dict[str, tuple[list[Callable[[], argparse.ArgumentParser]], Callable[..., None]]] = {
-    "fit": ([_store, _data], _fit),
-    "select": ([_store, _data], _select),
+    "fit": ([_store, _data, _family], _fit),
+    "select": ([_store, _data, _families], _select),
     "predict": ([_store], _predict),
     "info": ([], _info),
     "demo": ([], _demo),

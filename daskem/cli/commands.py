@@ -1,23 +1,22 @@
 """The command line: parse, call, print."""
 
 import contextlib
-import inspect
 import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dask.array as da
 import xarray as xr
 
-from daskem.cli.arguments import families, parser
+from daskem.cli.arguments import parser
+from daskem.cli.families import candidates
 from daskem.data.inputs import address, is_labelled, open_labelled, open_zarr
 from daskem.errors import ClusterError, DaskemError, ParameterError
 from daskem.fitting.record import Pass
 from daskem.models import Mixture
-from daskem.models.families.protocol import Family
 from daskem.models.protocol import demand
 from daskem.results.modelfile import check_target
 from daskem.results.result import Result, load
@@ -47,8 +46,7 @@ def fit(
     family: str,
     scheduler: str | None,
     plan: bool,
-    covariance_type: str | None = None,
-    reg_covar: float | None = None,
+    settings: Mapping[str, Sequence[str]],
     **options: Any,
 ) -> None:
     """Fit a mixture to the rows of a zarr store."""
@@ -56,7 +54,8 @@ def fit(
         raise ParameterError("say where to save the model, --out MODEL; or --plan, to fit nothing")
     if out is not None:
         check_target(out)  # better now than after the fit
-    model = Mixture(_family(family, covariance_type=covariance_type, reg_covar=reg_covar))
+    (chosen,) = candidates(family, settings).values()
+    model = Mixture(chosen)
     data = open_rows(store, array)
     with _cluster(scheduler):
         if plan:
@@ -82,19 +81,15 @@ def select(
     n_components: range,
     family: str,
     scheduler: str | None,
-    covariance_type: Sequence[str] | None = None,
+    settings: Mapping[str, Sequence[str]],
     **options: Any,
 ) -> None:
-    """Choose the number of components, and the type of covariance, by a criterion."""
+    """Choose the number of components, and settings of their family, by a criterion."""
     if out is not None:
         check_target(out)
-    kinds = [None] if covariance_type is None else covariance_type
-    mixtures = [Mixture(_family(family, covariance_type=kind)) for kind in kinds]
-    # As `daskem.select` calls them: Gaussians by their covariances.
-    names = covariance_type or ["full" if family == "gaussian" else family]
+    models = {name: Mixture(made) for name, made in candidates(family, settings).items()}
     data = open_rows(store, array)
     with _cluster(scheduler):
-        models = dict(zip(names, mixtures, strict=True))
         selection = choose(data, n_components, models=models, **options)
     print(selection)
     print(f"{selection.n_reads} reads of the data")
@@ -138,17 +133,6 @@ def demo(rows: int | None, out: str) -> int:
     from daskem.cli.demo import run
 
     return 0 if run(Path(out), rows, follow) else 1
-
-
-def _family(name: str, **settings: Any) -> Family:
-    """A registered family, with those of `settings` that are not None."""
-    family = families()[name]
-    wanted = {setting: value for setting, value in settings.items() if value is not None}
-    unknown = sorted(set(wanted) - set(inspect.signature(family).parameters))
-    if unknown:
-        option = "--" + unknown[0].replace("_", "-")
-        raise ParameterError(f"{name} components have no {unknown[0]}: leave out {option}")
-    return family(**wanted)
 
 
 def follow(results: Iterable[Result]) -> Result:
