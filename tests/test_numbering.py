@@ -4,7 +4,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from samples import planted
-from table import every_plain_family, rows_for
+from table import every_row
 
 import daskem
 from daskem import Gaussian, Mixture
@@ -22,9 +22,9 @@ def sizes(labels):
     return np.bincount(np.asarray(labels).ravel()).tolist()
 
 
-@every_plain_family
-def test_the_largest_component_is_0_and_the_statistics_of_a_fit_follow(family):
-    rows = rows_for(family)
+@every_row
+def test_the_largest_component_is_0_and_the_statistics_of_a_fit_follow(row):
+    family, rows = row.family, row.rows()
     for seed in range(3):
         result = daskem.fit(Mixture(family), rows, 3, random_state=seed, max_passes=10)
         weights = result.params["weights"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from reading import look
 from samples import planted
-from table import every_plain_family, rows_for
+from table import every_row
 
 import daskem
 from daskem import EM, Gaussian, Mixture, Status
@@ -128,11 +128,10 @@ def test_a_run_that_joins_later_has_no_more_time_than_the_others(monkeypatch):
     assert len(joined.history) == 2
 
 
-@every_plain_family
+@every_row
 @pytest.mark.parametrize("n_components", [3, 4])
-def test_a_fit_with_split_components_is_more_likely(family, n_components):
-    rows = rows_for(family, n=600, groups=4)
-    model = Mixture(family)
+def test_a_fit_with_split_components_is_more_likely(row, n_components):
+    rows, model = row.rows(600, k=4), Mixture(row.family)
     first = look(model, as_blocks(rows))
     fit = daskem.fit(model, rows, 2, random_state=0)
     draft = grown(first, fit.best.framed, n_components)
