@@ -38,6 +38,11 @@ def passes(runs: Sequence[Run], blocks: Blocks, stop: Stop) -> Iterator[list[Run
     ------
     runs : list of Run
         As they stand after each pass, until all of them have ended.
+
+    Raises
+    ------
+    ModelError, LikelihoodFellError
+        What one of them failed of, if none of them can go on.
     """
     runs = list(runs)
     while active := [i for i, run in enumerate(runs) if run.status is Status.RUNNING]:
@@ -54,6 +59,8 @@ def passes(runs: Sequence[Run], blocks: Blocks, stop: Stop) -> Iterator[list[Run
             answers = iter(statistics)
             for i in group:
                 runs[i] = runs[i].tell([next(answers) for _ in asked[i]], read, stop)
+        if all(run.status is Status.FAILED for run in runs):
+            raise next(run.failure for run in runs if run.failure)
         yield list(runs)
 
 

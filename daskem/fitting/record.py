@@ -24,7 +24,7 @@ class Status(Enum):
     )
     DROPPED = "dropped: another run is better, and this one is predicted not to catch up"
     STOPPED = "stopped on request before it converged; fit on from the result of this fit"
-    FAILED = "failed: result() raises what went wrong"
+    FAILED = "failed: it could not go on, and says why"
 
 
 @dataclass(frozen=True)

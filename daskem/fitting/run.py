@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
+
 from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params, count_free
 from daskem.core.statistics import Statistics
@@ -45,6 +47,8 @@ class Run:
     status : Status
     choice : str
         Why this algorithm.
+    failure : Exception or None
+        Why it cannot go on, if it has failed.
     """
 
     model: Model
@@ -53,6 +57,7 @@ class Run:
     history: tuple[Pass, ...] = ()
     status: Status = Status.RUNNING
     choice: str = "given"
+    failure: Exception | None = None
 
     @classmethod
     def begin(
@@ -82,6 +87,11 @@ class Run:
         return bool(self.history and self.history[-1].flaws)
 
     @property
+    def unfit(self) -> tuple[bool, bool]:
+        """What comes before any objective where runs are ranked: failed, improper."""
+        return self.status is Status.FAILED, self.improper
+
+    @property
     def accepted(self) -> Params:
         """The best iterate whose statistics are known."""
         assert self.state.accepted is not None
@@ -91,7 +101,15 @@ class Run:
         return self.algorithm.ask(self.state)
 
     def tell(self, statistics: Sequence[Statistics], read: Read, stop: Stop) -> "Run":
-        """The run after a pass that returned `statistics`."""
+        """The run after a pass that returned `statistics`; one that cannot go on has failed."""
+        try:
+            return self._told(statistics, read, stop)
+        except (ModelError, LikelihoodFellError, np.linalg.LinAlgError) as failure:
+            nothing = Pass(-math.inf, -math.inf, math.inf, read.seconds, read.n_rows, read.n_bytes)
+            history = self.history or (nothing,)
+            return replace(self, history=history, status=Status.FAILED, failure=failure)
+
+    def _told(self, statistics: Sequence[Statistics], read: Read, stop: Stop) -> "Run":
         # A model that leaves rows out says what weight remains.
         weight = statistics[0].get("fitted_weight", read.weight)
         with one_blas_thread():

@@ -48,6 +48,8 @@ class FittedRun:
         None for a model from a file, which has forgotten it.
     choice : str
         Why this algorithm.
+    failure : str
+        Why it could not go on, if its status is FAILED.
     """
 
     model: Model
@@ -56,6 +58,7 @@ class FittedRun:
     status: Status
     algorithm: Algorithm | None = None
     choice: str = ""
+    failure: str = ""
 
     @classmethod
     def of(cls, run: Run, order_fixed: bool) -> "FittedRun":
@@ -63,7 +66,8 @@ class FittedRun:
         params, history = run.params, run.history
         if not order_fixed:
             params, history = by_size(run.model, params, history)
-        return cls(run.model, params, history, run.status, run.algorithm, run.choice)
+        failure = str(run.failure or "")
+        return cls(run.model, params, history, run.status, run.algorithm, run.choice, failure)
 
     @property
     def params(self) -> DataParams:
@@ -127,16 +131,16 @@ class Result:
     def best(self) -> FittedRun:
         """The run with the best objective; among runs that differ in size, the best BIC.
 
-        Any proper one wins over an improper one, see `flaws`.
+        Any proper one wins over an improper one, see `flaws`, and any over one that has failed.
         """
         return min(self.runs, key=self._badness)
 
-    def _badness(self, run: FittedRun) -> tuple[bool, float]:
+    def _badness(self, run: FittedRun) -> tuple[bool, bool, float]:
         if not run.history:
-            return True, np.inf
+            return True, True, np.inf
         last, free = run.history[-1], run.n_parameters if isinstance(run.model, Declares) else 0
         bic = free * np.log(self.n_rows) - 2 * self.n_rows * last.objective
-        return bool(last.flaws), bic
+        return run.status is Status.FAILED, bool(last.flaws), bic
 
     @property
     def flaws(self) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class Standing:
 def ranked(runs: Mapping[Key, Run], badness: Mapping[Key, float]) -> list[Key]:
     """The keys of `runs`, the best one first: the one place that says which fit is better.
 
-    Any proper fit wins over an improper one.
+    Any proper fit wins over an improper one, and any over one that has failed.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def ranked(runs: Mapping[Key, Run], badness: Mapping[Key, float]) -> list[Key]:
     badness : mapping of float
         Lower is better: a criterion, or among runs of one candidate minus the objective.
     """
-    return sorted(runs, key=lambda key: (runs[key].improper, badness[key]))
+    return sorted(runs, key=lambda key: (*runs[key].unfit, badness[key]))
 
 
 def best_of(runs: Sequence[Run]) -> Run:

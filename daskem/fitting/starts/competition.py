@@ -23,8 +23,9 @@ from daskem.fitting.starts.seeded import begin, partitioned_params, seeded_param
 from daskem.fitting.stopping import Stop
 from daskem.models.protocol import Frames, Model, Simplifies, Starts, demand
 
-# A start, after whether it is improper and its objective, on rows that it is not fitted to.
-Judged = tuple[bool, float, Draft]
+# A start, after whether it has failed or is improper and its objective, on rows that it is not
+# fitted to.
+Judged = tuple[tuple[bool, bool], float, Draft]
 
 # Seeds for each component, in the starts of one round. Of as many as there are components, some
 # come to lie in one cluster and none in another, which EM does not mend; of more, those that are
@@ -168,7 +169,7 @@ class _Contest:
             ended = self._ranked_fits(drafts, part, stop)
             # Many passes may lead into what no cluster is: then the next best, as far as it goes.
             for *_, draft in ranked[n_on : n_on + _MOST_OTHERS] if long else ():
-                if any(not improper for improper, *_ in ended):
+                if not any(ended[0][0]):
                     break
                 ended = _ranked([*ended, *self._ranked_fits([draft], part, stop)])[:n_on]
             drafts = [draft for *_, draft in ended]
@@ -241,8 +242,8 @@ def _sizes(n_parameters: int, n: int, init_params: str) -> list[int]:
     return [n - n // _GROWTH if n < _ROWS_PER_PARAMETER * n_parameters else n, n]
 
 
-def _judged(run: Run) -> tuple[bool, float]:
-    return run.improper, run.history[-1].objective
+def _judged(run: Run) -> tuple[tuple[bool, bool], float]:
+    return run.unfit, run.history[-1].objective
 
 
 def _ranked(judged: Iterable[Judged]) -> list[Judged]:

@@ -1,0 +1,78 @@
+"""A run that cannot go on ends with its reason, and does not take the others with it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+import daskem
+from daskem import Gaussian, Mixture
+from daskem.core.parameters import Params
+from daskem.errors import LikelihoodFellError, ModelError
+from daskem.fitting.record import Status
+
+
+@dataclass(frozen=True)
+class Placed(Mixture):
+    """A mixture that fails, or falls, at the given pass of a fit of three components."""
+
+    at: int = 1
+    falls: bool = False
+
+    def m_step(self, statistics, params):
+        counts = statistics["counts"]
+        after = super().m_step(statistics, params)
+        if len(counts) != 3:
+            return after
+        told = params.get("pass", 0) + 1
+        if told == self.at and not self.falls:
+            raise ModelError("placed")
+        if told == self.at:
+            after["means"] = after["means"] + 5.0
+        return Params({**after, "pass": told})
+
+    def kernel(self, candidates):
+        return super().kernel(
+            [{n: v for n, v in params.items() if n != "pass"} for params in candidates]
+        )
+
+
+ROWS = np.random.default_rng(0).normal(size=(300, 2)) + np.repeat([[0.0, 0.0], [5.0, 5.0]], 150, 0)
+
+
+def start(k):
+    covariances = np.tile(np.eye(2), (k, 1, 1))
+    return {
+        "weights": np.full(k, 1 / k),
+        "means": ROWS[:: 300 // k][:k],
+        "covariances": covariances,
+    }
+
+
+@pytest.mark.parametrize("at", [1, 4])
+@pytest.mark.parametrize("falls", [False, True])
+def test_a_run_that_fails_leaves_the_others(at, falls):
+    model = Placed(Gaussian(), at=at, falls=falls)
+    result = daskem.fit(model, ROWS, start=[start(3), start(2)], algorithm="em", tol=1e-4)
+    alone = daskem.fit(Mixture(Gaussian()), ROWS, start=start(2), algorithm="em", tol=1e-4)
+    failed, other = result.runs
+    assert failed.status is Status.FAILED
+    assert ("the objective per row fell" if falls else "placed") in failed.failure
+    assert result.best is other
+    for name, value in alone.params.items():
+        # What shares a product with others differs in last bits.
+        np.testing.assert_allclose(result.params[name], value, rtol=1e-9)
+
+
+def test_if_all_fail_the_fit_fails_of_the_first_reason():
+    with pytest.raises(ModelError, match="placed"):
+        daskem.fit(Placed(Gaussian(), at=2), ROWS, start=start(3), algorithm="em")
+    with pytest.raises(LikelihoodFellError, match="fell"):
+        daskem.fit(Placed(Gaussian(), at=2, falls=True), ROWS, start=start(3), algorithm="em")
+
+
+def test_iris_from_twenty_starts_without_a_prior():
+    for k in (2, 3, 5):
+        result = daskem.fit(Mixture(Gaussian()), load_iris().data, k, n_init=20, random_state=0)
+        assert {run.status for run in result.runs} <= {Status.CONVERGED, Status.MAX_PASSES}
