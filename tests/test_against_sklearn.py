@@ -66,6 +66,7 @@ def assert_same_params(ours, theirs, tolerance, shift=0.0):
     np.testing.assert_allclose(ours.means_ - shift, theirs.means_, 0, tolerance)
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
 @every_kind
 @every_d
 def test_n_iterations_on_standardised_data(kind, d):
@@ -78,6 +79,7 @@ def test_n_iterations_on_standardised_data(kind, d):
     assert ours.lower_bounds_[-1] == ours.lower_bound_
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
 @every_kind
 @every_d
 def test_n_iterations_on_float32_data(kind, d):
@@ -90,6 +92,7 @@ def test_n_iterations_on_float32_data(kind, d):
     assert ours.lower_bound_ == pytest.approx(theirs.lower_bound_, abs=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
 @every_kind
 @every_d
 def test_n_iterations_on_data_far_from_zero(kind, d):
@@ -105,6 +108,7 @@ def test_n_iterations_on_data_far_from_zero(kind, d):
     assert ours.lower_bound_ == pytest.approx(theirs.lower_bound_, abs=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
 @every_d
 def test_n_iterations_on_the_same_data_far_from_zero(d):
     """scikit-learn centres before it squares for full covariances alone."""
@@ -152,6 +156,7 @@ def sklearn_checks():
         ]
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
 @pytest.mark.parametrize(("estimator", "check"), sklearn_checks())
 def test_the_estimator_checks_of_sklearn(estimator, check):
     check(estimator)

@@ -192,7 +192,7 @@ def test_help_says_what_is_written_of_a_setting(capsys):
     assert "--flavour {up,down} of strange components: Which way, 100% sure (up)" in told
     assert "--depth DEPTH of strange components: How deep (required)" in told
     assert "--loud LOUD of strange components (False)" in told
-    assert "--reg-covar REG_COVAR of gaussian and strange components: Weak conjugate" in told
+    assert "--reg-covar REG_COVAR of gaussian and strange components: Conjugate prior" in told
 
 
 @pytest.mark.usefixtures("strange")
@@ -402,7 +402,7 @@ def test_info_in_a_process_of_its_own(model, entry):
     result = daskem.load(model)
     assert told.returncode == 0
     assert told.stderr == ""
-    assert "Gaussian mixture: covariance_type=full, reg_covar=1e-06" in told.stdout
+    assert "Gaussian mixture: covariance_type=full, reg_covar=0.0, resolution=auto" in told.stdout
     assert "2 components of 3 features, from 1,000 rows" in told.stdout
     assert f"{len(result.history)} passes" in told.stdout
     assert result.status.value in told.stdout

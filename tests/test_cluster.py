@@ -261,6 +261,7 @@ def test_params_of_16_megabytes_reach_every_worker_without_a_warning(client, row
     assert result.log_likelihood == pytest.approx(-3 * rows.var(axis=0).mean())
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
 def test_a_mixture_of_10_megabytes_has_the_same_bits_as_here(client):
     k, d = 130, 100
     rows = np.random.default_rng(0).standard_normal((2 * k, d))

@@ -209,6 +209,7 @@ def test_a_dataset_and_its_array_are_the_same_data(ocean):
     xr.testing.assert_equal(other.predict(ocean[["sst", "ssh"]]), one.predict(ocean))
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
 @pytest.mark.parametrize("dims", [SAMPLES, ("time", "lat"), ("time",)])
 def test_an_array_has_the_rows_of_its_sample_dims(ocean, dims):
     columns = [dim for dim in SAMPLES if dim not in dims]

@@ -11,6 +11,7 @@ from table import every_plain_gaussian, every_row, every_row_with, every_setting
 
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.core import parameters
+from daskem.core.resolution import Resolution
 from daskem.core.statistics import add
 from daskem.data.blocks import Block
 from daskem.models.families.protocol import Coordinates, Draws, Prior
@@ -29,6 +30,10 @@ class Moments:
     @property
     def variances(self):
         return np.diagonal(self.covariance)
+
+    @property
+    def resolution(self):
+        return Resolution(np.zeros(len(self.mean)), np.zeros(len(self.mean)))
 
 
 def score(family, params, rows):

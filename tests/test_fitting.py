@@ -35,6 +35,7 @@ def record(objective, remaining=math.inf):
     return Pass(objective, objective, remaining, 0.0, 1, 8)
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
 @every_row
 @given(data=st.data(), seed=st.integers(0, 2**32), k=st.integers(1, 5))
 @settings(max_examples=20)
@@ -241,6 +242,7 @@ def test_a_climb_that_only_shakes_has_converged(shake, pattern):
     assert Status.CONVERGED in {stop(history[:t]) for t in range(1, len(history))}
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
 @every_kind
 @pytest.mark.parametrize(
     ("n", "d", "k", "sd"),
@@ -341,7 +343,9 @@ def test_a_likelihood_that_falls_is_an_error():
 
 
 def test_nobody_is_blamed_for_a_family_of_daskem(monkeypatch):
-    monkeypatch.setattr(Poisson, "m_step", lambda self, s, params: {"rates": params["rates"] + 9})
+    monkeypatch.setattr(
+        Poisson, "m_step", lambda self, s, params, frame: {"rates": params["rates"] + 9}
+    )
     start = {"weights": [1.0], "rates": [[1.0]]}
     with pytest.raises(LikelihoodFellError, match=r"pass 2: .*Poisson\(\).*report it") as caught:
         daskem.fit(Mixture(Poisson()), np.ones((5, 1)), start=start)

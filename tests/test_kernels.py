@@ -179,12 +179,10 @@ def test_both_forms_say_the_same_of_a_tile(kind, scale):
 
 @pytest.mark.parametrize(("d", "k", "kinds"), [(40, 2, {"full"}), (40, 20, set())])
 def test_the_careful_form_is_the_usual_one_where_the_products_would_be_long_and_low(d, k, kinds):
-    block, found = block_of(300, d, 0, weighted=True), set()
-    for kind in KINDS:
-        params = next(row for row in TABLE if row.family == Gaussian(kind)).mixture(
-            k, d, np.random.default_rng(0)
-        )
-        kernel = Mixture(Gaussian(kind)).kernel([params])
+    found = set()
+    for kind, row in zip(KINDS, TABLE, strict=False):
+        block = block_of(row, 300, d, 0, weighted=True)
+        kernel = Mixture(Gaussian(kind)).kernel([row.mixture(k, d, np.random.default_rng(0))])
         (usual,) = kernel.e_step(block)
         (product,) = replace(kernel, guard=None).e_step(block)
         for name, value in product.items():

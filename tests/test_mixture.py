@@ -125,6 +125,7 @@ def test_how_rows_are_stored_does_not_matter(kind, alter):
         assert_same(model.e_step(Block(rows), inside), expected, 1e-14)
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
 @pytest.mark.parametrize(
     ("k", "d", "n", "given"), [(8, 20, 9000, True), (2, 150, 500, True), (2, 100, 300, False)]
 )

@@ -220,6 +220,7 @@ def test_a_fit_that_knows_the_sample_needs_fewer_reads():
 # Many features.
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
 @pytest.mark.parametrize("kind", ["full", "tied"])
 @pytest.mark.parametrize("seed", range(2))
 def test_clusters_are_found_in_many_features(kind, seed):

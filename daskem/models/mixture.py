@@ -7,7 +7,7 @@ import numpy as np
 
 from daskem.core.frames import Frame
 from daskem.core.numerics import EPS, NOTHING, one_blas_thread
-from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params, count_free
+from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.families.protocol import (
@@ -132,11 +132,9 @@ class Mixture:
 
     def flaws(self, statistics: Statistics, params: Params) -> list[str]:
         """Why these params are no clusters."""
-        p, n = count_free(self.parameters, params), statistics["counts"].sum()
-        many = [f"{p:,} parameters for {n:,.6g} rows"] if p > n else []
         if not isinstance(self.family, Judges):
-            return many
-        return [*many, *self.family.flaws(statistics, params, self.frame)]
+            return []
+        return list(self.family.flaws(statistics, params, self.frame))
 
     @one_blas_thread()
     def from_labels(self, block: Block, labels: np.ndarray, centres: np.ndarray) -> Params:
@@ -162,7 +160,8 @@ class Mixture:
 
     def grown(self, params: DataParams) -> Params:
         """Params of the simpler mixture, in the data's units, as params of this one."""
-        return self.to_frame(demand(self.family, Simplifies, "growing").grown(params))
+        grown = demand(self.family, Simplifies, "growing").grown(params)
+        return self.allowed(self.to_frame(grown))
 
     def posterior(self, block: Block, params: Params) -> Iterator[Tile]:
         """Walk over the rows of a block in tiles."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from daskem.core import frames
 from daskem.core.parameters import POSITIVE, POSITIVE_DEFINITE, Parameter
-from daskem.models.families import floor
+from daskem.models.families.floor import NEAR, ROUNDING, SPURIOUS, allowed, floored, narrow
 from daskem.models.families.structure import Narrow, Structure
 
 _TINY = np.finfo(np.float64).tiny
@@ -80,16 +80,16 @@ class Full(Structure):
         return total / np.maximum(counts + pseudo, _TINY)[:, None, None]
 
     def floored(self, new: np.ndarray, old: np.ndarray, frame: frames.Frame) -> np.ndarray:
-        return floor.floored(new, old, frame)
+        return floored(new, old, frame)
 
     def allowed(self, covariances: np.ndarray, frame: frames.Frame) -> np.ndarray:
-        return floor.allowed(covariances, frame)
+        return allowed(covariances, frame)
 
     def fewest(self, d: int) -> int:
         return d + 1
 
     def narrow(self, covariances: np.ndarray, frame: frames.Frame) -> Narrow:
-        return floor.narrow(covariances, frame)
+        return narrow(covariances, frame)
 
     def total(self, covariances: np.ndarray, means: np.ndarray, shares: np.ndarray) -> np.ndarray:
         between = means - shares @ means
@@ -188,7 +188,7 @@ class Diagonal(Structure):
 
     def floored(self, new: np.ndarray, old: np.ndarray, frame: frames.Frame) -> np.ndarray:
         # Not to nothing at once, where there is no floor.
-        return np.maximum(self.allowed(new, frame), floor.ROUNDING * old)
+        return np.maximum(self.allowed(new, frame), ROUNDING * old)
 
     def allowed(self, covariances: np.ndarray, frame: frames.Frame) -> np.ndarray:
         return np.maximum(covariances, frame.floor * frame.linear**2)
@@ -197,7 +197,7 @@ class Diagonal(Structure):
         return 2
 
     def narrow(self, covariances: np.ndarray, frame: frames.Frame) -> Narrow:
-        wide = np.where(frame.recorded, floor.NEAR, floor.SPURIOUS)
+        wide = np.where(frame.recorded, NEAR, SPURIOUS)
         at = covariances <= wide * frame.floor * frame.linear**2
         return Narrow((at & frame.recorded).sum(axis=-1), (at & ~frame.recorded).sum(axis=-1))
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from daskem.core.frames import Frame, identity
 from daskem.core.numerics import EPS
-from daskem.core.parameters import REAL, DataParams, Parameter, Params
+from daskem.core.parameters import REAL, DataParams, Parameter, Params, count_free
 from daskem.core.resolution import Resolution
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
@@ -203,7 +203,13 @@ class Gaussian:
         return float(self.reg_covar * weight * (each[0] if self.structure.pooled else each.sum()))
 
     def flaws(self, statistics: Statistics, params: Params, frame: Frame | None) -> list[str]:
-        return self._oddities(statistics, params, frame).flaws
+        """None under a prior, which bounds the objective whatever the rows."""
+        if self.reg_covar > 0:
+            return []
+        k, n = len(params["means"]), statistics["counts"].sum()
+        p = k - 1 + count_free(self.parameters, params)
+        many = [f"{p:,} parameters for {n:,.6g} rows"] if p > n else []
+        return [*many, *self._oddities(statistics, params, frame).flaws]
 
     def events(self, statistics: Statistics, params: Params, frame: Frame | None) -> list[str]:
         return self._oddities(statistics, params, frame).remarks

@@ -14,7 +14,6 @@ import numpy as np
 from scipy.stats import chi2
 
 from daskem.core.frames import Frame
-from daskem.core.numerics import EPS
 from daskem.models.families.floor import SPURIOUS
 from daskem.models.families.normals import Normals
 from daskem.models.families.structure import Narrow
@@ -23,6 +22,8 @@ from daskem.models.families.structure import Narrow
 _MANY = 10
 # The probability that any row lies by chance as far out as one that is said to be isolated.
 _CHANCE = 1e-3
+# Rows of a component that is about to lose them all: no cluster, but none to mind either.
+_SOME = 0.1
 # Coordinates of a place that are written out.
 _SHOWN = 4
 
@@ -105,7 +106,7 @@ class Oddity:
     def _few(self) -> np.ndarray:
         """Components with fewer rows than their covariance needs."""
         least = self.normals.structure.fewest(self.normals.means.shape[1])
-        return (self.counts > EPS * self.counts.sum()) & (self.counts < least - 0.5)
+        return (self.counts > _SOME) & (self.counts < least - 0.5)
 
     @cached_property
     def _suspects(self) -> np.ndarray:
