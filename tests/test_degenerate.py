@@ -299,7 +299,7 @@ def test_a_single_row(family):
     row = np.array([[3.0, -7.0]])
     result = ends(family, row, 1)
     np.testing.assert_allclose(result.params["means"], row, rtol=1e-14)
-    assert says(result, "no spread left")
+    assert says(result, "parameters for 1 rows")
 
 
 @every_gaussian

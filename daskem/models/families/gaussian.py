@@ -206,18 +206,19 @@ class Gaussian:
         """None under a prior, which bounds the objective whatever the rows."""
         if self.reg_covar > 0:
             return []
-        k, n = len(params["means"]), statistics["counts"].sum()
-        p = k - 1 + count_free(self.parameters, params)
-        many = [f"{p:,} parameters for {n:,.6g} rows"] if p > n else []
-        return [*many, *self._oddities(statistics, params, frame).flaws]
+        return self._oddities(statistics, params, frame).flaws
 
     def events(self, statistics: Statistics, params: Params, frame: Frame | None) -> list[str]:
         return self._oddities(statistics, params, frame).remarks
 
     def _oddities(self, statistics: Statistics, params: Params, frame: Frame | None) -> Oddities:
-        frame = frame or identity(params["means"].shape[1])
-        normals, counts = Normals(self.structure, params), statistics["counts"]
-        return Oddity(normals, params["covariances"], counts, frame).all()
+        counts, (k, d) = statistics["counts"], params["means"].shape
+        p, n = k - 1 + count_free(self.parameters, params), counts.sum()
+        if p > n:
+            # Hardly a component has rows enough, and there is nothing to tell them apart by.
+            told = [f"{p:,} parameters for {n:,.6g} rows"]
+            return Oddities(told, told)
+        return Oddity(self.structure, params, counts, frame or identity(d)).all()
 
     def sample(
         self, params: Params, components: np.ndarray, rng: np.random.Generator

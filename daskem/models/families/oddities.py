@@ -14,9 +14,9 @@ import numpy as np
 from scipy.stats import chi2
 
 from daskem.core.frames import Frame
+from daskem.core.parameters import Params
 from daskem.models.families.floor import SPURIOUS
-from daskem.models.families.normals import Normals
-from daskem.models.families.structure import Narrow
+from daskem.models.families.structure import Narrow, Structure
 
 # Rows for each coordinate, from which on repeated values are no accident.
 _MANY = 10
@@ -49,27 +49,25 @@ class Oddity:
 
     Attributes
     ----------
-    normals : Normals
-    covariances : ndarray
-        As their structure has them, in the frame.
+    structure : Structure
+    params : Params
+        In the frame.
     counts : ndarray, (component,)
         Rows of each.
     frame : Frame
     """
 
-    normals: Normals
-    covariances: np.ndarray
+    structure: Structure
+    params: Params
     counts: np.ndarray
     frame: Frame
 
     def all(self) -> Oddities:
         """What is to be said of components that are narrow, or have too few rows."""
-        flaws, remarks = (
-            [],
-            [f"covariance of component {k}: {_HELD}" for k in _where(np.add(*self._narrow))],
-        )
+        flaws, held = [], _where(np.add(*self._narrow))
+        remarks = [f"covariance of component {k}: {_HELD}" for k in held]
         for k in _where(self._suspects):
-            point, place = self._repeated(k), self.frame.restore(self.normals.means[k])
+            point, place = self._repeated(k), self.frame.restore(self.params["means"][k])
             if len(point) and self.counts[k] >= _MANY * (len(place) + 1):
                 values = ", ".join(f"{place[j]:.6g} in feature {j}" for j in point[:_SHOWN])
                 remarks.append(f"{self._who(k)}: all are exactly {values}")
@@ -85,27 +83,27 @@ class Oddity:
 
     @cached_property
     def _narrow(self) -> Narrow:
-        narrow = self.normals.structure.narrow(self.covariances, self.frame)
+        narrow = self.structure.narrow(self.params["covariances"], self.frame)
         return Narrow(*(np.broadcast_to(n, len(self.counts)) for n in narrow))
 
     @cached_property
     def _total(self) -> np.ndarray:
         """The covariance of the whole data, as of one component."""
         shares = self.counts / self.counts.sum()
-        return self.normals.structure.total(self.covariances, self.normals.means, shares)
+        return self.structure.total(self.params["covariances"], self.params["means"], shares)
 
     @cached_property
     def _excess(self) -> np.ndarray:
         """Directions in which a component has no width, though the data as a whole have."""
         if not self._narrow.rounding.any():
             return self._narrow.rounding
-        whole = self.normals.structure.narrow(self._total, self.frame)
+        whole = self.structure.narrow(self._total, self.frame)
         return self._narrow.rounding - whole.rounding
 
     @cached_property
     def _few(self) -> np.ndarray:
         """Components with fewer rows than their covariance needs."""
-        least = self.normals.structure.fewest(self.normals.means.shape[1])
+        least = self.structure.fewest(self.params["means"].shape[1])
         return (self.counts > _SOME) & (self.counts < least - 0.5)
 
     @cached_property
@@ -116,8 +114,8 @@ class Oddity:
         """The features in which all rows of a component have one value, if it is narrow in these
         only.
         """
-        structure, shape = self.normals.structure, self.normals.means.shape
-        mine = self.frame.variances(structure.expand(self.covariances, *shape)[k])
+        structure, shape = self.structure, self.params["means"].shape
+        mine = self.frame.variances(structure.expand(self.params["covariances"], *shape)[k])
         whole = self.frame.variances(structure.expand(self._total, 1, shape[1])[0])
         floor = SPURIOUS * np.where(self.frame.recorded, 0.0, self.frame.floor)
         features = np.flatnonzero((mine <= floor) & (whole > floor))
@@ -126,11 +124,10 @@ class Oddity:
     def _is_isolated(self, k: int) -> bool:
         """Whether no other component can have made the rows of one, or takes them in unharmed."""
         others = np.flatnonzero(~self._suspects & (self.counts > 0))
-        apart = (self.normals.means[k] - self.normals.means[others])[:, :, None]
-        whiten = self.normals.structure.whiten
-        white = [
-            whiten(self.normals.roots[j], u, u.copy()) for j, u in zip(others, apart, strict=True)
-        ]
+        apart = (self.params["means"][k] - self.params["means"][others])[:, :, None]
+        whiten = self.structure.whiten
+        roots = self.structure.root(self.params["covariances"], len(self.counts))
+        white = [whiten(roots[j], u, u.copy()) for j, u in zip(others, apart, strict=True)]
         squares = np.square(white).sum(axis=(1, 2)) if white else np.zeros(1)
         farthest = chi2.isf(_CHANCE / self.counts.sum(), apart.shape[1])
         smeared = self.counts[k] * squares > self.counts[others] if white else False
