@@ -19,7 +19,7 @@ from daskem.data.inputs import as_blocks
 from daskem.errors import ConvergenceWarning, LikelihoodFellError, ModelError, ParameterError
 from daskem.fitting.algorithms.remaining import predicted_gain
 from daskem.fitting.loop import passes
-from daskem.fitting.record import Pass
+from daskem.fitting.record import Pass, Status
 from daskem.fitting.run import Read, Run
 from daskem.fitting.stopping import Stop
 
@@ -357,8 +357,9 @@ def test_a_likelihood_that_falls_by_rounding_is_none():
     run = Run(Mean(), EM(), EM().start({"mean": 0.0}))
     for log_likelihood in (-100.0, -100.0 - 1e-9):
         run = run.tell([{"log_likelihood": log_likelihood, "n": 1, "sum": 0.0}], seen, stop)
-    with pytest.raises(LikelihoodFellError):
-        run.tell([{"log_likelihood": -100.0 - 1e-6, "n": 1, "sum": 0.0}], seen, stop)
+    fallen = run.tell([{"log_likelihood": -100.0 - 1e-6, "n": 1, "sum": 0.0}], seen, stop)
+    assert fallen.status is Status.FAILED
+    assert isinstance(fallen.failure, LikelihoodFellError)
 
 
 def test_a_model_without_declared_parameters_needs_a_start():
