@@ -19,7 +19,7 @@ from daskem.data.inputs import as_blocks
 from daskem.errors import ConvergenceWarning, LikelihoodFellError, ModelError, ParameterError
 from daskem.fitting.algorithms.remaining import predicted_gain
 from daskem.fitting.loop import passes
-from daskem.fitting.record import Pass, Status
+from daskem.fitting.record import Pass
 from daskem.fitting.run import Read, Run
 from daskem.fitting.stopping import Stop
 
