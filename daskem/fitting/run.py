@@ -19,9 +19,9 @@ from daskem.fitting.stopping import Stop, resolution
 from daskem.models import Mixture
 from daskem.models.protocol import Declares, Judges, Model, Penalises, Reports, demand
 
-# A fall that rounding can explain where a component is as narrow as rounding: five digits of its
-# each of its narrowest variances are known.
-_IMPROPER = 1e-4
+# A fall that rounding can explain in daskem's own families: the narrowest direction that a
+# component may have, 1e-10 of its variance, is known to six digits, and a fit has some of these.
+_NARROW = 1e-5
 
 
 class Read(NamedTuple):
@@ -163,8 +163,10 @@ class Run:
         if not self.history:
             return
         before = self.history[-1].objective
-        improper = improper or bool(self.history[-1].flaws)
-        rounding = _IMPROPER if improper else ROUNDING
+        # What nothing but rounding bounds may fall by as much as it has gained from it.
+        if improper or self.history[-1].flaws:
+            return
+        rounding = _NARROW if self._is_own else ROUNDING
         if objective < before - rounding * max(1.0, abs(before)):
             raise LikelihoodFellError(
                 f"pass {number}: the objective per row fell from {before:.12g} to "
@@ -172,11 +174,16 @@ class Run:
             )
 
     @property
+    def _is_own(self) -> bool:
+        """Whether the model is a mixture of a family of daskem itself."""
+        family = self.model.family if isinstance(self.model, Mixture) else None
+        return type(family).__module__.startswith("daskem.")
+
+    @property
     def _reason(self) -> str:
         """Why the objective may have fallen: nobody is blamed for a family of daskem itself."""
-        if isinstance(self.model, Mixture) and type(self.model.family).__module__.startswith(
-            "daskem."
-        ):
+        if self._is_own:
+            assert isinstance(self.model, Mixture)
             return (
                 f"{self.model.family!r} is daskem's own, so that is rounding or a bug of daskem: "
                 "please report it with these numbers. Another start, or fewer components, may help"

@@ -93,7 +93,10 @@ def _raised(s: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def _slack(old: np.ndarray, fixed: np.ndarray) -> float:
-    """What `old` are above the fixed floors, of their own variances; at most `ROUNDING`."""
+    """What `old` are above the fixed floors, of their own variances; at most `ROUNDING`.
+
+    Where they are below, they are no iterate but the unit that a start is made from.
+    """
     sd = np.sqrt(np.diagonal(old))
     least = np.linalg.eigvalsh((old - fixed) / np.outer(sd, sd))[0]
-    return float(np.clip(least, ROUNDING / _WIDER, ROUNDING))
+    return ROUNDING if least < ROUNDING / _WIDER else min(float(least), ROUNDING)
