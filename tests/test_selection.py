@@ -97,6 +97,15 @@ def test_more_sizes_give_the_table_that_they_would_have_given_at_once(selection)
     assert wider.extend([2]) is wider
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
+def test_candidates_of_more_parameters_than_a_sample_can_tell_are_started_too():
+    """They begin as diagonal components that have grown, without a memory of full ones."""
+    rows = planted(2, d=4, n=100)
+    found = daskem.select(rows, [1, 2, 5], random_state=0, n_init=3)
+    assert {k for _, k in found.runs} == {1, 2, 5}
+    assert found.best.n_components == 2
+
+
 def test_sizes_that_can_be_listed_once_are_tried_with_every_model():
     found = daskem.select(planted(2, n=300), [1], ("diag", "tied"), random_state=0)
     assert set(found.extend(iter([2])).runs) == {(m, k) for m in ("diag", "tied") for k in (1, 2)}

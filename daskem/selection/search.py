@@ -10,7 +10,7 @@ from distributed import Client
 from daskem.data.blocks import Survey, current_client, place
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.run import Run
-from daskem.fitting.starts.competition import best_starts
+from daskem.fitting.starts.competition import Judged, best_of_many, ranking
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.models.heldout import HeldOut
 from daskem.models.mixture import Mixture
@@ -99,9 +99,8 @@ class Field:
         """
         name, k = cell
         n_init = 1 if k == 1 else self.search.n_init
-        drafts = [self._start(cell, restart) for restart in range(n_init)]
-        drafts.sort(key=lambda draft: -draft.memory[-1].objective)
-        return [self._run(name, draft) for draft in drafts[:SURVIVORS]]
+        starts = ranking(self._start(cell, restart) for restart in range(n_init))
+        return [self._run(name, draft) for *_, draft in starts[:SURVIVORS]]
 
     def grown(self, cell: Cell, below: Run) -> Run:
         """A run of a candidate, from a fit of the same model with fewer components."""
@@ -112,11 +111,10 @@ class Field:
         """The criterion of a run if its log-likelihood per row were higher by `gain`."""
         return float(judge(run, self.survey.weight, gain)[self.search.criterion])
 
-    def _start(self, cell: Cell, restart: int) -> Draft:
+    def _start(self, cell: Cell, restart: int) -> Judged:
         (name, k), prepared = cell, self.search.prepared
         rng = np.random.default_rng([prepared.seed, crc32(name.encode()), k, restart])
-        (draft,) = best_starts(self.reads[name], k, prepared.init_params, rng)
-        return draft
+        return best_of_many(self.reads[name], k, prepared.init_params, rng)
 
     def _run(self, name: str, draft: Draft) -> Run:
         prepared = self.search.prepared

@@ -27,7 +27,7 @@ from daskem.models.protocol import Frames, Model, Simplifies, Starts, demand
 # fitted to.
 Judged = tuple[tuple[bool, bool], float, Draft]
 
-# Seeds for each component, in the starts of one round. Of as many as there are components, some
+# Seeds for each component, in each start. Of as many as there are components, some
 # come to lie in one cluster and none in another, which EM does not mend; of more, those that are
 # missed least are pruned.
 _OVERFITS = (1.0, 1.5)
@@ -67,19 +67,14 @@ def best_start(
     """
     if start or n_components in (None, 1) or not isinstance(first.model, Starts):
         return Draft(begin(first, n_components, start, init_params, rng))
-    return best_starts(first, whole("n_components", n_components), init_params, rng)[0]
+    return best_of_many(first, whole("n_components", n_components), init_params, rng)[-1]
 
 
 @one_blas_thread()
-def best_starts(
-    first: FirstRead,
-    n_components: int,
-    init_params: str,
-    rng: np.random.Generator,
-    n_rounds: int = 1,
-    n_kept: int = 1,
-) -> list[Draft]:
-    """The `n_kept` best starts, of `n_rounds` rounds of seeds, the best one first.
+def best_of_many(
+    first: FirstRead, n_components: int, init_params: str, rng: np.random.Generator
+) -> Judged:
+    """The best of many starts, as the sample judges it.
 
     Several starts compete on the sample of the survey: short runs on a small part of it, some with
     more components than wanted, which are then pruned; the better ones go on to larger parts, and
@@ -95,21 +90,21 @@ def best_starts(
     d = sample.rows.shape[1]
     simpler = _simpler(first, n_components, d, len(sample))
     if simpler is not None:
-        found = best_starts(simpler, n_components, init_params, rng, n_rounds, n_kept)
-        return [Draft(_grown(first.model, simpler.model, draft.params)) for draft in found]
-    counts = _overfits(n_components, len(sample), n_rounds)
+        unfit, objective, draft = best_of_many(simpler, n_components, init_params, rng)
+        return unfit, objective, Draft(_grown(first.model, simpler.model, draft.params))
+    counts = _overfits(n_components, len(sample))
     sizes = _sizes(_n_free(first.model, max(counts), d), len(sample), init_params)
     # Each component wants a row, however many are held out.
     sizes[0] = min(max(sizes[0], max(counts)), len(sample))
     parts = [sample[:size] for size in sizes]
     contest = _Contest(first.model, parts, n_components, init_params, rng)
 
-    seeds = [contest.seed(k) for k in counts] + [contest.partition() for _ in range(n_rounds)]
+    seeds = [contest.seed(k) for k in counts] + [contest.partition()]
     ranked = contest.compare(contest.prune(seeds))
     for _ in range(min(_MOST_REGROWN, n_components // 2)):
         best = ranked[0][-1].params
-        ranked = _ranked([*ranked, *contest.compare(contest.prune([contest.regrow(best)]))])
-    return contest.polish(ranked, n_kept)
+        ranked = ranking([*ranked, *contest.compare(contest.prune([contest.regrow(best)]))])
+    return contest.polish(ranked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +143,7 @@ class _Contest:
         before, part = self.parts[number - 1], self.parts[number]
         fresh = part[len(before) :] if len(part) > len(before) else part
         looked = self._fitted(drafts, fresh, Stop(0.0, 1))
-        return _ranked((*_judged(run), d) for run, d in zip(looked, drafts, strict=True))
+        return ranking((*_judged(run), d) for run, d in zip(looked, drafts, strict=True))
 
     def regrow(self, best: Params) -> Params:
         """The best start with a component less, and some new ones around seeds."""
@@ -157,12 +152,12 @@ class _Contest:
         fewer = pruned(self.model, best, self.parts[0], self.n_components - 1)
         return joined(self.model, fewer, self.seed(max(2, self.n_components // _TO_A_SEED)))
 
-    def polish(self, ranked: list[Judged], n_kept: int) -> list[Draft]:
+    def polish(self, ranked: list[Judged]) -> Judged:
         """The best on ever larger parts; with many passes on the last two."""
         last = len(self.parts) - 1
         for number in range(1, last + 1):
             part, long = self.parts[number], number >= last - 1
-            n_on = n_kept if long else max(n_kept, -(-len(ranked) // _GROWTH))
+            n_on = 1 if long else -(-len(ranked) // _GROWTH)
             drafts = [draft for *_, draft in ranked[:n_on]]
             p = count_free(self.model.parameters, drafts[0].params)
             stop = Stop(_POLISHED * p / (2 * len(part)), _MOST_PASSES) if long else _BRIEF
@@ -171,11 +166,10 @@ class _Contest:
             for *_, draft in ranked[n_on : n_on + _MOST_OTHERS] if long else ():
                 if not any(ended[0][0]):
                     break
-                ended = _ranked([*ended, *self._ranked_fits([draft], part, stop)])[:n_on]
-            drafts = [draft for *_, draft in ended]
+                ended = ranking([*ended, *self._ranked_fits([draft], part, stop)])[:n_on]
             if number < last:
-                ranked = self.compare(drafts, number + 1)
-        return drafts
+                ranked = self.compare([draft for *_, draft in ended], number + 1)
+        return ended[0]
 
     def _climbed(self, drafts: Iterable[Draft], part: Block, stop: Stop) -> list[Draft]:
         """Where `drafts` lead that are fitted to a part of the sample, the best one first."""
@@ -184,7 +178,7 @@ class _Contest:
     def _ranked_fits(self, drafts: Iterable[Draft], part: Block, stop: Stop) -> list[Judged]:
         """The same, as they are judged by the rows that they are fitted to."""
         ended = self._fitted(drafts, part, stop)
-        return _ranked(
+        return ranking(
             (*_judged(run), Draft(run.state.accepted or run.params, run.state.memory))
             for run in ended
         )
@@ -200,10 +194,10 @@ class _Contest:
         return ended
 
 
-def _overfits(n_components: int, n_rows: int, n_rounds: int) -> list[int]:
+def _overfits(n_components: int, n_rows: int) -> list[int]:
     """How many components each start begins with."""
     most = max(n_components, n_rows // 2)
-    return [min(int(factor * n_components), most) for factor in _OVERFITS] * n_rounds
+    return [min(int(factor * n_components), most) for factor in _OVERFITS]
 
 
 def _n_free(model: Starts, n_components: int, n_features: int) -> int:
@@ -246,6 +240,6 @@ def _judged(run: Run) -> tuple[tuple[bool, bool], float]:
     return run.unfit, run.history[-1].objective
 
 
-def _ranked(judged: Iterable[Judged]) -> list[Judged]:
+def ranking(judged: Iterable[Judged]) -> list[Judged]:
     """The best one first; any proper one wins over an improper one."""
     return sorted(judged, key=lambda entry: (entry[0], -entry[1]))
