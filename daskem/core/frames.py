@@ -5,13 +5,12 @@ from functools import cached_property
 
 import numpy as np
 
+from daskem.core.numerics import EPS
 from daskem.core.resolution import Resolution
 
 # Directions whose spread is below this fraction of the data's (as a variance, after each
 # feature is brought to unit variance) are rounding, not data, and are not blown up further.
 FLAT = 1e-12
-
-EPS = np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +65,9 @@ class Frame:
 
     def variances(self, covariance: np.ndarray) -> np.ndarray:
         """Variances (feature,) in data units, of a covariance (feature, feature) in the frame."""
-        return np.einsum("ij,ij->i", self.back @ covariance, self.back)
-
-    @cached_property
-    def back(self) -> np.ndarray:
-        """`inverse` as a matrix, (feature, feature)."""
-        return np.diag(self.inverse) if self.inverse.ndim == 1 else self.inverse
+        if self.inverse.ndim == 1:
+            return np.diagonal(covariance) * self.inverse**2
+        return np.einsum("ij,ij->i", self.inverse @ covariance, self.inverse)
 
     def spread(self, variances: np.ndarray) -> np.ndarray:
         """The covariance (feature, feature) in the frame of independent features."""

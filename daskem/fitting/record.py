@@ -1,6 +1,6 @@
 """What is written down of a fit: how it stands, and what each pass showed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -71,3 +71,8 @@ class Pass:
         candidates = tuple(Candidate(**c) for c in record.get("candidates", ()))
         texts = {name: tuple(record.get(name, ())) for name in ("events", "flaws")}
         return cls(**{**record, **texts, "candidates": candidates})
+
+
+def unfit(status: Status, history: Sequence[Pass]) -> tuple[bool, bool]:
+    """What comes before any objective where fits are ranked: whether one failed, is improper."""
+    return status is Status.FAILED, bool(history and history[-1].flaws)

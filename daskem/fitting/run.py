@@ -14,10 +14,11 @@ from daskem.errors import LikelihoodFellError, ModelError
 from daskem.fitting.algorithms import Algorithm, State, choose
 from daskem.fitting.algorithms.remaining import ROUNDING, predicted_gain
 from daskem.fitting.algorithms.state import Draft
-from daskem.fitting.record import Pass, Status
+from daskem.fitting.record import Pass, Status, unfit
 from daskem.fitting.stopping import Stop, resolution
 from daskem.models import Mixture
-from daskem.models.protocol import Declares, Judges, Model, Penalises, Reports, demand
+from daskem.models.families.protocol import Family
+from daskem.models.protocol import Declares, Flaw, Model, Penalises, Reports, demand
 
 # A fall that rounding can explain in daskem's own families: the narrowest direction that a
 # component may have, 1e-10 of its variance, is known to six digits, and a fit has some of these.
@@ -89,7 +90,7 @@ class Run:
     @property
     def unfit(self) -> tuple[bool, bool]:
         """What comes before any objective where runs are ranked: failed, improper."""
-        return self.status is Status.FAILED, self.improper
+        return unfit(self.status, self.history)
 
     @property
     def accepted(self) -> Params:
@@ -134,9 +135,8 @@ class Run:
         events: Sequence[str] = ()
         if isinstance(self.model, Reports):
             events = self.model.events(state.statistics, state.accepted)
-        flaws: Sequence[str] = ()
-        if isinstance(self.model, Judges):
-            flaws = self.model.flaws(state.statistics, state.accepted)
+        flaws = tuple(event for event in events if isinstance(event, Flaw))
+        events = tuple(event for event in events if not isinstance(event, Flaw))
         self._check_ascent(state.objective, bool(flaws))
         remaining = state.remaining
         if remaining is None:
@@ -148,9 +148,9 @@ class Run:
             read.seconds,
             read.n_rows,
             read.n_bytes,
-            tuple(events),
+            events,
             state.candidates,
-            tuple(flaws),
+            flaws,
         )
 
     def _check_ascent(self, objective: float, improper: bool) -> None:
@@ -166,7 +166,7 @@ class Run:
         # What nothing but rounding bounds may fall by as much as it has gained from it.
         if improper or self.history[-1].flaws:
             return
-        rounding = _NARROW if self._is_own else ROUNDING
+        rounding = ROUNDING if self._own_family is None else _NARROW
         if objective < before - rounding * max(1.0, abs(before)):
             raise LikelihoodFellError(
                 f"pass {number}: the objective per row fell from {before:.12g} to "
@@ -174,18 +174,17 @@ class Run:
             )
 
     @property
-    def _is_own(self) -> bool:
-        """Whether the model is a mixture of a family of daskem itself."""
+    def _own_family(self) -> Family | None:
+        """The family of a mixture, if it is of daskem itself."""
         family = self.model.family if isinstance(self.model, Mixture) else None
-        return type(family).__module__.startswith("daskem.")
+        return family if type(family).__module__.startswith("daskem.") else None
 
     @property
     def _reason(self) -> str:
         """Why the objective may have fallen: nobody is blamed for a family of daskem itself."""
-        if self._is_own:
-            assert isinstance(self.model, Mixture)
+        if self._own_family is not None:
             return (
-                f"{self.model.family!r} is daskem's own, so that is rounding or a bug of daskem: "
+                f"{self._own_family!r} is daskem's own, so that is rounding or a bug of daskem: "
                 "please report it with these numbers. Another start, or fewer components, may help"
             )
         return (

@@ -16,7 +16,6 @@ from daskem.models.families.protocol import (
     Draws,
     Events,
     Family,
-    Judges,
     Prior,
     Simplifies,
 )
@@ -129,12 +128,6 @@ class Mixture:
         if not isinstance(self.family, Events):
             return lost
         return [*lost, *self.family.events(statistics, params, self.frame)]
-
-    def flaws(self, statistics: Statistics, params: Params) -> list[str]:
-        """Why these params are no clusters."""
-        if not isinstance(self.family, Judges):
-            return []
-        return list(self.family.flaws(statistics, params, self.frame))
 
     @one_blas_thread()
     def from_labels(self, block: Block, labels: np.ndarray, centres: np.ndarray) -> Params:

@@ -53,6 +53,10 @@ class Survey(Protocol):
     def resolution(self) -> Resolution: ...  # how finely each feature is recorded
 
 
+class Flaw(str):
+    """An event that says why params are no clusters: any fit without one wins over such a fit."""
+
+
 class Tile(NamedTuple):
     """What a model says of some rows of a block."""
 
@@ -147,9 +151,9 @@ class Penalises(Protocol):
 
 @runtime_checkable
 class Reports(Protocol):
-    """Events in the history: what a person should know of params and their statistics."""
+    """Events in the history, and flaws: what a person should know of params and statistics."""
 
-    def events(self, statistics: Statistics, params: Params) -> Sequence[str]: ...
+    def events(self, statistics: Statistics, params: Params) -> Sequence[str]: ...  # see `Flaw`
 
 
 @runtime_checkable
@@ -157,13 +161,6 @@ class Bounded(Protocol):
     """Leaps and given starts where the M step cannot lead: the nearest params where it can."""
 
     def allowed(self, params: Params) -> Params: ...
-
-
-@runtime_checkable
-class Judges(Protocol):
-    """Proper fits that win over improper ones: why the params are no clusters; none if they are."""
-
-    def flaws(self, statistics: Statistics, params: Params) -> Sequence[str]: ...
 
 
 @runtime_checkable
@@ -187,7 +184,6 @@ GROUPS = (
     Penalises,
     Reports,
     Bounded,
-    Judges,
     Samples,
 )
 Group = TypeVar("Group")
@@ -223,6 +219,11 @@ def members(group: type) -> set[str]:
         for name in (*vars(base), *inspect.get_annotations(base))
         if not name.startswith("_")
     }
+
+
+def allowed(model: object, params: Params) -> Params:
+    """The params nearest to these where the M step of a model can lead."""
+    return model.allowed(params) if isinstance(model, Bounded) else params
 
 
 def check_riders(model: object, names: Collection[str]) -> None:

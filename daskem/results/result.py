@@ -22,7 +22,7 @@ from daskem.data.inputs.riders import aligned, as_riders
 from daskem.data.inputs.rows import rows_like
 from daskem.errors import DataError, ParameterError
 from daskem.fitting.algorithms import Algorithm
-from daskem.fitting.record import Pass, Status
+from daskem.fitting.record import Pass, Status, unfit
 from daskem.fitting.run import Run
 from daskem.fitting.starts.first_read import domain
 from daskem.models import Mixture
@@ -138,9 +138,9 @@ class Result:
     def _badness(self, run: FittedRun) -> tuple[bool, bool, float]:
         if not run.history:
             return True, True, np.inf
-        last, free = run.history[-1], run.n_parameters if isinstance(run.model, Declares) else 0
-        bic = free * np.log(self.n_rows) - 2 * self.n_rows * last.objective
-        return run.status is Status.FAILED, bool(last.flaws), bic
+        free = run.n_parameters if isinstance(run.model, Declares) else 0
+        bic = free * np.log(self.n_rows) - 2 * self.n_rows * run.history[-1].objective
+        return (*unfit(run.status, run.history), bic)
 
     @property
     def flaws(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from daskem.core.statistics import Statistics
 from daskem.fitting.algorithms.remaining import noise, predicted, steepness
 from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.state import Candidate, State
-from daskem.models.protocol import Bounded, Declares, Model
+from daskem.models.protocol import Declares, Model, allowed
 
 # Leaps look back on so many accepted iterates.
 MEMORY = 12
@@ -115,7 +115,7 @@ class Climb:
 def _params(model: Declares, like: Params, point: np.ndarray) -> Params | None:
     """The params where a leap ends, or those nearest to it that the M step could lead to."""
     params = from_free(model.parameters, like, point)
-    return model.allowed(params) if params and isinstance(model, Bounded) else params
+    return params and allowed(model, params)
 
 
 def _moved(warm: Sequence[Pair], first: Pair) -> tuple[Pair, ...]:

@@ -11,7 +11,7 @@ from daskem.errors import DataError, ParameterError
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start, given_params
 from daskem.fitting.starts.seeding import SEEDERS, lloyd, standardised
-from daskem.models.protocol import Bounded, Declares, Model, Starts
+from daskem.models.protocol import Declares, Starts, allowed
 
 # Partitions by k-means from other seeds, of which the best is taken: a single one leaves a cluster
 # without a seed, or two with one, in every third or fourth sample.
@@ -38,18 +38,13 @@ def begin(
     if not isinstance(model, Declares):
         return known
     if set(known) == set(model.parameters):
-        return _allowed(model, known)
+        return allowed(model, known)
     if n_components is None or not isinstance(model, Starts):
         missing = sorted(set(model.parameters) - set(known))
         raise ParameterError(f"pass n_components, or start with {missing} in it")
     k = whole("n_components", n_components)
     seeded = seeded_params(model, first.survey.sample, k, init_params, rng)
-    return _allowed(model, Params({**seeded, **known}))
-
-
-def _allowed(model: Model, params: Params) -> Params:
-    """The params nearest to these where the M step can lead."""
-    return model.allowed(params) if isinstance(model, Bounded) else params
+    return allowed(model, Params({**seeded, **known}))
 
 
 def seeded_params(

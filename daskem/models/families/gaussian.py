@@ -13,7 +13,7 @@ from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.families.covariances import STRUCTURES
 from daskem.models.families.normals import Normals
-from daskem.models.families.oddities import Oddities, Oddity
+from daskem.models.families.oddities import Oddity
 from daskem.models.families.registry import register
 from daskem.models.families.structure import Structure
 from daskem.models.kernels.centred import CentredForm
@@ -21,7 +21,7 @@ from daskem.models.kernels.guard import Guard
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.kernels.tiled import TiledKernel
-from daskem.models.protocol import Survey
+from daskem.models.protocol import Flaw, Survey
 
 
 @register
@@ -202,23 +202,16 @@ class Gaussian:
         each = self.structure.log_det(root, d) - (self.structure.trace(root, d) - d) / 2
         return float(self.reg_covar * weight * (each[0] if self.structure.pooled else each.sum()))
 
-    def flaws(self, statistics: Statistics, params: Params, frame: Frame | None) -> list[str]:
-        """None under a prior, which bounds the objective whatever the rows."""
-        if self.reg_covar > 0:
-            return []
-        return self._oddities(statistics, params, frame).flaws
-
     def events(self, statistics: Statistics, params: Params, frame: Frame | None) -> list[str]:
-        return self._oddities(statistics, params, frame).remarks
-
-    def _oddities(self, statistics: Statistics, params: Params, frame: Frame | None) -> Oddities:
+        """No flaws under a prior, which bounds the objective whatever the rows."""
         counts, (k, d) = statistics["counts"], params["means"].shape
         p, n = k - 1 + count_free(self.parameters, params), counts.sum()
         if p > n:
             # Hardly a component has rows enough, and there is nothing to tell them apart by.
-            told = [f"{p:,} parameters for {n:,.6g} rows"]
-            return Oddities(told, told)
-        return Oddity(self.structure, params, counts, frame or identity(d)).all()
+            told = f"{p:,} parameters for {n:,.6g} rows"
+            return [told] if self.reg_covar > 0 else [Flaw(told), told]
+        told_of = Oddity(self.structure, params, counts, frame or identity(d)).events()
+        return [e for e in told_of if not (self.reg_covar > 0 and isinstance(e, Flaw))]
 
     def sample(
         self, params: Params, components: np.ndarray, rng: np.random.Generator

@@ -8,7 +8,6 @@ distribution makes, and rows so far from all others that they would smear whatev
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import chi2
@@ -17,6 +16,7 @@ from daskem.core.frames import Frame
 from daskem.core.parameters import Params
 from daskem.models.families.floor import SPURIOUS
 from daskem.models.families.structure import Narrow, Structure
+from daskem.models.protocol import Flaw
 
 # Rows for each coordinate, from which on repeated values are no accident.
 _MANY = 10
@@ -27,20 +27,12 @@ _SOME = 0.1
 # Coordinates of a place that are written out.
 _SHOWN = 4
 
-
 _HELD = (
     "no spread left in some direction (repeated rows, a constant feature, or too few rows); held "
     "at what the record resolves"
 )
 _TOO_FEW = "fewer rows than its covariance needs"
 _UNBOUNDED = "so narrow in some direction that nothing but rounding bounds its likelihood"
-
-
-class Oddities(NamedTuple):
-    """What is to be said of components: a fit with flaws is improper."""
-
-    flaws: list[str]
-    remarks: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,21 +54,22 @@ class Oddity:
     counts: np.ndarray
     frame: Frame
 
-    def all(self) -> Oddities:
+    def events(self) -> list[str]:
         """What is to be said of components that are narrow, or have too few rows."""
-        flaws, held = [], _where(np.add(*self._narrow))
-        remarks = [f"covariance of component {k}: {_HELD}" for k in held]
+        held = _where(np.add(*self._narrow))
+        told = [f"covariance of component {k}: {_HELD}" for k in held]
         for k in _where(self._suspects):
             point, place = self._repeated(k), self.frame.restore(self.params["means"][k])
             if len(point) and self.counts[k] >= _MANY * (len(place) + 1):
                 values = ", ".join(f"{place[j]:.6g} in feature {j}" for j in point[:_SHOWN])
-                remarks.append(f"{self._who(k)}: all are exactly {values}")
+                told.append(f"{self._who(k)}: all are exactly {values}")
             elif self._is_isolated(k):
                 where = ", ".join(f"{value:.6g}" for value in place[:_SHOWN])
-                remarks.append(f"{self._who(k)}: far from all others, around ({where})")
+                told.append(f"{self._who(k)}: far from all others, around ({where})")
             else:
-                flaws.append(f"{self._who(k)}: {_TOO_FEW if self._few[k] else _UNBOUNDED}")
-        return Oddities(flaws, remarks)
+                why = _TOO_FEW if self._few[k] else _UNBOUNDED
+                told.append(Flaw(f"{self._who(k)}: {why}"))
+        return told
 
     def _who(self, k: int) -> str:
         return f"component {k} ({self.counts[k]:,.3g} rows)"
@@ -124,14 +117,19 @@ class Oddity:
     def _is_isolated(self, k: int) -> bool:
         """Whether no other component can have made the rows of one, or takes them in unharmed."""
         others = np.flatnonzero(~self._suspects & (self.counts > 0))
-        apart = (self.params["means"][k] - self.params["means"][others])[:, :, None]
-        whiten = self.structure.whiten
-        roots = self.structure.root(self.params["covariances"], len(self.counts))
-        white = [whiten(roots[j], u, u.copy()) for j, u in zip(others, apart, strict=True)]
-        squares = np.square(white).sum(axis=(1, 2)) if white else np.zeros(1)
-        farthest = chi2.isf(_CHANCE / self.counts.sum(), apart.shape[1])
-        smeared = self.counts[k] * squares > self.counts[others] if white else False
+        if not len(others):
+            return False
+        means, whiten = self.params["means"], self.structure.whiten
+        apart = (means[k] - means[others])[:, :, None]
+        white = [whiten(self._roots[j], u, u.copy()) for j, u in zip(others, apart, strict=True)]
+        squares = np.square(white).sum(axis=(1, 2))
+        farthest = chi2.isf(_CHANCE / self.counts.sum(), means.shape[1])
+        smeared = self.counts[k] * squares > self.counts[others]
         return bool(np.all((squares > farthest) & smeared))
+
+    @cached_property
+    def _roots(self) -> np.ndarray:
+        return self.structure.root(self.params["covariances"], len(self.counts))
 
 
 def _where(chosen: np.ndarray) -> list[int]:

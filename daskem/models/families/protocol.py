@@ -96,11 +96,11 @@ class Prior(Protocol):
 
 @runtime_checkable
 class Events(Protocol):
-    """Events in the history: what a person should know of params and their statistics."""
+    """Events in the history, and flaws: what a person should know of params and statistics."""
 
     def events(
         self, statistics: Statistics, params: Params, frame: Frame | None
-    ) -> Sequence[str]: ...
+    ) -> Sequence[str]: ...  # see `daskem.models.protocol.Flaw`
 
 
 @runtime_checkable
@@ -108,15 +108,6 @@ class Bounded(Protocol):
     """Leaps and given starts where the M step cannot lead: the nearest params where it can."""
 
     def allowed(self, params: Params, frame: Frame | None) -> Params: ...
-
-
-@runtime_checkable
-class Judges(Protocol):
-    """Proper fits that win over improper ones: why the params are no clusters; none if they are."""
-
-    def flaws(
-        self, statistics: Statistics, params: Params, frame: Frame | None
-    ) -> Sequence[str]: ...
 
 
 @runtime_checkable
