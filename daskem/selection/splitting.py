@@ -8,10 +8,8 @@ import numpy as np
 from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.data.blocks import Block
-from daskem.data.blocks.local import LocalBlocks
-from daskem.fitting.algorithms import Draft, Squarem
-from daskem.fitting.loop import passes
-from daskem.fitting.run import Run
+from daskem.fitting.algorithms import Draft
+from daskem.fitting.starts.competition import fitted
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.stopping import Stop
 from daskem.models.protocol import Starts, demand
@@ -83,8 +81,6 @@ def _halves(rows: np.ndarray) -> np.ndarray:
 
 def _climbed(model: Starts, starts: list[Params], sample: Block) -> Draft:
     """Where the best of some starts leads in a short climb."""
-    algorithm = Squarem()
-    runs = [Run(model, algorithm, algorithm.start(start)) for start in starts]
-    *_, runs = passes(runs, LocalBlocks(sample.rows, sample.along), _BRIEF)
+    runs = fitted(model, map(Draft, starts), sample, _BRIEF)
     best = max(runs, key=lambda run: run.history[-1].objective)
     return Draft(best.accepted, best.state.memory)

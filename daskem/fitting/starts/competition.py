@@ -19,7 +19,7 @@ from daskem.fitting.run import Run
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.pruning import joined, pruned
-from daskem.fitting.starts.seeded import begin, partitioned_params, seeded_params
+from daskem.fitting.starts.seeded import Seedbed, begin
 from daskem.fitting.stopping import Stop
 from daskem.models.protocol import Frames, Model, Simplifies, Starts, demand
 
@@ -97,9 +97,11 @@ def best_of_many(
     # Each component wants a row, however many are held out.
     sizes[0] = min(max(sizes[0], max(counts)), len(sample))
     parts = [sample[:size] for size in sizes]
-    contest = _Contest(first.model, parts, n_components, init_params, rng)
+    bed = Seedbed(first.model, parts[0], init_params, rng)
+    contest = _Contest(first.model, parts, n_components, bed)
 
-    seeds = [contest.seed(k) for k in counts] + [contest.partition()]
+    # More components than wanted are an over-fit.
+    seeds = [bed.seeded(k) for k in counts] + [bed.partitioned(n_components)]
     ranked = contest.compare(contest.prune(seeds))
     for _ in range(min(_MOST_REGROWN, n_components // 2)):
         best = ranked[0][-1].params
@@ -114,18 +116,7 @@ class _Contest:
     model: Starts
     parts: Sequence[Block]
     n_components: int
-    init_params: str
-    rng: np.random.Generator
-
-    def seed(self, n_components: int) -> Params:
-        """Components around seeds in the smallest part; more than wanted are an over-fit."""
-        small, *_ = self.parts
-        return seeded_params(self.model, small, n_components, self.init_params, self.rng)
-
-    def partition(self) -> Params:
-        """Components that are clusters of k-means in the smallest part."""
-        small, *_ = self.parts
-        return partitioned_params(self.model, small, self.n_components, self.init_params, self.rng)
+    bed: Seedbed
 
     def prune(self, starts: Iterable[Params]) -> list[Draft]:
         """Where `starts` lead in a short climb, and in another without the components too many."""
@@ -142,7 +133,7 @@ class _Contest:
         """
         before, part = self.parts[number - 1], self.parts[number]
         fresh = part[len(before) :] if len(part) > len(before) else part
-        looked = self._fitted(drafts, fresh, Stop(0.0, 1))
+        looked = fitted(self.model, drafts, fresh, Stop(0.0, 1))
         return ranking((*_judged(run), d) for run, d in zip(looked, drafts, strict=True))
 
     def regrow(self, best: Params) -> Params:
@@ -150,7 +141,7 @@ class _Contest:
         # Before there are seeds, which then compete for the free place: beside them, half of a
         # cluster that has two components would seem to be missed more than a small new cluster.
         fewer = pruned(self.model, best, self.parts[0], self.n_components - 1)
-        return joined(self.model, fewer, self.seed(max(2, self.n_components // _TO_A_SEED)))
+        return joined(self.model, fewer, self.bed.seeded(max(2, self.n_components // _TO_A_SEED)))
 
     def polish(self, ranked: list[Judged]) -> Judged:
         """The best on ever larger parts; with many passes on the last two."""
@@ -177,21 +168,23 @@ class _Contest:
 
     def _ranked_fits(self, drafts: Iterable[Draft], part: Block, stop: Stop) -> list[Judged]:
         """The same, as they are judged by the rows that they are fitted to."""
-        ended = self._fitted(drafts, part, stop)
+        ended = fitted(self.model, drafts, part, stop)
         return ranking(
             (*_judged(run), Draft(run.state.accepted or run.params, run.state.memory))
             for run in ended
         )
 
-    def _fitted(self, drafts: Iterable[Draft], part: Block, stop: Stop) -> list[Run]:
-        # Rows in memory cost nothing to read, so that one point a pass is best.
-        algorithm = Squarem()
-        plain = (part.counts == 1).all()
-        along = {name: a for name, a in part.along.items() if not (plain and name == WEIGHT)}
-        blocks = LocalBlocks(part.rows, along)
-        runs = [Run(self.model, algorithm, draft.start(algorithm)) for draft in drafts]
-        (ended,) = deque(passes(runs, blocks, stop), maxlen=1)
-        return ended
+
+def fitted(model: Model, drafts: Iterable[Draft], part: Block, stop: Stop) -> list[Run]:
+    """Fits of a model to a part of a sample, from each of `drafts`."""
+    # Rows in memory cost nothing to read, so that one point a pass is best.
+    algorithm = Squarem()
+    plain = (part.counts == 1).all()
+    along = {name: a for name, a in part.along.items() if not (plain and name == WEIGHT)}
+    blocks = LocalBlocks(part.rows, along)
+    runs = [Run(model, algorithm, draft.start(algorithm)) for draft in drafts]
+    (ended,) = deque(passes(runs, blocks, stop), maxlen=1)
+    return ended
 
 
 def _overfits(n_components: int, n_rows: int) -> list[int]:

@@ -1,5 +1,8 @@
 """Params that a model makes of rows around seeds, beside those that a person gives."""
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from scipy.spatial.distance import cdist
 
@@ -43,39 +46,55 @@ def begin(
         missing = sorted(set(model.parameters) - set(known))
         raise ParameterError(f"pass n_components, or start with {missing} in it")
     k = whole("n_components", n_components)
-    seeded = seeded_params(model, first.survey.sample, k, init_params, rng)
+    seeded = Seedbed(model, first.survey.sample, init_params, rng).seeded(k)
     return allowed(model, Params({**seeded, **known}))
 
 
-def seeded_params(
-    model: Starts, sample: Block, n_components: int, init_params: str, rng: np.random.Generator
-) -> Params:
-    """The M step for rows of a sample, each of which belongs to the nearest of some seeds."""
-    points = _points(sample, n_components)
-    seeds = SEEDERS[init_params](points, sample.counts, n_components, rng)
-    nearest = cdist(points, points[seeds], "sqeuclidean").argmin(axis=1)
-    return model.from_labels(sample, nearest, sample.rows[seeds])
+@dataclass(frozen=True, eq=False)
+class Seedbed:
+    """The rows of a sample in which components of a model are seeded.
 
+    Attributes
+    ----------
+    model : Starts
+    sample : Block
+    init_params : str
+    rng : numpy Generator
+    """
 
-def partitioned_params(
-    model: Starts, sample: Block, n_components: int, init_params: str, rng: np.random.Generator
-) -> Params:
-    """The M step for the best of some partitions of a sample by k-means, each from other seeds."""
-    points = _points(sample, n_components)
-    trials = []
-    for _ in range(_PARTITIONS):
-        seeds = SEEDERS[init_params](points, sample.counts, n_components, rng)
-        trials.append((seeds, *lloyd(points, sample.counts, points[seeds])))
-    seeds, labels, _ = min(trials, key=lambda trial: trial[2])
-    return model.from_labels(sample, labels, sample.rows[seeds])
+    model: Starts
+    sample: Block
+    init_params: str
+    rng: np.random.Generator
 
+    def seeded(self, n_components: int) -> Params:
+        """The M step for rows each of which belongs to the nearest of some seeds."""
+        seeds = self._seeds(n_components)
+        nearest = cdist(self._points, self._points[seeds], "sqeuclidean").argmin(axis=1)
+        return self.model.from_labels(self.sample, nearest, self.sample.rows[seeds])
 
-def _points(sample: Block, n_components: int) -> np.ndarray:
-    """The rows of a sample with every feature standardised, (sample, feature)."""
-    if len(sample) < n_components:
-        raise DataError(
-            f"Expected n_samples >= n_components but got n_components = {n_components}, "
-            f"n_samples = {len(sample)}"
-        )
-    mean, scale = standardised(sample)
-    return (sample.rows - mean) / scale
+    def partitioned(self, n_components: int) -> Params:
+        """The M step for the best of some partitions by k-means, each from other seeds."""
+        trials = []
+        for _ in range(_PARTITIONS):
+            seeds = self._seeds(n_components)
+            found = lloyd(self._points, self.sample.counts, self._points[seeds])
+            trials.append((seeds, *found))
+        seeds, labels, _ = min(trials, key=lambda trial: trial[2])
+        return self.model.from_labels(self.sample, labels, self.sample.rows[seeds])
+
+    @cached_property
+    def _points(self) -> np.ndarray:
+        """The rows with every feature standardised, (sample, feature)."""
+        mean, scale = standardised(self.sample)
+        return (self.sample.rows - mean) / scale
+
+    def _seeds(self, n_components: int) -> np.ndarray:
+        """Numbers of the rows that are seeds, (component,)."""
+        if len(self.sample) < n_components:
+            raise DataError(
+                f"Expected n_samples >= n_components but got n_components = {n_components}, "
+                f"n_samples = {len(self.sample)}"
+            )
+        seeder = SEEDERS[self.init_params]
+        return seeder(self._points, self.sample.counts, n_components, self.rng)
