@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reading import look
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture as Rival
@@ -15,7 +16,10 @@ from table import every_kind
 import daskem
 from daskem import Gaussian, Mixture
 from daskem.core.resolution import Resolution
+from daskem.data.blocks import Block
+from daskem.data.inputs import as_blocks
 from daskem.errors import ImproperFitWarning, ParameterError
+from daskem.models.heldout import HeldOut
 
 IRIS = load_iris().data
 SCORES = PCA().fit_transform(IRIS)
@@ -133,6 +137,15 @@ def test_what_is_no_resolution(wrong):
 def test_as_many_resolutions_as_features():
     with pytest.raises(ParameterError, match="resolution has 3 numbers; there are 2 features"):
         daskem.fit(Mixture(Gaussian(resolution=[1, 2, 3])), np.eye(2), 1)
+
+
+def test_leaps_of_a_fit_with_rows_held_out_stay_above_the_floors_too():
+    model = look(Mixture(Gaussian()), as_blocks(IRIS)).model
+    params = model.from_labels(Block(IRIS), np.arange(150) % 2, IRIS[:2])
+    thin = {**params, "covariances": params["covariances"] * 1e-9}
+    raised = HeldOut(model).allowed(thin)["covariances"]
+    np.testing.assert_array_equal(raised, model.allowed(thin)["covariances"])
+    assert (np.linalg.eigvalsh(raised)[:, 0] > np.linalg.eigvalsh(thin["covariances"])[:, 0]).all()
 
 
 # Nothing is smeared.

@@ -7,7 +7,16 @@ import numpy as np
 
 from daskem.core.parameters import Parameter, Params
 from daskem.core.statistics import Statistics
-from daskem.models.protocol import Batches, Block, Declares, Model, Penalises, Reports, demand
+from daskem.models.protocol import (
+    Batches,
+    Block,
+    Declares,
+    Model,
+    Penalises,
+    Reports,
+    allowed,
+    demand,
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,9 @@ class HeldOut:
 
     def events(self, statistics: Statistics, params: Params) -> Sequence[str]:
         return self.model.events(statistics, params) if isinstance(self.model, Reports) else []
+
+    def allowed(self, params: Params) -> Params:
+        return allowed(self.model, params)
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
