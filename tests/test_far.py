@@ -251,3 +251,14 @@ def test_the_note_of_a_cluster_is_that_of_memory(client):
     there = daskem.fit(model, da.from_array(t, chunks=(101, 1)), 2, random_state=0)
     assert here.notes[0].startswith("column 0: 1e+20 in 16 rows (the first is row 1234) is far")
     assert here.notes[0] in there.notes
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_clusters_of_rounded_values_are_no_codes(seed):
+    """Three water masses: the salinities of the fresh ones lie many ranges from the salty one's."""
+    rng = np.random.default_rng(seed)
+    sizes, means, spreads = [1500, 900, 600], [37.8, 35.1, 34.7], [0.15, 0.05, 0.02]
+    salinity = np.concatenate(list(map(rng.normal, means, spreads, sizes))).round(2)
+    assert told(salinity) == []
+    salinity[:5] = -99.99
+    assert told(salinity) == [(0, -99.99, 5)]

@@ -20,6 +20,8 @@ _GAP = 1 / 3
 _CODE_RANGES = 2
 # in at least so many rows,
 _CODE_ROWS = 3
+# no other value lies within this fraction of that range, as those of a cluster do,
+_CODE_ALONE = 0.1
 # and the core has as many distinct values: labels 0, 1 and 10 have no range to speak of.
 _CODE_LEVELS = 10
 # Any other is far if it lies this many robust spreads of the core away from its median,
@@ -137,7 +139,7 @@ def _judged_feature(
         return [], -np.inf, np.inf
     inside = rows[(core[0] <= rows) & (rows <= core[-1])]
     remote = values[_is_remote(values, inside)]
-    codes = [extremes.value[end][_is_code(extremes, end, core)] for end in ends]
+    codes = [extremes.value[end][_is_code(extremes, end, values, core)] for end in ends]
     far = np.concatenate([remote, *codes])
     centre = float(np.median(core))
     low = far[far < centre].max(initial=-np.inf)
@@ -188,11 +190,21 @@ def _distance(values: np.ndarray, core: np.ndarray) -> np.ndarray:
     return np.maximum(core[0] - values, values - core[-1]) / (core[-1] - core[0])
 
 
-def _is_code(extremes: Extremes, end: np.ndarray, core: np.ndarray) -> np.ndarray:
-    """Which entries of an end of a feature are codes. 0 is none: many data have zeros in excess."""
+def _is_code(
+    extremes: Extremes, end: np.ndarray, values: np.ndarray, core: np.ndarray
+) -> np.ndarray:
+    """Which entries of an end of a feature, all of whose distinct values are known, are codes.
+
+    0 is none: many data have zeros in excess.
+    """
     value, count = extremes.value[end], extremes.count[end]
     apart = (_distance(value, core) > _CODE_RANGES) & (len(core) >= _CODE_LEVELS)
-    return apart & (count >= _CODE_ROWS) & (value != 0)
+    gaps = np.diff(values, prepend=-np.inf, append=np.inf)
+    # A model may allow infinite values, which are not among the others.
+    place = np.minimum(np.searchsorted(values, value), len(values) - 1)
+    nearest = np.minimum(gaps[place], gaps[place + 1])
+    alone = nearest > _CODE_ALONE * (core[-1] - core[0])
+    return apart & alone & (count >= _CODE_ROWS) & (value != 0)
 
 
 def _is_remote(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
