@@ -156,7 +156,7 @@ def test_blocks_know_no_stores():
         ("daskem.data.blocks.dask", "from daskem.data.inputs import as_blocks"),
         ("daskem.errors", "def f():\n    from daskem.results.result import Result"),
         ("daskem.core.frames", "from daskem import fit"),
-        ("daskem.data.inputs.labels", "import daskem"),
+        ("daskem.data.inputs.names", "import daskem"),
         ("daskem.fitting.algorithms.em", "from daskem.fitting import starts"),
         ("daskem.fitting.loop", "if True:\n    from daskem.running.coordinator import fit"),
         ("daskem.running.coordinator", "from daskem.testing import check_model"),

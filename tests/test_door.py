@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import daskem
 from daskem.data.inputs.columns import stack
-from daskem.data.inputs.labels import Features
+from daskem.data.inputs.names import Features
 from daskem.data.inputs.riders import aligned
 from daskem.data.inputs.rows import as_rows
 from daskem.errors import DaskemError, DataError, DataTypeError, ParameterError, StoreNotFoundError

@@ -17,7 +17,7 @@ from daskem import EM, Bernoulli, Gaussian, Mixture, Poisson, Status
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.errors import ConvergenceWarning, LikelihoodFellError, ModelError, ParameterError
-from daskem.fitting.algorithms.remaining import predicted_gain
+from daskem.fitting.algorithms.gain import predicted_gain
 from daskem.fitting.loop import passes
 from daskem.fitting.record import Pass
 from daskem.fitting.run import Read, Run

@@ -11,7 +11,7 @@ from dask.base import is_dask_collection
 
 import daskem
 from daskem.data.blocks.graph import nodes_of
-from daskem.results.answers import label_dtype
+from daskem.results.predictions import label_dtype
 
 METHODS = ["predict", "predict_proba", "score_samples"]
 # A row's last bits depend on where in a tile it lies, and so on the chunks.

@@ -11,7 +11,7 @@ from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
 from daskem.fitting.starts.competition import best_start
 from daskem.fitting.starts.pruning import joined, pruned
-from daskem.fitting.starts.seeded import begin
+from daskem.fitting.starts.seedbed import begin
 from daskem.fitting.stopping import Stop
 
 FULL = NormalRow(Gaussian("full"))

@@ -25,8 +25,8 @@ from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
 from daskem.fitting.starts.competition import best_start
 from daskem.fitting.starts.oversampling import DRAWN, ROUNDS, oversampled
-from daskem.fitting.starts.seeded import begin
-from daskem.fitting.starts.seeding import lloyd
+from daskem.fitting.starts.seedbed import begin
+from daskem.fitting.starts.seeds import lloyd
 from daskem.fitting.stopping import Stop
 
 N, D = 20_000, 2

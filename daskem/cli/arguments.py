@@ -8,7 +8,7 @@ from typing import Any
 from daskem.cli.families import options
 from daskem.data.blocks.memory import CACHES
 from daskem.fitting.algorithms.choice import ALGORITHMS
-from daskem.fitting.starts.seeding import SEEDERS
+from daskem.fitting.starts.seeds import SEEDERS
 from daskem.selection.criteria import CRITERIA
 
 

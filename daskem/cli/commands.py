@@ -18,9 +18,9 @@ from daskem.errors import ClusterError, DaskemError, ParameterError
 from daskem.fitting.record import Pass
 from daskem.models import Mixture
 from daskem.models.protocol import demand
+from daskem.results.files import aside, is_remote, stored
 from daskem.results.modelfile import check_target
 from daskem.results.result import Result, load
-from daskem.results.targets import aside, is_remote, stored
 from daskem.running.coordinator import running
 from daskem.running.planning import planned
 from daskem.running.prepared import prepare

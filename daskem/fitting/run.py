@@ -12,7 +12,7 @@ from daskem.core.parameters import Params, count_free
 from daskem.core.statistics import Statistics
 from daskem.errors import LikelihoodFellError, ModelError
 from daskem.fitting.algorithms import Algorithm, State, choose
-from daskem.fitting.algorithms.remaining import ROUNDING, predicted_gain
+from daskem.fitting.algorithms.gain import ROUNDING, predicted_gain
 from daskem.fitting.algorithms.state import Draft
 from daskem.fitting.record import Pass, Status, unfit
 from daskem.fitting.stopping import Stop, resolution

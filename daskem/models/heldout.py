@@ -28,7 +28,7 @@ class HeldOut:
     model : Model
         With the members of `Batches` and `Declares`.
     fraction : float
-        Of the rows that are held out, chosen by a hash of their position; of whole runs.
+        Of the rows that are held out, chosen by a hash of their position; of whole sequences.
     seed : int
         Of the hash.
 

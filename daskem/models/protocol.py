@@ -31,12 +31,14 @@ class Block(Protocol):
     @property
     def along(self) -> Mapping[str, np.ndarray]: ...  # riders (sample, ...), see `Needs`
     @property
-    def edges(self) -> np.ndarray | None: ...  # (run + 1,): runs are rows[edges[i]:edges[i + 1]]
+    def edges(
+        self,
+    ) -> np.ndarray | None: ...  # (sequence + 1,), see `Block`
     @property
     def kept(self) -> np.ndarray | None: ...  # which of the rows that `edges` count are observed
     def __len__(self) -> int: ...
     def hash(self, seed: int) -> np.ndarray: ...  # uint64 (sample,), whatever the chunks
-    def keys(self, seed: int) -> np.ndarray: ...  # the same, but one for all rows of a run
+    def keys(self, seed: int) -> np.ndarray: ...  # the same, but one for all rows of a sequence
     def __getitem__(self, chosen: slice | np.ndarray) -> Self: ...  # some of the rows
 
 

@@ -14,7 +14,8 @@ from daskem.data.inputs.kinds import Data, Values
 from daskem.fitting.algorithms import Candidate
 from daskem.fitting.record import Pass
 from daskem.models.protocol import Predicts, demand
-from daskem.results.result import FittedRun, Result
+from daskem.results.fittedrun import FittedRun
+from daskem.results.result import Result
 
 
 def diagnose(

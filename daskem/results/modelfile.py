@@ -20,7 +20,7 @@ from zarr.storage import MemoryStore
 
 from daskem.data.inputs import address
 from daskem.errors import ModelFileError, ParameterError, StoreNotFoundError
-from daskem.results.targets import is_remote, replace, stored
+from daskem.results.files import is_remote, replace, stored
 
 VERSION = 2
 

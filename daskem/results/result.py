@@ -10,77 +10,23 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from daskem.core.frames import Frame
-from daskem.core.numerics import one_blas_thread
-from daskem.core.parameters import DataParams, Params, check, count_free
+from daskem.core.parameters import DataParams
 from daskem.core.settings import RandomState, generator
 from daskem.data.blocks import Blocks, Domain, map_rows
 from daskem.data.inputs import as_blocks
 from daskem.data.inputs.kinds import Data, Riders, Values
-from daskem.data.inputs.labels import Features, Rows, relabel
+from daskem.data.inputs.names import Features, Rows, relabel
 from daskem.data.inputs.riders import aligned, as_riders
 from daskem.data.inputs.rows import rows_like
-from daskem.errors import DataError, ParameterError
-from daskem.fitting.algorithms import Algorithm
+from daskem.errors import DataError
 from daskem.fitting.record import Pass, Status, unfit
-from daskem.fitting.run import Run
 from daskem.fitting.starts.first_read import domain
 from daskem.models import Mixture
-from daskem.models.families.registry import from_recipe, recipe
-from daskem.models.protocol import Declares, Frames, Model, Predicts, Samples, check_riders, demand
-from daskem.results import answers, modelfile
-from daskem.results.numbering import by_size
+from daskem.models.protocol import Declares, Model, Predicts, Samples, check_riders, demand
+from daskem.results import modelfile, predictions
+from daskem.results.description import describe, restore
+from daskem.results.fittedrun import FittedRun
 from daskem.results.report import events, table
-
-
-@dataclass(frozen=True, eq=False)
-class FittedRun:
-    """How one start has fared, as a person sees it.
-
-    Attributes
-    ----------
-    model : Model
-    framed : Params
-        In the coordinates of the model.
-    history : tuple of Pass
-    status : Status
-    algorithm : Algorithm or None
-        None for a model from a file, which has forgotten it.
-    choice : str
-        Why this algorithm.
-    failure : str
-        Why it could not go on, if its status is FAILED.
-    """
-
-    model: Model
-    framed: Params
-    history: tuple[Pass, ...]
-    status: Status
-    algorithm: Algorithm | None = None
-    choice: str = ""
-    failure: str = ""
-
-    @classmethod
-    def of(cls, run: Run, order_fixed: bool) -> "FittedRun":
-        """What a run has found; its components by size, unless their order is fixed."""
-        params, history = run.params, run.history
-        if not order_fixed:
-            params, history = by_size(run.model, params, history)
-        failure = str(run.failure or "")
-        return cls(run.model, params, history, run.status, run.algorithm, run.choice, failure)
-
-    @property
-    def params(self) -> DataParams:
-        """In the units of the data."""
-        if not isinstance(self.model, Frames):
-            return DataParams(self.framed)
-        with one_blas_thread():
-            return self.model.from_frame(self.framed)
-
-    @property
-    def n_parameters(self) -> int:
-        """Free parameters."""
-        return count_free(demand(self.model, Declares, "counting").parameters, self.framed)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -195,20 +141,22 @@ class Result:
         for NumPy arrays they are int64, as in scikit-learn. What the model needs besides goes
         `along`, here and below, as in `daskem.fit`.
         """
-        dtype = answers.label_dtype(self.n_components)
-        about = answers.flags(self.n_components, self.missing == "omit")
-        labels = self._map(data, along, answers.labels, about, fill=-1, dtype=dtype)
+        dtype = predictions.label_dtype(self.n_components)
+        about = predictions.flags(self.n_components, self.missing == "omit")
+        labels = self._map(data, along, predictions.labels, about, fill=-1, dtype=dtype)
         return labels.astype(np.int64) if isinstance(labels, np.ndarray) else labels
 
     def predict_proba(self, data: Data, along: Riders | None = None) -> Any:
         """Responsibilities of the components for each row, (..., component)."""
         about = {"long_name": "probability of the component, given the row", "units": "1"}
-        return self._map(data, along, answers.responsibilities, about, columns=self.n_components)
+        return self._map(
+            data, along, predictions.responsibilities, about, columns=self.n_components
+        )
 
     def score_samples(self, data: Data, along: Riders | None = None) -> Any:
         """log p(x) of each row, (...), in nats."""
         about = {"long_name": "log-likelihood of the row, in nats", "units": "1"}
-        return self._map(data, along, answers.log_prob, about)
+        return self._map(data, along, predictions.log_prob, about)
 
     def _map(
         self,
@@ -226,7 +174,7 @@ class Result:
         form["along"] = as_riders(riders, rows.array)
         args = (f, self._domain, self.model, self.best.framed)
         return relabel(
-            map_rows(rows.array, answers.checked, *args, **form), rows, f.__name__, about
+            map_rows(rows.array, predictions.checked, *args, **form), rows, f.__name__, about
         )
 
     @property
@@ -294,9 +242,9 @@ class Result:
     def _total(
         self, data: Data, sample_weight: Values | None, along: Riders | None
     ) -> tuple[float, float]:
-        args = (answers.statistics, self._domain, self.model, self.best.framed)
+        args = (predictions.statistics, self._domain, self.model, self.best.framed)
         blocks = self.blocks(data, sample_weight, along)
-        sums = blocks.sum(answers.checked, *args, name="score")
+        sums = blocks.sum(predictions.checked, *args, name="score")
         return sums["statistics"][0][0]["log_likelihood"] / sums["weight"], sums["weight"]
 
     def sample(
@@ -338,29 +286,14 @@ class Result:
             If `path` holds anything else, the model is of your own making, or its family is not
             registered.
         """
-        model = self.model
-        if not isinstance(model, Mixture):
-            raise ParameterError(
-                f"{type(model).__name__} is not a mixture of a family, which `load` could make "
-                "again; keep result.params in a format of your choice"
-            )
-        names = self.features.names
-        about = {
-            **recipe(model.family),
-            "feature_dims": self.features.dims,
-            "variables": self.features.variables,
+        about, state = describe(self.best, self.features)
+        about |= {
             "missing": self.missing,
             "constant": self.constant,
-            "feature_names": None if names is None else plain_names(names),
             "n_features": self.n_features,
             "n_rows": self.n_rows,
-            "status": self.status.name,
-            "history": [dataclasses.asdict(record) for record in self.history],
         }
-        state = {n: (p.dims, self.best.framed[n]) for n, p in model.parameters.items()}
-        for name, value in ({} if model.frame is None else dataclasses.asdict(model.frame)).items():
-            state[name] = (("feature", "feature_2")[: value.ndim], value)
-        modelfile.write(path, about, xr.Dataset(state), self.to_dataset())
+        modelfile.write(path, about, state, self.to_dataset())
 
     def __repr__(self) -> str:
         return f"<daskem.Result: {type(self.model).__name__}, {self._head()}>"
@@ -389,38 +322,7 @@ def load(path: str | os.PathLike[str]) -> Result:
     StoreNotFoundError, ModelFileError
         If there is none, or it is damaged, or its family is not registered.
     """
-    about, stored, _ = modelfile.read(path)
-    arrays = {str(name): variable.to_numpy() for name, variable in stored.data_vars.items()}
-    framed = {f.name: arrays.pop(f.name) for f in dataclasses.fields(Frame) if f.name in arrays}
-    if framed and about["format"] < 2:
-        # The first format knew no floors.
-        nothing = np.zeros(about["n_features"])
-        framed |= {"floor": nothing, "recorded": nothing.astype(bool)}
-    model = Mixture(from_recipe(about), Frame(**framed) if framed else None)
-    history = tuple(Pass.restore(record) for record in about["history"])
-    params = Params(check(model.parameters, arrays))
-    run = FittedRun(model, params, history, Status[about["status"]])
-    names = about["feature_names"]
-    names = None if names is None else np.array(names["values"], dtype=names["dtype"])
-    dims, variables = about["feature_dims"], about["variables"]
-    features = Features(
-        names,
-        None if dims is None else tuple(dims),
-        None if variables is None else tuple(variables),
-    )
-    return Result(
-        [run],
-        about["n_features"],
-        about["n_rows"],
-        features,
-        missing=about["missing"],
-        constant=tuple(about.get("constant", ())),
-    )
-
-
-def plain_names(names: np.ndarray) -> dict[str, Any]:
-    """Names of features as JSON can hold them, numbers and dates with their type."""
-    if names.dtype.kind in "biufmM":
-        plain = names.astype(np.int64) if names.dtype.kind in "mM" else names
-        return {"dtype": names.dtype.str, "values": plain.tolist()}
-    return {"dtype": "O", "values": [str(name) for name in names]}
+    about, state, _ = modelfile.read(path)
+    run, features = restore(about, state)
+    own = {"missing": about["missing"], "constant": tuple(about.get("constant", ()))}
+    return Result([run], about["n_features"], about["n_rows"], features, **own)

@@ -10,7 +10,7 @@ from daskem.core.settings import RandomState, generator, number, whole
 from daskem.data.blocks import Blocks, Survey, current_client, moved, place
 from daskem.data.inputs import as_blocks
 from daskem.data.inputs.kinds import Data, Riders, Values
-from daskem.data.inputs.labels import Features
+from daskem.data.inputs.names import Features
 from daskem.data.inputs.riders import aligned
 from daskem.data.inputs.rows import as_rows
 from daskem.errors import ModelError, ParameterError
@@ -20,11 +20,12 @@ from daskem.fitting.run import Run
 from daskem.fitting.starts.competition import best_start
 from daskem.fitting.starts.first_read import FirstRead, first_read
 from daskem.fitting.starts.given import Start
-from daskem.fitting.starts.seeding import SEEDERS
+from daskem.fitting.starts.seeds import SEEDERS
 from daskem.fitting.stopping import Stop
 from daskem.models.protocol import Declares, Model, check_riders, lacking
+from daskem.results.fittedrun import FittedRun
 from daskem.results.numbering import fixes_order
-from daskem.results.result import FittedRun, Result
+from daskem.results.result import Result
 
 
 @dataclass(frozen=True, eq=False)

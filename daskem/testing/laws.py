@@ -18,7 +18,7 @@ from daskem.data.inputs.kinds import Data
 from daskem.data.inputs.rows import as_rows
 from daskem.errors import ModelError, ParameterError
 from daskem.fitting.starts.first_read import first_read
-from daskem.fitting.starts.seeded import begin
+from daskem.fitting.starts.seedbed import begin
 from daskem.models.protocol import GROUPS, Declares, Model, Penalises, lacking, members
 from daskem.testing.differences import (
     ROUNDING,

@@ -27,7 +27,7 @@ from daskem.fitting.algorithms.choice import ALGORITHMS, choose
 from daskem.fitting.loop import passes
 from daskem.fitting.record import Pass, Status
 from daskem.fitting.run import Run
-from daskem.fitting.starts.seeded import begin
+from daskem.fitting.starts.seedbed import begin
 from daskem.fitting.stopping import FINEST, Stop, resolution
 
 FAITHFUL = Path(__file__).parents[3] / "shared" / "data" / "faithful.csv"

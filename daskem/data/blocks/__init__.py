@@ -10,7 +10,7 @@ The ladder, each rung cut from the one before it, or joined from the one below:
 
 Sums go up by a tree of fixed shape: blocks of a partition, partitions of the input. The shape
 depends on the data alone, so that whatever computes them, sums have the same bits. Rows that
-belong together (a run) are parted on none of the rungs.
+belong together (a sequence) are parted on none of the rungs.
 
 What is summed is none of the concern of these files, and neither is where the data are stored.
 """

@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from daskem.data.blocks.piece import Piece
-from daskem.data.blocks.runs import chosen_runs, joined_runs, observed_lengths, whole_runs
+from daskem.data.blocks.sequences import (
+    chosen_sequences,
+    joined_sequences,
+    observed_lengths,
+    whole_sequences,
+)
 
 Index = slice | np.ndarray
 # The rider that says how many times each row counts.
@@ -28,7 +33,7 @@ class Block:
         The chunks that the rows come from, in their order.
     taken : tuple of slice or ndarray
         Which rows of the pieces are here, one choice after the other.
-    edges : ndarray of int, (run + 1,), or None
+    edges : ndarray of int, (sequence + 1,), or None
         The rows ``edges[i]:edges[i + 1]`` belong together, before any are omitted; None where
         every row is by itself.
     kept : ndarray of bool, or None
@@ -52,9 +57,9 @@ class Block:
         return len(self.rows)
 
     def __getitem__(self, chosen: Index) -> "Block":
-        """The block of some of the rows; with the edges of the runs, if these are whole."""
+        """The block of some of the rows; with the edges of the sequences, if these are whole."""
         taken = (*self.taken, chosen) if self.pieces else ()
-        edges, kept = self._whole_runs(chosen)
+        edges, kept = self._whole_sequences(chosen)
         along = {name: values[chosen] for name, values in self.along.items()}
         return Block(
             self.rows[chosen],
@@ -105,7 +110,7 @@ class Block:
             return x ^ (x >> np.uint64(31))
 
     def keys(self, seed: int) -> np.ndarray:
-        """Random bits, (sample,), by which to choose rows: those of a run have its first row's."""
+        """Random bits, (sample,), to choose rows by; a sequence has those of its first row."""
         keys = self.hash(seed)
         if self.edges is None:
             return keys
@@ -121,16 +126,16 @@ class Block:
         }
         edges = kept = None
         if one.edges is not None and other.edges is not None:
-            edges, kept = joined_runs((one.edges, other.edges), (one.kept, other.kept))
+            edges, kept = joined_sequences((one.edges, other.edges), (one.kept, other.kept))
         return cls(np.concatenate([one.rows, other.rows]), along=along, edges=edges, kept=kept)
 
-    def _whole_runs(self, chosen: Index) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """`edges` and `kept` of the chosen rows, where they are whole runs."""
+    def _whole_sequences(self, chosen: Index) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """`edges` and `kept` of the chosen rows, where they are whole sequences."""
         if self.edges is None:
             return None, None
         lengths = observed_lengths(self.edges, self.kept)
-        numbers = whole_runs(lengths, np.arange(len(self))[chosen])
-        return (None, None) if numbers is None else chosen_runs(self.edges, self.kept, numbers)
+        numbers = whole_sequences(lengths, np.arange(len(self))[chosen])
+        return (None, None) if numbers is None else chosen_sequences(self.edges, self.kept, numbers)
 
     def _taken(self, values: np.ndarray) -> np.ndarray:
         """Of one value for each row of the pieces, those of the rows that are here."""

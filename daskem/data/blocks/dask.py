@@ -42,7 +42,7 @@ from daskem.data.blocks.partitions import (
     run,
 )
 from daskem.data.blocks.resources import machines
-from daskem.data.blocks.runs import edges_between
+from daskem.data.blocks.sequences import edges_between
 from daskem.data.blocks.tree import plant_tree, tree_sum
 from daskem.errors import ClusterError
 
@@ -70,9 +70,9 @@ class DaskBlocks:
         "auto" does so if they fit with room.
     about_input : tuple of str
         What had to be done to the input, and how to do without.
-    edges : ndarray of int, (run + 1,), or None
-        Rows that are never parted, see `Block`. Chunks end where a run ends, and only the first
-        axis has several.
+    edges : ndarray of int, (sequence + 1,), or None
+        Rows that are never parted, see `Block`. Chunks end where a sequence ends, and only the
+        first axis has several.
     client : distributed Client or None
         Of the cluster to compute on; None for what Dask computes on by default.
     span : slice
@@ -237,7 +237,7 @@ class DaskBlocks:
         return [[chunks[i] for i in numbers] for numbers in partitions_of(self._sizes)]
 
     def _edges_of(self, number: int, first: int) -> np.ndarray | None:
-        """The edges of the runs in a chunk that begins at `first`, by its number on that axis."""
+        """The edges of the sequences in the chunk `number` of that axis, whose first is `first`."""
         if self.edges is None:
             return None
         inner = math.prod(self.array.shape[1:-1])

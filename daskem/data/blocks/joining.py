@@ -8,7 +8,7 @@ import numpy as np
 
 from daskem.data.blocks.block import WEIGHT, Block
 from daskem.data.blocks.piece import Piece
-from daskem.data.blocks.runs import edges_of_lengths
+from daskem.data.blocks.sequences import edges_of_lengths
 from daskem.errors import DataError
 
 # Numbers in a block, 4 MiB in double precision; larger chunks are blocks of their own. What a block
@@ -20,7 +20,7 @@ DTYPES = {WEIGHT: np.dtype(np.float64)}
 
 
 class Part(NamedTuple):
-    """The rows (sample, feature) of one chunk, their riders and runs, and where they come from."""
+    """The rows (sample, feature) of one chunk, their riders and edges, and where they come from."""
 
     piece: Piece
     rows: np.ndarray

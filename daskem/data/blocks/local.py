@@ -16,7 +16,7 @@ from daskem.data.blocks.block import Block
 from daskem.data.blocks.joining import BLOCK_SIZE, Part, joined, part
 from daskem.data.blocks.partitions import Args, Outline, Result, partitions_of, row_bytes
 from daskem.data.blocks.piece import Piece
-from daskem.data.blocks.runs import edges_between
+from daskem.data.blocks.sequences import edges_between
 
 # Of a chunk, so that what it costs besides its rows is little where these are long.
 _FEWEST_ROWS = 2**14
@@ -24,7 +24,7 @@ _FEWEST_ROWS = 2**14
 
 @dataclass(frozen=True, eq=False)
 class LocalBlocks:
-    """Rows (sample, feature) in chunks whose size depends on nothing but features and runs.
+    """Rows (sample, feature) in chunks whose size depends on nothing but features and sequences.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class LocalBlocks:
         Whether to leave out rows with a NaN.
     notes : tuple of str
         What had to be done to the input, and how to do without.
-    edges : ndarray of int, (run + 1,), or None
+    edges : ndarray of int, (sequence + 1,), or None
         Rows that are never parted; see `Block`.
     span : slice
         Which of the partitions to sum over.
@@ -66,7 +66,7 @@ class LocalBlocks:
 
     @property
     def chunk_rows(self) -> int:
-        """Rows of every chunk but the last, where there are no runs."""
+        """Rows of every chunk but the last, where there are no sequences."""
         return max(_FEWEST_ROWS, BLOCK_SIZE // max(self.n_features, 1))
 
     @property
@@ -75,7 +75,7 @@ class LocalBlocks:
 
     @cached_property
     def bounds(self) -> np.ndarray:
-        """Where chunks begin, and where the last one ends, (chunk + 1,); never within a run."""
+        """Where chunks begin, and where the last one ends, (chunk + 1,); never in a sequence."""
         n = len(self.rows)
         bounds = np.array([*range(0, max(n, 1), self.chunk_rows), n])
         if self.edges is None:

@@ -92,7 +92,7 @@ class Chunk:
     index, number, offset
         As in `Piece`.
     edges : ndarray or None
-        Of the runs in it.
+        Of the sequences in it.
     """
 
     rows: Key

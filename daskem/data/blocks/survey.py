@@ -44,7 +44,7 @@ class Survey:
         Weighted sum of (x - origin)(x - origin)^T, or of its diagonal.
     sample : Block
         A uniform sample of the rows, without replacement, with their weights and other riders;
-        of whole runs, where there are runs.
+        of whole sequences, where there are sequences.
     keys : ndarray, (sample,)
         Of each sampled row, see `Block.keys`; the rows with the smallest ones are kept.
     extremes : Extremes
@@ -193,8 +193,8 @@ def _sampled(block: Block, seed: int) -> tuple[Block, np.ndarray]:
     """The rows of a block that may be in the sample of the whole input, and their keys."""
     keys = block.keys(seed)
     chosen = _candidates(block, keys)
-    n_features, in_runs = block.rows.shape[1], block.edges is not None
-    chosen = chosen[_smallest(keys[chosen], n_features, in_runs)]
+    n_features, in_sequences = block.rows.shape[1], block.edges is not None
+    chosen = chosen[_smallest(keys[chosen], n_features, in_sequences)]
     some = block[chosen]
     along = {**some.along, WEIGHT: some.counts}
     rows = some.rows.astype(np.float64)
@@ -204,7 +204,7 @@ def _sampled(block: Block, seed: int) -> tuple[Block, np.ndarray]:
 def _candidates(block: Block, keys: np.ndarray) -> np.ndarray:
     """Which rows of a block may be in the sample of the whole input, where its length is known.
 
-    Without this the surveys of all partitions would be as large as that of the whole. Of runs
+    Without this the surveys of all partitions would be as large as that of the whole. Of sequences
     there may be too few for it.
     """
     extent = block.pieces[0].extent if block.pieces else None
@@ -219,19 +219,19 @@ def _sample_size(n_features: int) -> int:
     return min(_MOST_SAMPLED, max(_SAMPLE_BYTES // (8 * n_features), 1))
 
 
-def _smallest(keys: np.ndarray, n_features: int, in_runs: bool) -> np.ndarray:
+def _smallest(keys: np.ndarray, n_features: int, in_sequences: bool) -> np.ndarray:
     """Where the keys lie that a sample keeps, smallest first."""
     size = _sample_size(n_features)
-    if in_runs:
-        return _smallest_runs(keys, size)
+    if in_sequences:
+        return _smallest_sequences(keys, size)
     if len(keys) > size:
         nearest = np.argpartition(keys, size)[:size]
         return nearest[np.argsort(keys[nearest])]
     return np.argsort(keys)
 
 
-def _smallest_runs(keys: np.ndarray, size: int) -> np.ndarray:
-    """The same for whole runs, whose rows have the same key: one at least, and as many as fit."""
+def _smallest_sequences(keys: np.ndarray, size: int) -> np.ndarray:
+    """The same for whole sequences, whose rows share a key: one at least, as many as fit."""
     order = np.argsort(keys, kind="stable")
     ends = np.flatnonzero(np.diff(keys[order])) + 1
     ends = np.append(ends, len(keys))

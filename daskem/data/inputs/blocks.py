@@ -1,4 +1,4 @@
-"""From arrays of rows to blocks of them: with what rides along, and in runs."""
+"""From arrays of rows to blocks of them: with what rides along, and in sequences."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from daskem.data.blocks.dask import DaskBlocks
 from daskem.data.blocks.local import LocalBlocks
 from daskem.data.blocks.memory import CACHES
 from daskem.data.inputs.arrays import Array
-from daskem.data.inputs.lengths import cut_at_runs, edges_of
+from daskem.data.inputs.lengths import cut_at_sequences, edges_of
 from daskem.data.inputs.riders import as_riders
 from daskem.errors import ParameterError
 
@@ -42,7 +42,7 @@ def as_blocks(
     along : mapping of str to array-like, (..., *own axes), optional
         Other arrays that belong to the rows, by name.
     lengths : sequence of int, optional
-        Rows of every run, in the order of the flattened rows: those of a run are never parted.
+        Rows of every sequence, in the order of the flattened rows; no sequence is parted.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def as_blocks(
     if lengths is not None:
         edges = edges_of(lengths, array.shape[:-1])
         if isinstance(array, da.Array):
-            array, notes = cut_at_runs(array, edges)
+            array, notes = cut_at_sequences(array, edges)
     given = {} if weights is None else {WEIGHT: weights}
     riders = as_riders({**given, **(along or {})}, array)
     omit, (*samples, n_features) = missing == "omit", array.shape

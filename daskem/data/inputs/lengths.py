@@ -1,23 +1,23 @@
-"""From the lengths of runs to their edges, and to chunks that end where a run ends."""
+"""From the lengths of sequences to their edges, and to chunks that end where a sequence ends."""
 
 from collections.abc import Sequence
 
 import dask.array as da
 import numpy as np
 
-from daskem.data.blocks.runs import edges_of_lengths
+from daskem.data.blocks.sequences import edges_of_lengths
 from daskem.errors import DataError
 
 # Chunks that a note writes out.
 _SHOWN = 6
 _CUT = (
-    "the rows are cut to chunks that end where a run ends, {} instead of {}; data that are read "
-    "often are better written in such chunks"
+    "the rows are cut to chunks that end where a sequence ends, {} instead of {}; data that are "
+    "read often are better written in such chunks"
 )
 
 
 def edges_of(lengths: Sequence[int] | np.ndarray, shape: tuple[float, ...]) -> np.ndarray:
-    """Where runs of these lengths begin and end among rows of this shape, (run + 1,).
+    """Where runs of these lengths begin and end among rows of this shape, (sequence + 1,).
 
     Raises
     ------
@@ -26,27 +26,31 @@ def edges_of(lengths: Sequence[int] | np.ndarray, shape: tuple[float, ...]) -> n
     """
     if np.isnan(shape).any():
         raise DataError(
-            "the rows are in chunks of unknown length, and nobody knows where a run ends; call "
-            "array.compute_chunk_sizes() first"
+            "the rows are in chunks of unknown length, and nobody knows where a sequence ends; "
+            "call array.compute_chunk_sizes() first"
         )
     given = np.asarray(lengths)
     if given.ndim != 1 or given.dtype.kind not in "iu":
-        raise DataError(f"lengths are {given.dtype} {given.shape}; one whole number for each run")
+        raise DataError(
+            f"lengths are {given.dtype} {given.shape}; one whole number for each sequence"
+        )
     wrong = np.flatnonzero(given < 1)
     if len(wrong):
-        raise DataError(f"lengths[{wrong[0]}] is {given[wrong[0]]}; every run has one row or more")
+        raise DataError(
+            f"lengths[{wrong[0]}] is {given[wrong[0]]}; every sequence has one row or more"
+        )
     edges = edges_of_lengths(given)
     n_rows = int(np.prod(shape))
     if edges[-1] != n_rows:
         raise DataError(
-            f"the lengths of {len(given):,} runs add to {edges[-1]:,} rows, and the data have "
+            f"the lengths of {len(given):,} sequences add to {edges[-1]:,} rows, and the data have "
             f"{n_rows:,}"
         )
     return edges
 
 
-def cut_at_runs(array: da.Array, edges: np.ndarray) -> tuple[da.Array, tuple[str, ...]]:
-    """The same rows in chunks that part no run, and what had to be done for that.
+def cut_at_sequences(array: da.Array, edges: np.ndarray) -> tuple[da.Array, tuple[str, ...]]:
+    """The same rows in chunks that part no sequence, and what had to be done for that.
 
     Only the first axis is cut, so that the rows of a chunk follow one another in the input.
     """

@@ -9,7 +9,7 @@ import xarray as xr
 
 from daskem.data.blocks import WEIGHT
 from daskem.data.inputs.arrays import Array, as_array, features_in_one_chunk
-from daskem.data.inputs.labels import Rows
+from daskem.data.inputs.names import Rows
 from daskem.errors import DataError, DataTypeError
 
 

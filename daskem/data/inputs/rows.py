@@ -11,7 +11,7 @@ import xarray as xr
 from daskem.data.inputs.arrays import is_a, opened
 from daskem.data.inputs.columns import stack
 from daskem.data.inputs.kinds import Data
-from daskem.data.inputs.labels import Features, Rows, labels_of
+from daskem.data.inputs.names import Features, Rows, labels_of
 from daskem.data.inputs.stores import open_labelled
 from daskem.errors import DataError
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from daskem.core.parameters import Params, from_free, to_free
 from daskem.core.statistics import Statistics
-from daskem.fitting.algorithms.remaining import noise, predicted, steepness
+from daskem.fitting.algorithms.gain import noise, predicted, steepness
 from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.state import Candidate, State
 from daskem.models.protocol import Declares, Model, allowed

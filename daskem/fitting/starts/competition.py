@@ -19,7 +19,7 @@ from daskem.fitting.run import Run
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.pruning import joined, pruned
-from daskem.fitting.starts.seeded import Seedbed, begin
+from daskem.fitting.starts.seedbed import Seedbed, begin
 from daskem.fitting.stopping import Stop
 from daskem.models.protocol import Frames, Model, Simplifies, Starts, demand
 

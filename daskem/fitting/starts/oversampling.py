@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from daskem.data.blocks import WEIGHT, Block, Blocks, Survey
-from daskem.fitting.starts.seeding import kmeans_plus_plus, standardised
+from daskem.fitting.starts.seeds import kmeans_plus_plus, standardised
 
 # Rounds, each of which reads the data.
 ROUNDS = 3

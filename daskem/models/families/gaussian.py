@@ -12,7 +12,7 @@ from daskem.core.resolution import Resolution
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.families.covariances import STRUCTURES
-from daskem.models.families.normals import Normals
+from daskem.models.families.densities import Normals
 from daskem.models.families.oddities import Oddity
 from daskem.models.families.registry import register
 from daskem.models.families.structure import Structure

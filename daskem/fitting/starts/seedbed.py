@@ -13,7 +13,7 @@ from daskem.data.blocks import Block
 from daskem.errors import DataError, ParameterError
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start, given_params
-from daskem.fitting.starts.seeding import SEEDERS, lloyd, standardised
+from daskem.fitting.starts.seeds import SEEDERS, lloyd, standardised
 from daskem.models.protocol import Declares, Starts, allowed
 
 # Partitions by k-means from other seeds, of which the best is taken: a single one leaves a cluster

@@ -17,7 +17,7 @@ FINITE = Domain(np.isfinite, "finite numbers")
 
 
 class Autoregression:
-    """x_t = phi x_{t-1} + noise of unit variance, within runs."""
+    """x_t = phi x_{t-1} + noise of unit variance, within sequences."""
 
     def e_step(self, block, params):
         x, last = followers(block)
@@ -27,7 +27,7 @@ class Autoregression:
             "cross": float(x @ last),
             "square": float(last @ last),
             "steps": len(x),
-            "runs": len(block.edges) - 1,
+            "sequences": len(block.edges) - 1,
             "rows": len(block),
         }
 
@@ -39,7 +39,7 @@ class Autoregression:
 
 
 def followers(block):
-    """Values of rows whose row before is observed and in the same run, and those of that row."""
+    """Values of rows whose row before is observed in their sequence, and those of that row."""
     x = np.full(block.edges[-1], np.nan)
     x[slice(None) if block.kept is None else block.kept] = block.rows[:, 0]
     first = np.zeros(len(x), dtype=bool)
@@ -61,12 +61,12 @@ def by_hand(x, lengths, phi):
                 sums["square"] += x[t - 1] * x[t - 1]
                 sums["steps"] += 1
         start += length
-    return {**sums, "runs": len(lengths), "rows": int((~np.isnan(x)).sum())}
+    return {**sums, "sequences": len(lengths), "rows": int((~np.isnan(x)).sum())}
 
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    """Rows in memory are in chunks of eight, where runs allow."""
+    """Rows in memory are in chunks of eight, where sequences allow."""
     with_chunks_of(8, monkeypatch)
 
 
@@ -134,7 +134,7 @@ def test_the_coefficient_is_found_in_memory_and_on_a_cluster(client):
 
 @pytest.mark.parametrize("chunks", [(4, 5, 1), (3, 2, 1), (20, 5, 1)])
 def test_runs_along_the_rows_of_a_grid(chunks):
-    """One run for each of twenty series of five steps, or two series in one run."""
+    """One sequence for each of twenty series of five steps, or two series in one sequence."""
     grid = np.random.default_rng(0).standard_normal((20, 5, 1))
     for lengths in ([5] * 20, [10] * 10, [3, 7, 90], [1] * 100):
         lazy = as_blocks(da.from_array(grid, chunks=chunks), lengths=lengths)
@@ -159,7 +159,9 @@ def test_a_note_says_how_to_write_data_whose_chunks_part_runs():
     blocks = as_blocks(rows, lengths=[30, 30, 40])
     assert blocks.array.chunks[0] == (60, 40)
     (note,) = blocks.notes
-    assert "where a run ends, (60, 40) instead of (40, 40, 20); data that are read often" in note
+    assert (
+        "where a sequence ends, (60, 40) instead of (40, 40, 20); data that are read often" in note
+    )
     assert as_blocks(rows, lengths=[20] * 5).notes == ()
     (note,) = as_blocks(da.zeros((100, 1), chunks=(9, 1)), lengths=[10] * 10).notes
     assert "(10, 10, 10, 10, 10, 10, ... 10 in all) instead of (9, 9, 9," in note
@@ -168,10 +170,10 @@ def test_a_note_says_how_to_write_data_whose_chunks_part_runs():
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
-        ([40, 50], r"the lengths of 2 runs add to 90 rows, and the data have 100"),
-        ([60, 0, 40], r"lengths\[1\] is 0; every run has one row or more"),
+        ([40, 50], r"the lengths of 2 sequences add to 90 rows, and the data have 100"),
+        ([60, 0, 40], r"lengths\[1\] is 0; every sequence has one row or more"),
         ([120, -20], r"lengths\[1\] is -20"),
-        ([50.0, 50.0], r"lengths are float64 \(2,\); one whole number for each run"),
+        ([50.0, 50.0], r"lengths are float64 \(2,\); one whole number for each sequence"),
         ([[50, 50]], r"lengths are int64 \(1, 2\)"),
     ],
 )
@@ -183,7 +185,7 @@ def test_lengths_that_are_none(lengths, message):
 
 def test_runs_among_rows_of_unknown_number():
     rows = da.zeros((100, 1), chunks=(40, 1))
-    with pytest.raises(DataError, match=r"nobody knows where a run ends; call array\.compute"):
+    with pytest.raises(DataError, match=r"nobody knows where a sequence ends; call array\.compute"):
         as_blocks(rows[rows[:, 0] == 0], lengths=[100])
 
 
@@ -192,7 +194,7 @@ def test_runs_among_rows_of_unknown_number():
 
 @settings(max_examples=60)
 @given(lengths_of_runs, st.data())
-def test_a_choice_of_whole_runs_keeps_their_edges(lengths, data):
+def test_a_choice_of_whole_sequences_keeps_their_edges(lengths, data):
     n = sum(lengths)
     kept = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     x = np.where(kept, np.arange(n), np.nan)
@@ -201,14 +203,14 @@ def test_a_choice_of_whole_runs_keeps_their_edges(lengths, data):
         data.draw(st.lists(st.booleans(), min_size=len(lengths), max_size=len(lengths)))
     )
     some = block[np.repeat(chosen, lengths)[kept]]
-    # Of a run without any observed row nobody can tell whether it was chosen.
+    # Of a sequence without any observed row nobody can tell whether it was chosen.
     starts = np.cumsum(lengths) - lengths
-    runs = [x[s : s + m] for s, m, c in zip(starts, lengths, chosen, strict=True) if c]
-    runs = [run for run in runs if not np.isnan(run).all()]
-    assert some.edges.tolist() == [0, *np.cumsum([len(run) for run in runs], dtype=int)]
+    sequences = [x[s : s + m] for s, m, c in zip(starts, lengths, chosen, strict=True) if c]
+    sequences = [run for run in sequences if not np.isnan(run).all()]
+    assert some.edges.tolist() == [0, *np.cumsum([len(run) for run in sequences], dtype=int)]
     rebuilt = np.full(some.edges[-1], np.nan)
     rebuilt[slice(None) if some.kept is None else some.kept] = some.rows[:, 0]
-    np.testing.assert_array_equal(rebuilt, np.concatenate([*runs, []]))
+    np.testing.assert_array_equal(rebuilt, np.concatenate([*sequences, []]))
     keys = some.keys(3)
     np.testing.assert_array_equal(keys, block.keys(3)[np.repeat(chosen, lengths)[kept]])
 
@@ -245,7 +247,7 @@ def look(data, lengths, missing="raise", seed=0):
 
 @pytest.mark.usefixtures("small_sample")
 @pytest.mark.parametrize("size", [100, 999, 50_000])
-def test_a_sample_is_of_whole_runs_and_does_not_depend_on_the_chunks(size):
+def test_a_sample_is_of_whole_sequences_and_does_not_depend_on_the_chunks(size):
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 300, 400)
     n = lengths.sum()
@@ -259,13 +261,13 @@ def test_a_sample_is_of_whole_runs_and_does_not_depend_on_the_chunks(size):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(seen.sample.edges, expected.sample.edges)
     np.testing.assert_array_equal(seen.sample.kept, expected.sample.kept)
-    # Every run that was drawn is there as it is in the data.
+    # Every sequence that was drawn is there as it is in the data.
     whole = np.full(seen.sample.edges[-1], np.nan)
     whole[seen.sample.kept] = seen.sample.rows[:, 0]
-    runs = np.split(whole, seen.sample.edges[1:-1])
-    numbers = [np.searchsorted(starts, np.nanmin(run), side="right") - 1 for run in runs]
+    sequences = np.split(whole, seen.sample.edges[1:-1])
+    numbers = [np.searchsorted(starts, np.nanmin(run), side="right") - 1 for run in sequences]
     assert len(set(numbers)) == len(numbers)
-    for run, i in zip(runs, numbers, strict=True):
+    for run, i in zip(sequences, numbers, strict=True):
         np.testing.assert_array_equal(run, rows[starts[i] : starts[i] + lengths[i], 0])
 
 
@@ -289,7 +291,7 @@ def test_the_runs_of_a_sample_are_drawn_alike():
 
 @dataclass(frozen=True)
 class Lengths:
-    """A model that says what runs it sees."""
+    """A model that says what sequences it sees."""
 
     def e_steps(self, block, candidates):
         return [{"log_likelihood": np.diff(block.edges).tolist()} for _ in candidates]

@@ -1,43 +1,47 @@
-"""Runs: rows that belong together, such as the steps of a sequence, and are never parted.
+"""Sequences: rows that belong together, in their order, and are never parted.
 
-A run is ``rows[edges[i]:edges[i + 1]]`` for ascending `edges`, which count the rows before any are
-omitted.
+A sequence is ``rows[edges[i]:edges[i + 1]]`` for ascending `edges`, which count the rows before
+any are omitted.
 """
 
 import numpy as np
 
 
 def observed_lengths(edges: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
-    """How many rows of every run are left, (run,), where `kept` tells which rows are."""
+    """How many rows of every sequence are left, (sequence,), where `kept` tells which rows are."""
     if kept is None or len(edges) == 1:
         return np.diff(edges)
     return np.add.reduceat(kept, edges[:-1], dtype=np.int64)
 
 
-def whole_runs(lengths: np.ndarray, indices: np.ndarray) -> np.ndarray | None:
-    """Which runs of these lengths the rows at `indices` are, one after the other.
+def whole_sequences(lengths: np.ndarray, indices: np.ndarray) -> np.ndarray | None:
+    """Which sequences of these lengths the rows at `indices` are, one after the other.
 
-    None if they are not whole runs, each with its rows in their order.
+    None if they are not whole sequences, each with its rows in their order.
     """
-    run_of_row = np.repeat(np.arange(len(lengths)), lengths)[indices]
-    runs = run_of_row[np.flatnonzero(np.diff(run_of_row, prepend=-1))]
+    sequence_of_row = np.repeat(np.arange(len(lengths)), lengths)[indices]
+    sequences = sequence_of_row[np.flatnonzero(np.diff(sequence_of_row, prepend=-1))]
     starts = np.cumsum(lengths) - lengths
-    return runs if np.array_equal(indices, _ranges(starts[runs], lengths[runs])) else None
+    return (
+        sequences
+        if np.array_equal(indices, _ranges(starts[sequences], lengths[sequences]))
+        else None
+    )
 
 
-def chosen_runs(
-    edges: np.ndarray, kept: np.ndarray | None, runs: np.ndarray
+def chosen_sequences(
+    edges: np.ndarray, kept: np.ndarray | None, sequences: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """`edges` and `kept` of some of the runs."""
-    lengths = np.diff(edges)[runs]
-    rows = None if kept is None else kept[_ranges(edges[:-1][runs], lengths)]
+    """`edges` and `kept` of some of the sequences."""
+    lengths = np.diff(edges)[sequences]
+    rows = None if kept is None else kept[_ranges(edges[:-1][sequences], lengths)]
     return edges_of_lengths(lengths), rows
 
 
-def joined_runs(
+def joined_sequences(
     edges: tuple[np.ndarray, np.ndarray], kept: tuple[np.ndarray | None, np.ndarray | None]
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """`edges` and `kept` of the runs of two blocks."""
+    """`edges` and `kept` of the sequences of two blocks."""
     both = edges_of_lengths(np.concatenate([np.diff(one) for one in edges]))
     if kept[0] is None and kept[1] is None:
         return both, None
@@ -49,12 +53,12 @@ def joined_runs(
 
 
 def edges_of_lengths(lengths: np.ndarray) -> np.ndarray:
-    """`edges`, (run + 1,), of runs of these lengths."""
+    """`edges`, (sequence + 1,), of sequences of these lengths."""
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
 def edges_between(edges: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """The edges of the runs from row `start` to row `stop`, which are two of them."""
+    """The edges of the sequences from row `start` to row `stop`, which are two of them."""
     first, last = np.searchsorted(edges, [start, stop])
     return edges[first : last + 1] - start
 

@@ -1,0 +1,80 @@
+"""What a model file says of a fit, and the fit that it says: each the other's way back."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from daskem.core.frames import Frame
+from daskem.core.parameters import Params, check
+from daskem.data.inputs.names import Features
+from daskem.errors import ParameterError
+from daskem.fitting.record import Pass, Status
+from daskem.models import Mixture
+from daskem.models.families.registry import from_recipe, recipe
+from daskem.results.fittedrun import FittedRun
+
+
+def describe(run: FittedRun, features: Features) -> tuple[dict[str, Any], xr.Dataset]:
+    """What JSON can say of a run, and the arrays that its predictions are made from.
+
+    Raises
+    ------
+    ParameterError
+        If its model is of your own making, or its family is not registered.
+    """
+    model = run.model
+    if not isinstance(model, Mixture):
+        raise ParameterError(
+            f"{type(model).__name__} is not a mixture of a family, which `load` could make "
+            "again; keep result.params in a format of your choice"
+        )
+    names = features.names
+    about = {
+        **recipe(model.family),
+        "feature_dims": features.dims,
+        "variables": features.variables,
+        "feature_names": None if names is None else _plain(names),
+        "status": run.status.name,
+        "history": [dataclasses.asdict(record) for record in run.history],
+    }
+    state = {n: (p.dims, run.framed[n]) for n, p in model.parameters.items()}
+    for name, value in ({} if model.frame is None else dataclasses.asdict(model.frame)).items():
+        state[name] = (("feature", "feature_2")[: value.ndim], value)
+    return about, xr.Dataset(state)
+
+
+def restore(about: Mapping[str, Any], state: xr.Dataset) -> tuple[FittedRun, Features]:
+    """The run and the names of features that were described.
+
+    Raises
+    ------
+    ModelFileError
+        If its family is not registered.
+    """
+    arrays = {str(name): variable.to_numpy() for name, variable in state.data_vars.items()}
+    framed = {f.name: arrays.pop(f.name) for f in dataclasses.fields(Frame) if f.name in arrays}
+    if framed and about["format"] < 2:
+        # The first format knew no floors.
+        nothing = np.zeros(about["n_features"])
+        framed |= {"floor": nothing, "recorded": nothing.astype(bool)}
+    model = Mixture(from_recipe(about), Frame(**framed) if framed else None)
+    history = tuple(Pass.restore(record) for record in about["history"])
+    params = Params(check(model.parameters, arrays))
+    run = FittedRun(model, params, history, Status[about["status"]])
+    names, dims, variables = (about[k] for k in ("feature_names", "feature_dims", "variables"))
+    return run, Features(
+        None if names is None else np.array(names["values"], dtype=names["dtype"]),
+        None if dims is None else tuple(dims),
+        None if variables is None else tuple(variables),
+    )
+
+
+def _plain(names: np.ndarray) -> dict[str, Any]:
+    """Names of features as JSON can hold them, numbers and dates with their type."""
+    if names.dtype.kind in "biufmM":
+        plain = names.astype(np.int64) if names.dtype.kind in "mM" else names
+        return {"dtype": names.dtype.str, "values": plain.tolist()}
+    return {"dtype": "O", "values": [str(name) for name in names]}
