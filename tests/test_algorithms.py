@@ -17,7 +17,8 @@ from daskem.core.parameters import REAL, Parameter, count_free
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.errors import ConvergenceWarning, ParameterError
-from daskem.fitting.algorithms import EM, Anderson, Candidate, Candidates, Squarem, choose
+from daskem.fitting.algorithms import EM, Candidate, Candidates, Squarem, choose
+from daskem.fitting.algorithms.choice import ALGORITHMS
 from daskem.fitting.algorithms.climb import Climb
 from daskem.fitting.algorithms.secants import Pair, secant_leap
 from daskem.fitting.loop import passes
@@ -26,8 +27,8 @@ from daskem.fitting.run import Run
 from daskem.fitting.stopping import Stop
 from daskem.running.prepared import prepare
 
-NAMES = ["em", "squarem", "anderson", "candidates"]
-every_algorithm = pytest.mark.parametrize("algorithm", NAMES)
+every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
+every_leaping = pytest.mark.parametrize("algorithm", [n for n in ALGORITHMS if n != "em"])
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_a_fit_ends_on_a_plain_em_step(algorithm, overlapping):
         np.testing.assert_allclose(run.params[name], value, 1e-9, 1e-12)
 
 
-@pytest.mark.parametrize("algorithm", ["squarem", "anderson", "candidates"])
+@every_leaping
 def test_leaps_save_reads(algorithm, overlapping):
     rows = overlapping[:600]
     start = {"weights": np.full(3, 1 / 3), "means": rows[:3], "covariances": [np.eye(2)] * 3}
@@ -116,7 +117,7 @@ def test_threads_and_a_cluster_give_the_same_bits(algorithm, overlapping, schedu
 @every_algorithm
 def test_a_fit_taken_up_again_is_the_one_that_went_on(algorithm, overlapping):
     model = look(Mixture(Gaussian()), as_blocks(overlapping)).model
-    how, _ = choose(algorithm, model, {}, 2) if algorithm == "em" else (NAMED[algorithm](), "")
+    how = ALGORITHMS[algorithm]()
     blocks = as_blocks(overlapping)
     start = {
         "weights": np.full(3, 1 / 3),
@@ -134,10 +135,7 @@ def test_a_fit_taken_up_again_is_the_one_that_went_on(algorithm, overlapping):
         assert [p.objective for p in rest.history] == [p.objective for p in whole.history]
 
 
-NAMED = {"squarem": Squarem, "anderson": Anderson, "candidates": Candidates}
-
-
-@pytest.mark.parametrize("algorithm", ["squarem", "anderson", "candidates"])
+@every_leaping
 def test_relabelling_the_start_relabels_the_result(algorithm, overlapping):
     start = {
         "weights": np.array([0.5, 0.3, 0.2]),

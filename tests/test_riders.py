@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import daskem
+from daskem import Mixture
 from daskem.data.blocks import Block, Domain, moved, survey
 from daskem.data.inputs import as_blocks
 from daskem.data.inputs.riders import aligned
@@ -102,6 +103,39 @@ def test_riders_in_memory_go_to_the_workers_with_their_rows(client, rows, noise)
         np.testing.assert_array_equal(found[name], value)
     # Where there are many chunks, what they weigh decides about partitions, and so about the tree.
     assert there.outline == local.outline
+
+
+class Calibrated(Mixture):
+    """A mixture of rows that are shifted by what rides along with each."""
+
+    needs = ("shift",)
+
+    def shifted(self, block):
+        return Block(block.rows - block.along["shift"][:, None], block.weights, block.along)
+
+    def e_steps(self, block, candidates):
+        return super().e_steps(self.shifted(block), candidates)
+
+    def posterior(self, block, params):
+        return super().posterior(self.shifted(block), params)
+
+
+def test_what_is_made_of_a_fit_takes_riders_too(rows):
+    """A selection, its merging and its diagnosis see the rows as the fit did."""
+    shift = 1e3 * np.arange(len(rows))
+    there, options = rows + shift[:, None], {"random_state": 0, "n_init": 1}
+    model, along = Calibrated(daskem.Gaussian()), {"shift": shift}
+    start = daskem.fit(Mixture(daskem.Gaussian()), rows, 2, random_state=0).params
+    result = daskem.fit(model, there, start=start, along=along)
+    clusters = daskem.diagnose(result, there, along=along)["size"]
+    assert clusters.sum() == pytest.approx(len(rows))
+    assert clusters.values == pytest.approx(result.params["weights"] * len(rows), rel=1e-3)
+    assert daskem.merge(result, there, along=along).steps == [((0,), (1,))]
+    for call in (daskem.diagnose, daskem.merge):
+        with pytest.raises(DataError, match="Calibrated needs 'shift' for each of the rows"):
+            call(result, there)
+    with pytest.raises(DataError, match="Calibrated needs 'shift' for each of the rows"):
+        daskem.select(there, [1], models={"it": model}, **options)
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "score_samples"])

@@ -10,7 +10,7 @@ from scipy.special import entr
 
 from daskem.core.parameters import Params
 from daskem.data.blocks import Block
-from daskem.data.inputs.kinds import Data, Values
+from daskem.data.inputs.kinds import Data, Riders, Values
 from daskem.fitting.algorithms import Candidate
 from daskem.fitting.record import Pass
 from daskem.models.protocol import Predicts, demand
@@ -19,14 +19,17 @@ from daskem.results.result import Result
 
 
 def diagnose(
-    result: Result, data: Data | None = None, sample_weight: Values | None = None
+    result: Result,
+    data: Data | None = None,
+    sample_weight: Values | None = None,
+    along: Riders | None = None,
 ) -> xr.Dataset:
     """What the runs of a fit say of one another, and with `data` of its rows, in one read.
 
     Parameters
     ----------
     result : Result, or GaussianMixture that is fitted
-    data, sample_weight : array-like, optional
+    data, sample_weight, along : array-like, optional
         As `daskem.fit` takes them.
 
     Returns
@@ -53,7 +56,7 @@ def diagnose(
         **_candidates(runs),
     }
     if data is not None:
-        blocks = result.blocks(data, sample_weight)
+        blocks = result.blocks(data, sample_weight, along)
         fits = [(demand(run.model, Predicts, "comparing rows"), run.framed) for run in runs]
         sums = blocks.sum(shared_statistics, fits, runs.index(result.best), name="diagnose")
         tables = sums["tables"]

@@ -13,7 +13,7 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.settings import whole
 from daskem.data.blocks import Block, Blocks
-from daskem.data.inputs.kinds import Data, Values
+from daskem.data.inputs.kinds import Data, Riders, Values
 from daskem.errors import ParameterError
 from daskem.fitting.starts.first_read import surveyed
 from daskem.models.clusters import Clusters, members
@@ -84,7 +84,11 @@ class Merging:
 
 
 def merge(
-    result: Result, data: Data, sample_weight: Values | None = None, random_state: int | None = 0
+    result: Result,
+    data: Data,
+    sample_weight: Values | None = None,
+    random_state: int | None = 0,
+    along: Riders | None = None,
 ) -> Merging:
     """Merge components into clusters that need not have the shape of a component.
 
@@ -96,7 +100,7 @@ def merge(
     ----------
     result : Result, or GaussianMixture that is fitted
         Of a mixture.
-    data, sample_weight : array-like
+    data, sample_weight, along : array-like
         As `daskem.fit` takes them.
     random_state : int
         Of the sample.
@@ -113,7 +117,7 @@ def merge(
     Baudry et al. (2010), Combining mixture components for clustering, J. Comp. Graph. Stat. 19.
     """
     result = getattr(result, "result_", result)
-    blocks = result.blocks(data, sample_weight)
+    blocks = result.blocks(data, sample_weight, along)
     model, params = demand(result.model, Starts, "merging"), result.best.framed
     sample = surveyed(model, blocks, random_state or 0, result.features.names).sample
     measure = _Measure(blocks, model, params, sample)

@@ -4,11 +4,12 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from daskem.core.settings import RandomState, whole
 from daskem.core.signatures import helpful
-from daskem.data.inputs.kinds import Data, Values
+from daskem.data.inputs.kinds import Data, Riders, Values
 from daskem.errors import ParameterError
 from daskem.fitting.algorithms import Algorithm
 from daskem.models.families import Gaussian
 from daskem.models.mixture import Mixture
+from daskem.models.protocol import check_riders
 from daskem.running.coordinator import a_client, last_of, running, submitted
 from daskem.running.handle import Handle
 from daskem.running.prepared import prepare
@@ -27,6 +28,7 @@ def select(
     criterion: str = "bic",
     n_init: int = 5,
     sample_weight: Values | None = None,
+    along: Riders | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -71,8 +73,8 @@ def select(
     n_init : int
         Restarts for each candidate; they cost no reads. Fewer than three do not tell how far
         restarts differ.
-    sample_weight, features, sample_dims, feature_dim, missing, init_params, algorithm, tol,
-    max_passes, max_seconds, random_state, cache
+    sample_weight, along, features, sample_dims, feature_dim, missing, init_params, algorithm,
+    tol, max_passes, max_seconds, random_state, cache
         As `daskem.fit` takes them.
 
     Returns
@@ -99,6 +101,7 @@ def select(
         criterion=criterion,
         n_init=n_init,
         sample_weight=sample_weight,
+        along=along,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,
@@ -126,6 +129,7 @@ def submit_selection(
     criterion: str = "bic",
     n_init: int = 5,
     sample_weight: Values | None = None,
+    along: Riders | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -164,6 +168,7 @@ def submit_selection(
         criterion=criterion,
         n_init=n_init,
         sample_weight=sample_weight,
+        along=along,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,
@@ -188,6 +193,7 @@ def prepare_selection(
     criterion: str = "bic",
     n_init: int = 5,
     sample_weight: Values | None = None,
+    along: Riders | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -214,11 +220,14 @@ def prepare_selection(
     counts = [whole("n_components", k) for k in n_components]
     if not counts or not models:
         raise ParameterError("n_components is empty: there is nothing to choose among")
+    for model in models.values():
+        check_riders(model, along or {})
     prepared = prepare(
         max(models.values(), key=lambda model: model.cross_moments),
         data,
         counts,
         sample_weight=sample_weight,
+        along=along,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,
