@@ -153,7 +153,10 @@ class Penalises(Protocol):
 
 @runtime_checkable
 class Reports(Protocol):
-    """Events in the history, and flaws: what a person should know of params and statistics."""
+    """Events in the history, and flaws: what a person should know of params and statistics.
+
+    A mixture's results number components by size, and so "component 3" in a text by its new number.
+    """
 
     def events(self, statistics: Statistics, params: Params) -> Sequence[str]: ...  # see `Flaw`
 
