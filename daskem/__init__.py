@@ -4,7 +4,7 @@ from daskem.estimators import GaussianMixture
 from daskem.fitting.algorithms import EM
 from daskem.fitting.record import Status
 from daskem.models import Mixture
-from daskem.models.families import Bernoulli, Gaussian, Poisson
+from daskem.models.families import Bernoulli, Gaussian, Poisson, StudentT
 from daskem.models.families import register as register_family
 from daskem.results.diagnostics import diagnose
 from daskem.results.merging import Merging, merge
@@ -27,6 +27,7 @@ __all__ = [
     "Result",
     "Selection",
     "Status",
+    "StudentT",
     "attach",
     "diagnose",
     "fit",

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import logsumexp
+from scipy.special import digamma, logsumexp
 
-from daskem import Bernoulli, Gaussian, Poisson
+from daskem import Bernoulli, Gaussian, Poisson, StudentT
 from daskem.models.families.covariances import STRUCTURES
 from daskem.models.families.protocol import Family
 
@@ -219,10 +219,54 @@ class BernoulliRow(MeanRow):
         return stats.bernoulli.logpmf(rows, params["probabilities"][j]).sum(axis=1)
 
 
+class StudentRow(NormalRow):
+    latent = True
+
+    def df(self, params, k):
+        df = params["df"] if isinstance(self.family.df, str) else self.family.df
+        return np.broadcast_to(df, k)
+
+    def params(self, k, d, rng):
+        shape = {"each": (k,), "tied": ()}.get(self.family.df)
+        fitted = {} if shape is None else {"df": np.array(rng.uniform(2.0, 9.0, shape))}
+        return {**super().params(k, d, rng), **fitted}
+
+    def draw(self, params, components, rng):
+        df = self.df(params, len(params["means"]))[components]
+        zero = {**params, "means": 0 * params["means"]}
+        normal = super().draw(zero, components, rng)
+        return params["means"][components] + normal / np.sqrt(rng.chisquare(df) / df)[:, None]
+
+    def log_density(self, params, j, rows):
+        mean, df = params["means"][j], self.df(params, len(params["means"]))[j]
+        return stats.multivariate_t.logpdf(rows, mean, self.matrix(params, j), df)
+
+    def statistics(self, params, rows, r):
+        (k, d), found = params["means"].shape, {}
+        scales, logs, scaled = np.zeros(k), np.zeros(k), np.zeros_like(r)
+        for j, i in np.ndindex(r.shape):
+            z, df = rows[i] - params["means"][j], self.df(params, k)[j]
+            # The unseen scale of a row is Gamma, given the row.
+            shape, rate = (df + d) / 2, (df + z @ np.linalg.solve(self.matrix(params, j), z)) / 2
+            u = shape / rate
+            scaled[j, i] = r[j, i] * u
+            scales[j] += r[j, i] * u
+            logs[j] += r[j, i] * (digamma(shape) - np.log(rate) - u)
+        found = super().statistics(params, rows, scaled)
+        return {"scales": scales, "logs": logs, **found}
+
+    def alone(self, rows):
+        return {}
+
+
 TABLE = [
     *(NormalRow(Gaussian(k, 0.0), (Gaussian(k, 1e-6), Gaussian(k, 0.05))) for k in KINDS),
     PoissonRow(Poisson()),
     BernoulliRow(Bernoulli()),
+    StudentRow(StudentT()),
+    StudentRow(StudentT("tied", "tied")),
+    StudentRow(StudentT("diag", 4.0), (StudentT("diag", 12),)),
+    StudentRow(StudentT("spherical")),
 ]
 
 

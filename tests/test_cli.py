@@ -203,7 +203,7 @@ def test_help_says_what_is_written_of_a_setting(capsys):
         ("--depth 1.5", "--depth 1.5 should be a whole number"),
         ("--depth 1 --loud perhaps", "--loud perhaps should be true or false"),
         ("--depth 1 --steps a", "--steps a should be none or a number or numbers A,B,..."),
-        ("--depth 1 --covariance-type full", "which is for gaussian components"),
+        ("--depth 1 --covariance-type full", "which is for gaussian"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_in_words(plain, capsys, options, words):

@@ -230,7 +230,7 @@ def test_m_steps_for_rows_whose_component_is_known_end_at_the_top(row):
     _, rows = row.some(k=3, d=2, n=400)
     rng = np.random.default_rng(3)
     labels, params, model = rng.integers(3, size=400), row.mixture(3, 2, rng), Mixture(row.family)
-    for _ in range(100 if row.latent else 1):
+    for _ in range(1500 if row.latent else 1):
         hard = model.kernel([params]).hard(Block(rows), labels)
         params = model.m_step(hard, params)
     known = (labels == np.arange(3)[:, None]).astype(float)

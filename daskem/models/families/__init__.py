@@ -8,3 +8,4 @@ from daskem.models.families.gaussian import Gaussian as Gaussian
 from daskem.models.families.poisson import Poisson as Poisson
 from daskem.models.families.registry import FAMILIES as FAMILIES
 from daskem.models.families.registry import register as register
+from daskem.models.families.student import StudentT as StudentT
