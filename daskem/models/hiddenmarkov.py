@@ -1,6 +1,6 @@
 """The hidden Markov model: the state of a row depends on that of the row before it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -19,6 +19,8 @@ from daskem.models.protocol import Block, Survey, Tile, demand
 
 # The probability of staying in a state where a mixture becomes a chain: some ten steps.
 _STICKY = 0.9
+# A long sequence has two to this of steps.
+_DOUBLINGS = 10
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,14 @@ class HiddenMarkov:
 
     def n_components(self, params: Params) -> int:
         return len(params["initial"])
+
+    def shares(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
+        """How many of the steps of a long sequence are in each state, (state,)."""
+        shares, ahead = np.eye(len(params["initial"])), params["transitions"]
+        for _ in range(_DOUBLINGS):
+            # The mean of twice as many steps is that of the first half, and of as many after them.
+            shares, ahead = (shares + shares @ ahead) / 2, ahead @ ahead
+        return params["initial"] @ shares
 
     def e_step(self, block: Block, params: Params) -> Statistics:
         """What the states of the sequences of a block were, summed into sufficient statistics."""

@@ -23,7 +23,7 @@ from daskem.data.inputs.rows import rows_like
 from daskem.errors import DataError
 from daskem.fitting.record import Pass, Status, unfit
 from daskem.fitting.starts.first_read import domain
-from daskem.models import Mixture
+from daskem.models.families.protocol import Composed
 from daskem.models.protocol import (
     Declares,
     Model,
@@ -110,7 +110,7 @@ class Result:
         NaN for a feature that shows none, None for a model without a floor. No component is
         narrower than a rounding error, ``step / sqrt(12)``.
         """
-        frame = self.model.frame if isinstance(self.model, Mixture) else None
+        frame = self.model.frame if isinstance(self.model, Composed) else None
         return None if frame is None else frame.resolution
 
     @property
@@ -297,7 +297,7 @@ class Result:
 
     def table(self) -> str:
         """Size, location and shape of every cluster, for reading."""
-        model = demand(self.model, Mixture, "the table of clusters")
+        model = demand(self.model, Composed, "the table of clusters")
         return table(model, self.params, self.features.names, self.constant)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -337,7 +337,7 @@ class Result:
         )
 
     def __str__(self) -> str:
-        table = [self.table()] if isinstance(self.model, Mixture) else []
+        table = [self.table()] if isinstance(self.model, Composed) else []
         notes = [f"note: {note}" for note in self.notes]
         flaws = [f"improper: {flaw}" for flaw in self.flaws]
         return "\n".join([self._head(), *notes, *flaws, *events(self.history), *table])
