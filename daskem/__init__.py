@@ -6,6 +6,7 @@ from daskem.fitting.record import Status
 from daskem.models import Mixture
 from daskem.models.families import Bernoulli, Gaussian, Poisson, StudentT
 from daskem.models.families import register as register_family
+from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.results.diagnostics import diagnose
 from daskem.results.merging import Merging, merge
 from daskem.results.result import Result, load
@@ -20,6 +21,7 @@ __all__ = [
     "Bernoulli",
     "Gaussian",
     "GaussianMixture",
+    "HiddenMarkov",
     "Merging",
     "Mixture",
     "Plan",

@@ -14,7 +14,7 @@ GROUND, ROOF, FACES = "errors", "estimators", {"parameters"}
 # Inside a room: from the ground up again, where there is more than one floor.
 INSIDE = {
     "data": ["blocks", "inputs"],
-    "models": ["protocol", "kernels", "families", "mixture", "clusters", "heldout"],
+    "models": ["protocol", "kernels", "families", "mixture", "hiddenmarkov", "clusters", "heldout"],
     "fitting": ["algorithms", "record", "stopping", "run", "loop", "starts"],
 }
 # Rooms that lie above one another and yet do not see each other.

@@ -1,6 +1,6 @@
 """The mixture model: each row was made by picking a component, then drawing from it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -91,6 +91,9 @@ class Mixture:
 
     def n_components(self, params: Params) -> int:
         return len(params["weights"])
+
+    def shares(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
+        return params["weights"]
 
     def e_step(self, block: Block, params: Params) -> Statistics:
         """Responsibilities of a block by Bayes' rule, summed into sufficient statistics."""

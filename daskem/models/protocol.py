@@ -129,6 +129,13 @@ class Predicts(Protocol):
 
 
 @runtime_checkable
+class Sequential(Protocol):
+    """Rows that depend on one another within sequences: `predict` is the most probable path."""
+
+    def decode(self, block: Block, params: Params) -> np.ndarray: ...  # int, (sample,)
+
+
+@runtime_checkable
 class Starts(Model, Declares, Predicts, Protocol):
     """`n_components` in the place of a `start`: params from rows whose component is known."""
 
@@ -185,6 +192,7 @@ GROUPS = (
     Frames,
     Batches,
     Predicts,
+    Sequential,
     Simplifies,
     Penalises,
     Reports,
@@ -239,3 +247,12 @@ def check_riders(model: object, names: Collection[str]) -> None:
                 f"{type(model).__name__} needs {name!r} for each of the rows; pass it with them, "
                 f"as in along={{{name!r}: array}}"
             )
+
+
+def check_sequences(model: object, lengths: object) -> None:
+    """Raise DataError if a model of sequences is not told which rows are one."""
+    if isinstance(model, Sequential) and lengths is None:
+        raise DataError(
+            f"{type(model).__name__} wants to know which rows are a sequence: pass lengths=[...], "
+            "the rows of each, in their order, and [len(data)] for a single one"
+        )

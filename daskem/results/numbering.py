@@ -7,39 +7,43 @@ from dataclasses import replace
 import numpy as np
 
 from daskem.core.numerics import one_blas_thread
-from daskem.core.parameters import Params
+from daskem.core.parameters import Parameter, Params
 from daskem.fitting.record import Pass
-from daskem.models.mixture import Mixture
-from daskem.models.protocol import Declares, Model
+from daskem.models.families.protocol import Composed
+from daskem.models.protocol import Declares, Frames, Model
 
 
 def fixes_order(model: Model, start: Mapping[str, np.ndarray] | None) -> bool:
     """Whether a start numbers the components: something in it is said of each of them."""
     declared = model.parameters if isinstance(model, Declares) else {}
-    return any("component" in declared[name].dims for name in start or {} if name in declared)
+    return any(_axes(declared[name]) for name in start or {} if name in declared)
 
 
 @one_blas_thread()
 def by_size(
     model: Model, params: Params, history: Sequence[Pass]
 ) -> tuple[Params, tuple[Pass, ...]]:
-    """Params and history of a mixture, with its components from the largest to the smallest.
+    """Params and history of a model, with its components from the largest to the smallest.
 
-    Of equal ones that is first whose location is, feature by feature. A model that is no mixture
-    numbers its components itself.
+    Of equal ones that is first whose location is, feature by feature. A model that is not made of
+    a family numbers its components itself.
     """
-    if not isinstance(model, Mixture):
+    if not (isinstance(model, Composed) and isinstance(model, Declares)):
         return params, tuple(history)
-    locations = model.family.locations(model.from_frame(params))
-    order = np.lexsort((*locations.T[::-1], -params["weights"]))
-    axes = {name: parameter.dims for name, parameter in model.parameters.items()}
-    ordered = {
-        name: value.take(order, axes[name].index("component"))
-        if "component" in axes[name]
-        else value
-        for name, value in params.items()
-    }
+    own = model.from_frame(params) if isinstance(model, Frames) else params
+    locations, shares = model.family.locations(own), model.shares(params)
+    order = np.lexsort((*locations.T[::-1], -shares))
+    ordered = dict(params)
+    for name, parameter in model.parameters.items():
+        for axis in _axes(parameter):
+            ordered[name] = ordered[name].take(order, axis)
     return Params(ordered), tuple(_renumbered(record, np.argsort(order)) for record in history)
+
+
+def _axes(parameter: Parameter) -> list[int]:
+    """Along which a parameter says something of each component."""
+    named = enumerate(dim.removesuffix("_2") for dim in parameter.dims)
+    return [axis for axis, dim in named if dim in ("component", "state")]
 
 
 def _renumbered(record: Pass, numbers: np.ndarray) -> Pass:

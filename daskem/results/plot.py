@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from daskem.data.inputs.kinds import Data
+from daskem.data.inputs.kinds import Data, Lengths
 from daskem.data.inputs.rows import rows_like
 from daskem.errors import DaskemError, ParameterError
-from daskem.models.families.protocol import Ellipses
-from daskem.models.mixture import Mixture
+from daskem.models.families.protocol import Composed, Ellipses
 from daskem.models.protocol import demand
 from daskem.results.result import Result
 
@@ -25,7 +24,12 @@ def require_matplotlib() -> None:
         raise DaskemError("figures need matplotlib: pip install 'daskem[plot]'")
 
 
-def plot(result: Result, sample: Data, features: tuple[int, int] = (0, 1)) -> Any:
+def plot(
+    result: Result,
+    sample: Data,
+    features: tuple[int, int] = (0, 1),
+    lengths: Lengths | None = None,
+) -> Any:
     """Two features of some rows, and the components of a Gaussian mixture over them.
 
     Parameters
@@ -37,6 +41,8 @@ def plot(result: Result, sample: Data, features: tuple[int, int] = (0, 1)) -> An
         by its responsibilities.
     features : tuple of two int
         Which ones, for the horizontal and the vertical axis.
+    lengths : sequence of int, optional
+        As `daskem.fit` takes them.
 
     Returns
     -------
@@ -52,15 +58,18 @@ def plot(result: Result, sample: Data, features: tuple[int, int] = (0, 1)) -> An
     from matplotlib.colors import to_rgb
     from matplotlib.figure import Figure
 
+    shares = demand(result.model, Composed, "plotting").shares(result.params)
     means, covariances = _marginal(result, features)
-    responsibilities = np.asarray(result.predict_proba(sample)).reshape(-1, len(means))
+    responsibilities = np.asarray(result.predict_proba(sample, lengths=lengths)).reshape(
+        -1, len(means)
+    )
     rows = np.asarray(rows_like(sample, result.features).array).reshape(-1, result.n_features)
     x, y = rows[:, list(features)].T
     hues = np.array([to_rgb(PALETTE[k % len(PALETTE)]) for k in range(len(means))])
     figure = Figure(figsize=(7.5, 6), layout="constrained")
     axes = figure.add_subplot()
     axes.scatter(x, y, c=responsibilities @ hues, s=5, alpha=0.5, linewidths=0, rasterized=True)
-    for k in np.argsort(-result.params["weights"]):
+    for k in np.argsort(-shares, kind="stable"):
         _draw_component(axes, means[k], covariances[k], hues[k], str(k))
     _frame(axes, result, features)
     return figure
@@ -103,7 +112,7 @@ def plot_criterion(table: xr.Dataset) -> Any:
 def _marginal(result: Result, features: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Locations (component, 2) and covariances (component, 2, 2) of two of the features."""
     params, chosen = result.params, list(features)
-    family = demand(result.model, Mixture, "plotting").family
+    family = demand(result.model, Composed, "plotting").family
     if not isinstance(family, Ellipses):
         raise ParameterError(f"{type(family).__name__} components have no ellipses")
     if not set(chosen) <= set(range(result.n_features)):

@@ -9,7 +9,7 @@ from daskem.core.parameters import Params
 from daskem.data.blocks import Block, Domain
 from daskem.errors import DataError
 from daskem.fitting.loop import evaluate
-from daskem.models.protocol import Model, Predicts
+from daskem.models.protocol import Model, Predicts, Sequential
 
 
 def label_dtype(n_components: int) -> np.dtype[Any]:
@@ -42,7 +42,9 @@ def statistics(block: Block, model: Model, params: Params) -> dict[str, Any]:
 
 
 def labels(block: Block, model: Predicts, params: Params) -> np.ndarray:
-    """The most probable component of each row, (sample,)."""
+    """The most probable component of each row, or path of each sequence, (sample,)."""
+    if isinstance(model, Sequential):
+        return model.decode(block, params).astype(label_dtype(model.n_components(params)))
     labelled = np.empty(len(block), dtype=label_dtype(model.n_components(params)))
     for span, _, shares in model.posterior(block, params):
         labelled[span] = shares.argmax(axis=0)

@@ -8,15 +8,14 @@ import numpy as np
 
 from daskem.core.parameters import DataParams
 from daskem.fitting.record import Pass
-from daskem.models.families.protocol import Ellipses
-from daskem.models.mixture import Mixture
+from daskem.models.families.protocol import Composed, Ellipses
 
 _MOST_AXES = 3
 _MOST_EVENTS = 3
 
 
 def table(
-    model: Mixture,
+    model: Composed,
     params: DataParams,
     names: np.ndarray | None = None,
     constant: Sequence[int] = (),
@@ -28,7 +27,7 @@ def table(
     standard deviations of the features over all rows, so that they do not depend on units. The
     features that are `constant` have no spread, whatever keeps their covariances open.
     """
-    family, weights = model.family, params["weights"]
+    family, weights = model.family, model.shares(params)
     locations = family.locations(params)
     names = np.arange(locations.shape[1]) if names is None else names
     matrices = None

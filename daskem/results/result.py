@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -14,15 +15,24 @@ from daskem.core.parameters import DataParams
 from daskem.core.settings import RandomState, generator
 from daskem.data.blocks import Blocks, Domain, map_rows
 from daskem.data.inputs import as_blocks
-from daskem.data.inputs.kinds import Data, Riders, Values
+from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
+from daskem.data.inputs.lengths import cut
 from daskem.data.inputs.names import Features, Rows, relabel
 from daskem.data.inputs.riders import aligned, as_riders
 from daskem.data.inputs.rows import rows_like
 from daskem.errors import DataError
 from daskem.fitting.record import Pass, Status, unfit
 from daskem.fitting.starts.first_read import domain
-from daskem.models import Mixture
-from daskem.models.protocol import Declares, Model, Predicts, Samples, check_riders, demand
+from daskem.models.families.protocol import Composed
+from daskem.models.protocol import (
+    Declares,
+    Model,
+    Predicts,
+    Samples,
+    check_riders,
+    check_sequences,
+    demand,
+)
 from daskem.results import modelfile, predictions
 from daskem.results.description import describe, restore
 from daskem.results.fittedrun import FittedRun
@@ -100,7 +110,7 @@ class Result:
         NaN for a feature that shows none, None for a model without a floor. No component is
         narrower than a rounding error, ``step / sqrt(12)``.
         """
-        frame = self.model.frame if isinstance(self.model, Mixture) else None
+        frame = self.model.frame if isinstance(self.model, Composed) else None
         return None if frame is None else frame.resolution
 
     @property
@@ -134,34 +144,41 @@ class Result:
     def n_components(self) -> int:
         return demand(self.model, Predicts, "counting components").n_components(self.best.framed)
 
-    def predict(self, data: Data, along: Riders | None = None) -> Any:
+    def predict(
+        self, data: Data, along: Riders | None = None, lengths: Lengths | None = None
+    ) -> Any:
         """The most probable component of each row, (...), int; -1 where a row is missing.
 
         Labels are as small as the number of components allows, and CF flags if `data` have labels;
         for NumPy arrays they are int64, as in scikit-learn. What the model needs besides goes
-        `along`, here and below, as in `daskem.fit`.
+        `along`, and the `lengths` of sequences with it, here and below, as in `daskem.fit`.
         """
         dtype = predictions.label_dtype(self.n_components)
         about = predictions.flags(self.n_components, self.missing == "omit")
-        labels = self._map(data, along, predictions.labels, about, fill=-1, dtype=dtype)
+        labels = self._map(data, along, lengths, predictions.labels, about, fill=-1, dtype=dtype)
         return labels.astype(np.int64) if isinstance(labels, np.ndarray) else labels
 
-    def predict_proba(self, data: Data, along: Riders | None = None) -> Any:
+    def predict_proba(
+        self, data: Data, along: Riders | None = None, lengths: Lengths | None = None
+    ) -> Any:
         """Responsibilities of the components for each row, (..., component)."""
         about = {"long_name": "probability of the component, given the row", "units": "1"}
         return self._map(
-            data, along, predictions.responsibilities, about, columns=self.n_components
+            data, along, lengths, predictions.responsibilities, about, columns=self.n_components
         )
 
-    def score_samples(self, data: Data, along: Riders | None = None) -> Any:
+    def score_samples(
+        self, data: Data, along: Riders | None = None, lengths: Lengths | None = None
+    ) -> Any:
         """log p(x) of each row, (...), in nats."""
         about = {"long_name": "log-likelihood of the row, in nats", "units": "1"}
-        return self._map(data, along, predictions.log_prob, about)
+        return self._map(data, along, lengths, predictions.log_prob, about)
 
     def _map(
         self,
         data: Data,
         along: Riders | None,
+        lengths: Lengths | None,
         f: Callable[..., np.ndarray],
         about: dict[str, Any],
         *,
@@ -170,12 +187,15 @@ class Result:
     ) -> Any:
         demand(self.model, Predicts, "predicting")
         rows, riders = self._rows(data, None, along)
+        check_sequences(self.model, lengths)
+        array, edges, _ = cut(rows.array, lengths)
         form |= {"fill": fill if self.missing == "omit" else None, "name": f.__name__}
-        form["along"] = as_riders(riders, rows.array)
+        form |= {"along": as_riders(riders, array), "edges": edges}
         args = (f, self._domain, self.model, self.best.framed)
-        return relabel(
-            map_rows(rows.array, predictions.checked, *args, **form), rows, f.__name__, about
-        )
+        found = map_rows(array, predictions.checked, *args, **form)
+        if isinstance(found, da.Array) and isinstance(rows.array, da.Array):
+            found = found.rechunk(dict(enumerate(rows.array.chunks[:-1])))
+        return relabel(found, rows, f.__name__, about)
 
     @property
     def _domain(self) -> Domain:
@@ -200,28 +220,32 @@ class Result:
         data: Data,
         sample_weight: Values | None = None,
         along: Riders | None = None,
+        lengths: Lengths | None = None,
     ) -> Blocks:
         """The rows of `data`, as the model was fitted to such, for passes over them."""
         rows, riders = self._rows(data, sample_weight, along)
-        return as_blocks(rows.array, missing=self.missing, along=riders)
+        check_sequences(self.model, lengths)
+        return as_blocks(rows.array, missing=self.missing, along=riders, lengths=lengths)
 
     def score(
         self,
         data: Data,
         sample_weight: Values | None = None,
         along: Riders | None = None,
+        lengths: Lengths | None = None,
     ) -> float:
         """Mean log p(x) per row of `data`, in nats; one pass over it."""
-        return self._total(data, sample_weight, along)[0]
+        return self._total(data, sample_weight, along, lengths)[0]
 
     def bic(
         self,
         data: Data,
         sample_weight: Values | None = None,
         along: Riders | None = None,
+        lengths: Lengths | None = None,
     ) -> float:
         """Bayesian information criterion, -2 L + p log n (Schwarz 1978); lower is better."""
-        mean, n = self._total(data, sample_weight, along)
+        mean, n = self._total(data, sample_weight, along, lengths)
         return float(self.n_parameters * np.log(n) - 2 * n * mean)
 
     def aic(
@@ -229,9 +253,10 @@ class Result:
         data: Data,
         sample_weight: Values | None = None,
         along: Riders | None = None,
+        lengths: Lengths | None = None,
     ) -> float:
         """Akaike information criterion, -2 L + 2 p; lower is better."""
-        mean, n = self._total(data, sample_weight, along)
+        mean, n = self._total(data, sample_weight, along, lengths)
         return float(2 * self.n_parameters - 2 * n * mean)
 
     @property
@@ -240,10 +265,14 @@ class Result:
         return self.best.n_parameters
 
     def _total(
-        self, data: Data, sample_weight: Values | None, along: Riders | None
+        self,
+        data: Data,
+        sample_weight: Values | None,
+        along: Riders | None,
+        lengths: Lengths | None,
     ) -> tuple[float, float]:
         args = (predictions.statistics, self._domain, self.model, self.best.framed)
-        blocks = self.blocks(data, sample_weight, along)
+        blocks = self.blocks(data, sample_weight, along, lengths)
         sums = blocks.sum(predictions.checked, *args, name="score")
         return sums["statistics"][0][0]["log_likelihood"] / sums["weight"], sums["weight"]
 
@@ -268,7 +297,7 @@ class Result:
 
     def table(self) -> str:
         """Size, location and shape of every cluster, for reading."""
-        model = demand(self.model, Mixture, "the table of clusters")
+        model = demand(self.model, Composed, "the table of clusters")
         return table(model, self.params, self.features.names, self.constant)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -308,7 +337,7 @@ class Result:
         )
 
     def __str__(self) -> str:
-        table = [self.table()] if isinstance(self.model, Mixture) else []
+        table = [self.table()] if isinstance(self.model, Composed) else []
         notes = [f"note: {note}" for note in self.notes]
         flaws = [f"improper: {flaw}" for flaw in self.flaws]
         return "\n".join([self._head(), *notes, *flaws, *events(self.history), *table])

@@ -9,7 +9,7 @@ from distributed import Client
 from daskem.core.settings import RandomState, generator, number, whole
 from daskem.data.blocks import Blocks, Survey, current_client, moved, place
 from daskem.data.inputs import as_blocks
-from daskem.data.inputs.kinds import Data, Riders, Values
+from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.data.inputs.names import Features
 from daskem.data.inputs.riders import aligned
 from daskem.data.inputs.rows import as_rows
@@ -22,7 +22,7 @@ from daskem.fitting.starts.first_read import FirstRead, first_read
 from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.seeds import SEEDERS
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import Declares, Model, check_riders, lacking
+from daskem.models.protocol import Declares, Model, check_riders, check_sequences, lacking
 from daskem.results.fittedrun import FittedRun
 from daskem.results.numbering import fixes_order
 from daskem.results.result import Result
@@ -124,6 +124,7 @@ def prepare(
     start: Start | Sequence[Start] | None = None,
     sample_weight: Values | None = None,
     along: Riders | None = None,
+    lengths: Lengths | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -167,7 +168,8 @@ def prepare(
     rows = as_rows(data, features, sample_dims, feature_dim)
     riders = aligned(rows, sample_weight, along)
     check_riders(model, riders)
-    blocks = as_blocks(rows.array, missing=missing, cache=cache, along=riders)
+    check_sequences(model, lengths)
+    blocks = as_blocks(rows.array, missing=missing, cache=cache, along=riders, lengths=lengths)
     return Prepared(
         model,
         place(blocks, current_client()),

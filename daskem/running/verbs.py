@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterator, Sequence
 
 from daskem.core.settings import RandomState
 from daskem.core.signatures import helpful
-from daskem.data.inputs.kinds import Data, Riders, Values
+from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.starts.given import Start
 from daskem.models.protocol import Model
@@ -23,6 +23,7 @@ def fit(
     start: Start | Sequence[Start] | None = None,
     sample_weight: Values | None = None,
     along: Riders | None = None,
+    lengths: Lengths | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -58,6 +59,9 @@ def fit(
         Other arrays that belong to the rows, which the model finds in ``block.along``: what it
         names in its ``needs``, such as the noise of each row. A DataArray broadcasts by the names
         of its dims, and may have others of its own, which go last.
+    lengths : sequence of int, optional
+        Rows of each sequence, in their order, for a model of sequences such as `HiddenMarkov`;
+        ``[len(data)]`` for a single one. No sequence is ever parted: chunks are cut where one ends.
     features : sequence of str, optional
         The variables of a Dataset, arrays of a zarr group, columns of a DataFrame or coordinates
         of a DataArray that are used, in this order. Default: all.
@@ -129,6 +133,7 @@ def fit(
         start=start,
         sample_weight=sample_weight,
         along=along,
+        lengths=lengths,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,
@@ -156,6 +161,7 @@ def iterate(
     start: Start | Sequence[Start] | None = None,
     sample_weight: Values | None = None,
     along: Riders | None = None,
+    lengths: Lengths | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -183,6 +189,7 @@ def iterate(
         start=start,
         sample_weight=sample_weight,
         along=along,
+        lengths=lengths,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,
@@ -208,6 +215,7 @@ def submit(
     start: Start | Sequence[Start] | None = None,
     sample_weight: Values | None = None,
     along: Riders | None = None,
+    lengths: Lengths | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -246,6 +254,7 @@ def submit(
         start=start,
         sample_weight=sample_weight,
         along=along,
+        lengths=lengths,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,

@@ -1,5 +1,6 @@
 """From rows back to one answer for each row: at once for NumPy arrays, lazily for Dask arrays."""
 
+import math
 from collections.abc import Callable, Mapping
 from itertools import chain, count, islice
 from typing import Any, NamedTuple, cast
@@ -16,9 +17,20 @@ from daskem.data.blocks.graph import Delayed
 from daskem.data.blocks.joining import joined, part
 from daskem.data.blocks.partitions import Args
 from daskem.data.blocks.piece import Piece
+from daskem.data.blocks.sequences import edges_between
 
 # Arguments of more bytes than this lie on the cluster before anybody computes answers.
 _LARGE_BYTES = 2**20
+
+
+class _Sequences(NamedTuple):
+    """Rows that are never parted, and where the chunks of the first axis begin and end."""
+
+    edges: np.ndarray
+    bounds: np.ndarray
+
+    def of_chunk(self, number: int) -> np.ndarray:
+        return edges_between(self.edges, *self.bounds[number : number + 2])
 
 
 class _Ridden(NamedTuple):
@@ -33,6 +45,7 @@ def map_rows(
     f: Callable[[Block, *Args], np.ndarray],
     *args: *Args,
     along: Mapping[str, np.ndarray | da.Array] | None = None,
+    edges: np.ndarray | None = None,
     dtype: DTypeLike = np.float64,
     columns: int | None = None,
     fill: float | None = None,
@@ -48,6 +61,9 @@ def map_rows(
         ``(block, *args) -> ndarray, (sample,) or (sample, column)``.
     along : mapping of str to ndarray or dask Array, (..., *own axes), optional
         What rides along with the rows, chunked like them.
+    edges : ndarray of int, (sequence + 1,), optional
+        Rows that are never parted, see `Block`: chunks end where a sequence ends, and only the
+        first axis has several.
     dtype, columns
         Of the answers; `columns` is None where there is one number for each row.
     fill : number, optional
@@ -55,20 +71,24 @@ def map_rows(
     name : str
         Of the tasks on the dashboard.
     """
+    sequences = None
+    if edges is not None:
+        ends = np.cumsum(array.chunks[0]) if isinstance(array, da.Array) else [len(array)]
+        bounds = math.prod(array.shape[1:-1]) * np.array([0, *ends])
+        sequences = _Sequences(edges, bounds)
     if isinstance(array, np.ndarray):
         chunk = _Ridden(array, cast(Mapping[str, np.ndarray], along or {}))
-        answers = _answer(chunk, f=f, args=args, fill=fill, block_id=(0,) * array.ndim)
+        shared = (f, args, fill, sequences)
+        answers = _answer(chunk, shared, block_id=(0,) * array.ndim)
         return answers if columns is not None else answers[..., 0]
     chunks = _ridden(array, cast(Mapping[str, da.Array], along or {}))
     # An axis of one column goes last: a map that drops an axis is not fused with the load.
     # As `name`, since `token` means nothing in some versions of Dask and warns in others.
-    token = dask.base.tokenize(chunks.name, f, args, fill, dtype, columns)
+    token = dask.base.tokenize(chunks.name, f, args, fill, sequences, dtype, columns)
     answers = da.map_blocks(
         _answer,
         chunks,
-        f=f,
-        args=_delayed(args),
-        fill=fill,
+        shared=_delayed((f, args, fill, sequences)),
         name=f"{name}-{token}",
         chunks=(*array.chunks[:-1], (columns or 1,)),
         dtype=dtype,
@@ -115,14 +135,13 @@ def _delayed(args: tuple[Any, ...]) -> Delayed:
 
 def _answer(
     chunk: _Ridden,
-    f: Callable[..., np.ndarray],
-    args: tuple[Any, ...],
-    fill: float | None,
+    shared: tuple[Callable[..., np.ndarray], tuple[Any, ...], float | None, _Sequences | None],
     block_id: tuple[int, ...] = (),
 ) -> np.ndarray:
-    shape = chunk.rows.shape[:-1]
+    (f, args, fill, sequences), shape = shared, chunk.rows.shape[:-1]
     piece = Piece(tuple(block_id[:-1]), 0, shape)
-    (block,) = joined([part(piece, chunk.rows, chunk.along)], omit=fill is not None)
+    edges = None if sequences is None else sequences.of_chunk(block_id[0])
+    (block,) = joined([part(piece, chunk.rows, chunk.along, edges)], omit=fill is not None)
     answers = f(block, *args)
     if block.kept is not None:
         filled = np.full((len(piece), *answers.shape[1:]), fill, dtype=answers.dtype)

@@ -1,6 +1,6 @@
 """From arrays of rows to blocks of them: with what rides along, and in sequences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import dask.array as da
@@ -11,7 +11,8 @@ from daskem.data.blocks.dask import DaskBlocks
 from daskem.data.blocks.local import LocalBlocks
 from daskem.data.blocks.memory import CACHES
 from daskem.data.inputs.arrays import Array
-from daskem.data.inputs.lengths import cut_at_sequences, edges_of
+from daskem.data.inputs.kinds import Lengths
+from daskem.data.inputs.lengths import cut
 from daskem.data.inputs.riders import as_riders
 from daskem.errors import ParameterError
 
@@ -25,7 +26,7 @@ def as_blocks(
     cache: str = "none",
     *,
     along: Mapping[str, Any] | None = None,
-    lengths: Sequence[int] | np.ndarray | None = None,
+    lengths: Lengths | None = None,
 ) -> LocalBlocks | DaskBlocks:
     """Blocks of the rows of an array.
 
@@ -54,12 +55,7 @@ def as_blocks(
     for name, value, known in (("missing", missing, MISSING), ("cache", cache, CACHES)):
         if value not in known:
             raise ParameterError(f"{name}={value!r} is not one of {list(known)}")
-    edges: np.ndarray | None = None
-    notes: tuple[str, ...] = ()
-    if lengths is not None:
-        edges = edges_of(lengths, array.shape[:-1])
-        if isinstance(array, da.Array):
-            array, notes = cut_at_sequences(array, edges)
+    array, edges, notes = cut(array, lengths)
     given = {} if weights is None else {WEIGHT: weights}
     riders = as_riders({**given, **(along or {})}, array)
     omit, (*samples, n_features) = missing == "omit", array.shape

@@ -1,10 +1,11 @@
 """What a person may pass as data, and as values beside their rows."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import dask.array as da
+import numpy as np
 import numpy.typing as npt
 import xarray as xr
 import zarr
@@ -32,3 +33,5 @@ Data = (
 Values = npt.ArrayLike | xr.DataArray | da.Array
 # Arrays that ride along with the rows, by name.
 Riders = Mapping[str, Values]
+# Rows of each sequence, in the order of the rows.
+Lengths = Sequence[int] | np.ndarray

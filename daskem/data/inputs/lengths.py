@@ -1,11 +1,13 @@
 """From the lengths of sequences to their edges, and to chunks that end where a sequence ends."""
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import dask.array as da
 import numpy as np
 
 from daskem.data.blocks.sequences import edges_of_lengths
+from daskem.data.inputs.arrays import Array
+from daskem.data.inputs.kinds import Lengths
 from daskem.errors import DataError
 
 # Chunks that a note writes out.
@@ -16,8 +18,25 @@ _CUT = (
 )
 
 
-def edges_of(lengths: Sequence[int] | np.ndarray, shape: tuple[float, ...]) -> np.ndarray:
-    """Where runs of these lengths begin and end among rows of this shape, (sequence + 1,).
+class Cut(NamedTuple):
+    """Rows that are cut nowhere but where a sequence ends, and what had to be done for that."""
+
+    array: Array
+    edges: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+def cut(array: Array, lengths: Lengths | None) -> Cut:
+    """Rows (..., feature) and the sequences of these lengths, if there are any."""
+    edges = None if lengths is None else edges_of(lengths, array.shape[:-1])
+    if edges is None or not isinstance(array, da.Array):
+        return Cut(array, edges, ())
+    chunked, notes = cut_at_sequences(array, edges)
+    return Cut(chunked, edges, notes)
+
+
+def edges_of(lengths: Lengths, shape: tuple[float, ...]) -> np.ndarray:
+    """Where sequences of these lengths begin and end among rows of this shape, (sequence + 1,).
 
     Raises
     ------

@@ -5,6 +5,7 @@ compare, regrow, polish, in this order; of a simpler model, where rows are few f
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 
@@ -65,9 +66,19 @@ def best_start(
     """Params to start from, in the coordinates of the model; where nothing is given, the best of
     many. It takes the parameters of `begin`.
     """
-    if start or n_components in (None, 1) or not isinstance(first.model, Starts):
+    model = first.model
+    if not start and n_components is not None and _begins_simply(model):
+        simpler = first.of(demand(model.simpler, Starts, "starting"))
+        draft = best_start(simpler, n_components, None, init_params, rng)
+        return Draft(_grown(first.model, simpler.model, draft.params))
+    if start or n_components in (None, 1) or not isinstance(model, Starts):
         return Draft(begin(first, n_components, start, init_params, rng))
     return best_of_many(first, whole("n_components", n_components), init_params, rng)[-1]
+
+
+def _begins_simply(model: Model) -> TypeGuard[Simplifies]:
+    """Whether a model has no starts but those of a simpler one."""
+    return isinstance(model, Simplifies) and not isinstance(model, Starts)
 
 
 @one_blas_thread()

@@ -117,3 +117,14 @@ class Draws(Protocol):
     def sample(
         self, params: Params, components: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray: ...
+
+
+@runtime_checkable
+class Composed(Protocol):
+    """Numbering by size, table, plots, files: a model whose components are those of a family."""
+
+    @property
+    def family(self) -> Family: ...
+    @property
+    def frame(self) -> Frame | None: ...
+    def shares(self, params: Mapping[str, np.ndarray]) -> np.ndarray: ...  # of rows, (component,)

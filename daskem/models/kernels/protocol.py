@@ -31,6 +31,15 @@ class Kernel(Protocol):
         Those of an E step with responsibilities of 0 and 1, without `log_likelihood`.
         """
 
+    def log_densities(self, block: Block) -> Iterator[tuple[slice, np.ndarray]]:
+        """Offset plus log-density of the only candidate, (component, row), tile by tile."""
+
+    def soft(self, block: Block, responsibilities: np.ndarray) -> Statistics:
+        """Statistics of the only candidate for rows whose responsibilities are known.
+
+        Those of an E step with them, (component, sample), without `log_likelihood`.
+        """
+
 
 class Form(Protocol):
     """A way to compute the log-densities and the moments of a tile, (feature, row), in the frame.

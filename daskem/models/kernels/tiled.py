@@ -1,6 +1,6 @@
 """The kernel on tiles of rows, with NumPy: log-densities, softmax, sums, tile by tile."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,15 +63,30 @@ class TiledKernel:
             yield Tile(span, peak + np.log(total) + base, joint)
 
     def hard(self, block: Block, labels: np.ndarray) -> Statistics:
-        sweep, components = _Sweep(self, block), np.arange(self.form.bounds[1])[:, None]
+        components = np.arange(self.form.bounds[1])[:, None]
+        return self._known(block, lambda span: (labels[span] == components).astype(np.float64))
+
+    def soft(self, block: Block, responsibilities: np.ndarray) -> Statistics:
+        return self._known(block, lambda span: responsibilities[:, span])
+
+    def _known(self, block: Block, members: Callable[[slice], np.ndarray]) -> Statistics:
+        """Statistics of rows with known responsibilities, `members` (component, row) of a tile."""
+        sweep = _Sweep(self, block)
         for span in sweep.tiles:
-            x, weights = sweep.tiles[span], sweep.weights(span)
+            x, weights, r = sweep.tiles[span], sweep.weights(span), members(span)
             sums = sweep.sums(self.accurate(x))
-            members = (labels[span] == components).astype(np.float64)
-            members = members if weights is None else members * weights
-            sums.add(x, sums.features(x), members, weights)
+            sums.add(x, sums.features(x), r if weights is None else r * weights, weights)
         # Of the likelihood there is only the part that the components share.
         return {n: s for n, s in sweep.statistics()[0].items() if n != "log_likelihood"}
+
+    def log_densities(self, block: Block) -> Iterator[tuple[slice, np.ndarray]]:
+        sweep = _Sweep(self, block)
+        for span in sweep.tiles:
+            x = sweep.tiles[span]
+            form = self.accurate(x)
+            sums = sweep.sums(form)
+            joint = sums.log_joint(sums.features(x), out=sweep.joint(span))
+            yield span, joint + form.log_base(x, 0)
 
     def usual(self, n_features: int) -> Form:
         """The form of most tiles."""

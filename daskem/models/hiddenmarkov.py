@@ -1,0 +1,255 @@
+"""The hidden Markov model: the state of a row depends on that of the row before it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from daskem.core.frames import Frame
+from daskem.core.numerics import NOTHING, one_blas_thread
+from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
+from daskem.core.statistics import Statistics
+from daskem.errors import DataError
+from daskem.models.families.protocol import Draws, Family
+from daskem.models.kernels.chain import Chains
+from daskem.models.kernels.protocol import Kernel
+from daskem.models.mixture import Mixture
+from daskem.models.protocol import Block, Survey, Tile, demand
+
+# The probability of staying in a state where a mixture becomes a chain: some ten steps.
+_STICKY = 0.9
+# A long sequence has two to this of steps.
+_DOUBLINGS = 10
+
+
+@dataclass(frozen=True)
+class HiddenMarkov:
+    """Sequences that walk from state to state, each row drawn from the component of its state.
+
+        p(x) = sum over paths s of  initial[s_1] p(x_1 | s_1)
+                                    prod over t of  transitions[s_t-1, s_t] p(x_t | s_t)
+
+    Parameters
+    ----------
+    family : Gaussian, Poisson, Bernoulli, or one of your own
+        Of the rows, given their state; as for `Mixture`.
+    frame : Frame, optional
+        As for `Mixture`.
+
+    Notes
+    -----
+    Parameters: ``initial`` (state), ``transitions`` (state, state_2), from the first to the second,
+    and those of the family. Statistics: those of the family, with ``initial`` the sum of gamma_1
+    and ``transitions`` that of xi, see `daskem.models.kernels.chain`; `sample_weight` is that of a
+    sequence. A row that is missing is a step without emission.
+
+    References
+    ----------
+    Rabiner (1989), A tutorial on hidden Markov models, Proc. IEEE 77.
+    """
+
+    family: Family
+    frame: Frame | None = None
+
+    def __post_init__(self) -> None:
+        Mixture(self.family)
+
+    @property
+    def independent(self) -> Mixture:
+        """The mixture of the same components, of rows that know nothing of one another."""
+        return Mixture(self.family, self.frame)
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        own = {
+            "initial": Parameter(("state",), SIMPLEX),
+            "transitions": Parameter(("state", "state_2"), SIMPLEX),
+        }
+        return own | {name: _of_states(p) for name, p in self.family.parameters.items()}
+
+    def valid(self, rows: np.ndarray) -> np.ndarray:
+        return self.family.valid(rows)
+
+    @property
+    def domain(self) -> str:
+        return self.family.domain
+
+    @property
+    def cross_moments(self) -> bool:
+        return self.independent.cross_moments
+
+    def given(self, survey: Survey) -> "HiddenMarkov":
+        """The same model in the coordinates that suit the data of a survey."""
+        return replace(self, frame=self.independent.given(survey).frame)
+
+    def to_frame(self, params: DataParams) -> Params:
+        return self.independent.to_frame(params)
+
+    def from_frame(self, params: Params) -> DataParams:
+        return self.independent.from_frame(params)
+
+    def n_components(self, params: Params) -> int:
+        return len(params["initial"])
+
+    def shares(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
+        """How many of the steps of a long sequence are in each state, (state,)."""
+        shares, ahead = np.eye(len(params["initial"])), params["transitions"]
+        for _ in range(_DOUBLINGS):
+            # The mean of twice as many steps is that of the first half, and of as many after them.
+            shares, ahead = (shares + shares @ ahead) / 2, ahead @ ahead
+        return params["initial"] @ shares
+
+    def e_step(self, block: Block, params: Params) -> Statistics:
+        """What the states of the sequences of a block were, summed into sufficient statistics."""
+        steps, kernel, chains = self._chains(block, params)
+        smoothed = chains.smooth(params["initial"], params["transitions"], steps.weights)
+        counts = np.ones(len(steps.edges) - 1) if steps.weights is None else steps.weights
+        return {
+            **kernel.soft(block, smoothed.states[steps.kept].T),
+            "log_likelihood": float(steps.each_step(counts) @ smoothed.log_prob),
+            "initial": counts @ smoothed.states[steps.edges[:-1]],
+            "transitions": smoothed.transitions,
+        }
+
+    def e_steps(self, block: Block, candidates: Sequence[Params]) -> list[Statistics]:
+        return [self.e_step(block, params) for params in candidates]
+
+    def m_step(self, statistics: Statistics, params: Params) -> Params:
+        """The params that maximise the expected (penalised) log-likelihood.
+
+        A state that no sequence leaves keeps its transitions.
+        """
+        initial, moves = statistics["initial"], statistics["transitions"]
+        left = moves.sum(axis=1, keepdims=True)
+        some = left > NOTHING * moves.sum()
+        transitions = np.where(some, moves / np.where(some, left, 1.0), params["transitions"])
+        own = {"initial": initial / initial.sum(), "transitions": transitions}
+        return Params({**own, **self.family.m_step(statistics, params, self.frame)})
+
+    def allowed(self, params: Params) -> Params:
+        return self.independent.allowed(params)
+
+    def log_prior(self, params: Params, weight: float) -> float:
+        return self.independent.log_prior(params, weight)
+
+    def events(self, statistics: Statistics, params: Params) -> list[str]:
+        return self.independent.events(statistics, params)
+
+    @property
+    def simpler(self) -> Mixture:
+        """The mixture that a fit begins with."""
+        return Mixture(self.family)
+
+    def grown(self, params: DataParams) -> Params:
+        """Params of a mixture as those of chains that like to stay where they are."""
+        weights = params["weights"]
+        stay = _STICKY if len(weights) > 1 else 1.0
+        own = {
+            "initial": weights,
+            "transitions": stay * np.eye(len(weights)) + (1 - stay) * weights,
+        }
+        family = {name: value for name, value in params.items() if name != "weights"}
+        return self.allowed(self.to_frame(DataParams({**own, **family})))
+
+    def posterior(self, block: Block, params: Params) -> Iterator[Tile]:
+        """Of the rows of a block, given all of their sequence; ``log_prob`` is log p(x_t) given
+        the rows before, which adds up to that of the sequence.
+        """
+        with one_blas_thread():
+            steps, _, chains = self._chains(block, params)
+            smoothed = chains.smooth(params["initial"], params["transitions"])
+        states = smoothed.states[steps.kept].T
+        yield Tile(slice(0, len(block)), smoothed.log_prob[steps.kept], states)
+
+    def decode(self, block: Block, params: Params) -> np.ndarray:
+        """The most probable states of every sequence as a whole, (sample,)."""
+        with one_blas_thread():
+            steps, _, chains = self._chains(block, params)
+            return chains.decode(params["initial"], params["transitions"])[steps.kept]
+
+    def sample(
+        self, params: Params, n_samples: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw one sequence of rows (sample, feature), and the state (sample,) of each."""
+        family = demand(self.family, Draws, "drawing rows")
+        states = np.empty(n_samples, dtype=np.intp)
+        limits, state = np.cumsum(params["transitions"], axis=1), -1
+        for t, u in enumerate(rng.random(n_samples)):
+            limit = np.cumsum(params["initial"]) if t == 0 else limits[state]
+            states[t] = state = int(np.searchsorted(limit[:-1], u, "right"))
+        rows = family.sample(params, states, rng)
+        return (rows if self.frame is None else self.frame.restore(rows)), states
+
+    def _chains(self, block: Block, params: Params) -> "tuple[_Steps, Kernel, Chains]":
+        """The steps of a block, the densities of the family in the data's units, both together."""
+        n_states, log_det = (
+            len(params["initial"]),
+            0.0 if self.frame is None else self.frame.log_det,
+        )
+        kernel = self.family.kernel([params], [np.full(n_states, log_det)], self.frame)
+        steps = _Steps.of(block)
+        return steps, kernel, Chains(steps.log_density(kernel, block, n_states), steps.edges)
+
+
+def _of_states(parameter: Parameter) -> Parameter:
+    return replace(
+        parameter, dims=tuple(dim.replace("component", "state") for dim in parameter.dims)
+    )
+
+
+class _Steps(NamedTuple):
+    """The steps of the sequences of a block, those among them whose rows are missing.
+
+    Attributes
+    ----------
+    edges : ndarray of int, (sequence + 1,)
+    kept : slice or ndarray of bool, (step,)
+        Which steps the rows of the block are.
+    weights : ndarray, (sequence,), or None
+    """
+
+    edges: np.ndarray
+    kept: slice | np.ndarray
+    weights: np.ndarray | None
+
+    @classmethod
+    def of(cls, block: Block) -> "_Steps":
+        """Those of a block; one whose rows are in no sequence has none of them in common.
+
+        Raises
+        ------
+        DataError
+            If the rows of a sequence have different weights.
+        """
+        edges = np.arange(len(block) + 1) if block.edges is None else block.edges
+        kept = slice(None) if block.kept is None or block.edges is None else block.kept
+        if block.weights is None:
+            return cls(edges, kept, None)
+        of_steps = np.full(edges[-1], np.nan)
+        of_steps[kept] = block.weights
+        starts = edges[:-1]
+        weights = np.fmax.reduceat(of_steps, starts) if len(starts) else np.empty(0)
+        least = np.fmin.reduceat(of_steps, starts) if len(starts) else weights
+        if differing := np.flatnonzero(weights > least).tolist():
+            first = differing[0]
+            raise DataError(
+                f"the rows of a sequence have weights from {least[first]:.6g} to "
+                f"{weights[first]:.6g}; give all rows of a sequence the same"
+            )
+        return cls(edges, kept, np.nan_to_num(weights))
+
+    def log_density(self, kernel: Kernel, block: Block, n_states: int) -> np.ndarray:
+        """Of every step in every state, (step, state); 0 where nothing was observed."""
+        of_rows = np.empty((len(block), n_states))
+        for span, densities in kernel.log_densities(block):
+            of_rows[span] = densities.T
+        if isinstance(self.kept, slice):
+            return of_rows
+        log_density = np.zeros((self.edges[-1], n_states))
+        log_density[self.kept] = of_rows
+        return log_density
+
+    def each_step(self, values: np.ndarray) -> np.ndarray:
+        """One value for each sequence as one for each step, (step,)."""
+        return np.repeat(values, np.diff(self.edges))

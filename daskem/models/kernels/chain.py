@@ -1,0 +1,120 @@
+"""Chains: what the states of Markov chains were, given how likely each state makes each step.
+
+Of one sequence, with b_t(k) = p(x_t | k), pi = initial and A = transitions (Rabiner 1989), scaled:
+
+    a_1 = pi b_1 / c_1                a_t = (a_t-1 A) b_t / c_t               p(x) = product of c_t
+    beta_T = 1                        beta_t = A (b_t+1 beta_t+1) / c_t+1
+    gamma_t = a_t beta_t              xi_t = a_t^T (b_t+1 beta_t+1) / c_t+1 * A
+
+A step is one operation on all sequences that last so long: the longest ones come first, so that
+these are a prefix of them. Where nothing was observed, b_t = 1.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+# A state gives no row less than e to this of what the best one gives it: a chain that must pass
+# where the row is all but impossible has a probability above zero in any case.
+_LEAST = -690.0
+
+
+@dataclass(frozen=True, eq=False)
+class Chains:
+    """Sequences of steps, with the log-density of every step in every state.
+
+    Attributes
+    ----------
+    log_density : ndarray, (step, state)
+    edges : ndarray of int, (sequence + 1,)
+        The steps of sequence i are ``edges[i]:edges[i + 1]``; none is without steps.
+    """
+
+    log_density: np.ndarray
+    edges: np.ndarray
+
+    def smooth(
+        self, initial: np.ndarray, transitions: np.ndarray, weights: np.ndarray | None = None
+    ) -> "Smoothed":
+        """What the states were, given all steps of their sequence.
+
+        Parameters
+        ----------
+        initial : ndarray, (state,)
+        transitions : ndarray, (state, state_2)
+        weights : ndarray, (sequence,), optional
+            How many times each sequence counts among the transitions.
+        """
+        peak = self.log_density.max(axis=1)
+        b = np.exp(np.maximum(self.log_density - peak[:, None], _LEAST))
+        a, c = np.empty_like(b), np.empty(len(b))
+        for here, before in self._forwards():
+            a[here] = (initial if before is None else a[before] @ transitions) * b[here]
+            c[here] = a[here].sum(axis=1)
+            a[here] /= c[here, None]
+        beta, xi = np.ones_like(b), np.zeros_like(transitions)
+        counts = np.ones(len(self.edges) - 1) if weights is None else weights
+        for here, before in reversed(list(self._forwards())):
+            if before is None:
+                continue
+            ahead = b[here] * beta[here] / c[here, None]
+            xi += (a[before] * counts[self._order[: len(here)], None]).T @ ahead
+            beta[before] = ahead @ transitions.T
+        return Smoothed(peak + np.log(c), a * beta, xi * transitions)
+
+    def decode(self, initial: np.ndarray, transitions: np.ndarray) -> np.ndarray:
+        """The most probable states of every sequence as a whole, (step,) (Viterbi 1967)."""
+        with np.errstate(divide="ignore"):
+            log_initial, log_transitions = np.log(initial), np.log(transitions)
+        best = np.empty_like(self.log_density)
+        came_from = np.empty(best.shape, dtype=np.intp)
+        for here, before in self._forwards():
+            if before is None:
+                best[here] = log_initial + self.log_density[here]
+                continue
+            ways = best[before][:, :, None] + log_transitions
+            came_from[here] = ways.argmax(axis=1)
+            best[here] = ways.max(axis=1) + self.log_density[here]
+        states = np.empty(len(best), dtype=np.intp)
+        ends = self.edges[1:] - 1
+        states[ends] = best[ends].argmax(axis=1)
+        for here, before in reversed(list(self._forwards())):
+            if before is not None:
+                states[before] = came_from[here, states[here]]
+        return states
+
+    @property
+    def _order(self) -> np.ndarray:
+        """The sequences, the longest ones first."""
+        return np.argsort(-np.diff(self.edges), kind="stable")
+
+    def _forwards(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """The t-th steps of all sequences that have so many, and those before them."""
+        order = self._order
+        lengths, starts = np.diff(self.edges)[order], self.edges[:-1][order]
+        n_active = len(order) - np.searchsorted(
+            lengths[::-1], np.arange(lengths[:1].sum()), "right"
+        )
+        for t, n in enumerate(n_active.tolist()):
+            here = starts[:n] + t
+            yield here, None if t == 0 else here - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Smoothed:
+    """What chains were, given their steps.
+
+    Attributes
+    ----------
+    log_prob : ndarray, (step,)
+        log p(x_t | x_1 ... x_t-1), whose sum over a sequence is the log-likelihood of that.
+    states : ndarray, (step, state)
+        gamma: the probability of each state.
+    transitions : ndarray, (state, state_2)
+        Expected numbers of transitions, the sum of xi over all steps.
+    """
+
+    log_prob: np.ndarray
+    states: np.ndarray
+    transitions: np.ndarray
