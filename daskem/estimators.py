@@ -4,6 +4,7 @@ import inspect
 import os
 import sys
 from collections.abc import Hashable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -267,17 +268,27 @@ class GaussianMixture:
             start["covariances"] = _inverse(precisions, self.covariance_type)
         return {name: np.asarray(value) for name, value in start.items() if value is not None}
 
+    @cached_property
+    def precisions_cholesky_(self) -> np.ndarray:
+        """Factors of the precisions, made when they are asked for: they cost as much as a pass."""
+        if self.covariance_type not in ("full", "tied"):
+            return np.sqrt(self.precisions_)
+        upper = _precision_factors(self._fitted)
+        return upper[0] if self.covariance_type == "tied" else upper
+
+    @property
+    def precisions_(self) -> np.ndarray:
+        """The inverses of the covariances."""
+        if self.covariance_type not in ("full", "tied"):
+            return 1 / self.covariances_
+        upper = self.precisions_cholesky_
+        return upper @ upper.swapaxes(-1, -2)
+
     def _publish(self, result: Result) -> None:
         params = result.params
         self.weights_, self.means_ = params["weights"], params["means"]
         self.covariances_ = params["covariances"]
-        if self.covariance_type in ("full", "tied"):
-            upper = _precision_factors(result)
-            upper = upper[0] if self.covariance_type == "tied" else upper
-            self.precisions_cholesky_, self.precisions_ = upper, upper @ upper.swapaxes(-1, -2)
-        else:
-            self.precisions_ = 1 / self.covariances_
-            self.precisions_cholesky_ = np.sqrt(self.precisions_)
+        self.__dict__.pop("precisions_cholesky_", None)
         self.converged_ = result.converged
         self.n_iter_ = len(result.history)
         self.lower_bound_ = result.log_likelihood

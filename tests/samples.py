@@ -3,6 +3,8 @@
 import dask.array as da
 import numpy as np
 
+from daskem.models import Mixture
+
 
 def overlapping(n=20_000, seed=0, d=2):
     """Five overlapping clusters, (sample, feature)."""
@@ -43,3 +45,20 @@ def counting(rows, chunk, calls, lock):
         return block
 
     return da.map_blocks(made, da.from_array(rows, (chunk, -1)), dtype=rows.dtype, meta=rows[:0])
+
+
+def count_rows(monkeypatch):
+    """A list of one number: how many rows mixtures have taken through E steps since."""
+    counted, e_steps, posterior = [0], Mixture.e_steps, Mixture.posterior
+
+    def counting_e_steps(self, block, candidates):
+        counted[0] += len(block) * len(candidates)
+        return e_steps(self, block, candidates)
+
+    def counting_posterior(self, block, params):
+        counted[0] += len(block)
+        return posterior(self, block, params)
+
+    monkeypatch.setattr(Mixture, "e_steps", counting_e_steps)
+    monkeypatch.setattr(Mixture, "posterior", counting_posterior)
+    return counted

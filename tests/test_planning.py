@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import dask.array as da
 import numpy as np
 import pytest
+from samples import count_rows
 
 import daskem
 from daskem.data.blocks import Machines, Outline
+from daskem.fitting.starts import competition
 
 MODEL = daskem.Mixture(daskem.Gaussian())
 
@@ -70,6 +74,43 @@ def test_no_pass_is_shorter_than_the_scheduler_takes_for_its_tasks():
 
 def test_a_plan_has_timed_a_partition():
     assert 1e-6 < daskem.plan(MODEL, counted([0] * 20, 20, 500), 2).partition_seconds < 10
+
+
+@pytest.mark.parametrize("d", [3, 30])
+def test_a_plan_never_searches_for_a_start(d, monkeypatch):
+    """Neither by name nor by the rows that it computes with: some E steps, and no more."""
+
+    def refused(*_):
+        raise AssertionError("a plan has searched for a start")
+
+    monkeypatch.setattr(competition, "best_of_many", refused)
+    rows = np.random.default_rng(0).standard_normal((900, d))
+    counted = count_rows(monkeypatch)
+    plan = daskem.plan(MODEL, rows, 4, n_init=2, random_state=0)
+    # Three passes of two runs with up to four candidates, and three more over the sample.
+    assert counted[0] <= (2 * (1 + 4 + 4) + 3) * len(rows)
+    assert plan.starts_seconds > 0
+
+
+def test_a_plan_expects_a_search_for_each_start():
+    rows = np.random.default_rng(0).standard_normal((3000, 20))
+    one, many = (daskem.plan(MODEL, rows, 4, n_init=n, random_state=0) for n in (1, 100))
+    assert 10 < many.starts_seconds / one.starts_seconds < 1000
+
+
+def test_a_start_that_is_given_is_not_searched_for():
+    rows = np.random.default_rng(0).standard_normal((500, 2))
+    for options in ({"n_components": 1}, {"n_components": 3, "start": {"means": rows[:3]}}):
+        plan = daskem.plan(MODEL, rows, **options)
+        assert plan.starts_seconds == 0
+        assert "starts" not in str(plan)
+
+
+def test_what_takes_longer_than_the_passes_is_told():
+    short, long = (replace(planned(1.0), starts_seconds=s) for s in (100.0, 1000.0))
+    assert "starts      1e+02 s" in str(short)
+    assert "longer than 10 passes" not in str(short)
+    assert "longer than 10 passes" in str(long)
 
 
 def test_arrays_in_memory_have_plans():

@@ -1,6 +1,6 @@
 """The affine coordinates in which a family computes: z = linear (x - origin)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -62,6 +62,20 @@ class Frame:
     def units(self) -> np.ndarray:
         """What unit covariance in the frame is of variance in the data's units, (feature,)."""
         return np.square(self.inverse).reshape(len(self.origin), -1).sum(axis=1)
+
+    @cached_property
+    def floors(self) -> np.ndarray:
+        """The floor as a covariance in the frame, (feature, feature)."""
+        return self.spread(self.floor)
+
+    @cached_property
+    def recorded_floors(self) -> np.ndarray:
+        """What of `floors` is the resolution of the record."""
+        return self.spread(np.where(self.recorded, self.floor, 0.0))
+
+    def __getstate__(self) -> dict[str, np.ndarray]:
+        # What follows from the fields need not travel.
+        return {field.name: vars(self)[field.name] for field in fields(self)}
 
     def variances(self, covariance: np.ndarray) -> np.ndarray:
         """Variances (feature,) in data units, of a covariance (feature, feature) in the frame."""

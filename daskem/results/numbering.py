@@ -30,9 +30,11 @@ def by_size(
     """
     if not (isinstance(model, Composed) and isinstance(model, Declares)):
         return params, tuple(history)
-    own = model.from_frame(params) if isinstance(model, Frames) else params
-    locations, shares = model.family.locations(own), model.shares(params)
-    order = np.lexsort((*locations.T[::-1], -shares))
+    shares = model.shares(params)
+    order = np.argsort(-shares)
+    if len(np.unique(shares)) < len(order):
+        own = model.from_frame(params) if isinstance(model, Frames) else params
+        order = np.lexsort((*model.family.locations(own).T[::-1], -shares))
     ordered = dict(params)
     for name, parameter in model.parameters.items():
         for axis in _axes(parameter):

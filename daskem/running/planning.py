@@ -1,6 +1,7 @@
 """What a fit is going to cost, from the layout of the data and the time of one partition."""
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,18 +9,32 @@ from typing import Any
 import numpy as np
 from dask.utils import format_bytes
 
-from daskem.core.settings import RandomState
+from daskem.core.settings import RandomState, whole
 from daskem.core.signatures import helpful
-from daskem.data.blocks import Machines, Outline, machines
+from daskem.data.blocks import Machines, Outline, machines, sample_size
 from daskem.data.blocks.memory import OVERHEAD
 from daskem.data.inputs.kinds import Data, Riders, Values
-from daskem.fitting.algorithms import Algorithm
+from daskem.fitting.algorithms import Algorithm, Draft
+from daskem.fitting.loop import passes
+from daskem.fitting.run import Run
+from daskem.fitting.starts.competition import (
+    fitted,
+    is_searched,
+    starting,
+    unsearched_start,
+)
+from daskem.fitting.starts.effort import Effort, simpler_read
+from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start
-from daskem.models.protocol import Model
+from daskem.fitting.starts.seedbed import begin
+from daskem.fitting.stopping import Stop
+from daskem.models.protocol import Model, Starts, demand
 from daskem.running.prepared import Prepared, prepare
 
 # Seconds of the scheduler for one task of a pass (see tests/benchmarks/scale.py).
 TASK_SECONDS = 6e-4
+# Passes that a fit may need after a search for its start; the note on starts compares with these.
+LIKELY_PASSES = 10
 # Passes over the one partition: the fastest is what counts, the first may have to warm up.
 _TRIALS = 3
 
@@ -38,6 +53,9 @@ class Plan:
         Of all runs: what every task is sent, and what it returns.
     partition_seconds : float
         Time of the E step of one partition, reading included, on one thread.
+    starts_seconds : float
+        Expected time of all searches for a start, on one thread; 0 where starts are given. No more
+        is known of it than a factor of two or three.
     """
 
     outline: Outline
@@ -45,6 +63,7 @@ class Plan:
     params_bytes: int
     statistics_bytes: int
     partition_seconds: float
+    starts_seconds: float = 0.0
 
     @property
     def memory(self) -> int:
@@ -77,6 +96,12 @@ class Plan:
         if more:
             times = ", ".join(f"{self.seconds(n):.3g} s on {n}" for n in more)
             lines.append(f"            with more threads of workers: {times}")
+        if self.starts_seconds:
+            lines.append(f"starts      {self.starts_seconds:.1g} s on a sample, before the passes")
+        if self.starts_seconds > LIKELY_PASSES * self.seconds():
+            lines.append(
+                f"            longer than {LIKELY_PASSES} passes: a fit with start= does without"
+            )
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -142,14 +167,44 @@ def planned(prepared: Prepared) -> Plan:
     blocks, stop = prepared.blocks, replace(prepared.stop, tol=0.0, max_passes=_TRIALS)
     outline = blocks.outline
     middle = blocks.partition(outline.n_partitions // 2)
-    runs, _ = list(replace(prepared, blocks=middle, stop=stop).passes())[-1]
+    rng = np.random.default_rng(prepared.seed)
+    first = replace(prepared, blocks=middle).first_read(rng)
+    runs = []
+    for k, start in prepared.starts:
+        draft = Draft(unsearched_start(first, k, start, prepared.init_params, rng))
+        sizes = blocks.n_features, first.survey.weight
+        runs.append(Run.begin(first.model, prepared.algorithm, draft, *sizes))
+    *_, runs = passes(runs, middle, stop)
     return Plan(
         outline,
         machines(blocks.client),
         sum(_nbytes(run.params) for run in runs),
         sum(_nbytes(run.state.statistics) for run in runs),
         min(record.seconds for run in runs for record in run.history),
+        _starts_seconds(prepared, first, rng),
     )
+
+
+def _starts_seconds(prepared: Prepared, first: FirstRead, rng: np.random.Generator) -> float:
+    """The expected time of all searches for a start, from that of some E steps on a sample."""
+    n, d = prepared.blocks.outline.n_rows, prepared.blocks.n_features
+    n = sample_size(d) if math.isnan(n) else min(int(n), sample_size(d))
+    reads = [(k, starting(first, k, start), start) for k, start in prepared.starts]
+    searches = Counter(
+        whole("n_components", k) for k, read, start in reads if is_searched(read, k, start)
+    )
+    seconds = 0.0
+    for k, number in searches.items():
+        own = starting(first, k, None)
+        read = simpler_read(own, k, d, n) or own
+        model = demand(read.model, Starts, "a search for a start")
+        effort = Effort.of(model, k, d, n, prepared.init_params)
+        params = begin(read, k, None, prepared.init_params, rng)
+        sample = read.survey.sample
+        (run,) = list(fitted(model, [Draft(params)], sample, Stop(0.0, _TRIALS)))
+        row = min(record.seconds for record in run.history) / len(sample)
+        seconds += number * effort.likely_rows * row
+    return seconds
 
 
 def _nbytes(value: Any) -> int:

@@ -24,7 +24,7 @@ from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.placement import moved, place
 from daskem.data.blocks.protocol import Blocks
 from daskem.data.blocks.resources import Machines, machines
-from daskem.data.blocks.survey import Survey, survey
+from daskem.data.blocks.survey import Survey, sample_size, survey
 
 __all__ = [
     "WEIGHT",
@@ -40,5 +40,6 @@ __all__ = [
     "map_rows",
     "moved",
     "place",
+    "sample_size",
     "survey",
 ]

@@ -209,19 +209,20 @@ def _candidates(block: Block, keys: np.ndarray) -> np.ndarray:
     """
     extent = block.pieces[0].extent if block.pieces else None
     n_rows = 0 if extent is None else int(np.prod(extent))
-    enough = _SPARE * _sample_size(block.rows.shape[1])
+    enough = _SPARE * sample_size(block.rows.shape[1])
     if n_rows <= enough or block.edges is not None:
         return np.arange(len(keys))
     return np.flatnonzero(keys < np.uint64(enough / n_rows * 2.0**64))
 
 
-def _sample_size(n_features: int) -> int:
+def sample_size(n_features: int) -> int:
+    """Rows of the sample of a survey, at most."""
     return min(_MOST_SAMPLED, max(_SAMPLE_BYTES // (8 * n_features), 1))
 
 
 def _smallest(keys: np.ndarray, n_features: int, in_sequences: bool) -> np.ndarray:
     """Where the keys lie that a sample keeps, smallest first."""
-    size = _sample_size(n_features)
+    size = sample_size(n_features)
     if in_sequences:
         return _smallest_sequences(keys, size)
     if len(keys) > size:

@@ -17,6 +17,7 @@ from daskem.data.blocks.local import LocalBlocks
 from daskem.fitting.algorithms import Draft, Squarem
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
+from daskem.fitting.starts.effort import BRIEF, GROWTH, MOST_PASSES, Effort, simpler_read
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.pruning import joined, pruned
@@ -28,32 +29,11 @@ from daskem.models.protocol import Frames, Model, Simplifies, Starts, demand
 # fitted to.
 Judged = tuple[tuple[bool, bool], float, Draft]
 
-# Seeds for each component, in each start. Of as many as there are components, some
-# come to lie in one cluster and none in another, which EM does not mend; of more, those that are
-# missed least are pruned.
-_OVERFITS = (1.0, 1.5)
-# Times, at most, that the best start loses a component, gets more seeds and is pruned again: after
-# four, every cluster of 0.6 % of the rows had its component for 12 of 12 seeds (d = 20, K = 30).
-_MOST_REGROWN = 4
 # Components to one new seed of a start that is regrown.
 _TO_A_SEED = 4
-# Passes over a part of the sample before the better starts go on to a larger part.
-_BRIEF = Stop(0.0, 8)
-# How many times larger the next part is.
-_GROWTH = 4
-# Rows of the smallest part for each free parameter: fewer fit their own accidents.
-_ROWS_PER_PARAMETER = 8
-# Rows of the sample for each free parameter, at least: in fewer a simpler model looks for clusters.
-_FEWEST_ROWS_PER_PARAMETER = 2
-# Rows of the smallest part, at least: fewer cost as much, for what each pass costs besides.
-_FEWEST_ROWS = 2**12
 # Over the last two parts a fit ends when what is left to gain is this fraction of what a sample of
 # that size can tell, p/2n nats per row.
 _POLISHED = 0.01
-# Starts that are fitted to the last two parts besides, at most, while all of them are improper.
-_MOST_OTHERS = 4
-# Passes over the last two parts, at most: 300 led to as few reads of the data.
-_MOST_PASSES = 100
 
 
 def best_start(
@@ -66,19 +46,43 @@ def best_start(
     """Params to start from, in the coordinates of the model; where nothing is given, the best of
     many. It takes the parameters of `begin`.
     """
-    model = first.model
-    if not start and n_components is not None and _begins_simply(model):
-        simpler = first.of(demand(model.simpler, Starts, "starting"))
-        draft = best_start(simpler, n_components, None, init_params, rng)
-        return Draft(_grown(first.model, simpler.model, draft.params))
-    if start or n_components in (None, 1) or not isinstance(model, Starts):
+    read = starting(first, n_components, start)
+    if read is not first:
+        draft = best_start(read, n_components, None, init_params, rng)
+        return Draft(_grown(first.model, read.model, draft.params))
+    if not is_searched(first, n_components, start):
         return Draft(begin(first, n_components, start, init_params, rng))
     return best_of_many(first, whole("n_components", n_components), init_params, rng)[-1]
+
+
+def unsearched_start(
+    first: FirstRead,
+    n_components: int | None,
+    start: Start | None,
+    init_params: str,
+    rng: np.random.Generator,
+) -> Params:
+    """Params of the shapes of `best_start`, which no search has chosen."""
+    read = starting(first, n_components, start)
+    params = begin(read, n_components, start, init_params, rng)
+    return params if read is first else _grown(first.model, read.model, params)
+
+
+def starting(first: FirstRead, n_components: int | None, start: Start | None) -> FirstRead:
+    """The first read for the model that makes the starts: a simpler one, where it alone has any."""
+    if start or n_components is None or not _begins_simply(first.model):
+        return first
+    return first.of(demand(first.model.simpler, Starts, "starting"))
 
 
 def _begins_simply(model: Model) -> TypeGuard[Simplifies]:
     """Whether a model has no starts but those of a simpler one."""
     return isinstance(model, Simplifies) and not isinstance(model, Starts)
+
+
+def is_searched(first: FirstRead, n_components: int | None, start: Start | None) -> bool:
+    """Whether `best_start` looks for the best of many starts."""
+    return not start and n_components not in (None, 1) and isinstance(first.model, Starts)
 
 
 @one_blas_thread()
@@ -99,22 +103,19 @@ def best_of_many(
     sample = first.survey.sample
     sample = sample[sample.counts > 0]
     d = sample.rows.shape[1]
-    simpler = _simpler(first, n_components, d, len(sample))
+    simpler = simpler_read(first, n_components, d, len(sample))
     if simpler is not None:
         unfit, objective, draft = best_of_many(simpler, n_components, init_params, rng)
         return unfit, objective, Draft(_grown(first.model, simpler.model, draft.params))
-    counts = _overfits(n_components, len(sample))
-    sizes = _sizes(_n_free(first.model, max(counts), d), len(sample), init_params)
-    # Each component wants a row, however many are held out.
-    sizes[0] = min(max(sizes[0], max(counts)), len(sample))
-    parts = [sample[:size] for size in sizes]
+    effort = Effort.of(first.model, n_components, d, len(sample), init_params)
+    parts = [sample[:size] for size in effort.sizes]
     bed = Seedbed(first.model, parts[0], init_params, rng)
-    contest = _Contest(first.model, parts, n_components, bed)
+    contest = _Contest(first.model, parts, n_components, bed, effort.n_others)
 
     # More components than wanted are an over-fit.
-    seeds = [bed.seeded(k) for k in counts] + [bed.partitioned(n_components)]
+    seeds = [bed.seeded(k) for k in effort.counts] + [bed.partitioned(n_components)]
     ranked = contest.compare(contest.prune(seeds))
-    for _ in range(min(_MOST_REGROWN, n_components // 2)):
+    for _ in range(effort.n_regrown):
         best = ranked[0][-1].params
         ranked = ranking([*ranked, *contest.compare(contest.prune([contest.regrow(best)]))])
     return contest.polish(ranked)
@@ -128,13 +129,14 @@ class _Contest:
     parts: Sequence[Block]
     n_components: int
     bed: Seedbed
+    n_others: int
 
     def prune(self, starts: Iterable[Params]) -> list[Draft]:
         """Where `starts` lead in a short climb, and in another without the components too many."""
         small, *_ = self.parts
-        climbed = self._climbed(map(Draft, starts), small, _BRIEF)
+        climbed = self._climbed(map(Draft, starts), small, BRIEF)
         fewer = [pruned(self.model, d.params, small, self.n_components) for d in climbed]
-        return self._climbed(map(Draft, fewer), small, _BRIEF)
+        return self._climbed(map(Draft, fewer), small, BRIEF)
 
     def compare(self, drafts: Sequence[Draft], number: int = 1) -> list[Judged]:
         """The best one first, as judged by a part that they are not fitted to.
@@ -159,13 +161,13 @@ class _Contest:
         last = len(self.parts) - 1
         for number in range(1, last + 1):
             part, long = self.parts[number], number >= last - 1
-            n_on = 1 if long else -(-len(ranked) // _GROWTH)
+            n_on = 1 if long else -(-len(ranked) // GROWTH)
             drafts = [draft for *_, draft in ranked[:n_on]]
             p = count_free(self.model.parameters, drafts[0].params)
-            stop = Stop(_POLISHED * p / (2 * len(part)), _MOST_PASSES) if long else _BRIEF
+            stop = Stop(_POLISHED * p / (2 * len(part)), MOST_PASSES) if long else BRIEF
             ended = self._ranked_fits(drafts, part, stop)
             # Many passes may lead into what no cluster is: then the next best, as far as it goes.
-            for *_, draft in ranked[n_on : n_on + _MOST_OTHERS] if long else ():
+            for *_, draft in ranked[n_on : n_on + self.n_others] if long else ():
                 if not any(ended[0][0]):
                     break
                 ended = ranking([*ended, *self._ranked_fits([draft], part, stop)])[:n_on]
@@ -198,46 +200,10 @@ def fitted(model: Model, drafts: Iterable[Draft], part: Block, stop: Stop) -> li
     return ended
 
 
-def _overfits(n_components: int, n_rows: int) -> list[int]:
-    """How many components each start begins with."""
-    most = max(n_components, n_rows // 2)
-    return [min(int(factor * n_components), most) for factor in _OVERFITS]
-
-
-def _n_free(model: Starts, n_components: int, n_features: int) -> int:
-    """The free parameters of a model with a number of components."""
-    lengths = {"component": n_components, "feature": n_features}
-    return sum(
-        p.support.free(tuple(lengths.get(dim.removesuffix("_2"), 1) for dim in p.dims))
-        for p in model.parameters.values()
-    )
-
-
-def _simpler(first: FirstRead, n_components: int, n_features: int, n: int) -> FirstRead | None:
-    """The first read for a simpler model, if there is one and `n` rows are few for this one."""
-    model = first.model
-    assert isinstance(model, Starts)
-    simpler = model.simpler if isinstance(model, Simplifies) else None
-    enough = _FEWEST_ROWS_PER_PARAMETER * _n_free(model, n_components, n_features)
-    return None if simpler is None or n >= enough else first.of(simpler)
-
-
 def _grown(model: Model, simpler: Model, params: Params) -> Params:
     """What params of a simpler model are for this one."""
     data_params = demand(simpler, Frames, "growing").from_frame(params)
     return demand(model, Simplifies, "growing").grown(data_params)
-
-
-def _sizes(n_parameters: int, n: int, init_params: str) -> list[int]:
-    """Rows of growing parts of a sample of `n` rows, the last of which is all of it."""
-    least = max(_FEWEST_ROWS, _ROWS_PER_PARAMETER * n_parameters)
-    sizes = [n]
-    # Rows that k-means|| has found are as rare in the first part of the sample as in the data.
-    while sizes[0] // _GROWTH >= least and init_params != "k-means||":
-        sizes.insert(0, sizes[0] // _GROWTH)
-    if len(sizes) > 1:
-        return sizes
-    return [n - n // _GROWTH if n < _ROWS_PER_PARAMETER * n_parameters else n, n]
 
 
 def _judged(run: Run) -> tuple[tuple[bool, bool], float]:

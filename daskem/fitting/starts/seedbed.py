@@ -13,12 +13,14 @@ from daskem.data.blocks import Block
 from daskem.errors import DataError, ParameterError
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start, given_params
-from daskem.fitting.starts.seeds import SEEDERS, lloyd, standardised
+from daskem.fitting.starts.seeds import MOST_ROUNDS, SEEDERS, lloyd, standardised
 from daskem.models.protocol import Declares, Starts, allowed
 
 # Partitions by k-means from other seeds, of which the best is taken: a single one leaves a cluster
 # without a seed, or two with one, in every third or fourth sample.
 _PARTITIONS = 4
+# Rounds of k-means of all of them, at most.
+MOST_PARTITION_ROUNDS = _PARTITIONS * MOST_ROUNDS
 
 
 @one_blas_thread()

@@ -9,7 +9,7 @@ from daskem.data.blocks import Block
 from daskem.data.blocks.far import far_in
 
 # Rounds of k-means, at most: EM goes on from there in any case.
-_MOST_ROUNDS = 30
+MOST_ROUNDS = 30
 
 Seeder = Callable[[np.ndarray, np.ndarray, int, np.random.Generator], np.ndarray]
 
@@ -51,7 +51,7 @@ def lloyd(points: np.ndarray, weights: np.ndarray, centres: np.ndarray) -> tuple
     that has none stays.
     """
     labels = np.full(len(points), -1)
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(MOST_ROUNDS):
         closeness = points @ centres.T - np.square(centres).sum(axis=1) / 2
         before, labels = labels, closeness.argmax(axis=1)
         if (labels == before).all():

@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from daskem.core import frames
+from daskem.core import frames, triangular
 from daskem.core.parameters import POSITIVE, POSITIVE_DEFINITE, Parameter
 from daskem.models.families.floor import NEAR, ROUNDING, SPURIOUS, allowed, floored, narrow
 from daskem.models.families.structure import Narrow, Structure
@@ -44,11 +44,11 @@ class Full(Structure):
         return products[upper_triangle(len(u))]
 
     def root(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
-        factors = np.linalg.inv(np.linalg.cholesky(covariances))
+        factors = triangular.inverse(triangular.cholesky(covariances))
         return np.broadcast_to(factors, (n_components, *factors.shape[-2:]))
 
     def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
-        return np.matmul(root, u, out=out)
+        return triangular.applied(root, u, out)
 
     def whiteners(self, root: np.ndarray, linear: np.ndarray) -> np.ndarray:
         return root @ linear
@@ -76,8 +76,10 @@ class Full(Structure):
     def covariances(
         self, scatter: np.ndarray, counts: np.ndarray, pseudo: float, d: int
     ) -> np.ndarray:
-        total = self.matrices(scatter, d) + pseudo * np.eye(d)
-        return total / np.maximum(counts + pseudo, _TINY)[:, None, None]
+        total = self.matrices(scatter, d)
+        total += pseudo * np.eye(d)
+        total /= np.maximum(counts + pseudo, _TINY)[:, None, None]
+        return total
 
     def floored(self, new: np.ndarray, old: np.ndarray, frame: frames.Frame) -> np.ndarray:
         return floored(new, old, frame)

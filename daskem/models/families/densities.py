@@ -1,5 +1,7 @@
 """K normal distributions whose params are known, as a kernel sees them."""
 
+from functools import cached_property
+
 import numpy as np
 
 from daskem.core.parameters import Params
@@ -41,16 +43,29 @@ class Normals:
         means = params["means"]
         d = means.shape[1]
         roots = structure.root(params["covariances"], len(means))
-        precisions = structure.precision(roots[:1] if structure.pooled else roots)
-        linear = structure.linear(roots, means)
         self.structure, self.means, self.roots = structure, means, roots
         self.log_norm = structure.log_det(roots, d) - d * LOG_2PI / 2
-        constant = self.log_norm - np.einsum("ki,ki->k", linear, means) / 2
-        quadratic = structure.quadratic(precisions)
-        self._tied = quadratic[0] if structure.pooled else None
-        columns = [constant[:, None], linear, *([] if structure.pooled else [quadratic])]
-        self.natural = np.concatenate(columns, axis=1)
-        self.sharpness = structure.sharpness(precisions)
+
+    # What the careful form does without, at as many operations as all else.
+
+    @cached_property
+    def _precisions(self) -> np.ndarray:
+        return self.structure.precision(self.roots[:1] if self.structure.pooled else self.roots)
+
+    @cached_property
+    def _quadratic(self) -> np.ndarray:
+        return self.structure.quadratic(self._precisions)
+
+    @cached_property
+    def natural(self) -> np.ndarray:
+        linear = self.structure.linear(self.roots, self.means)
+        constant = self.log_norm - np.einsum("ki,ki->k", linear, self.means) / 2
+        columns = [constant[:, None], linear]
+        return np.concatenate(columns if self.structure.pooled else [*columns, self._quadratic], 1)
+
+    @cached_property
+    def sharpness(self) -> float:
+        return self.structure.sharpness(self._precisions)
 
     def n_statistics(self, n_features: int) -> int:
         quadratics = 0 if self.structure.pooled else self.structure.n_quadratics(n_features)
@@ -77,9 +92,9 @@ class Normals:
         structure, means = self.structure, self.means
         counts, first, second = np.split(moments, [1, 1 + means.shape[1]], axis=1)
         log_likelihood = 0.0
-        if self._tied is not None:
+        if structure.pooled:
             second = np.asarray(common)[None]
-            log_likelihood = float(self._tied @ common)
+            log_likelihood = float(self._quadratic[0] @ common)
         first = first - counts * means
         shift = first / np.where(counts > 0, counts, 1.0)
         moved = counts * (structure.of_vectors(means + shift) - structure.of_vectors(shift))

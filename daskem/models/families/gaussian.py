@@ -176,8 +176,7 @@ class Gaussian:
     ) -> Kernel:
         normals = [Normals(self.structure, params) for params in candidates]
         product = ProductForm(normals, offsets)
-        sharpness = max(n.sharpness for n in normals)
-        return TiledKernel(product, frame, Guard(product, CentredForm(normals, offsets), sharpness))
+        return TiledKernel(product, frame, Guard(product, CentredForm(normals, offsets), normals))
 
     def m_step(self, statistics: Statistics, params: Params, frame: Frame | None) -> Params:
         counts, pseudo = statistics["counts"], self.reg_covar * statistics["counts"].sum()
@@ -198,6 +197,8 @@ class Gaussian:
 
     def log_prior(self, params: Params, weight: float) -> float:
         """Log-density of the prior of `reg_covar`, 0 at the covariance of the whole data."""
+        if self.reg_covar == 0:
+            return 0.0
         root, d = self._root(params), params["means"].shape[1]
         each = self.structure.log_det(root, d) - (self.structure.trace(root, d) - d) / 2
         return float(self.reg_covar * weight * (each[0] if self.structure.pooled else each.sum()))

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from daskem.core.numerics import NOTHING
 from daskem.core.statistics import Statistics
 
 
@@ -108,10 +109,12 @@ class CentredSums:
         responsibilities: np.ndarray,
         weights: np.ndarray | None,
     ) -> None:
-        n = features.shape[1]
-        u, v = self._u[:, :n], self._v[:, :n]
         for k, (mean, r) in enumerate(zip(self._means, responsibilities, strict=True)):
-            np.subtract(features, mean[:, None], out=u)
+            # Of clusters that lie apart most components have nothing of most rows.
+            some = np.flatnonzero(r > NOTHING)
+            rows, r = (features, r) if 2 * len(some) > len(r) else (features[:, some], r[some])
+            u, v = self._u[:, : len(r)], self._v[:, : len(r)]
+            np.subtract(rows, mean[:, None], out=u)
             self._counts[k] += r.sum()
             self._first[k] += u @ r
             self._second[k] += self._structure.scatter(u, r, spare=v)

@@ -1,6 +1,9 @@
 """The guard of the product form: it tells where the careful one is needed, or is faster."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -16,6 +19,13 @@ LIMIT = 1e8
 _LONG = 4
 
 
+class Sharp(Protocol):
+    """The components of one candidate, of which no precision has a larger eigenvalue."""
+
+    @property
+    def sharpness(self) -> float: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Guard:
     """Which form is accurate for a tile, by kappa = max |z|^2 * sharpness.
@@ -26,17 +36,21 @@ class Guard:
         The fast one, as a rule.
     centred : Form
         The careful one, which is accurate in any case.
-    sharpness : float
-        The largest eigenvalue of any precision, or a bound on it.
+    candidates : sequence of Sharp
     """
 
     product: ProductForm
     centred: Form
-    sharpness: float
+    candidates: Sequence[Sharp]
+
+    @cached_property
+    def sharpness(self) -> float:
+        """The largest eigenvalue of any precision, or a bound on it."""
+        return max(candidate.sharpness for candidate in self.candidates)
 
     def usual(self, n_features: int) -> Form:
         """The faster form, which depends on nothing but the sizes of the model."""
-        n_components, n_statistics = self.product.natural.shape
+        n_components, n_statistics = self.product.bounds[-1], self.product.n_statistics(n_features)
         return self.centred if n_statistics > _LONG * n_components * n_features else self.product
 
     def form(self, z: np.ndarray) -> Form:

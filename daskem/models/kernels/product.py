@@ -10,6 +10,7 @@ them, and the products only grow taller.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -58,10 +59,15 @@ class ProductForm:
     def __init__(self, candidates: Sequence[Exponential], offsets: Sequence[np.ndarray]) -> None:
         self.candidates = candidates
         self.family = candidates[0]
-        naturals = [candidate.natural for candidate in candidates]
-        self.bounds = np.cumsum([0, *map(len, naturals)])
-        self.natural = np.concatenate(naturals)
-        self.natural[:, 0] += np.concatenate(offsets)
+        self.offsets = offsets
+        self.bounds = np.cumsum([0, *map(len, offsets)])
+
+    @cached_property
+    def natural(self) -> np.ndarray:
+        """Natural parameters of all candidates, (component, statistic), with the offsets."""
+        natural = np.concatenate([candidate.natural for candidate in self.candidates])
+        natural[:, 0] += np.concatenate(self.offsets)
+        return natural
 
     def n_statistics(self, n_features: int) -> int:
         return self.family.n_statistics(n_features)

@@ -1,0 +1,85 @@
+"""Triangular factors of symmetric matrices, by LAPACK's own routines where these are large."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.linalg import blas, lapack
+
+from daskem.core.numerics import EPS
+
+# Rows of a matrix, from which on a call for each of a stack costs less than what it saves.
+MANY = 32
+
+
+def cholesky(matrices: np.ndarray) -> np.ndarray:
+    """L with L L^T the positive definite matrices (..., feature, feature)."""
+    if matrices.shape[-1] < MANY:
+        return np.linalg.cholesky(matrices)
+    return _each(_cholesky, matrices)
+
+
+def inverse(factors: np.ndarray) -> np.ndarray:
+    """The inverses of lower triangular matrices, (..., feature, feature)."""
+    if factors.shape[-1] < MANY:
+        return np.linalg.inv(factors)
+    return _each(_inverse, factors)
+
+
+def are_definite(matrices: np.ndarray) -> np.ndarray:
+    """Whether each matrix of a stack (matrix, feature, feature) has a Cholesky factor."""
+    if matrices.shape[-1] >= MANY:
+        # It ends at the first pivot that is not positive: early, where a rank is low.
+        return np.array([lapack.dpotrf(matrix.T)[1] == 0 for matrix in matrices])
+    try:
+        np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        if len(matrices) == 1:
+            return np.zeros(1, bool)
+        return np.concatenate([are_definite(half) for half in np.array_split(matrices, 2)])
+    return np.ones(len(matrices), bool)
+
+
+def solved(factor: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """L^-1 times `columns` (feature, column), for one lower triangular L."""
+    return lapack.dtrtrs(factor.T, columns, lower=0, trans=1)[0]
+
+
+def applied(factor: np.ndarray, columns: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """L times `columns` (feature, column), for one lower triangular L."""
+    if len(factor) < MANY:
+        return np.matmul(factor, columns, out=out)
+    out[...] = blas.dtrmm(1.0, factor.T, columns.T, side=1).T
+    return out
+
+
+def low_rank(matrix: np.ndarray) -> np.ndarray:
+    """A with A A^T a semidefinite matrix, (feature, rank): as many columns as it has rank.
+
+    What is left out is rounding, as diagonal elements scaled to 1 show it.
+    """
+    scale = np.sqrt(np.diagonal(matrix))
+    scale = np.where(scale > 0, scale, 1.0)
+    d = len(matrix)
+    packed, order, rank, _ = lapack.dpstrf(
+        matrix / scale[:, None] / scale, tol=d * EPS, lower=1, overwrite_a=1
+    )
+    a = np.empty((d, rank))
+    a[order - 1] = np.tril(packed[:, :rank])
+    return a * scale[:, None]
+
+
+def _each(f: Callable[[np.ndarray], np.ndarray], matrices: np.ndarray) -> np.ndarray:
+    stack = matrices.reshape(-1, *matrices.shape[-2:])
+    return np.stack([f(matrix) for matrix in stack]).reshape(matrices.shape)
+
+
+def _cholesky(matrix: np.ndarray) -> np.ndarray:
+    # The transpose of a row-major matrix is what Fortran has of it: no copy but the result.
+    factor, fault = lapack.dpotrf(matrix.T, lower=0, clean=1)
+    if fault:
+        raise np.linalg.LinAlgError("Matrix is not positive definite")
+    return factor.T
+
+
+def _inverse(factor: np.ndarray) -> np.ndarray:
+    return lapack.dtrtri(factor.T, lower=0)[0].T

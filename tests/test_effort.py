@@ -1,0 +1,73 @@
+"""What a search for a start costs: bounded, in rows of the sample through E steps."""
+
+import numpy as np
+import pytest
+from reading import look
+from samples import count_rows
+
+from daskem import Gaussian, Mixture
+from daskem.data.inputs import as_blocks
+from daskem.fitting.starts.competition import best_of_many
+from daskem.fitting.starts.effort import Effort, simpler_read
+
+
+def searched(kind, d, k, n, monkeypatch, far=2.0):
+    """The effort of a search in clusters that lie `far` apart, and the rows that it took."""
+    rng = np.random.default_rng([d, k, n])
+    rows = far * rng.normal(size=(k, d))[rng.integers(k, size=n)] + rng.normal(size=(n, d))
+    first = look(Mixture(Gaussian(kind)), as_blocks(rows), 0)
+    n_sampled = len(first.survey.sample)
+    read = simpler_read(first, k, d, n_sampled) or first
+    effort = Effort.of(read.model, k, d, n_sampled, "k-means++")
+    counted = count_rows(monkeypatch)
+    best_of_many(first, k, "k-means++", rng)
+    return effort, counted[0]
+
+
+SHAPES = [
+    ("full", 2, 3, 300),
+    ("full", 1, 2, 40),
+    ("full", 3, 7, 900),
+    ("diag", 4, 2, 500),
+    ("tied", 10, 3, 400),
+    ("full", 30, 4, 500),
+    ("full", 60, 5, 40),
+    ("spherical", 5, 20, 60),
+]
+
+
+@pytest.mark.parametrize(("kind", "d", "k", "n"), SHAPES)
+@pytest.mark.parametrize("far", [0.0, 3.0])
+def test_a_search_takes_no_more_rows_than_it_says(kind, d, k, n, far, monkeypatch):
+    effort, rows = searched(kind, d, k, n, monkeypatch, far)
+    assert 0 < rows <= effort.most_rows
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("k", [2, 6])
+def test_so_it_does_on_a_sample_of_many_parts(k, monkeypatch):
+    effort, rows = searched("diag", 2, k, 6000, monkeypatch, 0.0)
+    assert len(effort.sizes) == 4
+    assert 0 < rows <= effort.most_rows
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr("daskem.fitting.starts.effort._FEWEST_ROWS", 90)
+    monkeypatch.setattr("daskem.fitting.starts.effort._ROWS_PER_PARAMETER", 1)
+
+
+@pytest.mark.parametrize("d", [1, 10, 100, 1000])
+@pytest.mark.parametrize("k", [2, 10, 100])
+@pytest.mark.parametrize("n", [100, 2000, 2**16])
+def test_the_bound_is_in_passes_over_the_sample(d, k, n):
+    effort = Effort.of(Mixture(Gaussian("diag")), k, d, n, "k-means++")
+    assert effort.likely_rows < effort.most_rows <= 800 * n
+
+
+def test_with_more_parameters_than_rows_a_search_does_less():
+    """No other start mends that, so that none is regrown and none has another chance."""
+    few, many = (Effort.of(Mixture(Gaussian("diag")), 5, 400, n, "k-means++") for n in (65, 9000))
+    assert (few.n_regrown, few.n_others) == (0, 0)
+    assert (many.n_regrown, many.n_others) == (2, 4)
+    assert few.most_rows / 65 < many.most_rows / 9000 / 2

@@ -1,0 +1,77 @@
+"""Factors of large matrices are those of small ones, by other routines of LAPACK."""
+
+import numpy as np
+import pytest
+
+from daskem.core import triangular
+from daskem.core.frames import identity
+from daskem.models.families import floor
+
+SIZES = [triangular.MANY - 1, triangular.MANY, 70]
+
+
+def definite(k, d, rank, seed=0):
+    """Matrices (matrix, feature, feature) of a rank, with features of very different units."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(k, rank, d)) * 10.0 ** np.linspace(-3, 3, d)
+    return rows.swapaxes(1, 2) @ rows / rank
+
+
+@pytest.mark.parametrize("d", SIZES)
+def test_factors_and_their_inverses(d):
+    matrices = definite(3, d, 4 * d)
+    factors = triangular.cholesky(matrices)
+    assert (factors == np.tril(factors)).all()
+    np.testing.assert_allclose(factors, np.linalg.cholesky(matrices), rtol=1e-9, atol=1e-12)
+    unit = triangular.inverse(factors) @ factors
+    np.testing.assert_allclose(unit, np.tile(np.eye(d), (3, 1, 1)), atol=1e-7)
+    b, out = np.ones((d, 2)), np.empty((d, 2))
+    np.testing.assert_allclose(triangular.applied(factors[1], b, out), factors[1] @ b, rtol=1e-9)
+    np.testing.assert_array_equal(out, triangular.applied(factors[1], b, out))
+    np.testing.assert_allclose(factors[0] @ triangular.solved(factors[0], b), b, atol=1e-7)
+
+
+@pytest.mark.parametrize("d", SIZES)
+def test_what_is_not_definite_has_no_factor(d):
+    matrices = definite(4, d, 2 * d)
+    matrices[2] -= 2 * np.eye(d) * matrices[2].max()
+    assert triangular.are_definite(matrices).tolist() == [True, True, False, True]
+    with pytest.raises(np.linalg.LinAlgError):
+        triangular.cholesky(matrices)
+
+
+@pytest.mark.parametrize("rank", [1, 5, 39, 40])
+def test_a_matrix_has_as_many_columns_as_its_rank(rank):
+    (matrix,) = definite(1, 40, rank)
+    matrix[3] = matrix[:, 3] = 0
+    a = triangular.low_rank(matrix)
+    assert a.shape == (40, min(rank, 39))
+    sd = np.sqrt(np.diagonal(matrix))
+    assert np.abs(a @ a.T - matrix).max() <= 1e-13 * sd.max() ** 2
+    assert (np.abs(a @ a.T - matrix) <= 1e-13 * np.outer(sd, sd)).all()
+
+
+@pytest.mark.parametrize("rank", [1, 20, 40, 200])
+def test_the_floor_is_the_same_by_rank_and_by_eigenvalues(rank):
+    """With eigenvalues above it, below it, and none."""
+    (s,), (t,) = definite(1, 40, rank), definite(1, 40, 80, seed=1)
+    s *= 10.0
+    values, vectors, b = floor._eigen(s, t)
+    expected = b @ (vectors * np.maximum(values, 1.0)) @ vectors.T @ b.T
+    found = floor._raised_by_rank(s, t)
+    scale = np.sqrt(np.diagonal(expected))
+    assert (np.abs(found - expected) <= 1e-10 * np.outer(scale, scale)).all()
+    assert (values < 1).any() or rank == 200
+
+
+@pytest.mark.parametrize("d", SIZES)
+def test_a_floor_that_was_lowered_stays_where_it_is(d):
+    """Pass by pass the rounding of eigenvalues must not lower it further."""
+    (s,) = definite(1, d, 10)
+    old, seen = 1e3 * s + np.diag(np.diagonal(s)) * 1e-8, []
+    for _ in range(8):
+        old = floor.floored(s[None], old[None], identity(d))[0]
+        (least,) = np.linalg.eigvalsh(old / np.sqrt(np.outer(np.diag(old), np.diag(old))))[:1]
+        seen.append(least)
+    np.testing.assert_allclose(seen[2:], seen[1], rtol=1e-3)
+    assert 1e-13 < seen[-1] <= 1.1e-10
