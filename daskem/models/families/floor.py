@@ -6,9 +6,11 @@ in the frame. D are the floors of the frame, the same for all components. W are 
 variances, and r a direction of which only rounding is left beside them. The covariance that
 maximises the expected log-likelihood of rows with covariance S is then
 
-    C = S + B V max(1 - L, 0) V^T B^T,  B B^T = T,  B^-1 S B^-T = V L V^T
+    C = S + B V max(2 L - 1, 0) V^T B^T,  B B^T = S + T,  B^-1 T B^-T = V L V^T
 
-as log|C| + trace(C^-1 S) parts into such terms of each eigenvalue (Garcia-Escudero et al. 2018).
+as log|C| + trace(C^-1 S) parts into such terms of each eigenvalue (Garcia-Escudero et al. 2018):
+along a column b of B V, S is 1 - L and T is L times b b^T, and C the larger of them. No L is above
+1, so that directions in which T is narrow, or S, cost the others no digit.
 """
 
 import numpy as np
@@ -23,9 +25,9 @@ ROUNDING = 1e-10
 SPURIOUS = 10.0
 # Variances that exceed a floor of the record by less are at it: leaps are not exact.
 NEAR = 1 + 1e-6
-# r gets smaller where a component has become so many times wider since, as its params have to
-# remain allowed.
-_WIDER = 1000.0
+# r gets smaller where a component has become wider since, as its params have to remain allowed;
+# down to here, where a Cholesky factor can still be told from none.
+_LEAST = 1e-13
 
 
 def floored(new: np.ndarray, old: np.ndarray, frame: Frame) -> np.ndarray:
@@ -39,8 +41,10 @@ def floored(new: np.ndarray, old: np.ndarray, frame: Frame) -> np.ndarray:
 
 def allowed(covariances: np.ndarray, frame: Frame) -> np.ndarray:
     """The nearest covariances, (component, feature, feature), above the floors."""
-    bounds = _bounds(frame.spread(frame.floor), ROUNDING, covariances)
-    return np.stack([_raised(c, t) for c, t in zip(covariances, bounds, strict=True)])
+    bounds, raised = _bounds(frame.spread(frame.floor), ROUNDING, covariances), covariances.copy()
+    for k in np.flatnonzero(~_above(covariances, bounds)):
+        raised[k] = _raised(covariances[k], bounds[k])
+    return raised
 
 
 def narrow(covariances: np.ndarray, frame: Frame) -> Narrow:
@@ -51,9 +55,10 @@ def narrow(covariances: np.ndarray, frame: Frame) -> Narrow:
     found = np.zeros((2, len(covariances)), int)
     for k in np.flatnonzero(~_above(covariances, bounds)):
         values, vectors, factor = _eigen(covariances[k], bounds[k])
-        directions = np.linalg.solve(factor.T, vectors[:, values <= 1])
+        at = values >= 0.5
+        directions = np.linalg.solve(factor.T, vectors[:, at])
         # What the record has of a direction, rather than rounding.
-        share = np.einsum("ij,ij->j", directions, recorded @ directions)
+        share = np.einsum("ij,ij->j", directions, recorded @ directions) / values[at]
         found[:, k] = (share > 0.5).sum(), (share <= 0.5).sum()
     return Narrow(*found)
 
@@ -78,8 +83,8 @@ def _above(covariances: np.ndarray, bounds: np.ndarray) -> np.ndarray:
 
 def _eigen(s: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """L, V and B."""
-    b = np.linalg.cholesky(t)
-    half = np.linalg.solve(b, s)
+    b = np.linalg.cholesky(s + t)
+    half = np.linalg.solve(b, t)
     values, vectors = np.linalg.eigh(np.linalg.solve(b, half.T))
     return values, vectors, b
 
@@ -87,16 +92,13 @@ def _eigen(s: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 def _raised(s: np.ndarray, t: np.ndarray) -> np.ndarray:
     """C of S."""
     values, vectors, b = _eigen(s, t)
-    lacking = values < 1
+    lacking = values > 0.5
     added = b @ vectors[:, lacking]
-    return s + (added * (1 - values[lacking])) @ added.T
+    return s + (added * (2 * values[lacking] - 1)) @ added.T
 
 
 def _slack(old: np.ndarray, fixed: np.ndarray) -> float:
-    """What `old` are above the fixed floors, of their own variances; at most `ROUNDING`.
-
-    Where they are below, they are no iterate but the unit that a start is made from.
-    """
+    """What `old` are above the fixed floors, of their own variances; at most `ROUNDING`."""
     sd = np.sqrt(np.diagonal(old))
     least = np.linalg.eigvalsh((old - fixed) / np.outer(sd, sd))[0]
-    return ROUNDING if least < ROUNDING / _WIDER else min(float(least), ROUNDING)
+    return min(max(float(least), _LEAST), ROUNDING)
