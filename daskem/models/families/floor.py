@@ -26,7 +26,7 @@ SPURIOUS = 10.0
 # Variances that exceed a floor of the record by less are at it: leaps are not exact.
 NEAR = 1 + 1e-6
 # r gets smaller where a component has become wider since, as its params have to remain allowed;
-# down to here, where a Cholesky factor can still be told from none.
+# but of what it becomes not less than this, as a Cholesky factor could not be told from none.
 _LEAST = 1e-13
 
 
@@ -35,7 +35,8 @@ def floored(new: np.ndarray, old: np.ndarray, frame: Frame) -> np.ndarray:
     fixed, raised = frame.spread(frame.floor), new
     for k in np.flatnonzero(~_above(new, _bounds(fixed, ROUNDING, old))):
         raised = raised.copy() if raised is new else raised
-        raised[k] = _raised(new[k], _bounds(fixed, _slack(old[k], fixed), old[k]))
+        bound = _bounds(fixed, _slack(old[k], fixed), old[k])
+        raised[k] = _raised(new[k], np.maximum(bound, _bounds(fixed, _LEAST, new[k])))
     return raised
 
 
@@ -91,10 +92,21 @@ def _eigen(s: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 
 def _raised(s: np.ndarray, t: np.ndarray) -> np.ndarray:
     """C of S."""
+    s = _definite(s, t)
     values, vectors, b = _eigen(s, t)
     lacking = values > 0.5
     added = b @ vectors[:, lacking]
     return s + (added * (2 * values[lacking] - 1)) @ added.T
+
+
+def _definite(s: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """S without its negative eigenvalues, which are rounding."""
+    sd = np.sqrt(np.maximum(np.diagonal(s), 0.0) + np.diagonal(t))
+    units = np.outer(sd, sd)
+    values, vectors = np.linalg.eigh(s / units)
+    if values[0] >= 0:
+        return s
+    return (vectors * np.maximum(values, 0.0)) @ vectors.T * units
 
 
 def _slack(old: np.ndarray, fixed: np.ndarray) -> float:
