@@ -20,6 +20,7 @@ from daskem.fitting.algorithms import Draft
 from daskem.fitting.record import Pass
 from daskem.fitting.run import Run
 from daskem.fitting.stopping import Stop
+from daskem.models.protocol import Flaw
 from daskem.selection.criteria import reachable
 from daskem.selection.race import _follow_the_leader, race
 from daskem.selection.splitting import grown
@@ -126,6 +127,20 @@ def test_a_run_that_joins_later_has_no_more_time_than_the_others(monkeypatch):
     joined = passes[-1]["full", 3][-1]
     assert joined.status is Status.MAX_SECONDS
     assert len(joined.history) == 2
+
+
+def test_a_proper_split_is_taken_rather_than_one_that_nothing_but_rounding_bounds():
+    """Four rows in two halves gain more than a cluster of sixty that are two."""
+    rng = np.random.default_rng(0)
+    two = rng.normal(size=(60, 2)) + np.repeat([[-1.5, 0.0], [1.5, 0.0]], 30, axis=0)
+    rows = np.append(two, [6.0, 0.0] + rng.normal(size=(4, 2)), axis=0)
+    first = look(Mixture(Gaussian()), as_blocks(rows))
+    labels = np.arange(64) // 60
+    params = first.model.from_labels(Block(rows), labels, rows[[0, 60]])
+    grown_params = grown(first, params, 3).params
+    statistics = first.model.e_step(Block(rows), grown_params)
+    told = first.model.events(statistics, grown_params)
+    assert not [event for event in told if isinstance(event, Flaw)]
 
 
 @every_row

@@ -50,13 +50,22 @@ class Problem:
         return cls(number, d, k, min(n, most_rows), (2.0, 5.0)[number % 2], **flaws)
 
     @property
-    def p(self) -> int:
-        """Free parameters with full covariances."""
-        return self.k * (1 + self.d + self.d * (self.d + 1) // 2) - 1
+    def wanted(self) -> int:
+        """Components to be fitted: one for the glitches, if there are any."""
+        return self.k + (self.glitches > 0)
 
     @property
     def structure(self) -> str:
-        return "full" if self.n >= _ROWS_PER_PARAMETER * self.p else "diag"
+        return "full" if self.n >= _ROWS_PER_PARAMETER * self._free("full") else "diag"
+
+    @property
+    def p(self) -> int:
+        """Free parameters."""
+        return self._free(self.structure)
+
+    def _free(self, structure: str) -> int:
+        covariance = self.d * (self.d + 1) // 2 if structure == "full" else self.d
+        return self.wanted * (1 + self.d + covariance) - 1
 
     def __str__(self) -> str:
         how = "well" if self.number % 2 else "badly"
@@ -78,7 +87,7 @@ class Problem:
         noise = np.einsum("nij,nj->ni", roots[labels], rng.standard_normal((self.n, self.d)))
         rows = means[labels] + scales[labels] * noise
         far = rng.choice(self.n, size=self.glitches, replace=False)
-        rows[far] += _GLITCH * rng.choice([-1, 1], (self.glitches, 1))
+        rows[far] += _GLITCH
         labels[far] = -1
         return (rows.round(1) if self.rounded else rows), labels
 
@@ -93,7 +102,7 @@ class Answer(NamedTuple):
 def ours(problem: Problem, rows: np.ndarray, labels: np.ndarray) -> Answer:
     began = time.process_time()
     model = Mixture(Gaussian(problem.structure))
-    result = daskem.fit(model, rows, problem.k, random_state=problem.number)
+    result = daskem.fit(model, rows, problem.wanted, random_state=problem.number)
     seconds = time.process_time() - began
     found = result.predict(rows)
     return Answer(result.log_likelihood, bool(result.flaws), rand(labels, found), seconds)
@@ -102,7 +111,8 @@ def ours(problem: Problem, rows: np.ndarray, labels: np.ndarray) -> Answer:
 def theirs(problem: Problem, rows: np.ndarray, labels: np.ndarray) -> Answer:
     began = time.process_time()
     settings = {"n_init": 10, "max_iter": 300, "random_state": problem.number}
-    fit = GaussianMixture(problem.k, covariance_type=problem.structure, **settings).fit(rows)
+    rival = GaussianMixture(problem.wanted, covariance_type=problem.structure, **settings)
+    fit = rival.fit(rows)
     seconds = time.process_time() - began
     start = {"weights": fit.weights_, "means": fit.means_, "covariances": fit.covariances_}
     model = Mixture(Gaussian(problem.structure))
@@ -131,8 +141,7 @@ def main() -> None:
         problem = Problem.of(number, options.most_rows)
         rows, labels = problem.rows()
         one, ten = ours(problem, rows, labels), theirs(problem, rows, labels)
-        p = problem.p if problem.structure == "full" else problem.k * (1 + 2 * problem.d) - 1
-        ahead = (one.log_likelihood - ten.log_likelihood) * 2 * problem.n / p
+        ahead = (one.log_likelihood - ten.log_likelihood) * 2 * problem.n / problem.p
         as_good = (one.improper, -ahead) <= (ten.improper, 1.0)
         good += as_good
         rands.append((one.rand, ten.rand))
