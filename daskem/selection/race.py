@@ -30,7 +30,7 @@ def race(field: Field, begun: Runs, earlier: Runs) -> Iterator[dict[Cell, list[R
     """Fit all runs together, dropping those that have lost to one another, or to `earlier` ones.
 
     Where a likelihood falls with the number of components, a fit with fewer of them is split and
-    joins the race, once for each candidate.
+    joins the race, once for each candidate; before that nothing is decided.
 
     Yields
     ------
@@ -46,14 +46,18 @@ def race(field: Field, begun: Runs, earlier: Runs) -> Iterator[dict[Cell, list[R
         seconds += lasted
         for runs in riders.values():
             _drop_the_slower(runs)
+        fallen = {c: run for c, run in _fallen(field, riders, earlier) if c not in mended}
         # A run that joined later has seen less of the clock than the race.
         if seconds >= most:
             _end_all(riders, Status.MAX_SECONDS)
-        elif field.search.criterion in ("bic", "aic"):
+            fallen = {}
+        elif field.search.criterion in ("bic", "aic") and not fallen:
             _follow_the_leader(field, riders, known)
         yield {cell: list(runs) for cell, runs in riders.items()}
-        if _running(riders):
-            _mend(field, riders, earlier, mended)
+        # A fit with fewer components, of which some are split, is at least as likely.
+        for cell, below in fallen.items():
+            riders[cell].append(field.grown(cell, below))
+        mended |= set(fallen)
 
 
 def _passed(field: Field, riders: Runs) -> tuple[dict[Cell, list[Run]], float]:
@@ -100,14 +104,6 @@ def _drop_the_slower(runs: list[Run]) -> None:
         behind = run is not first and _predictable(run) and _end(run) <= _end(first)
         if behind and run.status is Status.RUNNING:
             runs[i] = replace(run, status=Status.DROPPED)
-
-
-def _mend(field: Field, riders: Mapping[Cell, list[Run]], earlier: Runs, mended: set[Cell]) -> None:
-    """Let a fit with fewer components, of which some are split, join where they are more likely."""
-    for cell, below in list(_fallen(field, riders, earlier)):
-        if cell not in mended:
-            mended.add(cell)
-            riders[cell].append(field.grown(cell, below))
 
 
 def _fallen(field: Field, riders: Runs, earlier: Runs) -> Iterator[tuple[Cell, Run]]:
