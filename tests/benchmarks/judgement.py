@@ -1,7 +1,7 @@
 """Whether fits can be believed: data that everybody knows, in every record, by every setting.
 
     python tests/benchmarks/judgement.py [fits|choices] [--every N] [--seeds N] [--only NAME]
-        [--faithful CSV]
+        [--n-init N [N ...]] [--faithful CSV]
 
 `fits`: data sets of scikit-learn as they are, rounded to 0, 1, 2 decimals, standardised, and as
 principal components in float32 and float64; K = 2..8, four structures, reg_covar 0 and 1e-6, n_init
@@ -32,7 +32,7 @@ from daskem.fitting.record import Status
 from daskem.models.families.covariances import STRUCTURES
 
 OURS = (ConvergenceWarning, ImproperFitWarning)
-# Coprime with the 112 settings of a record, so that each record has others of them.
+# Coprime with the settings of a record, 112 as a rule, so that each record has others of them.
 EVERY = 9
 
 
@@ -91,8 +91,8 @@ def wrong(rows: np.ndarray, family: Gaussian, k: int, n_init: int, seed: int) ->
     return found + ([] if result.converged else ["not converged"])
 
 
-def fits(found: dict[str, np.ndarray], every: int, only: str) -> None:
-    settings = list(itertools.product(range(2, 9), STRUCTURES, (0.0, 1e-6), (1, 20)))
+def fits(found: dict[str, np.ndarray], every: int, starts: list[int], only: str) -> None:
+    settings = list(itertools.product(range(2, 9), STRUCTURES, (0.0, 1e-6), starts))
     total: collections.Counter[str] = collections.Counter()
     print(f"{'':>28}  fits  improper  not converged  faults  seconds")
     for case, name, rows in cases(found, only):
@@ -152,12 +152,13 @@ def main() -> None:
     parser.add_argument("what", choices=("fits", "choices"), nargs="?", default="fits")
     parser.add_argument("--every", type=int, default=EVERY)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--n-init", type=int, nargs="*", default=[1, 20])
     parser.add_argument("--only", default="")
     parser.add_argument("--faithful", default=None)
     options = parser.parse_args()
     found = problems(options.faithful)
     if options.what == "fits":
-        fits(found, options.every, options.only)
+        fits(found, options.every, options.n_init, options.only)
     else:
         choices(found, options.seeds, options.only)
 
