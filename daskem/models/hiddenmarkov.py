@@ -11,7 +11,7 @@ from daskem.core.numerics import NOTHING, one_blas_thread
 from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.errors import DataError
-from daskem.models.families.protocol import Draws, Family
+from daskem.models.families.protocol import Conditioned, Draws, Family
 from daskem.models.kernels.chain import Chains
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.mixture import Mixture
@@ -132,6 +132,12 @@ class HiddenMarkov:
 
     def log_prior(self, params: Params, weight: float) -> float:
         return self.independent.log_prior(params, weight)
+
+    def magnitude(self, params: Params) -> float | None:
+        """The mean over steps of the terms of log p, without their signs; None if unknown."""
+        if not isinstance(self.family, Conditioned):
+            return None
+        return float(self.shares(params) @ self.family.magnitudes(params))
 
     def events(self, statistics: Statistics, params: Params) -> list[str]:
         return self.independent.events(statistics, params)

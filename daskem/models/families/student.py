@@ -172,6 +172,10 @@ class StudentT:
             near["df"] = np.clip(near["df"], LEAST, MOST)
         return near
 
+    def magnitudes(self, params: Params) -> np.ndarray:
+        """Of the terms of the log-density, whose logarithms are no larger than those of normals."""
+        return self._normal.magnitudes(params)
+
     def events(self, statistics: Statistics, params: Params, frame: Frame | None) -> list[str]:
         return self._normal.events(statistics, params, frame)
 
