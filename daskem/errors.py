@@ -37,6 +37,10 @@ class ModelFileError(DaskemError, ValueError):
     """A model file is not one, is damaged, or is from a newer daskem."""
 
 
+class CheckpointError(DaskemError, RuntimeError):
+    """A checkpoint cannot be written or read, or is not of the fit that is to go on."""
+
+
 class ClusterError(DaskemError, RuntimeError):
     """The cluster, or the way to it, was lost, or is not there."""
 

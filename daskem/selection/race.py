@@ -4,7 +4,7 @@ A run ends by `Stop`, as in any fit; the race itself only drops those that have 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,8 +26,28 @@ _TELLING = 3
 Runs = Mapping[Cell, Sequence[Run]]
 
 
-def race(field: Field, begun: Runs, earlier: Runs) -> Iterator[dict[Cell, list[Run]]]:
+@dataclass
+class Progress:
+    """How far a race has come, besides what its runs tell.
+
+    Attributes
+    ----------
+    seconds : float
+        Of all passes.
+    mended : set of Cell
+        The candidates that a fit with fewer components has joined.
+    """
+
+    seconds: float
+    mended: set[Cell]
+
+
+def race(
+    field: Field, begun: Runs, earlier: Runs, progress: Progress | None = None
+) -> Iterator[dict[Cell, list[Run]]]:
     """Fit all runs together, dropping those that have lost to one another, or to `earlier` ones.
+
+    `progress` is that of the race in which the runs have come as far as they are, and is kept.
 
     Where a likelihood falls with the number of components, a fit with fewer of them is split and
     joins the race, once for each candidate.
@@ -38,22 +58,21 @@ def race(field: Field, begun: Runs, earlier: Runs) -> Iterator[dict[Cell, list[R
         As they stand after each pass, until all of them have ended.
     """
     riders = {cell: list(runs) for cell, runs in begun.items()}
-    most, seconds = field.search.prepared.stop.max_seconds, 0.0
+    most, progress = field.search.prepared.stop.max_seconds, progress or Progress(0.0, set())
     known = min((field.value(best_of(runs)) for runs in earlier.values()), default=np.inf)
-    mended: set[Cell] = set()
     while _running(riders):
+        if any(run.history for runs in riders.values() for run in runs):
+            _mend(field, riders, earlier, progress.mended)
         riders, lasted = _passed(field, riders)
-        seconds += lasted
+        progress.seconds += lasted
         for runs in riders.values():
             _drop_the_slower(runs)
         # A run that joined later has seen less of the clock than the race.
-        if seconds >= most:
+        if progress.seconds >= most:
             _end_all(riders, Status.MAX_SECONDS)
         elif field.search.criterion in ("bic", "aic"):
             _follow_the_leader(field, riders, known)
         yield {cell: list(runs) for cell, runs in riders.items()}
-        if _running(riders):
-            _mend(field, riders, earlier, mended)
 
 
 def _passed(field: Field, riders: Runs) -> tuple[dict[Cell, list[Run]], float]:
