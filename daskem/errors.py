@@ -13,6 +13,10 @@ class DataTypeError(DataError, TypeError):
     """The data are of a kind that has no numbers in it: objects, strings, dates."""
 
 
+class DataChangedError(DataError):
+    """The data are not what they were when a fit began."""
+
+
 class ChunkTooLargeError(DataError):
     """A chunk of the data does not fit into the memory of a worker."""
 

@@ -87,7 +87,7 @@ class Prepared:
         begun = self._begun(first, rng)
         if all(run.status is not Status.RUNNING for run in begun):
             yield begun, first.survey
-        for runs in chain([begun], passes(begun, self.blocks, self.stop)):
+        for runs in chain([begun], passes(begun, self.blocks, self.stop, first.survey)):
             if log is not None:
                 made = max(len(run.history) for run in runs)
                 orders_fixed = self._orders_fixed(len(runs))

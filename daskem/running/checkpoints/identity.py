@@ -93,6 +93,7 @@ def of_survey(survey: Survey) -> About:
         "rows": int(survey.n_rows),
         "rows left out": int(survey.n_missing),
         "weight": float(survey.weight),
+        "values": f"{survey.fingerprint:016x}",
         "sums and sample": digest.hexdigest()[:16],
     }
 
