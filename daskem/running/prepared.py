@@ -212,25 +212,32 @@ def prepare(
     )
     if checkpoint is None:
         return prepared
-    names = rows.features.names
-    settings: About = {
-        "model": of_model(model),
-        "n_components": [k for k, _ in prepared.starts],
+    # As it was passed; what else a fit needs is in it already.
+    passed = {
         "features": features and list(features),
         "sample_dims": sample_dims and list(sample_dims),
         "feature_dim": feature_dim,
-        "missing": missing,
-        "init_params": init_params,
-        "algorithm": of_algorithm(algorithm),
         "tol": tol,
         "max_passes": max_passes,
         "max_seconds": max_seconds,
         "cache": cache,
-        "columns": [blocks.n_features, *map(str, [] if names is None else names)],
         "riders": list(riders),
         "in sequences": lengths is not None,
     }
-    return replace(prepared, recording=Recording.at(checkpoint, settings))
+    return replace(prepared, recording=Recording.at(checkpoint, _settings(prepared) | passed))
+
+
+def _settings(prepared: Prepared) -> About:
+    """What a checkpoint holds of a fit that is prepared."""
+    names = prepared.features.names
+    return {
+        "model": of_model(prepared.model),
+        "n_components": [k for k, _ in prepared.starts],
+        "missing": prepared.missing,
+        "init_params": prepared.init_params,
+        "algorithm": of_algorithm(prepared.algorithm),
+        "columns": [prepared.blocks.n_features, *map(str, [] if names is None else names)],
+    }
 
 
 def _starts(

@@ -1,55 +1,58 @@
-"""What fingerprints cost: their CPU time for that of a pass over blocks in memory, in per cent.
+"""What fingerprints cost: the CPU time of passes with and without, in per cent of the latter.
 
     python tests/benchmarks/fingerprints.py
 
-Reading, of which there is none here, makes a pass longer and the share smaller.
+In memory there is no reading, which makes a pass longer and the share smaller; the store is of
+zarr, uncompressed, on the disk of the temporary folder.
 """
 
+import tempfile
 import time
 
+import dask
+import dask.array as da
 import numpy as np
+import zarr
 
 from daskem import Gaussian, Mixture
-from daskem.data.blocks import fingerprint
-from daskem.data.blocks.block import Block
-from daskem.data.blocks.piece import Piece
-from daskem.fitting.loop import evaluate
+from daskem.data.blocks import Block, Blocks, fingerprint
+from daskem.data.inputs import as_blocks
+from daskem.fitting import loop
 
-_BLOCKS, _ROUNDS = 8, 5
+# Chunks of 4 MiB, and how often each way is tried: the fastest counts.
+_CHUNKS, _ROUNDS = 16, 7
 
 
-def share(k: int, d: int, kind: str) -> tuple[float, float]:
-    """Seconds of fingerprints, and of whole passes with them: the fastest of some rounds."""
+def seconds(blocks: Blocks, requests: list, prints: bool) -> float:
+    """CPU seconds of one pass."""
+    loop.fingerprint = fingerprint if prints else lambda block: np.zeros(1, np.uint64)
+    began = time.process_time()
+    blocks.sum(loop.evaluate, requests)
+    return time.process_time() - began
+
+
+def costs(k: int, d: int, folder: str) -> str:
+    """A line of the table."""
     rng = np.random.default_rng(0)
     n = 2**19 // d
-    rows = [rng.normal(size=(n, d)) for _ in range(_BLOCKS)]
-    blocks = [Block(x, pieces=(Piece((i,), i, (n,)),)) for i, x in enumerate(rows)]
-    model = Mixture(Gaussian(kind))
-    params = model.from_labels(blocks[0], rng.integers(k, size=n), rows[0][:k])
-    prints, passes = [], []
-    for _ in range(_ROUNDS):
-        began = time.process_time()
-        for block in blocks:
-            fingerprint(block)
-        prints.append(time.process_time() - began)
-        began = time.process_time()
-        for block in blocks:
-            evaluate(block, [(model, [params])])
-        passes.append(time.process_time() - began)
-    return min(prints), min(passes)
+    rows = rng.normal(size=(n * _CHUNKS, d))
+    path = tempfile.mkdtemp(dir=folder)
+    array = zarr.create_array(path, shape=rows.shape, chunks=(n, d), dtype="f8", compressors=None)
+    array[:] = rows
+    model = Mixture(Gaussian())
+    labels = rng.integers(k, size=n)
+    requests = [(model, [model.from_labels(Block(rows[:n]), labels, rows[:k])])]
+    line = f"{k:>3} {d:>3}"
+    for data in (rows, da.from_zarr(path)):
+        blocks = as_blocks(data, missing="raise", cache="none", along={})
+        tried = [[seconds(blocks, requests, on) for on in (False, True)] for _ in range(_ROUNDS)]
+        without, with_prints = np.min(tried, axis=0)
+        line += f" {1e3 * without:>12.1f} {100 * (with_prints / without - 1):>9.1f}"
+    return line
 
 
 if __name__ == "__main__":
-    print("  K   d  covariance  fingerprints ms  pass ms  per cent")
-    for k, d, kind in (
-        (3, 2, "diag"),
-        (3, 2, "full"),
-        (8, 4, "full"),
-        (8, 20, "full"),
-        (20, 10, "full"),
-    ):
-        own, whole = share(k, d, kind)
-        print(
-            f"{k:>3} {d:>3}  {kind:>10} {1e3 * own:>16.2f} {1e3 * whole:>8.1f} "
-            f"{100 * own / whole:>9.2f}"
-        )
+    print("  K   d    memory ms  per cent     store ms  per cent")
+    with tempfile.TemporaryDirectory() as folder, dask.config.set(scheduler="synchronous"):
+        for k, d in ((3, 2), (8, 4), (8, 20), (20, 10)):
+            print(costs(k, d, folder))
