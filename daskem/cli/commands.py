@@ -25,12 +25,14 @@ from daskem.running.coordinator import running
 from daskem.running.planning import planned
 from daskem.running.prepared import prepare
 from daskem.running.verbs import iterate
+from daskem.selection.resuming import resume as go_on
+from daskem.selection.selection import Selection
 from daskem.selection.verbs import select as choose
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 2 when it cannot be done as it was asked for."""
-    options = vars(parser([fit, select, predict, info, demo]).parse_args(argv))
+    options = vars(parser([fit, select, resume, predict, info, demo]).parse_args(argv))
     command = options.pop("command")
     try:
         return int(command(**options) or 0)
@@ -59,7 +61,7 @@ def fit(
     data = open_rows(store, array)
     with _cluster(scheduler):
         if plan:
-            print(planned(prepare(model, data, **{**options, "cache": "none"})))
+            print(planned(prepare(model, data, **{**options, "cache": "none", "checkpoint": None})))
             return
         if scheduler is None:
             result = follow(iterate(model, data, **options))
@@ -98,6 +100,21 @@ def select(
         print(f"plot: {plot}")
     if out is not None:
         selection.best.save(out)
+        print(f"model: {out}")
+
+
+def resume(
+    store: str, array: str | None, checkpoint: str, out: str | None, scheduler: str | None
+) -> None:
+    """Go on with a fit or a selection that was interrupted, from its checkpoint."""
+    if out is not None:
+        check_target(out)
+    data = open_rows(store, array)
+    with _cluster(scheduler):
+        found = go_on(checkpoint, data)
+    print(found)
+    if out is not None:
+        (found.best if isinstance(found, Selection) else found).save(out)
         print(f"model: {out}")
 
 

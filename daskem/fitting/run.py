@@ -130,21 +130,21 @@ class Run:
         return 0.0
 
     def _record(self, state: State, weight: float, read: Read) -> Pass:
-        assert state.statistics is not None
         assert state.accepted is not None
+        if self.history and state.statistics is None:
+            # Only a leap that fell is taken from a state that was kept, which has no statistics.
+            return self._stayed(state, read)
+        assert state.statistics is not None
         events: Sequence[str] = ()
         if isinstance(self.model, Reports):
             events = self.model.events(state.statistics, state.accepted)
         flaws = tuple(event for event in events if isinstance(event, Flaw))
         events = tuple(event for event in events if not isinstance(event, Flaw))
         self._check_ascent(state)
-        remaining = state.remaining
-        if remaining is None:
-            remaining = predicted_gain([*(p.objective for p in self.history), state.objective])
         return Pass(
             float(state.statistics["log_likelihood"]) / weight,
             state.objective,
-            remaining,
+            self._remaining(state),
             read.seconds,
             read.n_rows,
             read.n_bytes,
@@ -152,6 +152,23 @@ class Run:
             state.candidates,
             flaws,
         )
+
+    def _stayed(self, state: State, read: Read) -> Pass:
+        """The record of a pass after which the iterate is that of the last one."""
+        return replace(
+            self.history[-1],
+            remaining=self._remaining(state),
+            seconds=read.seconds,
+            n_rows=read.n_rows,
+            n_bytes=read.n_bytes,
+            candidates=state.candidates,
+        )
+
+    def _remaining(self, state: State) -> float:
+        """What is left to gain, as the algorithm says or, if it says nothing, the objectives."""
+        if state.remaining is not None:
+            return state.remaining
+        return predicted_gain([*(p.objective for p in self.history), state.objective])
 
     def _check_ascent(self, state: State) -> None:
         number, objective = len(self.history) + 1, state.objective

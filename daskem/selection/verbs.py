@@ -1,6 +1,8 @@
 """What a person calls: select, and a selection that is submitted to a scheduler."""
 
+import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from daskem.core.settings import RandomState, whole
 from daskem.core.signatures import helpful
@@ -10,6 +12,7 @@ from daskem.fitting.algorithms import Algorithm
 from daskem.models.families import Gaussian
 from daskem.models.mixture import Mixture
 from daskem.models.protocol import check_riders
+from daskem.running.checkpoints.identity import of_model
 from daskem.running.coordinator import a_client, last_of, running, submitted
 from daskem.running.handle import Handle
 from daskem.running.prepared import prepare
@@ -40,6 +43,7 @@ def select(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Selection:
     """Choose among mixtures by a criterion, all of them fitted in the same reads of the data.
 
@@ -74,7 +78,7 @@ def select(
         Restarts for each candidate; they cost no reads. Fewer than three do not tell how far
         restarts differ.
     sample_weight, along, features, sample_dims, feature_dim, missing, init_params, algorithm,
-    tol, max_passes, max_seconds, random_state, cache
+    tol, max_passes, max_seconds, random_state, cache, checkpoint
         As `daskem.fit` takes them.
 
     Returns
@@ -113,6 +117,7 @@ def select(
         max_seconds=max_seconds,
         random_state=random_state,
         cache=cache,
+        checkpoint=checkpoint,
     )
     with running(task) as selections:
         # The caller, past this function and what makes it helpful.
@@ -141,6 +146,7 @@ def submit_selection(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
     name: str | None = None,
 ) -> Handle[Selection]:
     """Start a selection on the scheduler of the current client, and return at once.
@@ -180,6 +186,7 @@ def submit_selection(
         max_seconds=max_seconds,
         random_state=random_state,
         cache=cache,
+        checkpoint=checkpoint,
     )
     return submitted(task, client, name)
 
@@ -205,6 +212,7 @@ def prepare_selection(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Selecting:
     """Check what can be checked without reading the data; it takes the parameters of `select`."""
     if criterion not in CRITERIA:
@@ -239,6 +247,15 @@ def prepare_selection(
         max_seconds=max_seconds,
         random_state=random_state,
         cache=cache,
+        checkpoint=checkpoint,
     )
     search = Search(prepared, models, criterion, whole("n_init", n_init))
+    if prepared.recording is not None:
+        own = {
+            "models": {name: of_model(model) for name, model in models.items()},
+            "criterion": criterion,
+            "n_init": search.n_init,
+        }
+        recording = prepared.recording.of(own)
+        search = replace(search, prepared=replace(prepared, recording=recording))
     return Selecting(search, list(dict.fromkeys((name, k) for name in models for k in counts)))

@@ -16,7 +16,9 @@ What is summed is none of the concern of these files, and neither is where the d
 """
 
 from daskem.data.blocks.block import WEIGHT, Block
+from daskem.data.blocks.changes import check_unchanged
 from daskem.data.blocks.domain import Domain
+from daskem.data.blocks.fingerprint import fingerprint
 from daskem.data.blocks.graph import current_client
 from daskem.data.blocks.mapping import map_rows
 from daskem.data.blocks.partitions import Outline
@@ -35,7 +37,9 @@ __all__ = [
     "Outline",
     "Piece",
     "Survey",
+    "check_unchanged",
     "current_client",
+    "fingerprint",
     "machines",
     "map_rows",
     "moved",
