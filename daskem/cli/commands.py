@@ -13,7 +13,8 @@ import xarray as xr
 
 from daskem.cli.arguments import parser
 from daskem.cli.families import candidates
-from daskem.data.inputs import address, is_labelled, open_labelled, open_zarr
+from daskem.data.inputs import address, member
+from daskem.data.inputs.sources.files import is_netcdf
 from daskem.errors import ClusterError, DaskemError, ParameterError
 from daskem.fitting.record import Pass
 from daskem.models import Mixture
@@ -180,10 +181,12 @@ def _cluster(address: str | None) -> Any:
 
 def open_rows(store: str, name: str | None) -> Any:
     """A store, or its array `name`, lazily; with labels where xarray has written them."""
-    if name is None:
-        return store
-    array = open_zarr(store, name)
-    return open_labelled(store)[name] if is_labelled(array) else array
+    if is_netcdf(address(store)):
+        dataset = xr.open_dataset(address(store), chunks="auto")
+        if name is not None and name not in dataset.variables:
+            raise ParameterError(f"{store!r} has no variable {name!r}; it has {list(dataset)}")
+        return dataset if name is None else dataset[name]
+    return store if name is None else member(store, name)
 
 
 def write(answers: da.Array | xr.DataArray, out: str | os.PathLike[str]) -> None:
