@@ -1,8 +1,11 @@
 """One door for every kind of container: a table of them, each fitted and predicted, or refused."""
 
+import asyncio
 import subprocess
 import sys
+from importlib import import_module
 
+import cluster
 import dask
 import dask.array as da
 import numpy as np
@@ -10,9 +13,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 import zarr
+from distributed import Client
 
 import daskem
-from daskem.errors import DataError, DataTypeError, StoreNotFoundError
+from daskem.cli import main
+from daskem.errors import ClusterError, DataError, DataTypeError, StoreNotFoundError
 
 RNG = np.random.default_rng(0)
 ROWS = np.concatenate([RNG.normal(0, 1, (300, 2)), RNG.normal(6, 1, (300, 2))])
@@ -355,3 +360,73 @@ def test_no_package_is_imported_that_the_data_do_not_come_from():
         "assert not new & {'polars', 'astropy'}"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+# Clusters that are not what they were.
+
+
+def test_fits_inside_tasks_end_where_there_is_one_thread(tmp_path):
+    def job(k):
+        model = daskem.GaussianMixture(k, random_state=0)
+        data = da.from_array(ROWS, chunks=(200, 2))
+        return model.fit(data).score(data)
+
+    with cluster.scheduler(tmp_path) as file, cluster.workers(file, 1):
+        with Client(scheduler_file=str(file)) as client:
+            found = [f.result(timeout=60) for f in [client.submit(job, k) for k in (1, 2)]]
+            persisted = da.from_array(ROWS, chunks=(200, 2)).persist()
+            assert mixture().fit(persisted).converged_
+        assert found[0] < found[1]
+    for attempt in (mixture().fit, mixture().fit(ROWS).predict):
+        with pytest.raises(ClusterError, match="3 pieces of the data were persisted"):
+            attempt(persisted)
+
+
+def test_a_cluster_without_workers_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(import_module("daskem.data.blocks.resources"), "_WAIT", 0.2)
+    data = da.from_array(ROWS, chunks=(200, 2))
+    with cluster.scheduler(tmp_path) as file, Client(scheduler_file=str(file)):
+        assert mixture().fit(ROWS).converged_
+        with pytest.raises(ClusterError, match=r"has no workers.*LocalCluster"):
+            mixture().fit(data)
+        with pytest.raises(ClusterError, match=r"has no workers.*LocalCluster"):
+            daskem.submit(daskem.Mixture(daskem.Gaussian()), data, 2)
+
+
+def test_an_asynchronous_client_is_not_waited_for(tmp_path):
+    data = da.from_array(ROWS, chunks=(200, 2))
+
+    async def inside(file):
+        async with Client(scheduler_file=str(file), asynchronous=True):
+            model = mixture().fit(ROWS)
+            assert model.predict(ROWS).shape == (600,)
+            with pytest.raises(ClusterError, match=r"asyncio\.to_thread"):
+                model.fit(data)
+
+    with cluster.scheduler(tmp_path) as file:
+        asyncio.run(inside(file))
+
+
+@pytest.mark.parametrize("scheduler", ["sync", "threads"])
+def test_schedulers_of_dask(scheduler, expected):
+    with dask.config.set(scheduler=scheduler):
+        model = mixture().fit(da.from_array(ROWS, chunks=(200, 2)))
+    np.testing.assert_allclose(model.means_, expected[0], atol=1e-2)
+
+
+# The command line.
+
+
+def test_weights_and_netcdf_on_the_command_line(tmp_path, capsys):
+    data = dataset().assign_coords(lat=("n", np.linspace(-80, 80, 600)))
+    data.to_netcdf(tmp_path / "a.nc", engine="scipy")
+    options = ["-k", "2", "--random-state", "0", "--features", "a,b"]
+    command = ["fit", str(tmp_path / "a.nc"), *options, "--sample-weight", "cos(lat)"]
+    assert main([*command, "--out", str(tmp_path / "model")]) == 0
+    by_hand = mixture().fit(data.chunk(), sample_weight=np.cos(np.deg2rad(data.lat)))
+    loaded = daskem.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.params["means"], by_hand.means_)
+    assert main([*command, "--out", str(tmp_path / "nowhere" / "model")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+    assert main([*command[:-1], "cos(lat) + open", "--out", str(tmp_path / "m")]) == 2
+    assert "no 'open'" in capsys.readouterr().err

@@ -17,7 +17,7 @@ What is summed is none of the concern of these files, and neither is where the d
 
 from daskem.data.blocks.block import WEIGHT, Block
 from daskem.data.blocks.domain import Domain
-from daskem.data.blocks.graph import current_client
+from daskem.data.blocks.graph import check_reachable, current_client, seceded
 from daskem.data.blocks.mapping import map_rows
 from daskem.data.blocks.partitions import Outline
 from daskem.data.blocks.piece import Piece
@@ -35,10 +35,12 @@ __all__ = [
     "Outline",
     "Piece",
     "Survey",
+    "check_reachable",
     "current_client",
     "machines",
     "map_rows",
     "moved",
     "place",
+    "seceded",
     "survey",
 ]

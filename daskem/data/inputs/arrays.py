@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from dask.utils import format_bytes
 
+from daskem.data.blocks import check_reachable
 from daskem.data.blocks.plain import plain
 from daskem.data.inputs.sources import Table, opened_source
 from daskem.data.inputs.sources.tables import numbers
@@ -38,6 +39,8 @@ def opened(data: Any) -> tuple[Array, tuple[str, ...]]:
     """
     array = as_array(data)
     _check_rows(array)
+    if isinstance(array, da.Array):
+        check_reachable(array)
     if not isinstance(array, da.Array) or array.numblocks[-1] == 1:
         return array, ()
     return features_in_one_chunk(array), (_GATHERED.format(array.chunks[-1]),)
