@@ -23,7 +23,7 @@ from daskem.data.blocks.partitions import Outline
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.placement import moved, place
 from daskem.data.blocks.protocol import Blocks
-from daskem.data.blocks.resources import Machines, machines
+from daskem.data.blocks.resources import Machines, check_workers, machines
 from daskem.data.blocks.survey import Survey, survey
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Piece",
     "Survey",
     "check_reachable",
+    "check_workers",
     "current_client",
     "machines",
     "map_rows",

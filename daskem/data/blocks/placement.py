@@ -12,7 +12,7 @@ from distributed import Client, Future
 from daskem.data.blocks.dask import DaskBlocks
 from daskem.data.blocks.local import LocalBlocks
 from daskem.data.blocks.protocol import Blocks
-from daskem.data.blocks.resources import check_workers, machines
+from daskem.data.blocks.resources import machines
 
 # Where a cluster begins to be worth the journey.
 _LEAST_BYTES = 2**26
@@ -39,7 +39,6 @@ def place(blocks: Blocks, client: Client | None) -> Blocks:
 
 def moved(blocks: Blocks, client: Client) -> Blocks:
     """The same blocks on the cluster of a client, in any case."""
-    check_workers(client)
     if isinstance(blocks, DaskBlocks):
         return replace(blocks, client=client)
     assert isinstance(blocks, LocalBlocks)

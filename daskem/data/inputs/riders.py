@@ -108,7 +108,8 @@ def _without_noise(weights: Any) -> Any:
     """Zero where `weights` are negative by rounding only, as cos(lat) is at a pole in float32."""
     if isinstance(weights, xr.DataArray):
         return weights.copy(data=_without_noise(weights.data))
-    in_memory = isinstance(weights, np.ndarray) and not isinstance(weights, np.memmap)
+    special = np.memmap | np.ma.MaskedArray
+    in_memory = isinstance(weights, np.ndarray) and not isinstance(weights, special)
     if not in_memory or weights.dtype.kind != "f":
         return weights
     noise = np.finfo(weights.dtype).eps * np.abs(weights).max(initial=0)
