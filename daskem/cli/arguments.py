@@ -44,6 +44,8 @@ def _data() -> argparse.ArgumentParser:
     add = parent.add_argument
     features = "variables of the store that are the features; all of them"
     add("--features", type=_names, metavar="A,B,...", help=features)
+    weight = "how many times each row counts: a variable, or an expression such as cos(lat)"
+    add("--sample-weight", metavar="W", help=weight)
     dims = "dimensions that number the rows; others become features"
     add("--sample-dims", type=_names, metavar="X,Y,...", help=dims)
     dim = "dimension of the features: 'feature', or else the last"

@@ -15,6 +15,7 @@ from daskem.core.parameters import DataParams
 from daskem.core.settings import RandomState, generator
 from daskem.data.blocks import Blocks, Domain, map_rows
 from daskem.data.inputs import as_blocks
+from daskem.data.inputs.beside import names_among
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.data.inputs.lengths import cut
 from daskem.data.inputs.names import Features, Rows, relabel
@@ -205,7 +206,7 @@ class Result:
         self, data: Data, sample_weight: Values | None, along: Riders | None
     ) -> tuple[Rows, dict[str, Any]]:
         """The rows of `data`, as the model was fitted to such, and what rides along with them."""
-        rows = rows_like(data, self.features)
+        rows = rows_like(data, self.features, names_among(sample_weight, along))
         if rows.array.shape[-1] != self.n_features:
             raise DataError(
                 f"X has {rows.array.shape[-1]} features, but {type(self.model).__name__} is "

@@ -11,6 +11,7 @@ from distributed import Client
 from daskem.core.settings import RandomState, generator, number, whole
 from daskem.data.blocks import Blocks, Survey, current_client, moved, place
 from daskem.data.inputs import as_blocks
+from daskem.data.inputs.beside import names_among
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.data.inputs.names import Features
 from daskem.data.inputs.riders import aligned
@@ -193,7 +194,8 @@ def prepare(
         whole("max_passes", max_passes),
         np.inf if max_seconds is None else number("max_seconds", max_seconds, 0),
     )
-    rows = as_rows(data, features, sample_dims, feature_dim)
+    beside = names_among(sample_weight, along)
+    rows = as_rows(data, features, sample_dims, feature_dim, beside)
     riders = aligned(rows, sample_weight, along)
     check_riders(model, riders)
     check_sequences(model, lengths)
