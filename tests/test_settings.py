@@ -45,9 +45,9 @@ def test_every_verb_has_the_settings_of_what_it_prepares(verb, source, apart):
 
 def test_a_selection_has_the_settings_of_a_fit():
     own, known = settings(daskem.select), settings(daskem.fit)
-    # A start is of one size, and mixtures need nothing that rides along; restarts of a selection
-    # cost no reads, and there are more of them.
-    assert set(known) - set(own) == {"start", "along"}
+    # A start is of one size, and mixtures know no sequences; restarts of a selection cost no
+    # reads, and there are more of them.
+    assert set(known) - set(own) == {"start", "lengths"}
     assert {name for name in known if name in own and own[name] != known[name]} == {"n_init"}
 
 
@@ -58,7 +58,7 @@ def test_the_estimator_has_the_settings_of_a_fit():
     }
     # By scikit-learn's names: max_iter, and weights_init, means_init, precisions_init. Mixtures
     # need nothing that rides along. What goes on from a checkpoint is a result, no estimator.
-    apart = {"max_passes", "start", "along", "checkpoint"}
+    apart = {"max_passes", "start", "along", "lengths", "checkpoint"}
     assert set(settings(daskem.fit)) - names == apart
 
 
@@ -74,6 +74,7 @@ def test_the_command_line_has_the_settings_of_a_fit(command, function):
         "start",
         "sample_weight",
         "along",
+        "lengths",
         "models",
     }
     shared = (options.keys() & settings(function).keys()) - {"n_components"}

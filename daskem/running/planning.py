@@ -12,7 +12,7 @@ from daskem.core.settings import RandomState
 from daskem.core.signatures import helpful
 from daskem.data.blocks import Machines, Outline, machines
 from daskem.data.blocks.memory import OVERHEAD
-from daskem.data.inputs.kinds import Data, Riders, Values
+from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.starts.given import Start
 from daskem.models.protocol import Model
@@ -91,6 +91,7 @@ def plan(
     start: Start | Sequence[Start] | None = None,
     sample_weight: Values | None = None,
     along: Riders | None = None,
+    lengths: Lengths | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -121,6 +122,7 @@ def plan(
         start=start,
         sample_weight=sample_weight,
         along=along,
+        lengths=lengths,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,
