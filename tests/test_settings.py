@@ -72,7 +72,6 @@ def test_the_command_line_has_the_settings_of_a_fit(command, function):
     # What is an array in memory is not written on a command line.
     assert set(settings(function)) - set(options) == set(known) & {
         "start",
-        "sample_weight",
         "along",
         "lengths",
         "models",
