@@ -96,10 +96,12 @@ def seceded() -> Iterator[None]:
     """Inside a task of a worker, give its thread to other tasks while this one waits for them."""
     try:
         secede()
-    except Exception:  # not in a task, or it has seceded already
-        yield
-        return
+        left = True
+    except Exception:  # Not in a task, or it has seceded already.
+        left = False
+    # Out of the handler, as what fails here is no consequence of that.
     try:
         yield
     finally:
-        rejoin()
+        if left:
+            rejoin()
