@@ -345,3 +345,16 @@ def test_blocks_join_to_the_sums_of_the_whole(lengths, walks):
     lazy = as_blocks(da.from_array(walks[0], chunks=(300, 2)), lengths=lengths)
     for name, value in lazy.sum(model.e_step, params).items():
         np.testing.assert_allclose(value, whole[name], rtol=1e-10, atol=1e-9)
+
+
+@every_row
+def test_a_saved_chain_predicts_the_same_bits(row, tmp_path):
+    params, rows = chains(row, 2, 60, 0)
+    settings = {"start": params, "max_passes": 2, "lengths": [40, 20]}
+    result = daskem.fit(HiddenMarkov(row.family), rows, **settings)
+    result.save(tmp_path / "chain")
+    again = daskem.load(tmp_path / "chain")
+    assert type(again.model) is HiddenMarkov
+    for method in ("predict", "predict_proba", "score_samples"):
+        expected = getattr(result, method)(rows, lengths=[40, 20])
+        np.testing.assert_array_equal(getattr(again, method)(rows, lengths=[40, 20]), expected)

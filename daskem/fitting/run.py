@@ -16,8 +16,7 @@ from daskem.fitting.algorithms.gain import ROUNDING, predicted_gain
 from daskem.fitting.algorithms.state import Draft
 from daskem.fitting.record import Pass, Status, unfit
 from daskem.fitting.stopping import Stop, resolution
-from daskem.models import Mixture
-from daskem.models.families.protocol import Family
+from daskem.models.families.protocol import Composed, Family
 from daskem.models.protocol import Conditioned, Declares, Flaw, Model, Penalises, Reports, demand
 
 # A fall that rounding can explain, in EPS of what an objective is a sum of: the largest of 94,000
@@ -201,8 +200,8 @@ class Run:
 
     @property
     def _own_family(self) -> Family | None:
-        """The family of a mixture, if it is of daskem itself."""
-        family = self.model.family if isinstance(self.model, Mixture) else None
+        """The family that the model is made of, if it is of daskem itself."""
+        family = self.model.family if isinstance(self.model, Composed) else None
         return family if type(family).__module__.startswith("daskem.") else None
 
     @property
