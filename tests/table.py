@@ -266,7 +266,6 @@ TABLE = [
     StudentRow(StudentT()),
     StudentRow(StudentT("tied", "tied")),
     StudentRow(StudentT("diag", 4.0), (StudentT("diag", 12),)),
-    StudentRow(StudentT("spherical")),
 ]
 
 
