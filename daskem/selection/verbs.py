@@ -228,7 +228,12 @@ def prepare_selection(
     counts = [whole("n_components", k) for k in n_components]
     if not counts or not models:
         raise ParameterError("n_components is empty: there is nothing to choose among")
-    for model in models.values():
+    for name, model in models.items():
+        if not isinstance(model, Mixture):
+            raise ParameterError(
+                f"models[{name!r}] is a {type(model).__name__}, and select chooses among mixtures; "
+                "fit it with each number of components, and compare result.bic(data, ...)"
+            )
         check_riders(model, along or {})
     prepared = prepare(
         max(models.values(), key=lambda model: model.cross_moments),
