@@ -103,8 +103,8 @@ class HiddenMarkov:
     def e_step(self, block: Block, params: Params) -> Statistics:
         """What the states of the sequences of a block were, summed into sufficient statistics."""
         steps, kernel, chains = self._chains(block, params)
-        smoothed = chains.smooth(params["initial"], params["transitions"], steps.weights)
-        counts = np.ones(len(steps.edges) - 1) if steps.weights is None else steps.weights
+        counts = steps.counts
+        smoothed = chains.smooth(params["initial"], params["transitions"], counts)
         return {
             **kernel.soft(block, smoothed.states[steps.kept].T),
             "log_likelihood": float(steps.each_step(counts) @ smoothed.log_prob),
@@ -164,7 +164,7 @@ class HiddenMarkov:
         """
         with one_blas_thread():
             steps, _, chains = self._chains(block, params)
-            smoothed = chains.smooth(params["initial"], params["transitions"])
+            smoothed = chains.smooth(params["initial"], params["transitions"], steps.counts)
         states = smoothed.states[steps.kept].T
         yield Tile(slice(0, len(block)), smoothed.log_prob[steps.kept], states)
 
@@ -212,12 +212,13 @@ class _Steps(NamedTuple):
     edges : ndarray of int, (sequence + 1,)
     kept : slice or ndarray of bool, (step,)
         Which steps the rows of the block are.
-    weights : ndarray, (sequence,), or None
+    counts : ndarray, (sequence,)
+        How many times each counts.
     """
 
     edges: np.ndarray
     kept: slice | np.ndarray
-    weights: np.ndarray | None
+    counts: np.ndarray
 
     @classmethod
     def of(cls, block: Block) -> "_Steps":
@@ -231,7 +232,7 @@ class _Steps(NamedTuple):
         edges = np.arange(len(block) + 1) if block.edges is None else block.edges
         kept = slice(None) if block.kept is None or block.edges is None else block.kept
         if block.weights is None:
-            return cls(edges, kept, None)
+            return cls(edges, kept, np.ones(len(edges) - 1))
         of_steps = np.full(edges[-1], np.nan)
         of_steps[kept] = block.weights
         starts = edges[:-1]

@@ -31,9 +31,7 @@ class Block(Protocol):
     @property
     def along(self) -> Mapping[str, np.ndarray]: ...  # riders (sample, ...), see `Needs`
     @property
-    def edges(
-        self,
-    ) -> np.ndarray | None: ...  # (sequence + 1,), see `Block`
+    def edges(self) -> np.ndarray | None: ...  # (sequence + 1,), see `Block`
     @property
     def kept(self) -> np.ndarray | None: ...  # which of the rows that `edges` count are observed
     def __len__(self) -> int: ...

@@ -194,7 +194,8 @@ class Result:
         form |= {"along": as_riders(riders, array), "edges": edges}
         args = (f, self._domain, self.model, self.best.framed)
         found = map_rows(array, predictions.checked, *args, **form)
-        if isinstance(found, da.Array) and isinstance(rows.array, da.Array):
+        # Rows that were cut to sequences get their answers in the chunks that they came in.
+        if edges is not None and isinstance(found, da.Array) and isinstance(rows.array, da.Array):
             found = found.rechunk(dict(enumerate(rows.array.chunks[:-1])))
         return relabel(found, rows, f.__name__, about)
 

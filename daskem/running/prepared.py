@@ -180,12 +180,7 @@ def prepare(
     ModelError
         If `model` is not one.
     """
-    if isinstance(model, type) or not isinstance(model, Model):
-        missing = " and ".join(lacking(model, Model)) or "e_step and m_step"
-        raise ModelError(
-            f"{model!r:.80} has no {missing}, which a fit needs. A family goes into a mixture, as "
-            "in daskem.Mixture(daskem.Poisson()); an estimator has a fit(X) of its own"
-        )
+    _check_model(model)
     check_algorithm(algorithm, model)
     if init_params not in SEEDERS:
         raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
@@ -227,6 +222,16 @@ def prepare(
         "in sequences": lengths is not None,
     }
     return replace(prepared, recording=Recording.at(checkpoint, _settings(prepared) | passed))
+
+
+def _check_model(model: object) -> None:
+    """Raise ModelError unless it is one."""
+    if isinstance(model, type) or not isinstance(model, Model):
+        missing = " and ".join(lacking(model, Model)) or "e_step and m_step"
+        raise ModelError(
+            f"{model!r:.80} has no {missing}, which a fit needs. A family goes into a mixture, as "
+            "in daskem.Mixture(daskem.Poisson()); an estimator has a fit(X) of its own"
+        )
 
 
 def _settings(prepared: Prepared) -> About:

@@ -44,6 +44,11 @@ def resumed(
     prepared = prepare(
         model, data, sample_weight=sample_weight, along=along, lengths=lengths, **given
     )
+    return going_on(prepared, before)
+
+
+def going_on(prepared: Prepared, before: Saved) -> Prepared:
+    """The same fit, or that of a selection, from where its checkpoint was written."""
     assert prepared.recording is not None
     return replace(prepared, seed=before.seed, recording=prepared.recording.after(before))
 

@@ -14,7 +14,7 @@ from daskem.results.result import Result
 from daskem.running.checkpoints.identity import model_of
 from daskem.running.checkpoints.recording import Saved, saved
 from daskem.running.coordinator import last_of, running
-from daskem.running.resuming import again, resumed
+from daskem.running.resuming import again, going_on, resumed
 from daskem.selection.selection import Selecting, Selection
 from daskem.selection.verbs import prepare_selection
 
@@ -95,7 +95,5 @@ def _selecting(
     task = prepare_selection(
         data, models=mixtures, sample_weight=sample_weight, along=along, **own, **given
     )
-    prepared = task.search.prepared
-    assert prepared.recording is not None
-    prepared = replace(prepared, seed=before.seed, recording=prepared.recording.after(before))
+    prepared = going_on(task.search.prepared, before)
     return replace(task, search=replace(task.search, prepared=prepared))

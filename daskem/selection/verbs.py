@@ -217,9 +217,7 @@ def prepare_selection(
     """Check what can be checked without reading the data; it takes the parameters of `select`."""
     if criterion not in CRITERIA:
         raise ParameterError(f"criterion={criterion!r} is not one of {list(CRITERIA)}")
-    if models is None:
-        kinds = [covariance_type] if isinstance(covariance_type, str) else covariance_type
-        models = {kind: Mixture(Gaussian(kind)) for kind in kinds}
+    models = _gaussians(covariance_type) if models is None else models
     if not isinstance(n_components, Iterable):
         raise ParameterError(
             f"n_components={n_components!r} leaves nothing to choose: pass several numbers, as in "
@@ -228,13 +226,7 @@ def prepare_selection(
     counts = [whole("n_components", k) for k in n_components]
     if not counts or not models:
         raise ParameterError("n_components is empty: there is nothing to choose among")
-    for name, model in models.items():
-        if not isinstance(model, Mixture):
-            raise ParameterError(
-                f"models[{name!r}] is a {type(model).__name__}, and select chooses among mixtures; "
-                "fit it with each number of components, and compare result.bic(data, ...)"
-            )
-        check_riders(model, along or {})
+    _check_models(models, along)
     prepared = prepare(
         max(models.values(), key=lambda model: model.cross_moments),
         data,
@@ -264,3 +256,19 @@ def prepare_selection(
         recording = prepared.recording.of(own)
         search = replace(search, prepared=replace(prepared, recording=recording))
     return Selecting(search, list(dict.fromkeys((name, k) for name in models for k in counts)))
+
+
+def _gaussians(covariance_type: str | Sequence[str]) -> dict[str, Mixture]:
+    kinds = [covariance_type] if isinstance(covariance_type, str) else covariance_type
+    return {kind: Mixture(Gaussian(kind)) for kind in kinds}
+
+
+def _check_models(models: Mapping[str, Mixture], along: Riders | None) -> None:
+    """Raise ParameterError unless all are mixtures, DataError unless they have what they need."""
+    for name, model in models.items():
+        if not isinstance(model, Mixture):
+            raise ParameterError(
+                f"models[{name!r}] is a {type(model).__name__}, and select chooses among mixtures; "
+                "fit it with each number of components, and compare result.bic(data, ...)"
+            )
+        check_riders(model, along or {})
