@@ -13,6 +13,7 @@ from daskem.results.result import Result, load
 from daskem.running.handle import attach
 from daskem.running.planning import Plan, plan
 from daskem.running.verbs import fit, iterate, submit
+from daskem.selection.resuming import resume
 from daskem.selection.selection import Selection
 from daskem.selection.verbs import select, submit_selection
 
@@ -38,6 +39,7 @@ __all__ = [
     "merge",
     "plan",
     "register_family",
+    "resume",
     "select",
     "submit",
     "submit_selection",

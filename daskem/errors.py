@@ -13,6 +13,10 @@ class DataTypeError(DataError, TypeError):
     """The data are of a kind that has no numbers in it: objects, strings, dates."""
 
 
+class DataChangedError(DataError):
+    """The data are not what they were when a fit began."""
+
+
 class ChunkTooLargeError(DataError):
     """A chunk of the data does not fit into the memory of a worker."""
 
@@ -35,6 +39,10 @@ class LikelihoodFellError(ModelError):
 
 class ModelFileError(DaskemError, ValueError):
     """A model file is not one, is damaged, or is from a newer daskem."""
+
+
+class CheckpointError(DaskemError, RuntimeError):
+    """A checkpoint cannot be written or read, or is not of the fit that is to go on."""
 
 
 class ClusterError(DaskemError, RuntimeError):

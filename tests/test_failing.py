@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_diabetes, load_iris
+from table import every_row
 
 import daskem
 from daskem import Gaussian, Mixture
@@ -70,6 +71,35 @@ def test_if_all_fail_the_fit_fails_of_the_first_reason():
         daskem.fit(Placed(Gaussian(), at=2), ROWS, start=start(3), algorithm="em")
     with pytest.raises(LikelihoodFellError, match="fell"):
         daskem.fit(Placed(Gaussian(), at=2, falls=True), ROWS, start=start(3), algorithm="em")
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+@every_row
+def test_an_m_step_that_is_wrong_by_a_millionth_is_seen(row, monkeypatch):
+    """From the optimum it falls by its square."""
+    rows, most = row.rows(500), 400 if row.latent else 5
+    options = {"algorithm": "em", "tol": 0.0, "max_passes": most}
+    best = daskem.fit(Mixture(row.family), rows, 1, **options)
+    right, names = type(row.family).m_step, set(row.family.parameters) - {"covariances"}
+
+    def wrong(family, statistics, params, frame):
+        after = right(family, statistics, params, frame)
+        return {n: v + 1e-6 * np.maximum(v, 1) * (n in names) for n, v in after.items()}
+
+    monkeypatch.setattr(type(row.family), "m_step", wrong)
+    with pytest.raises(LikelihoodFellError):
+        daskem.fit(Mixture(row.family), rows, start=best.params, **options)
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+def test_a_feature_that_is_recorded_beside_one_that_is_not_costs_no_digit():
+    """Two values of one feature, whose grid holds the covariance open, and floats in another."""
+    rows = load_diabetes().data
+    options = {"algorithm": "em", "tol": 0.0, "max_passes": 30, "random_state": 0}
+    result = daskem.fit(Mixture(Gaussian("tied")), rows, 3, **options)
+    assert not result.flaws
+    objectives = [p.objective for p in result.history]
+    assert np.diff(objectives).min() > -1e-12
 
 
 def test_iris_from_twenty_starts_without_a_prior():

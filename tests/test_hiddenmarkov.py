@@ -16,7 +16,7 @@ from daskem import Gaussian, HiddenMarkov, Mixture, Poisson
 from daskem.core.parameters import Params
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
-from daskem.errors import ConvergenceWarning, DataError
+from daskem.errors import ConvergenceWarning, DataError, ModelError, ParameterError
 from daskem.testing import check_model
 
 # Major earthquakes (magnitude 7 and more) of each year from 1900 to 2006, as in Zucchini, MacDonald
@@ -192,7 +192,6 @@ def test_a_known_truth_is_found(lengths, walks):
     rows, states = walks
     result = daskem.fit(HiddenMarkov(Gaussian()), rows, 3, lengths=lengths, random_state=0)
     order = np.argsort(result.params["means"] @ [1.0, 2.0])
-    order = order[[0, 1, 2]]
     for name, value in TRUTH.items():
         found = result.params[name][order]
         found = found[:, order] if name == "transitions" else found
@@ -313,6 +312,19 @@ def test_what_is_wrong_with_sequences_is_said(walks, lengths):
         result.score(rows)
 
 
+def test_what_is_for_mixtures_says_so(walks, lengths):
+    model = HiddenMarkov(Gaussian())
+    with pytest.raises(
+        ParameterError, match=r"models\['it'\] is a HiddenMarkov, and select chooses"
+    ):
+        daskem.select(walks[0], [1, 2], models={"it": model})
+    result = daskem.fit(model, walks[0], start=TRUTH, lengths=lengths, max_passes=1)
+    with pytest.raises(
+        ModelError, match="merging needs `from_labels`, which HiddenMarkov does not"
+    ):
+        daskem.merge(result, walks[0])
+
+
 def test_steps_that_no_state_can_make_have_a_probability():
     """Where a chain must pass a row that its only possible state rules out, nothing is NaN."""
     params = {**TRUTH, "initial": np.array([1.0, 0, 0]), "transitions": np.eye(3)}
@@ -345,3 +357,16 @@ def test_blocks_join_to_the_sums_of_the_whole(lengths, walks):
     lazy = as_blocks(da.from_array(walks[0], chunks=(300, 2)), lengths=lengths)
     for name, value in lazy.sum(model.e_step, params).items():
         np.testing.assert_allclose(value, whole[name], rtol=1e-10, atol=1e-9)
+
+
+@every_row
+def test_a_saved_chain_predicts_the_same_bits(row, tmp_path):
+    params, rows = chains(row, 2, 60, 0)
+    settings = {"start": params, "max_passes": 2, "lengths": [40, 20]}
+    result = daskem.fit(HiddenMarkov(row.family), rows, **settings)
+    result.save(tmp_path / "chain")
+    again = daskem.load(tmp_path / "chain")
+    assert type(again.model) is HiddenMarkov
+    for method in ("predict", "predict_proba", "score_samples"):
+        expected = getattr(result, method)(rows, lengths=[40, 20])
+        np.testing.assert_array_equal(getattr(again, method)(rows, lengths=[40, 20]), expected)

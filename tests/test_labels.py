@@ -112,10 +112,13 @@ def test_labels_in_labels_out(result, rows, field, method, lazy, dims):
     np.testing.assert_allclose(answers.transpose("time", "lat", ...), straight, **ROUNDING)
 
 
-def test_a_single_profile_is_labelled_too(result, field):
-    one = field.isel(time=3, lat=4)
-    with pytest.raises(daskem.errors.DataError, match="Reshape your data"):
-        result.predict(one)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_single_profile_is_labelled_too(result, field, method, lazy):
+    field = field.chunk(time=20) if lazy else field
+    one, of_all = (getattr(result, method)(d) for d in (field.isel(time=3, lat=4), field))
+    assert is_dask_collection(one) is lazy
+    xr.testing.assert_allclose(one.drop_vars("depth", errors="ignore"), of_all.isel(time=3, lat=4))
     assert result.predict(field.isel(time=[3], lat=4)).dims == ("time",)
 
 

@@ -20,6 +20,7 @@ from daskem.fitting.algorithms import Draft
 from daskem.fitting.record import Pass
 from daskem.fitting.run import Run
 from daskem.fitting.stopping import Stop
+from daskem.models.protocol import Flaw
 from daskem.selection.criteria import reachable
 from daskem.selection.race import _follow_the_leader, race
 from daskem.selection.splitting import grown
@@ -116,6 +117,19 @@ def test_it_is_mended_with_what_an_earlier_selection_has_found():
     assert set(riders) == {("full", 4)}
 
 
+def test_what_falls_in_the_last_pass_is_mended_too():
+    """The fit with fewer components leaves a saddle, and all runs end, before it is seen."""
+    field = field_of(planted(3), algorithm="em")
+    prepared = replace(field.search.prepared, stop=Stop(0.0, 3))
+    field = replace(field, search=replace(field.search, prepared=prepared))
+    two = stuck(field, 2).params
+    aside = Draft(Params({**two, "means": two["means"] + np.array([[0.03], [-0.03]])}))
+    begun = {("full", 2): [field._run("full", aside)], ("full", 3): [stuck(field, 3)]}
+    *_, riders = race(field, begun, {})
+    two, three = (best_of(riders["full", k]).history[-1].log_likelihood for k in (2, 3))
+    assert three > two
+
+
 def test_a_run_that_joins_later_has_no_more_time_than_the_others(monkeypatch):
     seconds = count()
     monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
@@ -126,6 +140,20 @@ def test_a_run_that_joins_later_has_no_more_time_than_the_others(monkeypatch):
     joined = passes[-1]["full", 3][-1]
     assert joined.status is Status.MAX_SECONDS
     assert len(joined.history) == 2
+
+
+def test_a_proper_split_is_taken_rather_than_one_that_nothing_but_rounding_bounds():
+    """Four rows in two halves gain more than a cluster of sixty that are two."""
+    rng = np.random.default_rng(0)
+    two = rng.normal(size=(60, 2)) + np.repeat([[-1.5, 0.0], [1.5, 0.0]], 30, axis=0)
+    rows = np.append(two, rng.normal(size=(4, 2)) + np.array([6.0, 0.0]), axis=0)
+    first = look(Mixture(Gaussian()), as_blocks(rows))
+    labels = np.arange(64) // 60
+    params = first.model.from_labels(Block(rows), labels, rows[[0, 60]])
+    grown_params = grown(first, params, 3).params
+    statistics = first.model.e_step(Block(rows), grown_params)
+    told = first.model.events(statistics, grown_params)
+    assert not [event for event in told if isinstance(event, Flaw)]
 
 
 @every_row

@@ -30,7 +30,7 @@ def settings(function):
         (daskem.fit, prepare, set()),
         (daskem.iterate, prepare, set()),
         (daskem.submit, prepare, {"name"}),
-        (daskem.plan, prepare, {"cache"}),
+        (daskem.plan, prepare, {"cache", "checkpoint"}),
         (daskem.select, prepare_selection, set()),
         (daskem.submit_selection, prepare_selection, {"name"}),
     ],
@@ -45,9 +45,9 @@ def test_every_verb_has_the_settings_of_what_it_prepares(verb, source, apart):
 
 def test_a_selection_has_the_settings_of_a_fit():
     own, known = settings(daskem.select), settings(daskem.fit)
-    # A start is of one size, and mixtures need nothing that rides along; restarts of a selection
-    # cost no reads, and there are more of them.
-    assert set(known) - set(own) == {"start", "along"}
+    # A start is of one size, and mixtures know no sequences; restarts of a selection cost no
+    # reads, and there are more of them.
+    assert set(known) - set(own) == {"start", "lengths"}
     assert {name for name in known if name in own and own[name] != known[name]} == {"n_init"}
 
 
@@ -57,8 +57,9 @@ def test_the_estimator_has_the_settings_of_a_fit():
         *inspect.signature(daskem.GaussianMixture.fit).parameters,
     }
     # By scikit-learn's names: max_iter, and weights_init, means_init, precisions_init. Mixtures
-    # need nothing that rides along.
-    assert set(settings(daskem.fit)) - names == {"max_passes", "start", "along"}
+    # need nothing that rides along. What goes on from a checkpoint is a result, no estimator.
+    apart = {"max_passes", "start", "along", "lengths", "checkpoint"}
+    assert set(settings(daskem.fit)) - names == apart
 
 
 @pytest.mark.parametrize(
@@ -71,8 +72,8 @@ def test_the_command_line_has_the_settings_of_a_fit(command, function):
     # What is an array in memory is not written on a command line.
     assert set(settings(function)) - set(options) == set(known) & {
         "start",
-        "sample_weight",
         "along",
+        "lengths",
         "models",
     }
     shared = (options.keys() & settings(function).keys()) - {"n_components"}

@@ -44,6 +44,8 @@ def _data() -> argparse.ArgumentParser:
     add = parent.add_argument
     features = "variables of the store that are the features; all of them"
     add("--features", type=_names, metavar="A,B,...", help=features)
+    weight = "how many times each row counts: a variable, or an expression such as cos(lat)"
+    add("--sample-weight", metavar="W", help=weight)
     dims = "dimensions that number the rows; others become features"
     add("--sample-dims", type=_names, metavar="X,Y,...", help=dims)
     dim = "dimension of the features: 'feature', or else the last"
@@ -60,9 +62,16 @@ def _data() -> argparse.ArgumentParser:
     add("--init-params", choices=tuple(SEEDERS), default="k-means++", help=seeds)
     keep = "keep chunks in memory after the first pass (%(default)s: if they fit)"
     add("--cache", choices=CACHES, default="auto", help=keep)
+    kept = "folder for checkpoints after every pass, from which daskem resume goes on"
+    add("--checkpoint", metavar="DIR", help=kept)
     add("--random-state", type=int, metavar="S", help="seed of the sample and the starts")
+    return parent
+
+
+def _where() -> argparse.ArgumentParser:
+    parent = argparse.ArgumentParser(add_help=False)
     where = "dask cluster to use; else the threads of this machine"
-    add("--scheduler", metavar="ADDRESS", help=where)
+    parent.add_argument("--scheduler", metavar="ADDRESS", help=where)
     return parent
 
 
@@ -95,6 +104,11 @@ def _select(add: Callable[..., Any]) -> None:
     add("--out", metavar="MODEL", help="where to save the best model")
 
 
+def _resume(add: Callable[..., Any]) -> None:
+    add("checkpoint", metavar="DIR", help="the --checkpoint of a fit or a selection")
+    add("--out", metavar="MODEL", help="where to save the model, or the best one")
+
+
 def _predict(add: Callable[..., Any]) -> None:
     add("--model", required=True, metavar="MODEL", help="saved by daskem fit")
     add("--out", required=True, metavar="LABELS", help="zarr store to write")
@@ -111,8 +125,9 @@ def _demo(add: Callable[..., Any]) -> None:
 
 
 _OWN: dict[str, tuple[list[Callable[[], argparse.ArgumentParser]], Callable[..., None]]] = {
-    "fit": ([_store, _data, _family], _fit),
-    "select": ([_store, _data, _families], _select),
+    "fit": ([_store, _data, _where, _family], _fit),
+    "select": ([_store, _data, _where, _families], _select),
+    "resume": ([_store, _where], _resume),
     "predict": ([_store], _predict),
     "info": ([], _info),
     "demo": ([], _demo),

@@ -13,7 +13,9 @@ import xarray as xr
 
 from daskem.cli.arguments import parser
 from daskem.cli.families import candidates
-from daskem.data.inputs import address, is_labelled, open_labelled, open_zarr
+from daskem.cli.weights import weights
+from daskem.data.inputs import address, member, opened_source
+from daskem.data.inputs.sources.files import is_netcdf
 from daskem.errors import ClusterError, DaskemError, ParameterError
 from daskem.fitting.record import Pass
 from daskem.models import Mixture
@@ -25,12 +27,14 @@ from daskem.running.coordinator import running
 from daskem.running.planning import planned
 from daskem.running.prepared import prepare
 from daskem.running.verbs import iterate
+from daskem.selection.resuming import resume as go_on
+from daskem.selection.selection import Selection
 from daskem.selection.verbs import select as choose
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 2 when it cannot be done as it was asked for."""
-    options = vars(parser([fit, select, predict, info, demo]).parse_args(argv))
+    options = vars(parser([fit, select, resume, predict, info, demo]).parse_args(argv))
     command = options.pop("command")
     try:
         return int(command(**options) or 0)
@@ -53,13 +57,14 @@ def fit(
     if out is None and not plan:
         raise ParameterError("say where to save the model, --out MODEL; or --plan, to fit nothing")
     if out is not None:
-        check_target(out)  # better now than after the fit
+        check_free(out)  # better now than after the fit
     (chosen,) = candidates(family, settings).values()
     model = Mixture(chosen)
     data = open_rows(store, array)
+    options["sample_weight"] = _weights(options["sample_weight"], data)
     with _cluster(scheduler):
         if plan:
-            print(planned(prepare(model, data, **{**options, "cache": "none"})))
+            print(planned(prepare(model, data, **{**options, "cache": "none", "checkpoint": None})))
             return
         if scheduler is None:
             result = follow(iterate(model, data, **options))
@@ -86,9 +91,10 @@ def select(
 ) -> None:
     """Choose the number of components, and settings of their family, by a criterion."""
     if out is not None:
-        check_target(out)
+        check_free(out)
     models = {name: Mixture(made) for name, made in candidates(family, settings).items()}
     data = open_rows(store, array)
+    options["sample_weight"] = _weights(options["sample_weight"], data)
     with _cluster(scheduler):
         selection = choose(data, n_components, models=models, **options)
     print(selection)
@@ -101,8 +107,24 @@ def select(
         print(f"model: {out}")
 
 
+def resume(
+    store: str, array: str | None, checkpoint: str, out: str | None, scheduler: str | None
+) -> None:
+    """Go on with a fit or a selection that was interrupted, from its checkpoint."""
+    if out is not None:
+        check_target(out)
+    data = open_rows(store, array)
+    with _cluster(scheduler):
+        found = go_on(checkpoint, data)
+    print(found)
+    if out is not None:
+        (found.best if isinstance(found, Selection) else found).save(out)
+        print(f"model: {out}")
+
+
 def predict(store: str, array: str | None, model: str, out: str, proba: bool) -> None:
     """Write the most probable component of every row, or the probability of each, to zarr."""
+    _check_folder(out)
     result, data = load(model), open_rows(store, array)
     write(result.predict_proba(data) if proba else result.predict(data), out)
     print(f"{'responsibilities' if proba else 'labels'}: {out}")
@@ -180,10 +202,28 @@ def _cluster(address: str | None) -> Any:
 
 def open_rows(store: str, name: str | None) -> Any:
     """A store, or its array `name`, lazily; with labels where xarray has written them."""
-    if name is None:
-        return store
-    array = open_zarr(store, name)
-    return open_labelled(store)[name] if is_labelled(array) else array
+    if is_netcdf(address(store)):
+        dataset = xr.open_dataset(address(store), chunks="auto")
+        if name is not None and name not in dataset.variables:
+            raise ParameterError(f"{store!r} has no variable {name!r}; it has {list(dataset)}")
+        return dataset if name is None else dataset[name]
+    return store if name is None else member(store, name)
+
+
+def _weights(text: str | None, data: Any) -> Any:
+    return text if text is None or text.isidentifier() else weights(text, opened_source(data))
+
+
+def check_free(out: str) -> None:
+    """Refuse a place for a model that is taken, or that lies in a folder that is not there."""
+    _check_folder(out)
+    check_target(out)
+
+
+def _check_folder(out: str | os.PathLike[str]) -> None:
+    folder = Path(address(out)).absolute().parent
+    if not is_remote(address(out)) and not folder.is_dir():
+        raise ParameterError(f"--out {os.fspath(out)}: there is no folder {str(folder)!r}")
 
 
 def write(answers: da.Array | xr.DataArray, out: str | os.PathLike[str]) -> None:

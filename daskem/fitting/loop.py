@@ -7,7 +7,7 @@ from typing import Any
 from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
-from daskem.data.blocks import Block, Blocks
+from daskem.data.blocks import Block, Blocks, Survey, check_unchanged, fingerprint
 from daskem.fitting.record import Status
 from daskem.fitting.run import Read, Run
 from daskem.fitting.stopping import Stop
@@ -21,8 +21,13 @@ def evaluate(block: Block, requests: Sequence[Request]) -> dict[str, Any]:
     """The statistics of one block for every params of every model, and what the block held."""
     with one_blas_thread():
         statistics = [list(_e_steps(model, block, candidates)) for model, candidates in requests]
-    n_bytes, weight = block.rows.nbytes, block.weight
-    return {"rows": len(block), "bytes": n_bytes, "weight": weight, "statistics": statistics}
+    return {
+        "rows": len(block),
+        "bytes": block.rows.nbytes,
+        "weight": block.weight,
+        "fingerprint": fingerprint(block),
+        "statistics": statistics,
+    }
 
 
 def _e_steps(model: Model, block: Block, candidates: Sequence[Params]) -> Sequence[Statistics]:
@@ -31,8 +36,10 @@ def _e_steps(model: Model, block: Block, candidates: Sequence[Params]) -> Sequen
     return [model.e_step(block, params) for params in candidates]
 
 
-def passes(runs: Sequence[Run], blocks: Blocks, stop: Stop) -> Iterator[list[Run]]:
-    """Fit `runs` together, one pass over `blocks` at a time.
+def passes(
+    runs: Sequence[Run], blocks: Blocks, stop: Stop, survey: Survey | None = None
+) -> Iterator[list[Run]]:
+    """Fit `runs` together, one pass over `blocks` at a time, of which `survey` was the first read.
 
     Yields
     ------
@@ -41,6 +48,8 @@ def passes(runs: Sequence[Run], blocks: Blocks, stop: Stop) -> Iterator[list[Run
 
     Raises
     ------
+    DataChangedError
+        If a pass has read anything else than the survey.
     ModelError, LikelihoodFellError
         What one of them failed of, if none of them can go on.
     """
@@ -54,6 +63,8 @@ def passes(runs: Sequence[Run], blocks: Blocks, stop: Stop) -> Iterator[list[Run
         ]
         began = time.perf_counter()
         sums = blocks.sum(evaluate, requests, name="e-step", source="m-step")
+        if survey is not None:
+            check_unchanged(blocks, survey, sums["fingerprint"])
         read = Read(sums["rows"], sums["bytes"], sums["weight"], time.perf_counter() - began)
         for group, statistics in zip(groups, sums["statistics"], strict=True):
             answers = iter(statistics)

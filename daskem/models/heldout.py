@@ -10,6 +10,7 @@ from daskem.core.statistics import Statistics
 from daskem.models.protocol import (
     Batches,
     Block,
+    Conditioned,
     Declares,
     Model,
     Penalises,
@@ -67,6 +68,9 @@ class HeldOut:
 
     def log_prior(self, params: Params, weight: float) -> float:
         return self.model.log_prior(params, weight) if isinstance(self.model, Penalises) else 0.0
+
+    def magnitude(self, params: Params) -> float | None:
+        return self.model.magnitude(params) if isinstance(self.model, Conditioned) else None
 
     def events(self, statistics: Statistics, params: Params) -> Sequence[str]:
         return self.model.events(statistics, params) if isinstance(self.model, Reports) else []

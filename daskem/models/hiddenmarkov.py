@@ -11,7 +11,7 @@ from daskem.core.numerics import NOTHING, one_blas_thread
 from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.errors import DataError
-from daskem.models.families.protocol import Draws, Family
+from daskem.models.families.protocol import Conditioned, Draws, Family
 from daskem.models.kernels.chain import Chains
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.mixture import Mixture
@@ -103,8 +103,8 @@ class HiddenMarkov:
     def e_step(self, block: Block, params: Params) -> Statistics:
         """What the states of the sequences of a block were, summed into sufficient statistics."""
         steps, kernel, chains = self._chains(block, params)
-        smoothed = chains.smooth(params["initial"], params["transitions"], steps.weights)
-        counts = np.ones(len(steps.edges) - 1) if steps.weights is None else steps.weights
+        counts = steps.counts
+        smoothed = chains.smooth(params["initial"], params["transitions"], counts)
         return {
             **kernel.soft(block, smoothed.states[steps.kept].T),
             "log_likelihood": float(steps.each_step(counts) @ smoothed.log_prob),
@@ -133,6 +133,12 @@ class HiddenMarkov:
     def log_prior(self, params: Params, weight: float) -> float:
         return self.independent.log_prior(params, weight)
 
+    def magnitude(self, params: Params) -> float | None:
+        """The mean over steps of the terms of log p, without their signs; None if unknown."""
+        if not isinstance(self.family, Conditioned):
+            return None
+        return float(self.shares(params) @ self.family.magnitudes(params))
+
     def events(self, statistics: Statistics, params: Params) -> list[str]:
         return self.independent.events(statistics, params)
 
@@ -158,7 +164,7 @@ class HiddenMarkov:
         """
         with one_blas_thread():
             steps, _, chains = self._chains(block, params)
-            smoothed = chains.smooth(params["initial"], params["transitions"])
+            smoothed = chains.smooth(params["initial"], params["transitions"], steps.counts)
         states = smoothed.states[steps.kept].T
         yield Tile(slice(0, len(block)), smoothed.log_prob[steps.kept], states)
 
@@ -206,12 +212,13 @@ class _Steps(NamedTuple):
     edges : ndarray of int, (sequence + 1,)
     kept : slice or ndarray of bool, (step,)
         Which steps the rows of the block are.
-    weights : ndarray, (sequence,), or None
+    counts : ndarray, (sequence,)
+        How many times each counts.
     """
 
     edges: np.ndarray
     kept: slice | np.ndarray
-    weights: np.ndarray | None
+    counts: np.ndarray
 
     @classmethod
     def of(cls, block: Block) -> "_Steps":
@@ -225,7 +232,7 @@ class _Steps(NamedTuple):
         edges = np.arange(len(block) + 1) if block.edges is None else block.edges
         kept = slice(None) if block.kept is None or block.edges is None else block.kept
         if block.weights is None:
-            return cls(edges, kept, None)
+            return cls(edges, kept, np.ones(len(edges) - 1))
         of_steps = np.full(edges[-1], np.nan)
         of_steps[kept] = block.weights
         starts = edges[:-1]

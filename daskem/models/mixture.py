@@ -12,6 +12,7 @@ from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.families.protocol import (
     Bounded,
+    Conditioned,
     Coordinates,
     Draws,
     Events,
@@ -123,6 +124,12 @@ class Mixture:
         """What is added to the log-likelihood in the objective that EM climbs."""
         return self.family.log_prior(params, weight) if isinstance(self.family, Prior) else 0.0
 
+    def magnitude(self, params: Params) -> float | None:
+        """The mean over rows of the terms of log p(x), without their signs; None if unknown."""
+        if not isinstance(self.family, Conditioned):
+            return None
+        return float(params["weights"] @ self.family.magnitudes(params))
+
     def events(self, statistics: Statistics, params: Params) -> list[str]:
         """What a person should know of params and their statistics."""
         counts = statistics["counts"]
@@ -145,7 +152,7 @@ class Mixture:
         """
         k = len(centres)
         centres = centres if self.frame is None else self.frame.apply(centres)
-        params = Params({"weights": np.full(k, 1 / k), **self.family.at(centres)})
+        params = self.allowed(Params({"weights": np.full(k, 1 / k), **self.family.at(centres)}))
         return self.m_step(self.kernel([params]).hard(block, labels), params)
 
     @property

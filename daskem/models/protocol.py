@@ -31,9 +31,7 @@ class Block(Protocol):
     @property
     def along(self) -> Mapping[str, np.ndarray]: ...  # riders (sample, ...), see `Needs`
     @property
-    def edges(
-        self,
-    ) -> np.ndarray | None: ...  # (sequence + 1,), see `Block`
+    def edges(self) -> np.ndarray | None: ...  # (sequence + 1,), see `Block`
     @property
     def kept(self) -> np.ndarray | None: ...  # which of the rows that `edges` count are observed
     def __len__(self) -> int: ...
@@ -159,6 +157,17 @@ class Penalises(Protocol):
 
 
 @runtime_checkable
+class Conditioned(Protocol):
+    """A fall of the objective that its rounding does not explain is seen, however small it is."""
+
+    def magnitude(self, params: Params) -> float | None:
+        """The terms of log p(x) without their signs, summed, as the mean over rows; in nats.
+
+        An objective is known to so many times EPS. None if the model cannot tell.
+        """
+
+
+@runtime_checkable
 class Reports(Protocol):
     """Events in the history, and flaws: what a person should know of params and statistics.
 
@@ -195,6 +204,7 @@ GROUPS = (
     Sequential,
     Simplifies,
     Penalises,
+    Conditioned,
     Reports,
     Bounded,
     Samples,

@@ -14,7 +14,13 @@ from daskem.errors import ParameterError
 from daskem.fitting.record import Pass, Status
 from daskem.models import Mixture
 from daskem.models.families.registry import from_recipe, recipe
+from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.results.fittedrun import FittedRun
+
+# The models that a file can hold, by the name of their class; older files name none.
+MODELS: dict[str, type[Mixture] | type[HiddenMarkov]] = {
+    made.__name__: made for made in (Mixture, HiddenMarkov)
+}
 
 
 def describe(run: FittedRun, features: Features) -> tuple[dict[str, Any], xr.Dataset]:
@@ -26,14 +32,16 @@ def describe(run: FittedRun, features: Features) -> tuple[dict[str, Any], xr.Dat
         If its model is of your own making, or its family is not registered.
     """
     model = run.model
-    if not isinstance(model, Mixture):
+    # A subclass says something else of rows than the class that `load` would make.
+    if not isinstance(model, Mixture | HiddenMarkov) or type(model) not in MODELS.values():
         raise ParameterError(
-            f"{type(model).__name__} is not a mixture of a family, which `load` could make "
+            f"{type(model).__name__} is none of {', '.join(MODELS)}, which `load` could make "
             "again; keep result.params in a format of your choice"
         )
     names = features.names
     about = {
         **recipe(model.family),
+        "model": type(model).__name__,
         "feature_dims": features.dims,
         "variables": features.variables,
         "feature_names": None if names is None else _plain(names),
@@ -60,7 +68,8 @@ def restore(about: Mapping[str, Any], state: xr.Dataset) -> tuple[FittedRun, Fea
         # The first format knew no floors.
         nothing = np.zeros(about["n_features"])
         framed |= {"floor": nothing, "recorded": nothing.astype(bool)}
-    model = Mixture(from_recipe(about), Frame(**framed) if framed else None)
+    made = MODELS[about.get("model", "Mixture")]
+    model = made(from_recipe(about), Frame(**framed) if framed else None)
     history = tuple(Pass.restore(record) for record in about["history"])
     params = Params(check(model.parameters, arrays))
     run = FittedRun(model, params, history, Status[about["status"]])

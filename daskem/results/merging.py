@@ -117,8 +117,8 @@ def merge(
     Baudry et al. (2010), Combining mixture components for clustering, J. Comp. Graph. Stat. 19.
     """
     result = getattr(result, "result_", result)
-    blocks = result.blocks(data, sample_weight, along)
     model, params = demand(result.model, Starts, "merging"), result.best.framed
+    blocks = result.blocks(data, sample_weight, along)
     sample = surveyed(model, blocks, random_state or 0, result.features.names).sample
     measure = _Measure(blocks, model, params, sample)
     k = model.n_components(params)

@@ -15,6 +15,7 @@ from daskem.core.parameters import DataParams
 from daskem.core.settings import RandomState, generator
 from daskem.data.blocks import Blocks, Domain, map_rows
 from daskem.data.inputs import as_blocks
+from daskem.data.inputs.beside import names_among
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.data.inputs.lengths import cut
 from daskem.data.inputs.names import Features, Rows, relabel
@@ -193,7 +194,8 @@ class Result:
         form |= {"along": as_riders(riders, array), "edges": edges}
         args = (f, self._domain, self.model, self.best.framed)
         found = map_rows(array, predictions.checked, *args, **form)
-        if isinstance(found, da.Array) and isinstance(rows.array, da.Array):
+        # Rows that were cut to sequences get their answers in the chunks that they came in.
+        if edges is not None and isinstance(found, da.Array) and isinstance(rows.array, da.Array):
             found = found.rechunk(dict(enumerate(rows.array.chunks[:-1])))
         return relabel(found, rows, f.__name__, about)
 
@@ -205,7 +207,7 @@ class Result:
         self, data: Data, sample_weight: Values | None, along: Riders | None
     ) -> tuple[Rows, dict[str, Any]]:
         """The rows of `data`, as the model was fitted to such, and what rides along with them."""
-        rows = rows_like(data, self.features)
+        rows = rows_like(data, self.features, names_among(sample_weight, along))
         if rows.array.shape[-1] != self.n_features:
             raise DataError(
                 f"X has {rows.array.shape[-1]} features, but {type(self.model).__name__} is "

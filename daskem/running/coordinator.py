@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from distributed import Client
 
-from daskem.data.blocks import current_client
+from daskem.data.blocks import check_workers, current_client, seceded
 from daskem.data.blocks.local import LocalBlocks
 from daskem.errors import ClusterError, ConvergenceWarning, ImproperFitWarning, SchedulerError
 from daskem.fitting.record import Status
@@ -24,13 +24,18 @@ _IMPROPER = (
 def running(task: Task[OutcomeT]) -> Iterator[Iterable[OutcomeT]]:
     """Run a task on the scheduler, or here; whatever interrupts the caller stops it."""
     try:
-        handle = _sent(task)
+        handle: Handle[OutcomeT] | None = _sent(task)
     except SchedulerError as reason:
-        yield task.results(f"here: {reason}")
+        handle, why = None, str(reason)
+    # Outside of the except: what goes wrong in a fit here has nothing to do with why it is here.
+    if handle is None:
+        if task.blocks.client is not None:
+            check_workers(task.blocks.client)
+        yield task.results(f"here: {why}")
         return
     # Tracebacks keep the frames that they went through, and with them chunks on the cluster.
     del task
-    with stopping(handle):
+    with seceded(), stopping(handle):
         yield handle
 
 

@@ -12,6 +12,7 @@ from distributed import Client
 from distributed.client import CancelledError as FutureCancelledError
 from distributed.client import ClosedClientError
 
+from daskem.data.blocks import check_workers, seceded
 from daskem.errors import ClusterError, DaskemError, SchedulerError
 from daskem.fitting.record import Pass, Status
 from daskem.running.jobs import PATIENCE, Stand, begin, dumps, fetch, halt, loads, reserve, watch
@@ -72,7 +73,8 @@ class Handle(Generic[OutcomeT]):
         ClusterError
             If the scheduler is lost.
         """
-        self.wait()
+        with seceded():
+            self.wait()
         return self._fetch()[1]
 
     def stop(self) -> None:
@@ -138,6 +140,7 @@ def send(task: Task[OutcomeT], client: Client, name: str | None, keep: bool) -> 
     del task
     handle: Handle[OutcomeT] = Handle(name or f"fit-{uuid.uuid4().hex[:8]}", client)
     _check_scheduler(client)
+    check_workers(client)
     handle._ask(reserve, client.id)
     with stopping(handle):
         refusal = handle._ask(begin, payload, keep)

@@ -13,7 +13,7 @@ from daskem.core.settings import RandomState, whole
 from daskem.core.signatures import helpful
 from daskem.data.blocks import Machines, Outline, machines, sample_size
 from daskem.data.blocks.memory import OVERHEAD
-from daskem.data.inputs.kinds import Data, Riders, Values
+from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.fitting.algorithms import Algorithm, Draft
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
@@ -116,6 +116,7 @@ def plan(
     start: Start | Sequence[Start] | None = None,
     sample_weight: Values | None = None,
     along: Riders | None = None,
+    lengths: Lengths | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -146,6 +147,7 @@ def plan(
         start=start,
         sample_weight=sample_weight,
         along=along,
+        lengths=lengths,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,

@@ -1,7 +1,9 @@
 """The first value of a fit: everything checked, nothing read, no label left."""
 
+import os
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from distributed import Client
@@ -9,6 +11,7 @@ from distributed import Client
 from daskem.core.settings import RandomState, generator, number, whole
 from daskem.data.blocks import Blocks, Survey, current_client, moved, place
 from daskem.data.inputs import as_blocks
+from daskem.data.inputs.beside import names_among
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.data.inputs.names import Features
 from daskem.data.inputs.riders import aligned
@@ -16,6 +19,7 @@ from daskem.data.inputs.rows import as_rows
 from daskem.errors import ModelError, ParameterError
 from daskem.fitting.algorithms import Algorithm, check_algorithm
 from daskem.fitting.loop import passes
+from daskem.fitting.record import Status
 from daskem.fitting.run import Run
 from daskem.fitting.starts.competition import best_start
 from daskem.fitting.starts.first_read import FirstRead, first_read
@@ -26,6 +30,8 @@ from daskem.models.protocol import Declares, Model, check_riders, check_sequence
 from daskem.results.fittedrun import FittedRun
 from daskem.results.numbering import fixes_order
 from daskem.results.result import Result
+from daskem.running.checkpoints.identity import About, of_algorithm, of_model
+from daskem.running.checkpoints.recording import Recording
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +54,8 @@ class Prepared:
     notes : tuple of str
         What had to be done to the data at the door.
     missing : {"raise", "omit"}
+    recording : Recording or None
+        Where the fit is written down, and goes on from.
     """
 
     model: Model
@@ -60,6 +68,7 @@ class Prepared:
     features: Features
     notes: tuple[str, ...]
     missing: str
+    recording: Recording | None = None
 
     def on(self, client: Client) -> "Prepared":
         """The same fit, on the cluster of `client`."""
@@ -73,13 +82,30 @@ class Prepared:
     def passes(self) -> Iterator[tuple[list[Run], Survey]]:
         """All runs as they stand after each pass, and the survey that they began with."""
         rng = np.random.default_rng(self.seed)
+        # Before anything is read: a place where nothing can be written is told at once.
+        log = None if self.recording is None else self.recording.opened(self.seed)
         first = self.first_read(rng)
-        for runs in passes(self._runs(first, rng), self.blocks, self.stop):
-            yield runs, first.survey
+        begun = self._begun(first, rng)
+        if all(run.status is not Status.RUNNING for run in begun):
+            yield begun, first.survey
+        for runs in chain([begun], passes(begun, self.blocks, self.stop, first.survey)):
+            if log is not None:
+                made = max(len(run.history) for run in runs)
+                orders_fixed = self._orders_fixed(len(runs))
+                log.write(made, runs, first.survey, orders_fixed=orders_fixed)
+            if runs is not begun:
+                yield runs, first.survey
 
     def first_read(self, rng: np.random.Generator) -> FirstRead:
         counts, names = [k for k, _ in self.starts], self.features.names
         return first_read(self.model, self.blocks, rng, self.init_params, counts, names)
+
+    def _begun(self, first: FirstRead, rng: np.random.Generator) -> list[Run]:
+        """The runs before the next pass: from their starts, or from where they were left."""
+        if self.recording is None or self.recording.before is None:
+            return self._runs(first, rng)
+        models = [first.model] * len(self.starts)
+        return self.recording.before.runs(first.survey, models, self.algorithm)
 
     def _runs(self, first: FirstRead, rng: np.random.Generator) -> list[Run]:
         runs, sizes = [], (self.blocks.n_features, first.survey.weight)
@@ -112,6 +138,8 @@ class Prepared:
 
     def _orders_fixed(self, n_runs: int) -> list[bool]:
         """Of each run, whether its start numbers the components; a selection has no starts."""
+        if self.recording is not None and self.recording.before is not None:
+            return list(self.recording.before.about["orders_fixed"])
         fixed = [fixes_order(self.model, start) for _, start in self.starts]
         return fixed if any(fixed) else [False] * n_runs
 
@@ -137,6 +165,7 @@ def prepare(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Prepared:
     """Check what can be checked without reading the data, in the process that has them.
 
@@ -151,12 +180,7 @@ def prepare(
     ModelError
         If `model` is not one.
     """
-    if isinstance(model, type) or not isinstance(model, Model):
-        missing = " and ".join(lacking(model, Model)) or "e_step and m_step"
-        raise ModelError(
-            f"{model!r:.80} has no {missing}, which a fit needs. A family goes into a mixture, as "
-            "in daskem.Mixture(daskem.Poisson()); an estimator has a fit(X) of its own"
-        )
+    _check_model(model)
     check_algorithm(algorithm, model)
     if init_params not in SEEDERS:
         raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
@@ -165,12 +189,13 @@ def prepare(
         whole("max_passes", max_passes),
         np.inf if max_seconds is None else number("max_seconds", max_seconds, 0),
     )
-    rows = as_rows(data, features, sample_dims, feature_dim)
+    beside = names_among(sample_weight, along)
+    rows = as_rows(data, features, sample_dims, feature_dim, beside)
     riders = aligned(rows, sample_weight, along)
     check_riders(model, riders)
     check_sequences(model, lengths)
     blocks = as_blocks(rows.array, missing=missing, cache=cache, along=riders, lengths=lengths)
-    return Prepared(
+    prepared = Prepared(
         model,
         place(blocks, current_client()),
         _starts(model, n_components, start, n_init),
@@ -182,6 +207,44 @@ def prepare(
         rows.notes,
         missing,
     )
+    if checkpoint is None:
+        return prepared
+    # As it was passed; what else a fit needs is in it already.
+    passed = {
+        "features": features and list(features),
+        "sample_dims": sample_dims and list(sample_dims),
+        "feature_dim": feature_dim,
+        "tol": tol,
+        "max_passes": max_passes,
+        "max_seconds": max_seconds,
+        "cache": cache,
+        "riders": list(riders),
+        "in sequences": lengths is not None,
+    }
+    return replace(prepared, recording=Recording.at(checkpoint, _settings(prepared) | passed))
+
+
+def _check_model(model: object) -> None:
+    """Raise ModelError unless it is one."""
+    if isinstance(model, type) or not isinstance(model, Model):
+        missing = " and ".join(lacking(model, Model)) or "e_step and m_step"
+        raise ModelError(
+            f"{model!r:.80} has no {missing}, which a fit needs. A family goes into a mixture, as "
+            "in daskem.Mixture(daskem.Poisson()); an estimator has a fit(X) of its own"
+        )
+
+
+def _settings(prepared: Prepared) -> About:
+    """What a checkpoint holds of a fit that is prepared."""
+    names = prepared.features.names
+    return {
+        "model": of_model(prepared.model),
+        "n_components": [k for k, _ in prepared.starts],
+        "missing": prepared.missing,
+        "init_params": prepared.init_params,
+        "algorithm": of_algorithm(prepared.algorithm),
+        "columns": [prepared.blocks.n_features, *map(str, [] if names is None else names)],
+    }
 
 
 def _starts(

@@ -1,5 +1,6 @@
 """What a person calls: fit, iterate and submit, each of which prepares a fit and runs it."""
 
+import os
 from collections.abc import Hashable, Iterator, Sequence
 
 from daskem.core.settings import RandomState
@@ -36,6 +37,7 @@ def fit(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Fit a model to all of the data, however large.
 
@@ -97,6 +99,10 @@ def fit(
     cache : {"auto", "memory", "none"}
         Whether the chunks of a Dask array stay in the memory of the workers once they are read;
         "auto" keeps them if they fit with room. `Result.notes` says what was done and why.
+    checkpoint : path or URL, optional
+        A folder to write down how the fit stands, after the starts and after every pass, for
+        `daskem.resume` to go on from; the last two are kept. On a cluster the scheduler writes
+        it: a path is one of its machine. There must be no checkpoints of another fit.
 
     Returns
     -------
@@ -116,6 +122,8 @@ def fit(
         If a setting or a start does not suit the model or the data.
     ModelError
         If `model` is not one, or breaks its contract.
+    CheckpointError
+        If nothing can be written at `checkpoint`, or another fit writes there.
 
     Examples
     --------
@@ -146,6 +154,7 @@ def fit(
         max_seconds=max_seconds,
         random_state=random_state,
         cache=cache,
+        checkpoint=checkpoint,
     )
     with running(prepared) as results:
         # The caller, past this function and what makes it helpful.
@@ -174,6 +183,7 @@ def iterate(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Iterator[Result]:
     """Fit a model, one pass over the data at a time. It takes the parameters of `daskem.fit`.
 
@@ -202,6 +212,7 @@ def iterate(
         max_seconds=max_seconds,
         random_state=random_state,
         cache=cache,
+        checkpoint=checkpoint,
     )
     return prepared.results("here: iterate runs where it is called")
 
@@ -228,6 +239,7 @@ def submit(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
     name: str | None = None,
 ) -> Handle[Result]:
     """Start a fit on the scheduler of the current client, and return at once.
@@ -267,5 +279,6 @@ def submit(
         max_seconds=max_seconds,
         random_state=random_state,
         cache=cache,
+        checkpoint=checkpoint,
     )
     return submitted(prepared, client, name)

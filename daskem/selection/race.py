@@ -4,7 +4,7 @@ A run ends by `Stop`, as in any fit; the race itself only drops those that have 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,11 +26,31 @@ _TELLING = 3
 Runs = Mapping[Cell, Sequence[Run]]
 
 
-def race(field: Field, begun: Runs, earlier: Runs) -> Iterator[dict[Cell, list[Run]]]:
+@dataclass
+class Progress:
+    """How far a race has come, besides what its runs tell.
+
+    Attributes
+    ----------
+    seconds : float
+        Of all passes.
+    mended : set of Cell
+        The candidates that a fit with fewer components has joined.
+    """
+
+    seconds: float
+    mended: set[Cell]
+
+
+def race(
+    field: Field, begun: Runs, earlier: Runs, progress: Progress | None = None
+) -> Iterator[dict[Cell, list[Run]]]:
     """Fit all runs together, dropping those that have lost to one another, or to `earlier` ones.
 
+    `progress` is that of the race in which the runs have come as far as they are, and is kept.
+
     Where a likelihood falls with the number of components, a fit with fewer of them is split and
-    joins the race, once for each candidate.
+    joins the race, once for each candidate; before that nothing is decided.
 
     Yields
     ------
@@ -38,22 +58,36 @@ def race(field: Field, begun: Runs, earlier: Runs) -> Iterator[dict[Cell, list[R
         As they stand after each pass, until all of them have ended.
     """
     riders = {cell: list(runs) for cell, runs in begun.items()}
-    most, seconds = field.search.prepared.stop.max_seconds, 0.0
+    most, progress = field.search.prepared.stop.max_seconds, progress or Progress(0.0, set())
     known = min((field.value(best_of(runs)) for runs in earlier.values()), default=np.inf)
-    mended: set[Cell] = set()
-    while _running(riders):
+    while True:
+        if progress.seconds < most and any(run.history for run in _all(riders)):
+            _mend(field, riders, earlier, progress.mended)
+        if not _running(riders):
+            return
         riders, lasted = _passed(field, riders)
-        seconds += lasted
+        progress.seconds += lasted
         for runs in riders.values():
             _drop_the_slower(runs)
+        fallen = {cell for cell, _ in _fallen(field, riders, earlier)} - progress.mended
         # A run that joined later has seen less of the clock than the race.
-        if seconds >= most:
+        if progress.seconds >= most:
             _end_all(riders, Status.MAX_SECONDS)
-        elif field.search.criterion in ("bic", "aic"):
+        elif field.search.criterion in ("bic", "aic") and not fallen:
             _follow_the_leader(field, riders, known)
         yield {cell: list(runs) for cell, runs in riders.items()}
-        if _running(riders):
-            _mend(field, riders, earlier, mended)
+
+
+def _all(riders: Runs) -> list[Run]:
+    return [run for runs in riders.values() for run in runs]
+
+
+def _mend(field: Field, riders: Mapping[Cell, list[Run]], earlier: Runs, mended: set[Cell]) -> None:
+    """Let a fit with fewer components, of which some are split, join where they are more likely."""
+    for cell, below in list(_fallen(field, riders, earlier)):
+        if cell not in mended:
+            mended.add(cell)
+            riders[cell].append(field.grown(cell, below))
 
 
 def _passed(field: Field, riders: Runs) -> tuple[dict[Cell, list[Run]], float]:
@@ -61,7 +95,7 @@ def _passed(field: Field, riders: Runs) -> tuple[dict[Cell, list[Run]], float]:
     runs = [run for cell_runs in riders.values() for run in cell_runs]
     active = next(i for i, run in enumerate(runs) if run.status is Status.RUNNING)
     prepared = field.search.prepared
-    runs = next(passes(runs, prepared.blocks, prepared.stop))
+    runs = next(passes(runs, prepared.blocks, prepared.stop, field.survey))
     after = iter(runs)
     sorted_out = {cell: [next(after) for _ in cell_runs] for cell, cell_runs in riders.items()}
     return sorted_out, runs[active].history[-1].seconds
@@ -100,14 +134,6 @@ def _drop_the_slower(runs: list[Run]) -> None:
         behind = run is not first and _predictable(run) and _end(run) <= _end(first)
         if behind and run.status is Status.RUNNING:
             runs[i] = replace(run, status=Status.DROPPED)
-
-
-def _mend(field: Field, riders: Mapping[Cell, list[Run]], earlier: Runs, mended: set[Cell]) -> None:
-    """Let a fit with fewer components, of which some are split, join where they are more likely."""
-    for cell, below in list(_fallen(field, riders, earlier)):
-        if cell not in mended:
-            mended.add(cell)
-            riders[cell].append(field.grown(cell, below))
 
 
 def _fallen(field: Field, riders: Runs, earlier: Runs) -> Iterator[tuple[Cell, Run]]:

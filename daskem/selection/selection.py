@@ -1,13 +1,11 @@
 """What a selection has found: a table of candidates, the best of them, and more on request."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from dask.system import CPU_COUNT
 from distributed import Client
 
 from daskem.core.settings import whole
@@ -19,6 +17,7 @@ from daskem.results.report import aligned
 from daskem.results.result import Result
 from daskem.running.coordinator import last_of, running
 from daskem.selection.criteria import entropies, judge
+from daskem.selection.keeping import Course, course
 from daskem.selection.race import race
 from daskem.selection.search import Cell, Field, Search
 from daskem.selection.standing import Standing, best_of, ranked, spread, verdict
@@ -199,28 +198,42 @@ class Selecting:
 
     def results(self, coordinator: str) -> Iterator[Selection]:
         """The selection after each pass."""
-        if self.earlier is None:
-            before = Selection(self.search.first_read(), {}, {}, coordinator=coordinator)
-        else:
-            field = replace(self.earlier.field, search=self.search)
-            before = replace(self.earlier, field=field, coordinator=coordinator)
-        longest_first = sorted(self.cells, key=lambda cell: -cell[1])
-        with ThreadPoolExecutor(CPU_COUNT) as pool:
-            begun = dict(
-                zip(longest_first, pool.map(before.field.begin, longest_first), strict=True)
-            )
-        after = before
-        for runs in race(before.field, begun, before.runs):
-            after = replace(
-                before,
-                runs={**before.runs, **runs},
-                n_passes=after.n_passes + 1,
-                notes=tuple(self.blocks.notes),
-            )
+        prepared = self.search.prepared
+        # Before anything is read: a place where nothing can be written is told at once.
+        log = None if prepared.recording is None else prepared.recording.opened(prepared.seed)
+        before = self._before(coordinator)
+        now = course(before.field, self.cells, prepared.recording)
+        if log is not None:
+            now.write(log, before.field)
+        after = self._after(before, now)
+        if now.has_ended:
+            yield after
+        for runs in race(before.field, now.runs, before.runs, now.progress):
+            now = replace(now, runs=runs, passes=now.passes + 1)
+            if log is not None:
+                now.write(log, before.field)
+            after = self._after(before, now)
             yield after
         if self.search.criterion == "icl":
             known = {**before.entropies, **self._entropies(after.runs)}
             yield replace(after, entropies=known, n_passes=after.n_passes + 1)
+
+    def _before(self, coordinator: str) -> Selection:
+        """What is known before the race; what goes on from it is another one, not written down."""
+        bare = replace(self.search.prepared, recording=None)
+        search = replace(self.search, prepared=bare)
+        if self.earlier is None:
+            return Selection(search.first_read(), {}, {}, coordinator=coordinator)
+        field = replace(self.earlier.field, search=search)
+        return replace(self.earlier, field=field, coordinator=coordinator)
+
+    def _after(self, before: Selection, now: Course) -> Selection:
+        return replace(
+            before,
+            runs={**before.runs, **now.runs},
+            n_passes=before.n_passes + now.passes,
+            notes=tuple(self.blocks.notes),
+        )
 
     def _entropies(self, runs: Mapping[Cell, Sequence[Run]]) -> dict[Cell, float]:
         """Of the responsibilities of the best run of each candidate, in one more read."""

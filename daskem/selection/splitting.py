@@ -25,7 +25,7 @@ def grown(first: FirstRead, params: Params, n_components: int) -> Draft:
     """Where a fit with fewer components leads on a sample, once it has `n_components`.
 
     Every component is split in turn; the split that is the most likely one after a short climb
-    is taken.
+    is taken, of those that are proper if any is.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def _halves(rows: np.ndarray) -> np.ndarray:
 
 
 def _climbed(model: Starts, starts: list[Params], sample: Block) -> Draft:
-    """Where the best of some starts leads in a short climb."""
+    """Where the best of some starts leads in a short climb; a proper one, if there is any."""
     runs = fitted(model, map(Draft, starts), sample, _BRIEF)
-    best = max(runs, key=lambda run: run.history[-1].objective)
+    best = min(runs, key=lambda run: (run.unfit, -run.history[-1].objective))
     return Draft(best.accepted, best.state.memory)

@@ -1,6 +1,8 @@
 """What a person calls: select, and a selection that is submitted to a scheduler."""
 
+import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from daskem.core.settings import RandomState, whole
 from daskem.core.signatures import helpful
@@ -10,6 +12,7 @@ from daskem.fitting.algorithms import Algorithm
 from daskem.models.families import Gaussian
 from daskem.models.mixture import Mixture
 from daskem.models.protocol import check_riders
+from daskem.running.checkpoints.identity import of_model
 from daskem.running.coordinator import a_client, last_of, running, submitted
 from daskem.running.handle import Handle
 from daskem.running.prepared import prepare
@@ -40,6 +43,7 @@ def select(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Selection:
     """Choose among mixtures by a criterion, all of them fitted in the same reads of the data.
 
@@ -74,7 +78,7 @@ def select(
         Restarts for each candidate; they cost no reads. Fewer than three do not tell how far
         restarts differ.
     sample_weight, along, features, sample_dims, feature_dim, missing, init_params, algorithm,
-    tol, max_passes, max_seconds, random_state, cache
+    tol, max_passes, max_seconds, random_state, cache, checkpoint
         As `daskem.fit` takes them.
 
     Returns
@@ -113,6 +117,7 @@ def select(
         max_seconds=max_seconds,
         random_state=random_state,
         cache=cache,
+        checkpoint=checkpoint,
     )
     with running(task) as selections:
         # The caller, past this function and what makes it helpful.
@@ -141,6 +146,7 @@ def submit_selection(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
     name: str | None = None,
 ) -> Handle[Selection]:
     """Start a selection on the scheduler of the current client, and return at once.
@@ -180,6 +186,7 @@ def submit_selection(
         max_seconds=max_seconds,
         random_state=random_state,
         cache=cache,
+        checkpoint=checkpoint,
     )
     return submitted(task, client, name)
 
@@ -205,13 +212,12 @@ def prepare_selection(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Selecting:
     """Check what can be checked without reading the data; it takes the parameters of `select`."""
     if criterion not in CRITERIA:
         raise ParameterError(f"criterion={criterion!r} is not one of {list(CRITERIA)}")
-    if models is None:
-        kinds = [covariance_type] if isinstance(covariance_type, str) else covariance_type
-        models = {kind: Mixture(Gaussian(kind)) for kind in kinds}
+    models = _gaussians(covariance_type) if models is None else models
     if not isinstance(n_components, Iterable):
         raise ParameterError(
             f"n_components={n_components!r} leaves nothing to choose: pass several numbers, as in "
@@ -220,8 +226,7 @@ def prepare_selection(
     counts = [whole("n_components", k) for k in n_components]
     if not counts or not models:
         raise ParameterError("n_components is empty: there is nothing to choose among")
-    for model in models.values():
-        check_riders(model, along or {})
+    _check_models(models, along)
     prepared = prepare(
         max(models.values(), key=lambda model: model.cross_moments),
         data,
@@ -239,6 +244,31 @@ def prepare_selection(
         max_seconds=max_seconds,
         random_state=random_state,
         cache=cache,
+        checkpoint=checkpoint,
     )
     search = Search(prepared, models, criterion, whole("n_init", n_init))
+    if prepared.recording is not None:
+        own = {
+            "models": {name: of_model(model) for name, model in models.items()},
+            "criterion": criterion,
+            "n_init": search.n_init,
+        }
+        recording = prepared.recording.of(own)
+        search = replace(search, prepared=replace(prepared, recording=recording))
     return Selecting(search, list(dict.fromkeys((name, k) for name in models for k in counts)))
+
+
+def _gaussians(covariance_type: str | Sequence[str]) -> dict[str, Mixture]:
+    kinds = [covariance_type] if isinstance(covariance_type, str) else covariance_type
+    return {kind: Mixture(Gaussian(kind)) for kind in kinds}
+
+
+def _check_models(models: Mapping[str, Mixture], along: Riders | None) -> None:
+    """Raise ParameterError unless all are mixtures, DataError unless they have what they need."""
+    for name, model in models.items():
+        if not isinstance(model, Mixture):
+            raise ParameterError(
+                f"models[{name!r}] is a {type(model).__name__}, and select chooses among mixtures; "
+                "fit it with each number of components, and compare result.bic(data, ...)"
+            )
+        check_riders(model, along or {})

@@ -16,14 +16,16 @@ What is summed is none of the concern of these files, and neither is where the d
 """
 
 from daskem.data.blocks.block import WEIGHT, Block
+from daskem.data.blocks.changes import check_unchanged
 from daskem.data.blocks.domain import Domain
-from daskem.data.blocks.graph import current_client
+from daskem.data.blocks.fingerprint import fingerprint
+from daskem.data.blocks.graph import check_reachable, current_client, seceded
 from daskem.data.blocks.mapping import map_rows
 from daskem.data.blocks.partitions import Outline
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.placement import moved, place
 from daskem.data.blocks.protocol import Blocks
-from daskem.data.blocks.resources import Machines, machines
+from daskem.data.blocks.resources import Machines, check_workers, machines
 from daskem.data.blocks.survey import Survey, sample_size, survey
 
 __all__ = [
@@ -35,11 +37,16 @@ __all__ = [
     "Outline",
     "Piece",
     "Survey",
+    "check_reachable",
+    "check_unchanged",
+    "check_workers",
     "current_client",
+    "fingerprint",
     "machines",
     "map_rows",
     "moved",
     "place",
     "sample_size",
+    "seceded",
     "survey",
 ]

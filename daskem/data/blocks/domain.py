@@ -36,7 +36,8 @@ class Domain:
         name = "" if self.names is None else f" ({str(self.names[column])!r})"
         missing = value != value
         remedy = (
-            ', or fit with missing="omit" (--missing omit) to leave them out'
+            ', or fit with missing="omit" (--missing omit) to leave them out (what is masked '
+            "counts as NaN)"
             if missing
             else '; missing="omit" leaves out NaN only, so make them NaN to have them left out'
         )

@@ -3,7 +3,8 @@
 tests/test_dask_names.py says which of them has moved when a new version of Dask breaks something.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dask.array as da
@@ -12,7 +13,9 @@ from dask.base import get_scheduler
 from dask.core import flatten
 from dask.delayed import Delayed
 from dask.typing import Key
-from distributed import Client, futures_of
+from distributed import Client, futures_of, rejoin, secede
+
+from daskem.errors import ClusterError
 
 __all__ = [
     "DataNode",
@@ -21,10 +24,12 @@ __all__ = [
     "Task",
     "TaskRef",
     "bind",
+    "check_reachable",
     "current_client",
     "evaluated",
     "keys_of",
     "nodes_of",
+    "seceded",
 ]
 
 
@@ -52,6 +57,51 @@ def bind(arrays: Iterable[da.Array], client: Client | None) -> list[Key]:
 
 
 def current_client() -> Client | None:
-    """The client that Dask would compute with now."""
+    """The client that Dask would compute with now; one that is asynchronous here is none."""
+    if _is_asynchronous():
+        return None
     owner = getattr(get_scheduler(), "__self__", None)
     return owner if isinstance(owner, Client) else None
+
+
+def _is_asynchronous() -> bool:
+    """Whether the current client cannot be waited for here, as on the loop that it runs on."""
+    try:
+        return bool(Client.current().asynchronous)
+    except ValueError:
+        return False
+
+
+def check_reachable(array: da.Array) -> None:
+    """Raise ClusterError if an array is computed by, or lies on, what cannot be reached from here.
+
+    An array that is not computed yet needs a client that can be waited for; what was persisted
+    needs its cluster.
+    """
+    if _is_asynchronous():
+        raise ClusterError(
+            "the current client is asynchronous, and a fit of Dask data waits for it: call it in a "
+            "thread, as in await asyncio.to_thread(model.fit, data), or use a client that is not"
+        )
+    lost = [f for f in futures_of([array]) if f.status in ("cancelled", "lost")]
+    if lost:
+        raise ClusterError(
+            f"{len(lost):,} pieces of the data were persisted on a cluster that is gone, or whose "
+            "client is closed: open the data again, and persist them on the current one"
+        )
+
+
+@contextlib.contextmanager
+def seceded() -> Iterator[None]:
+    """Inside a task of a worker, give its thread to other tasks while this one waits for them."""
+    try:
+        secede()
+        left = True
+    except Exception:  # Not in a task, or it has seceded already.
+        left = False
+    # Out of the handler, as what fails here is no consequence of that.
+    try:
+        yield
+    finally:
+        if left:
+            rejoin()

@@ -8,6 +8,7 @@ import numpy as np
 
 from daskem.data.blocks.block import WEIGHT, Block
 from daskem.data.blocks.piece import Piece
+from daskem.data.blocks.plain import plain
 from daskem.data.blocks.sequences import edges_of_lengths
 from daskem.errors import DataError
 
@@ -36,7 +37,7 @@ def part(
 ) -> Part:
     """Flatten a chunk of rows (..., feature), and its riders (..., *own axes)."""
     # What comes off the network may lie at odd addresses, where NumPy adds in another order.
-    flat = np.require(rows, None, ["C", "A"]).reshape(-1, np.shape(rows)[-1])
+    flat = np.require(plain(rows), None, ["C", "A"]).reshape(-1, np.shape(rows)[-1])
     n_axes = np.ndim(rows) - 1
     riders = {name: _flat(name, values, n_axes) for name, values in along.items()}
     for name, values in riders.items():
@@ -76,7 +77,7 @@ def _block(group: Sequence[Part], omit: bool) -> Block:
 
 
 def _flat(name: str, values: np.ndarray, n_axes: int) -> np.ndarray:
-    values = np.require(values, DTYPES.get(name), ["C", "A"])
+    values = np.require(plain(values), DTYPES.get(name), ["C", "A"])
     return values.reshape(math.prod(values.shape[:n_axes]), *values.shape[n_axes:])
 
 

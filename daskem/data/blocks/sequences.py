@@ -22,11 +22,8 @@ def whole_sequences(lengths: np.ndarray, indices: np.ndarray) -> np.ndarray | No
     sequence_of_row = np.repeat(np.arange(len(lengths)), lengths)[indices]
     sequences = sequence_of_row[np.flatnonzero(np.diff(sequence_of_row, prepend=-1))]
     starts = np.cumsum(lengths) - lengths
-    return (
-        sequences
-        if np.array_equal(indices, _ranges(starts[sequences], lengths[sequences]))
-        else None
-    )
+    whole = _ranges(starts[sequences], lengths[sequences])
+    return sequences if np.array_equal(indices, whole) else None
 
 
 def chosen_sequences(

@@ -11,6 +11,7 @@ from daskem.data.blocks.block import WEIGHT, Block
 from daskem.data.blocks.domain import Domain
 from daskem.data.blocks.extremes import Extremes, extremes
 from daskem.data.blocks.far import Far, judged
+from daskem.data.blocks.fingerprint import fingerprint
 
 # Rows of a sample: enough to start from, and few enough to be fitted in no time.
 _MOST_SAMPLED = 2**16
@@ -48,6 +49,8 @@ class Survey:
     keys : ndarray, (sample,)
         Of each sampled row, see `Block.keys`; the rows with the smallest ones are kept.
     extremes : Extremes
+    prints : ndarray of uint64, (block, 2)
+        The number of the chunk with which each block begins, and its fingerprint.
     bad : str or None
         The first entry that the model cannot use: value, chunk, row, column and remedy.
     """
@@ -61,7 +64,13 @@ class Survey:
     sample: Block
     keys: np.ndarray
     extremes: Extremes
+    prints: np.ndarray
     bad: str | None = None
+
+    @property
+    def fingerprint(self) -> int:
+        """Of all blocks: the sum of theirs, modulo 2^64."""
+        return int(self.prints[:, 1].sum(dtype=np.uint64))
 
     @cached_property
     def far(self) -> Far | None:
@@ -105,8 +114,9 @@ class Survey:
 
     def __add__(self, other: "Survey") -> "Survey":
         n_missing = self.n_missing + other.n_missing
+        prints = np.concatenate([self.prints, other.prints])
         if not (self.n_rows and other.n_rows):
-            return replace(self if self.n_rows else other, n_missing=n_missing)
+            return replace(self if self.n_rows else other, n_missing=n_missing, prints=prints)
         keys = np.concatenate([self.keys, other.keys])
         both = Block.joined(self.sample, other.sample)
         smallest = _smallest(keys, len(self.origin), both.edges is not None)
@@ -118,6 +128,7 @@ class Survey:
             both[smallest],
             keys[smallest],
             self.extremes + other.extremes,
+            prints,
             self.bad or other.bad,
         )
 
@@ -167,8 +178,14 @@ def survey(block: Block, domain: Domain, seed: int, cross: bool = True) -> Surve
         sample,
         keys,
         extremes(good),
+        _prints(block),
         bad,
     )
+
+
+def _prints(block: Block) -> np.ndarray:
+    number = block.pieces[0].number if block.pieces else 0
+    return np.array([[number, fingerprint(block)[0]]], np.uint64)
 
 
 def _moments(block: Block, cross: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

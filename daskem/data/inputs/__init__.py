@@ -1,11 +1,12 @@
 """The one door: anything that holds rows -> opened -> `Rows`, labels aside -> blocks.
 
-`stores` open what has an address; `arrays` and `columns` make one array of it, once, and `rows` put
+`sources` open every kind of container; `arrays` and `columns` make one array, once, and `rows` put
 its `names` aside; `blocks` cut it, with its `riders` and sequences. Nothing is read, and nobody
 inside asks again what the data were.
 """
 
 from daskem.data.inputs.blocks import as_blocks
-from daskem.data.inputs.stores import address, is_labelled, open_labelled, open_zarr
+from daskem.data.inputs.sources import opened_source
+from daskem.data.inputs.sources.stores import address, member, open_zarr
 
-__all__ = ["address", "as_blocks", "is_labelled", "open_labelled", "open_zarr"]
+__all__ = ["address", "as_blocks", "member", "open_zarr", "opened_source"]

@@ -1,15 +1,17 @@
 """From what holds an array to a NumPy or Dask array of rows, or to a refusal with a reason."""
 
-import sys
+from collections.abc import Sequence
 from typing import Any
 
 import dask.array as da
 import numpy as np
-import zarr
+import xarray as xr
 from dask.utils import format_bytes
-from scipy.sparse import issparse
 
-from daskem.data.inputs.stores import as_dask
+from daskem.data.blocks import check_reachable
+from daskem.data.blocks.plain import plain
+from daskem.data.inputs.sources import Table, opened_source
+from daskem.data.inputs.sources.tables import numbers
 from daskem.errors import DataError, DataTypeError
 
 Array = np.ndarray | da.Array
@@ -37,6 +39,8 @@ def opened(data: Any) -> tuple[Array, tuple[str, ...]]:
     """
     array = as_array(data)
     _check_rows(array)
+    if isinstance(array, da.Array):
+        check_reachable(array)
     if not isinstance(array, da.Array) or array.numblocks[-1] == 1:
         return array, ()
     return features_in_one_chunk(array), (_GATHERED.format(array.chunks[-1]),)
@@ -44,9 +48,50 @@ def opened(data: Any) -> tuple[Array, tuple[str, ...]]:
 
 def as_array(data: Any) -> Array:
     """NumPy or Dask array of what `opened` takes, which nobody has looked at yet."""
-    if isinstance(data, zarr.Array):
-        return as_dask(data)
-    return data if isinstance(data, da.Array) else _as_numpy(data)
+    data = opened_source(data)
+    if isinstance(data, Table):
+        data = _only_column(data)
+    if isinstance(data, xr.DataArray):
+        data = data.data
+    if isinstance(data, xr.Dataset):
+        raise DataTypeError(f"a Dataset is no array: pass one of {list(data.data_vars)}")
+    return without_mask(data) if isinstance(data, da.Array) else _as_numpy(data)
+
+
+def without_mask(array: da.Array) -> da.Array:
+    """The same with NaN for what is masked, if its chunks are known to have masks."""
+    if not isinstance(array._meta, np.ma.MaskedArray):
+        return array
+    dtype = array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
+    return da.map_blocks(_floats, array, dtype=dtype, meta=np.empty((0,) * array.ndim, dtype))
+
+
+def _floats(chunk: np.ndarray) -> np.ndarray:
+    values = plain(chunk)
+    return values if values.dtype.kind == "f" else values.astype(np.float64)
+
+
+def _only_column(table: Table) -> Array:
+    if len(table.names) != 1:
+        raise DataTypeError(
+            f"a table of {len(table.names)} columns has no single value for each row; pass one of "
+            f"the columns: {', '.join(map(str, table.names[:9]))}"
+        )
+    check_numbers(table, [0])
+    return table.rows([0])[..., 0]
+
+
+def check_numbers(table: Table, places: Sequence[int]) -> None:
+    """Raise DataTypeError unless the columns at these places are real numbers."""
+    odd = {table.names[i]: table.odd[i] for i in places if i in table.odd}
+    if not odd:
+        return
+    told = ", ".join(f"{name!r} ({word})" for name, word in list(odd.items())[:9])
+    others = [table.names[i] for i in places if i not in table.odd][:9]
+    raise DataTypeError(
+        f"some columns hold no numbers: {told}; rows must be real numbers. Choose those that do "
+        f"with features={others}, or convert them first"
+    )
 
 
 def _check_rows(array: Array) -> None:
@@ -72,34 +117,34 @@ def _check_rows(array: Array) -> None:
         )
 
 
-def is_a(data: Any, module: str, name: str) -> bool:
-    """Whether `data` is of a class of a module that nobody may have imported, or even installed."""
-    return module in sys.modules and isinstance(data, getattr(sys.modules[module], name))
-
-
 def _as_numpy(data: Any) -> np.ndarray:
-    if issparse(data) or is_a(data, "sparse", "SparseArray"):
-        raise DataTypeError(
-            "sparse data are not supported: a Gaussian row has no zeros to skip. Use "
-            "data.toarray() if it fits in memory, or dimension reduction first"
-        )
-    if np.ma.is_masked(data):
-        raise DataError(
-            "the data are masked in places, and a fit would see what lies under the mask. Drop "
-            "those rows, or fill them: array.filled(...)"
-        )
+    if isinstance(data, np.ma.MaskedArray):
+        data = plain(data)
     try:
         array = np.asarray(data)
     except ValueError as error:
         raise DataError(f"the rows are not all of one length: {error}") from error
+    except Exception as error:
+        raise DataTypeError(
+            f"{_kind(data)} does not become a NumPy array: {error!s:.200}"
+        ) from error
+    if array.dtype.kind == "O" and not array.ndim:
+        raise DataTypeError(
+            f"{_kind(data)} holds no rows that daskem knows; pass an array, a table, a Dataset or "
+            "the path of a zarr store"
+        )
     if array.dtype.kind == "O":
         try:
-            array = array.astype(np.float64)
+            array = numbers(array)
         except (TypeError, ValueError) as error:
             raise DataTypeError(
                 f"the data are Python objects, and not all of them are numbers: {error}"
             ) from error
     return array
+
+
+def _kind(data: Any) -> str:
+    return f"{type(data).__module__}.{type(data).__qualname__}"
 
 
 def features_in_one_chunk(array: da.Array, n_axes: int = 1) -> da.Array:

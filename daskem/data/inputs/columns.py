@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from dask.utils import format_bytes
 
+from daskem.data.blocks.plain import plain
 from daskem.data.inputs.arrays import Array, features_in_one_chunk
 from daskem.errors import DataTypeError
 
@@ -128,7 +129,7 @@ def _blockwise(parts: Sequence[_Part], n_axes: int) -> da.Array:
 
 
 def _rows(*chunks: np.ndarray, places: Sequence[tuple[slice | None, ...]]) -> np.ndarray:
-    columns = [chunk[place] for chunk, place in zip(chunks, places, strict=True)]
+    columns = [plain(chunk)[place] for chunk, place in zip(chunks, places, strict=True)]
     shape = np.broadcast_shapes(*(column.shape[:-1] for column in columns))
     return np.concatenate(
         [np.broadcast_to(column, (*shape, column.shape[-1])) for column in columns], axis=-1

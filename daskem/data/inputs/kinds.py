@@ -12,7 +12,7 @@ import zarr
 
 
 class Table(Protocol):
-    """A DataFrame, of pandas or of Dask."""
+    """A DataFrame of pandas, Dask or polars, a table of pyarrow or astropy."""
 
     @property
     def columns(self) -> Any: ...

@@ -72,6 +72,10 @@ class Rows:
         Of the rows, where they have labels.
     notes : tuple of str
         What had to be done to the data, and how to do without.
+    beside : mapping of str to array
+        What was asked for by name, to ride along with the rows.
+    index : pandas Index or None
+        Of the rows of a table.
     """
 
     array: Array
@@ -79,6 +83,13 @@ class Rows:
     labels: xr.Dataset | None = None
     dims: tuple[Hashable, ...] = ()
     notes: tuple[str, ...] = ()
+    beside: Mapping[Hashable, Any] = field(default_factory=dict)
+    index: Any = None
+
+    @property
+    def is_point(self) -> bool:
+        """Whether it is one row of labelled data, without a dimension that would number it."""
+        return self.labels is not None and not self.dims
 
 
 def labels_of(data: xr.Dataset | xr.DataArray, dims: tuple[Hashable, ...]) -> xr.Dataset:
@@ -106,9 +117,13 @@ def relabel(
     if rows.labels is None:
         return answers
     dims, labels = rows.dims, rows.labels
+    answers = answers[0] if rows.is_point else answers
     if answers.ndim > len(dims):
         words = {"long_name": "component of the mixture"}
-        component = ("component", np.arange(answers.shape[-1]), words)
-        dims, labels = (*dims, "component"), labels.assign_coords(component=component)
+        # Data may have a dimension or coordinate of that name, which stays theirs.
+        taken = "component" in (*dims, *labels.variables)
+        own = "mixture_component" if taken else "component"
+        component = (own, np.arange(answers.shape[-1]), words)
+        dims, labels = (*dims, own), labels.assign_coords({own: component})
     about = {**labels.attrs, **attrs}
     return xr.DataArray(answers, dims=dims, coords=labels.coords, name=name, attrs=about)

@@ -10,6 +10,7 @@ import xarray as xr
 from daskem.data.blocks import WEIGHT
 from daskem.data.inputs.arrays import Array, as_array, features_in_one_chunk
 from daskem.data.inputs.names import Rows
+from daskem.data.inputs.sources import Table, opened_source
 from daskem.errors import DataError, DataTypeError
 
 
@@ -36,14 +37,20 @@ def aligned(
 
 
 def _aligned(name: str, values: Any, rows: Rows) -> Any:
+    values = opened_source(rows.beside[values] if isinstance(values, str) else values)
+    if isinstance(values, Table):
+        return _like_index(name, values, rows)
     if not isinstance(values, xr.DataArray):
         return values
+    values = values.copy(data=as_array(values.data))
     if rows.labels is None:
         return values.data
     own_dims = [dim for dim in values.dims if dim not in rows.dims]
     if own_dims and (name == WEIGHT or len(own_dims) == values.ndim):
         raise DataError(f"{name} has dims {values.dims}, but the rows have {rows.dims}")
     shape = rows.array.shape[:-1]
+    if rows.is_point:
+        return np.broadcast_to(np.asarray(values.data), (*shape, *values.shape))
     _check_coordinates(name, values, rows)
     axes = [axis for axis, dim in enumerate(rows.dims) if dim in values.dims]
     array = values.transpose(*(rows.dims[axis] for axis in axes), *own_dims).data
@@ -66,17 +73,43 @@ def _check_coordinates(name: str, values: xr.DataArray, rows: Rows) -> None:
         index, of_rows = values.indexes.get(dim), rows.labels.indexes.get(dim)
         other = index is not None and of_rows is not None and not index.equals(of_rows)
         if other or values.sizes[dim] != length:
+            near = values.sizes[dim] == length
+            way = f"assign_coords({dim}=data[{dim!r}])" if near else f"sel({dim}=data[{dim!r}])"
             raise DataError(
-                f"{name} has other coordinates along {dim!r} than the rows; give it theirs, "
-                f"for instance with {name}.reindex({dim}=data[{dim!r}])"
+                f"{name} has other coordinates along {dim!r} than the rows; give it theirs, with "
+                f"{name}.{way}{', if they are the same but for rounding' if near else ''}, or with "
+                f"{name}.reindex({dim}=data[{dim!r}], method='nearest')"
             )
+
+
+def _like_index(name: str, table: Table, rows: Rows) -> Array:
+    """The only column of a table in the order of the rows, by the labels of both.
+
+    Raises
+    ------
+    DataError
+        If their labels are not the same.
+    """
+    values, own, index = as_array(table), table.index, rows.index
+    if own is None or index is None or own.equals(index):
+        return values
+    places = own.get_indexer(index) if own.is_unique else np.full(len(index), -1)
+    if len(own) != len(index) or (places < 0).any():
+        lost = index[places < 0] if own.is_unique else index
+        raise DataError(
+            f"{name} has another index than the rows: {len(lost):,} of their {len(index):,} labels "
+            f"are not in it just once, the first of them {list(lost[:1])}; give it theirs, or pass "
+            "its to_numpy() if it is in the order of the rows"
+        )
+    return values[places]
 
 
 def _without_noise(weights: Any) -> Any:
     """Zero where `weights` are negative by rounding only, as cos(lat) is at a pole in float32."""
     if isinstance(weights, xr.DataArray):
         return weights.copy(data=_without_noise(weights.data))
-    in_memory = isinstance(weights, np.ndarray) and not isinstance(weights, np.memmap)
+    special = np.memmap | np.ma.MaskedArray
+    in_memory = isinstance(weights, np.ndarray) and not isinstance(weights, special)
     if not in_memory or weights.dtype.kind != "f":
         return weights
     noise = np.finfo(weights.dtype).eps * np.abs(weights).max(initial=0)

@@ -5,16 +5,25 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 
-from daskem.data.inputs.arrays import is_a, opened
+from daskem.data.inputs.arrays import Array, check_numbers, opened, without_mask
+from daskem.data.inputs.beside import beside
 from daskem.data.inputs.columns import stack
 from daskem.data.inputs.kinds import Data
 from daskem.data.inputs.names import Features, Rows, labels_of
-from daskem.data.inputs.stores import open_labelled
+from daskem.data.inputs.sources import Table, opened_source
+from daskem.data.inputs.sources.declared import decoded
 from daskem.errors import DataError
 
+# Columns that a note writes out.
+_SHOWN = 9
+_ALL = (
+    "the features are all columns that there are, {}; choose among them with features=[...], so "
+    "that none is an identifier"
+)
 Variables = Mapping[Hashable, xr.DataArray]
 
 
@@ -33,6 +42,8 @@ class _Wanted:
     fitted : bool
         Whether a model wants them. Features that have no names are then taken for its own, and its
         dimensions are looked for among those that there are.
+    beside : sequence of str
+        What rides along with the rows, and is no feature unless it is asked for as one.
     """
 
     features: list[Hashable] | None
@@ -40,11 +51,17 @@ class _Wanted:
     sample_dims: tuple[Hashable, ...] | None = None
     feature_dims: tuple[Hashable, ...] | None = None
     fitted: bool = False
+    beside: Sequence[Hashable] = ()
 
     @property
     def members(self) -> list[Hashable] | None:
-        """What to take of a Dataset or of a group."""
+        """What to take of a Dataset."""
         return self.features if self.variables is None else list(self.variables)
+
+    @property
+    def of_group(self) -> list[Hashable] | None:
+        """What to take of a group that nobody has labelled."""
+        return None if self.members is None else list(dict.fromkeys([*self.members, *self.beside]))
 
 
 def as_rows(
@@ -52,6 +69,7 @@ def as_rows(
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
+    beside: Sequence[Hashable] = (),
 ) -> Rows:
     """The rows in `data`, and what they and their features are called.
 
@@ -67,6 +85,8 @@ def as_rows(
     feature_dim : str, optional
         Where a single dimension holds features, its name. Default: ``"feature"`` or ``"variable"``
         if there is such a dimension; else, in a DataArray of two, the last one.
+    beside : sequence of str
+        Columns, variables or coordinates that ride along with the rows.
 
     Raises
     ------
@@ -80,11 +100,12 @@ def as_rows(
             _listed(features),
             sample_dims=None if samples is None else tuple(samples),
             feature_dims=None if feature_dim is None else (feature_dim,),
+            beside=beside,
         ),
     )
 
 
-def rows_like(data: Data, fitted: Features) -> Rows:
+def rows_like(data: Data, fitted: Features, beside: Sequence[Hashable] = ()) -> Rows:
     """The rows in `data` with the features of the data that a model was fitted to, in their order.
 
     Raises
@@ -93,35 +114,50 @@ def rows_like(data: Data, fitted: Features) -> Rows:
         If they are not all there.
     """
     names = None if fitted.names is None else list(fitted.names)
-    return _rows(data, _Wanted(names, fitted.variables, feature_dims=fitted.dims, fitted=True))
+    return _rows(data, _Wanted(names, fitted.variables, None, fitted.dims, True, beside))
 
 
 def _rows(data: Any, wanted: _Wanted) -> Rows:
-    data = open_labelled(data, wanted.members)
+    data = opened_source(data, wanted.of_group)
+    found = beside(data, wanted.beside)
     if not isinstance(data, xr.Dataset | xr.DataArray):
         if wanted.sample_dims is not None:
             raise DataError("sample_dims=... needs an xarray object: these data have no dimensions")
-        return _unlabelled(data, wanted)
-    variables = _variables(data, wanted.members)
+        rows = _tabular(data, wanted) if isinstance(data, Table) else _opened(data, Features())
+        return replace(rows if isinstance(data, Table) else _pick(rows, wanted), beside=found)
+    variables = _variables(data, wanted)
     rows = _labelled(data, variables, _feature_dims(data, variables, wanted))
+    if rows.is_point and not wanted.fitted:
+        shape = tuple(data.sizes.values())
+        raise DataError(
+            f"Expected rows and features, got an array of shape {shape}. Reshape your data with "
+            "array.reshape(-1, 1) if it has a single feature, or data.expand_dims('sample') if it "
+            "is a single row"
+        )
     # The variables of a Dataset have been picked already.
-    return _pick(rows, wanted) if wanted.fitted or isinstance(data, xr.DataArray) else rows
+    picked = wanted.fitted or isinstance(data, xr.DataArray)
+    return replace(_pick(rows, wanted) if picked else rows, beside=found)
 
 
 def _listed(names: Sequence[Hashable] | str | None) -> list[Hashable] | None:
     return [names] if isinstance(names, str) else None if names is None else list(names)
 
 
-def _unlabelled(data: Any, wanted: _Wanted) -> Rows:
-    """Rows of arrays and tables, which have no dimensions."""
-    lazy = is_a(data, "dask.dataframe", "DataFrame")
-    if not lazy and not is_a(data, "pandas", "DataFrame"):
-        return _pick(_opened(data, Features()), wanted)
-    if _order(np.asarray(data.columns), wanted) is not None:
-        data = data[wanted.features]
-    # Dask's tables have partitions, which stay the chunks.
-    table = data.to_dask_array() if lazy else data.to_numpy()
-    return _opened(table, Features(np.asarray(data.columns)))
+def _tabular(table: Table, wanted: _Wanted) -> Rows:
+    """Rows of the columns of a table."""
+    names = table.names
+    notes: tuple[str, ...] = ()
+    places = _order(names, wanted)
+    if places is None:
+        chosen = wanted.features or ()
+        places = [i for i, n in enumerate(names) if n in chosen or n not in wanted.beside]
+    check_numbers(table, places)
+    if wanted.features is None and not wanted.fitted:
+        shown = ", ".join(map(str, names[places][:_SHOWN]))
+        more = f", ... {len(places):,} in all" if len(places) > _SHOWN else ""
+        notes = (_ALL.format(shown + more),)
+    rows = _opened(table.rows(places), Features(names[places]), notes=notes)
+    return replace(rows, index=table.index)
 
 
 def _opened(
@@ -135,14 +171,31 @@ def _opened(
     return Rows(array, features, labels, dims, (*notes, *gathered))
 
 
-def _variables(data: xr.Dataset | xr.DataArray, names: list[Hashable] | None) -> Variables:
+def _variables(data: xr.Dataset | xr.DataArray, wanted: _Wanted) -> Variables:
     """The variables that hold the features, in their order."""
     if isinstance(data, xr.DataArray):
-        return {data.name: data}
+        return {data.name: _bare(data, "the DataArray")}
+    names = wanted.members
     for name in names or []:
         if name not in data.variables:
             raise DataError(f"the Dataset has no variable {name!r}; it has {list(data.data_vars)}")
-    return {name: data[name] for name in (list(data.data_vars) if names is None else names)}
+    if names is None:
+        names = [name for name in data.data_vars if name not in wanted.beside]
+    if not names:
+        raise DataError(
+            f"the Dataset has no data variables that could be features, only {list(data.variables)}"
+            "; choose among its coordinates with features=[...], or data.reset_coords()"
+        )
+    return {name: _bare(data[name], f"variable {name!r}") for name in names}
+
+
+def _bare(variable: xr.DataArray, what: str) -> xr.DataArray:
+    """A variable whose values are an array without units or masks, and decoded."""
+    values = opened_source(variable.data)
+    if isinstance(values, da.Array):
+        values = without_mask(values)
+    values = decoded(values, variable.attrs, what)
+    return variable if values is variable.data else variable.copy(data=values)
 
 
 def _feature_dims(
@@ -161,6 +214,8 @@ def _feature_dims(
         feature_dims = tuple([dim for dim in ("feature", "variable") if dim in dims][:1])
         if single and not feature_dims:
             feature_dims = _last(dims, wanted.fitted)
+        if not wanted.fitted and len(dims) == 1:
+            feature_dims = ()  # the one dimension that there is numbers the rows
     if not wanted.fitted:
         _check_alike(variables, feature_dims)
     elif single and not set(feature_dims) <= set(dims):
@@ -214,12 +269,20 @@ def _labelled(
     if isinstance(data, xr.DataArray) and len(feature_dims) == 1:
         index = data.indexes.get(feature_dims[0])
         features = Features(None if index is None else index.to_numpy(), feature_dims)
-        return _opened(data.transpose(..., *feature_dims).data, features, labels, sample_dims)
+        (variable,) = variables.values()
+        array = variable.transpose(..., *feature_dims).data
+        return _opened(_row(array, sample_dims), features, labels, sample_dims)
     array, notes = stack(variables, sample_dims)
+    array = _row(array, sample_dims)
     names = np.array([n for v in variables.items() for n in _names(*v, feature_dims)])
     chosen = tuple(variables) if isinstance(data, xr.Dataset) else None
     features = Features(names if chosen or data.name is not None else None, feature_dims, chosen)
     return _opened(array, features, labels, sample_dims, notes)
+
+
+def _row(array: Array, sample_dims: tuple[Hashable, ...]) -> Array:
+    """A single point, which no dimension numbers, as one row."""
+    return array if sample_dims else array[None]
 
 
 def _names(name: Hashable, variable: xr.DataArray, feature_dims: tuple[Hashable, ...]) -> list[str]:

@@ -62,6 +62,9 @@ class Full(Structure):
     def precision(self, root: np.ndarray) -> np.ndarray:
         return root.swapaxes(-1, -2) @ root
 
+    def magnitudes(self, precision: np.ndarray, s: np.ndarray) -> np.ndarray:
+        return np.einsum("ki,kij,kj->k", s, np.abs(precision), s)
+
     def sharpness(self, precision: np.ndarray) -> float:
         return float(np.abs(precision).sum(axis=-1).max())
 
@@ -173,6 +176,9 @@ class Diagonal(Structure):
 
     def precision(self, root: np.ndarray) -> np.ndarray:
         return root**2
+
+    def magnitudes(self, precision: np.ndarray, s: np.ndarray) -> np.ndarray:
+        return (precision * s**2).sum(axis=1)
 
     def sharpness(self, precision: np.ndarray) -> float:
         return float(precision.max())

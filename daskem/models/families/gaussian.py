@@ -203,6 +203,13 @@ class Gaussian:
         each = self.structure.log_det(root, d) - (self.structure.trace(root, d) - d) / 2
         return float(self.reg_covar * weight * (each[0] if self.structure.pooled else each.sum()))
 
+    def magnitudes(self, params: Params) -> np.ndarray:
+        """Of the terms of the log-density, with s_i^2 = m_i^2 + C_ii, (component,)."""
+        squares = np.square(params["means"])
+        squares = squares + np.diagonal(self.covariances(params), axis1=1, axis2=2)
+        precisions = self.structure.precision(self._root(params))
+        return self.structure.magnitudes(precisions, np.sqrt(squares))
+
     def events(self, statistics: Statistics, params: Params, frame: Frame | None) -> list[str]:
         """No flaws under a prior, which bounds the objective whatever the rows."""
         counts, (k, d) = statistics["counts"], params["means"].shape

@@ -60,6 +60,11 @@ class MeanFamily(ABC):
         means = [Means(self, self.natural(params)) for params in candidates]
         return TiledKernel(ProductForm(means, offsets), frame)
 
+    def magnitudes(self, params: Params) -> np.ndarray:
+        """Of the terms of the log-density, (component,)."""
+        natural = np.abs(self.natural(params))
+        return natural[:, 0] + (natural[:, 1:] * params[self.mean]).sum(axis=1)
+
     def m_step(self, statistics: Statistics, params: Params, frame: Frame | None) -> Params:
         counts = statistics["counts"][:, None]
         present = counts > EPS * counts.sum()

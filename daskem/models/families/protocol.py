@@ -95,6 +95,16 @@ class Prior(Protocol):
 
 
 @runtime_checkable
+class Conditioned(Protocol):
+    """A fall of the objective that its rounding does not explain is seen, however small it is."""
+
+    def magnitudes(self, params: Params) -> np.ndarray:
+        """The terms of the log-density without their signs, summed, as the mean over the rows of
+        each component, (component,).
+        """
+
+
+@runtime_checkable
 class Events(Protocol):
     """Events in the history, and flaws: what a person should know of params and statistics."""
 

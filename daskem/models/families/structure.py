@@ -77,6 +77,10 @@ class Structure(ABC):
         """``R^T R``, in the shape of R."""
 
     @abstractmethod
+    def magnitudes(self, precision: np.ndarray, s: np.ndarray) -> np.ndarray:
+        """``sum_ij |P_ij| s_i s_j`` of each component, (component,); `s` (component, feature)."""
+
+    @abstractmethod
     def sharpness(self, precision: np.ndarray) -> float:
         """A bound, within sqrt(feature), on the largest eigenvalue of any precision."""
 

@@ -120,12 +120,10 @@ class StudentT:
         return self._normal.precision_factors(params, frame)
 
     def at(self, centres: np.ndarray) -> Params:
-        fitted = {
-            name: np.full([len(centres)] * len(parameter.dims), _FIRST)
-            for name, parameter in self.parameters.items()
-            if name == "df"
-        }
-        return Params({**self._normal.at(centres), **fitted})
+        params = self._normal.at(centres)
+        if isinstance(self.df, str):
+            params["df"] = np.full(len(centres) if self.df == "each" else (), _FIRST)
+        return params
 
     def kernel(
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
@@ -171,6 +169,10 @@ class StudentT:
         if isinstance(self.df, str):
             near["df"] = np.clip(near["df"], LEAST, MOST)
         return near
+
+    def magnitudes(self, params: Params) -> np.ndarray:
+        """Of the terms of the log-density, whose logarithms are no larger than those of normals."""
+        return self._normal.magnitudes(params)
 
     def events(self, statistics: Statistics, params: Params, frame: Frame | None) -> list[str]:
         return self._normal.events(statistics, params, frame)

@@ -35,7 +35,7 @@ class Chains:
     edges: np.ndarray
 
     def smooth(
-        self, initial: np.ndarray, transitions: np.ndarray, weights: np.ndarray | None = None
+        self, initial: np.ndarray, transitions: np.ndarray, counts: np.ndarray
     ) -> "Smoothed":
         """What the states were, given all steps of their sequence.
 
@@ -43,23 +43,24 @@ class Chains:
         ----------
         initial : ndarray, (state,)
         transitions : ndarray, (state, state_2)
-        weights : ndarray, (sequence,), optional
+        counts : ndarray, (sequence,)
             How many times each sequence counts among the transitions.
         """
         peak = self.log_density.max(axis=1)
         b = np.exp(np.maximum(self.log_density - peak[:, None], _LEAST))
         a, c = np.empty_like(b), np.empty(len(b))
-        for here, before in self._forwards():
+        steps = list(self._forwards())
+        for here, before in steps:
             a[here] = (initial if before is None else a[before] @ transitions) * b[here]
             c[here] = a[here].sum(axis=1)
             a[here] /= c[here, None]
         beta, xi = np.ones_like(b), np.zeros_like(transitions)
-        counts = np.ones(len(self.edges) - 1) if weights is None else weights
-        for here, before in reversed(list(self._forwards())):
+        ordered = counts[self._order, None]
+        for here, before in reversed(steps):
             if before is None:
                 continue
             ahead = b[here] * beta[here] / c[here, None]
-            xi += (a[before] * counts[self._order[: len(here)], None]).T @ ahead
+            xi += (a[before] * ordered[: len(here)]).T @ ahead
             beta[before] = ahead @ transitions.T
         return Smoothed(peak + np.log(c), a * beta, xi * transitions)
 
@@ -69,7 +70,8 @@ class Chains:
             log_initial, log_transitions = np.log(initial), np.log(transitions)
         best = np.empty_like(self.log_density)
         came_from = np.empty(best.shape, dtype=np.intp)
-        for here, before in self._forwards():
+        steps = list(self._forwards())
+        for here, before in steps:
             if before is None:
                 best[here] = log_initial + self.log_density[here]
                 continue
@@ -79,7 +81,7 @@ class Chains:
         states = np.empty(len(best), dtype=np.intp)
         ends = self.edges[1:] - 1
         states[ends] = best[ends].argmax(axis=1)
-        for here, before in reversed(list(self._forwards())):
+        for here, before in reversed(steps):
             if before is not None:
                 states[before] = came_from[here, states[here]]
         return states

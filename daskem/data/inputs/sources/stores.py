@@ -1,5 +1,6 @@
 """Zarr stores: arrays, groups of arrays, and what xarray has written."""
 
+import base64
 import os
 import re
 from collections.abc import Hashable, Sequence
@@ -10,6 +11,8 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from daskem.data.inputs.sources.declared import decoded
+from daskem.data.inputs.sources.files import about
 from daskem.errors import DataError, StoreNotFoundError
 
 # zarr fetches many small chunks in one call at half of what they cost one by one.
@@ -43,12 +46,25 @@ def address(path: str | os.PathLike[str]) -> str:
     return re.sub("^(file|local)://", "", os.fspath(path))
 
 
-def open_labelled(data: Any, names: Sequence[Hashable] | None = None) -> Any:
-    """Zarr groups, and paths of them, as a lazy Dataset; anything else as it is.
+def is_address(data: Any) -> bool:
+    """Whether this is a path or a URL."""
+    return isinstance(data, str | os.PathLike)
+
+
+def at_path(path: str | os.PathLike[str], names: Sequence[Hashable] | None) -> Any:
+    """What is at a path or URL: a zarr array, or the lazy Dataset in a group."""
+    node = _open(path)
+    if isinstance(node, zarr.Group) and names is None and not _holds_labels(node):
+        return open_zarr(path)
+    return node
+
+
+def in_group(group: zarr.Group, names: Sequence[Hashable] | None) -> xr.Dataset:
+    """A zarr group as a lazy Dataset.
 
     Parameters
     ----------
-    data : path, URL, zarr Group, or anything else
+    group : zarr Group
     names : sequence of str, optional
         The arrays to take from a group that nobody has labelled. Their dimensions, which have no
         names, are called ``dim_0``, ``dim_1`` and so on.
@@ -58,25 +74,34 @@ def open_labelled(data: Any, names: Sequence[Hashable] | None = None) -> Any:
     StoreNotFoundError, DataError
         As `open_zarr`.
     """
-    node = _open(data) if isinstance(data, str | os.PathLike) else data
-    if not isinstance(node, zarr.Group):
-        return node
-    if any(map(is_labelled, dict(node.arrays()).values())):
-        whole = node.metadata.consolidated_metadata is not None
-        dataset = xr.open_zarr(node.store, group=node.path or None, consolidated=whole)
+    if _holds_labels(group):
+        whole = group.metadata.consolidated_metadata is not None
+        dataset = xr.open_zarr(group.store, group=group.path or None, consolidated=whole)
         # A store lists its arrays in any order, another one at every reading.
         return dataset[sorted(dataset.data_vars, key=str)]
     if names is None:
-        if node is not data:
-            return open_zarr(data)
         raise DataError(
-            f"this is a zarr group; pass one of its arrays, {sorted(dict(node.arrays()))}, or "
+            f"this is a zarr group; pass one of its arrays, {sorted(dict(group.arrays()))}, or "
             "choose with features=[...]"
         )
-    arrays = {name: _member(node, name) for name in names}
+    arrays = {name: _member(group, name) for name in names}
     return xr.Dataset(
         {name: ([f"dim_{i}" for i in range(a.ndim)], as_dask(a)) for name, a in arrays.items()}
     )
+
+
+def member(path: str, name: str) -> Any:
+    """The array `name` of the group at `path`; a DataArray where xarray has written it."""
+    array = open_zarr(path, name)
+    return (
+        in_group(zarr.open_group(address(path), mode="r"), None)[name]
+        if is_labelled(array)
+        else array
+    )
+
+
+def _holds_labels(group: zarr.Group) -> bool:
+    return any(map(is_labelled, dict(group.arrays()).values()))
 
 
 def is_labelled(array: zarr.Array) -> bool:
@@ -93,19 +118,25 @@ def as_dask(array: zarr.Array) -> da.Array:
     DataError
         If its numbers are not what is stored: CF packing, missing-value codes.
     """
-    packing = {"scale_factor", "add_offset"} & set(array.attrs)
-    if array.dtype.kind in "iu":
-        packing |= {"missing_value", "_FillValue"} & set(array.attrs)
-        if "_ARRAY_DIMENSIONS" in array.attrs and array.fill_value not in (None, 0):
-            packing.add("fill_value")
-    if packing:
-        raise DataError(
-            f"the array stores packed values (it has {', '.join(sorted(packing))}); open it with "
-            "xarray.open_zarr, which decodes them, and pass the DataArray"
-        )
     size = int(np.prod(array.chunks)) * array.dtype.itemsize
     together = max(1, _READ_BYTES // max(size, 1))
-    return da.from_zarr(array, chunks=(together * array.chunks[0], *array.chunks[1:]))
+    lazy = da.from_zarr(array, chunks=(together * array.chunks[0], *array.chunks[1:]))
+    return decoded(lazy, _attributes(array), "the array", stored=True)
+
+
+def _attributes(array: zarr.Array) -> dict[str, Any]:
+    """Those that speak of the values, with the code for missing ones as a number."""
+    attrs = dict(array.attrs)
+    code = array.fill_value
+    # As xarray reads format 2; 0 is what everybody writes who means nothing by it.
+    meant = code is not None and (array.dtype.kind == "f" or code != 0)
+    if "_ARRAY_DIMENSIONS" in attrs and meant:
+        attrs.setdefault("_FillValue", code)
+    code = attrs.get("_FillValue")
+    if isinstance(code, str) and array.dtype.kind == "f":
+        # As xarray writes floats in format 3.
+        attrs["_FillValue"] = np.frombuffer(base64.b64decode(code), "<f8")[0]
+    return attrs
 
 
 def _open(path: str | os.PathLike[str]) -> zarr.Array | zarr.Group:
@@ -115,10 +146,11 @@ def _open(path: str | os.PathLike[str]) -> zarr.Array | zarr.Group:
         inside = sorted(os.listdir(path))[:10] if os.path.isdir(path) else []
         folder = f", only a folder with {inside}" if inside else ""
         raise StoreNotFoundError(
-            f"there is no zarr store at {os.fspath(path)!r}{folder}"
+            f"there is no zarr store at {os.fspath(path)!r}{folder or about(address(path))}"
         ) from error
     except Exception as error:
-        raise DataError(f"{os.fspath(path)!r} cannot be read as zarr: {error}") from error
+        told = about(address(path))
+        raise DataError(f"{os.fspath(path)!r} cannot be read as zarr{told}: {error}") from error
 
 
 def _member(group: zarr.Group, name: Hashable) -> zarr.Array:

@@ -1,0 +1,53 @@
+"""Data that change while they are read: which chunk it was, in words."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from daskem.data.blocks.block import Block
+from daskem.data.blocks.fingerprint import fingerprint
+from daskem.data.blocks.protocol import Blocks
+from daskem.data.blocks.survey import Survey
+from daskem.errors import DataChangedError
+
+_REMEDY = (
+    "Either somebody writes to the data while they are read, or storage, network or memory is at "
+    "fault: fit a copy that nobody changes"
+)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Number, fingerprint and place of every block; those of neighbouring blocks add."""
+
+    blocks: tuple[tuple[int, int, str], ...]
+
+    def __add__(self, other: "_Seen") -> "_Seen":
+        return _Seen(self.blocks + other.blocks)
+
+
+def check_unchanged(blocks: Blocks, survey: Survey, total: np.ndarray) -> None:
+    """Raise DataChangedError unless `total`, the sum of fingerprints, is that of the survey.
+
+    It is read once more then, to say where.
+    """
+    if int(total[0]) == survey.fingerprint:
+        return
+    now = blocks.sum(_seen, name="fingerprint").blocks
+    before = dict(survey.prints.tolist())
+    differing = [place for number, found, place in now if before.get(number) != found]
+    if differing:
+        more = f", nor do {len(differing) - 1} more" if len(differing) > 1 else ""
+        where = f"{differing[0]} does not hold what the first read found there{more}"
+    elif len(now) != len(before):
+        where = f"there are {len(now)} blocks of chunks, and the first read found {len(before)}"
+    else:
+        where = "a read since found again what the first one did, so that one read was wrong"
+    raise DataChangedError(f"the data have changed during the fit: {where}. {_REMEDY}")
+
+
+def _seen(block: Block) -> _Seen:
+    first, last = block.pieces[0], block.pieces[-1]
+    names = [piece.chunk[0] if len(piece.chunk) == 1 else piece.chunk for piece in (first, last)]
+    place = f"chunk {names[0]}" if first is last else f"one of the chunks {names[0]} to {names[1]}"
+    return _Seen(((first.number, int(fingerprint(block)[0]), place),))

@@ -1,0 +1,85 @@
+"""What is refused by name at the door, each with the way out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dask.array as da
+from dask.array.core import Array as PlainArray
+from dask.base import is_dask_collection
+from scipy.sparse import issparse
+
+from daskem.data.inputs.sources.protocol import Names, kind
+from daskem.errors import DataTypeError
+
+_SPARSE = (
+    "sparse data are not supported: a Gaussian row has no zeros to skip. Use data.toarray() or "
+    "data.todense() if it fits in memory (of a Dask array, array.map_blocks(lambda chunk: "
+    "chunk.todense())), or dimension reduction first"
+)
+
+
+def _is_sparse(data: Any) -> bool:
+    inside = data._meta if isinstance(data, PlainArray) else data
+    return issparse(inside) or kind("sparse", "SparseArray")(inside)
+
+
+def _is_planned(data: Any) -> bool:
+    return isinstance(data, da.Array) and not isinstance(data, PlainArray)
+
+
+def _is_list_of_lazy(data: Any) -> bool:
+    return isinstance(data, list | tuple) and any(map(is_dask_collection, data[:9]))
+
+
+def _is_mapping(data: Any) -> bool:
+    return isinstance(data, dict)
+
+
+REFUSED: tuple[tuple[Callable[[Any], bool], str], ...] = (
+    (_is_sparse, _SPARSE),
+    (
+        _is_planned,
+        "Dask's query planning of arrays is not supported yet; set array.query-planning to False "
+        "(DASK_ARRAY__QUERY_PLANNING=False) before dask.array is imported",
+    ),
+    (kind("polars", "LazyFrame"), "a polars LazyFrame has no rows yet: pass data.collect()"),
+    (
+        kind("xarray", "DataTree"),
+        "a DataTree holds several Datasets: pass one of its nodes, data['node'].to_dataset()",
+    ),
+    (
+        kind("dask.delayed", "Delayed"),
+        "nobody knows the shape of a Delayed: pass dask.array.from_delayed(data, shape=..., "
+        "dtype=...)",
+    ),
+    (
+        kind("distributed", "Future"),
+        "a Future is no array: pass future.result(), or dask.array.from_delayed("
+        "dask.delayed(future), shape=..., dtype=...)",
+    ),
+    (kind("dask.bag", "Bag"), "a bag has no columns: pass data.to_dataframe()"),
+    (
+        kind("pyarrow.dataset", "Dataset"),
+        "a dataset of pyarrow is not read yet: pass data.to_table(), or use dask.dataframe",
+    ),
+    (kind("pyarrow", "RecordBatchReader"), "a reader is no table yet: pass data.read_all()"),
+    (
+        _is_list_of_lazy,
+        "a list of Dask collections would be computed into memory: join them first, for instance "
+        "with dask.array.stack(data, axis=-1) where each is a feature",
+    ),
+    (_is_mapping, "a dict has no order of rows: pass pandas.DataFrame(data) or xarray.Dataset"),
+    (
+        kind("pandas.core.groupby", "DataFrameGroupBy", "SeriesGroupBy"),
+        "groups are not rows: fit each group, or the table that they were made of",
+    ),
+)
+
+
+def because(words: str) -> Callable[[Any, Names], Any]:
+    """How to open what is refused."""
+
+    def refuse(data: Any, names: Names) -> Any:
+        raise DataTypeError(words)
+
+    return refuse

@@ -1,0 +1,187 @@
+"""Tables of every make as columns that are numbers, and columns that are not."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dask.array as da
+import numpy as np
+
+from daskem.data.blocks.plain import plain
+from daskem.data.inputs.sources.protocol import Array, kind
+from daskem.data.inputs.sources.wrapped import masked
+
+# What pandas finds in a column of Python objects that are numbers, or missing.
+_NUMBERS = {"floating", "integer", "mixed-integer-float", "decimal", "boolean", "empty"}
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Columns that are read one by one."""
+
+    names: np.ndarray
+    odd: Mapping[int, str]
+    read: Callable[[int], Array]
+    index: Any = None
+
+    def rows(self, places: Sequence[int]) -> Array:
+        columns = [self.read(i) for i in places]
+        if any(isinstance(column, da.Array) for column in columns):
+            return da.stack(columns, axis=-1)
+        return np.stack([plain(column) for column in columns], axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A DataFrame of pandas, or of Dask, whose partitions stay the chunks."""
+
+    frame: Any
+    lazy: bool
+    odd: Mapping[int, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        words = {i: self._odd(i, dtype) for i, dtype in enumerate(self.frame.dtypes)}
+        object.__setattr__(self, "odd", {i: word for i, word in words.items() if word})
+
+    @property
+    def names(self) -> np.ndarray:
+        return np.asarray(self.frame.columns)
+
+    @property
+    def index(self) -> Any:
+        return None if self.lazy else self.frame.index
+
+    def rows(self, places: Sequence[int]) -> Array:
+        whole = list(places) == list(range(self.frame.shape[1]))
+        chosen = self.frame if whole else self.frame.iloc[:, list(places)]
+        if self.lazy:
+            return _floats(chosen).to_dask_array()
+        if any(map(_is_objects, chosen.dtypes)):
+            columns = [chosen.iloc[:, i] for i in range(chosen.shape[1])]
+            return np.stack([_numbers(column) for column in columns], axis=-1)
+        return np.asarray(_floats(chosen).to_numpy())
+
+    def _odd(self, place: int, dtype: Any) -> str:
+        """What a column holds that is no real number; empty if it is numbers."""
+        from pandas.api.types import infer_dtype, is_numeric_dtype
+
+        if _is_objects(dtype) and not self.lazy:
+            found = infer_dtype(self.frame.iloc[:, place], skipna=True)
+            return "" if found in _NUMBERS else f"object: {found}"
+        real = is_numeric_dtype(dtype) and dtype.kind != "c"
+        return "" if real else str(dtype)
+
+
+def _is_objects(dtype: Any) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind == "O"
+
+
+def _floats(frame: Any) -> Any:
+    """The same, with what is no type of NumPy's as floats, in which NaN is missing."""
+    foreign = {
+        name: np.float64
+        for name, dtype in zip(frame.columns, frame.dtypes, strict=True)
+        if not isinstance(dtype, np.dtype) or (dtype.kind == "b" and frame.shape[1] > 1)
+    }
+    return frame.astype(foreign) if foreign else frame
+
+
+def _numbers(column: Any) -> np.ndarray:
+    """A column of pandas, of numbers of any kind, as floats."""
+    values = column.to_numpy(dtype=object)
+    return numbers(values) if _is_objects(column.dtype) else np.asarray(column.astype(np.float64))
+
+
+def numbers(values: np.ndarray) -> np.ndarray:
+    """Python objects as floats, with NaN for None, NA and NaT; TypeError if some are no numbers."""
+    from pandas import isna
+
+    found = np.full(values.shape, np.nan)
+    there = ~isna(values)
+    for value in values[there].ravel():
+        if isinstance(value, str | bytes):
+            raise TypeError(f"{value!r:.40} is no number")
+    found[there] = values[there].astype(np.float64)
+    return found
+
+
+def of_pandas(data: Any) -> Frame:
+    frame = data.to_frame() if data.ndim == 1 else data
+    return Frame(frame, lazy=type(data).__module__.startswith("dask"))
+
+
+def of_polars(data: Any) -> Columns:
+    import polars as pl
+
+    frame = data.to_frame() if isinstance(data, pl.Series) else data
+
+    def read(i: int) -> np.ndarray:
+        column = frame.to_series(i)
+        whole = column.dtype.is_integer() and not column.null_count()
+        kept = column if column.dtype.is_float() or whole else column.cast(pl.Float64)
+        return np.asarray(kept.to_numpy())
+
+    odd = {
+        i: str(dtype)
+        for i, dtype in enumerate(frame.dtypes)
+        if not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null))
+    }
+    return Columns(_objects(frame.columns), odd, read)
+
+
+def of_arrow(data: Any) -> Columns:
+    import pyarrow as pa
+
+    real = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+    others = (pa.types.is_decimal, pa.types.is_null)
+
+    def read(i: int) -> np.ndarray:
+        column = data.column(i)
+        exact = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
+        if column.null_count or not exact:
+            column = column.cast(pa.float64())
+        return np.asarray(column.to_numpy(zero_copy_only=False))
+
+    types = enumerate(data.schema.types)
+    odd = {i: str(t) for i, t in types if not any(is_one(t) for is_one in (*real, *others))}
+    return Columns(_objects(data.schema.names), odd, read)
+
+
+def of_arrow_column(data: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.table({"column": data})
+
+
+def of_astropy(data: Any) -> Columns:
+    # A column of times or of sky coordinates is no array.
+    columns = [data[name] for name in data.colnames]
+    odd = {
+        i: str(c.dtype) if isinstance(c, np.ndarray) else type(c).__name__
+        for i, c in enumerate(columns)
+        if not isinstance(c, np.ndarray) or c.dtype.kind not in "fiub" or c.ndim > 1
+    }
+    return Columns(_objects(data.colnames), odd, lambda i: _unmasked(columns[i]))
+
+
+def _unmasked(column: Any) -> np.ndarray:
+    return plain(masked(column) if kind("astropy.utils.masked", "Masked")(column) else column)
+
+
+def is_record(data: Any) -> bool:
+    """Whether this is an array whose dtype has fields."""
+    return isinstance(data, np.ndarray | da.Array) and data.dtype.names is not None
+
+
+def of_records(data: Any) -> Columns:
+    names = data.dtype.names
+    odd = {
+        i: str(data.dtype[name])
+        for i, name in enumerate(names)
+        if data.dtype[name].kind not in "fiub"
+    }
+    return Columns(_objects(names), odd, lambda i: data[names[i]])
+
+
+def _objects(names: Sequence[str]) -> np.ndarray:
+    return np.array(list(names), dtype=object)

@@ -1,0 +1,148 @@
+"""What tells whether a fit may go on: its model, its settings, its data, and who computes."""
+
+import hashlib
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+import numpy as np
+import scipy
+from dask.base import tokenize
+
+from daskem.core.numerics import one_blas_thread
+from daskem.data.blocks import Survey
+from daskem.errors import CheckpointError, ParameterError
+from daskem.fitting.algorithms import Algorithm
+from daskem.fitting.algorithms.choice import ALGORITHMS
+from daskem.models.families.registry import from_recipe, recipe
+from daskem.models.hiddenmarkov import HiddenMarkov
+from daskem.models.mixture import Mixture
+from daskem.models.protocol import Model
+
+About = dict[str, Any]
+
+# The models of daskem itself: they are made again of the recipe of their family.
+_OURS: dict[str, type[Mixture] | type[HiddenMarkov]] = {
+    "Mixture": Mixture,
+    "HiddenMarkov": HiddenMarkov,
+}
+
+
+def of_model(model: Model) -> About:
+    """A model of a registered family by its recipe; any other by its class and values."""
+    for name, kind in _OURS.items():
+        if type(model) is kind:
+            try:
+                return plain({"model": name, **recipe(model.family)})
+            except (ParameterError, CheckpointError):
+                return {"model": name, **_of_object(model.family)}
+    return _of_object(model)
+
+
+def model_of(about: About) -> Model:
+    """The model of a recipe.
+
+    Raises
+    ------
+    CheckpointError
+        If it is one that has to be given again.
+    """
+    if "family" not in about:
+        raise CheckpointError(
+            f"the fit was one of {about['class']}, a model of your own: give it again, as in "
+            "daskem.resume(path, data, model)"
+        )
+    return _OURS[about["model"]](from_recipe(about))
+
+
+def of_algorithm(algorithm: str | Algorithm) -> str | About:
+    """One of daskem's own by its name and settings, any other by its class and values."""
+    if isinstance(algorithm, str):
+        return algorithm
+    for name, known in ALGORITHMS.items():
+        if type(algorithm) is known and is_dataclass(algorithm):
+            return {"algorithm": name, "settings": plain(asdict(algorithm))}
+    return _of_object(algorithm)
+
+
+def algorithm_of(about: str | About) -> str | Algorithm:
+    """The algorithm that was described; CheckpointError if it has to be given again."""
+    if isinstance(about, str):
+        return about
+    if "algorithm" not in about:
+        raise CheckpointError(
+            f"the fit climbed by {about['class']}, an algorithm of your own: give it again, as in "
+            "daskem.resume(path, data, algorithm=...)"
+        )
+    return ALGORITHMS[about["algorithm"]](**about["settings"])
+
+
+def of_survey(survey: Survey) -> About:
+    """What a survey says of the data, to the last bit of their sums and of their sample."""
+    digest = hashlib.sha256()
+    sample = survey.sample
+    moments = (survey.origin, survey.first, survey.second, survey.keys)
+    for array in (*moments, sample.rows, *map(sample.along.get, sorted(sample.along))):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    if sample.edges is not None:
+        digest.update(sample.edges.tobytes())
+    return {
+        "rows": int(survey.n_rows),
+        "rows left out": int(survey.n_missing),
+        "weight": float(survey.weight),
+        "values": f"{survey.fingerprint:016x}",
+        "sums and sample": digest.hexdigest()[:16],
+    }
+
+
+def of_arithmetic() -> About:
+    """Versions, and bits of a fixed product, exponential, logarithm and Cholesky factor."""
+    x = np.linspace(-2.0, 2.0, 33 * 17).reshape(33, 17)
+    with one_blas_thread():
+        square = x.T @ x + np.eye(17)
+        values = [square, np.exp(x), np.log(square + 9.0), np.linalg.cholesky(square)]
+    digest = hashlib.sha256(b"".join(value.tobytes() for value in values)).hexdigest()
+    return {
+        "daskem": sys.modules["daskem"].__version__,
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "machine": platform.machine(),
+        "arithmetic": digest[:16],
+    }
+
+
+def check_same(what: str, before: Mapping[str, Any], now: Mapping[str, Any], remedy: str) -> None:
+    """CheckpointError unless both say the same, with all that differs."""
+    before, now = plain(before), plain(now)
+    differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if differing:
+        told = "; ".join(
+            f"{key}: {before.get(key)!r:.200} then, {now.get(key)!r:.200} now" for key in differing
+        )
+        raise CheckpointError(f"{what} differs from that of the checkpoint ({told}). {remedy}")
+
+
+def plain(about: Mapping[str, Any]) -> About:
+    """The same as JSON gives it back; CheckpointError if it cannot."""
+    try:
+        made: About = json.loads(json.dumps(about, default=np.generic.item))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"a checkpoint holds what JSON can hold, not this: {error}"
+        ) from error
+    return made
+
+
+def _of_object(thing: object) -> About:
+    kind = type(thing)
+    return {"class": f"{kind.__module__}.{kind.__qualname__}", "values": tokenize(_values(thing))}
+
+
+def _values(thing: object) -> Any:
+    try:
+        return dict(vars(thing))
+    except TypeError:  # It has slots.
+        return None

@@ -1,0 +1,99 @@
+"""What was interrupted goes on from its last checkpoint, to the bits that it would have had."""
+
+import os
+from dataclasses import replace
+
+from daskem.core.signatures import helpful
+from daskem.data.inputs import address
+from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
+from daskem.errors import CheckpointError
+from daskem.fitting.algorithms import Algorithm
+from daskem.models import Mixture
+from daskem.models.protocol import Model
+from daskem.results.result import Result
+from daskem.running.checkpoints.identity import model_of
+from daskem.running.checkpoints.recording import Saved, saved
+from daskem.running.coordinator import last_of, running
+from daskem.running.resuming import again, going_on, resumed
+from daskem.selection.selection import Selecting, Selection
+from daskem.selection.verbs import prepare_selection
+
+
+@helpful
+def resume(
+    path: str | os.PathLike[str],
+    data: Data,
+    model: Model | None = None,
+    *,
+    sample_weight: Values | None = None,
+    along: Riders | None = None,
+    lengths: Lengths | None = None,
+    algorithm: Algorithm | None = None,
+) -> Result | Selection:
+    """Go on with a fit, or a selection, from its last checkpoint, to the bits it would have had.
+
+    The data are read once more first, to see that they are the same. A fit that had ended is given
+    back as it was.
+
+    Parameters
+    ----------
+    path : path or URL
+        The `checkpoint` of the fit, which goes on to be written there.
+    data, sample_weight, along, lengths
+        As the fit had them.
+    model : Model, optional
+        If it is not a mixture of a registered family: the one that the fit had.
+    algorithm : object, optional
+        If it is not one of daskem's: the one that the fit had.
+
+    Returns
+    -------
+    Result or Selection
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the best run did not converge.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no checkpoint, or data, settings or versions are not those of the fit; says
+        what differs.
+    """
+    before = saved(address(path))
+    if "criterion" not in before.about["settings"]:
+        task = resumed(before, path, data, model, sample_weight, along, lengths, algorithm)
+        with running(task) as results:
+            # The caller, past this function and what makes it helpful.
+            return last_of(results, stacklevel=4)
+    if model is not None or lengths is not None:
+        raise CheckpointError(
+            "the checkpoint is of a selection, which has its models, and takes no lengths"
+        )
+    selecting = _selecting(before, path, data, sample_weight, along, algorithm)
+    with running(selecting) as selections:
+        return last_of(selections, stacklevel=4)
+
+
+def _selecting(
+    before: Saved,
+    path: str | os.PathLike[str],
+    data: Data,
+    sample_weight: Values | None,
+    along: Riders | None,
+    algorithm: Algorithm | None,
+) -> Selecting:
+    """The selection of a checkpoint, prepared again."""
+    given, known = again(before, path, algorithm), before.about["settings"]
+    try:
+        models = {name: model_of(about) for name, about in known["models"].items()}
+        own = {"criterion": known["criterion"], "n_init": known["n_init"]}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{before.name} does not hold a selection: {error!r}") from error
+    mixtures = {name: model for name, model in models.items() if isinstance(model, Mixture)}
+    task = prepare_selection(
+        data, models=mixtures, sample_weight=sample_weight, along=along, **own, **given
+    )
+    prepared = going_on(task.search.prepared, before)
+    return replace(task, search=replace(task.search, prepared=prepared))

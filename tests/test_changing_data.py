@@ -1,0 +1,125 @@
+"""Data that change while they are fitted: told by name, with the chunk, and no model is blamed."""
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from samples import overlapping
+
+import daskem
+from daskem import Gaussian, Mixture
+from daskem.data.blocks import fingerprint
+from daskem.data.blocks.block import Block
+from daskem.data.blocks.piece import Piece
+from daskem.errors import DataChangedError
+from daskem.selection.verbs import prepare_selection
+
+pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+SHORT = {"n_components": 2, "random_state": 0, "tol": 1e-300, "max_passes": 4, "cache": "none"}
+SIZE = 40_000  # rows of a chunk: each is a block of its own
+
+
+@pytest.fixture
+def rows():
+    return overlapping(4 * SIZE, d=8)
+
+
+@pytest.fixture
+def store(tmp_path, rows):
+    """A store whose bytes are those of the rows: no codec that could tell."""
+    path = str(tmp_path / "rows.zarr")
+    array = zarr.create_array(
+        path, shape=rows.shape, chunks=(SIZE, 8), dtype="f8", compressors=None, zarr_format=2
+    )
+    array[:] = rows
+    return path
+
+
+def flipped(path, folder):
+    with open(path, "r+b") as file:
+        file.seek(8 * 1001)
+        byte = file.read(1)
+        file.seek(8 * 1001)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def rewritten(path, folder):
+    np.zeros((SIZE, 8)).tofile(path)
+
+
+def swapped(path, folder):
+    one, other = path.read_bytes(), (folder / "2.0").read_bytes()
+    path.write_bytes(other)
+    (folder / "2.0").write_bytes(one)
+
+
+def deleted(path, folder):
+    path.unlink()
+
+
+@pytest.mark.parametrize("change", [flipped, rewritten, swapped, deleted])
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_chunk_that_changes_between_passes_is_named(store, tmp_path, change, at):
+    fit = daskem.iterate(Mixture(Gaussian("diag")), store, **SHORT)
+    for _ in range(at):
+        next(fit)
+    folder = tmp_path / "rows.zarr"
+    change(folder / "1.0", folder)
+    with pytest.raises(DataChangedError, match="chunk 1 does not hold what the first read found"):
+        next(fit)
+
+
+def test_a_numpy_array_that_is_changed_in_place(rows):
+    fit = daskem.iterate(Mixture(Gaussian("diag")), rows, **SHORT)
+    next(fit)
+    rows[-1, -1] = np.nextafter(rows[-1, -1], 99.0)
+    with pytest.raises(DataChangedError, match="chunk 2 does not hold"):
+        next(fit)
+
+
+def test_all_that_changes_is_counted(rows):
+    lazy = da.from_array(rows[:8000].copy(), (1000, -1))
+    moved = lazy.map_blocks(lambda block: block + offset[0], dtype=float, meta=rows[:0])
+    offset = [0.0]
+    fit = daskem.iterate(Mixture(Gaussian("diag")), moved, **SHORT)
+    next(fit)
+    offset[0] = 1.0
+    with pytest.raises(DataChangedError, match=r"chunk 0 does not hold .* nor do 7 more"):
+        next(fit)
+
+
+def test_a_single_wrong_read_is_no_wrong_answer(rows):
+    reads = iter(range(100))
+    wrong = {2}
+
+    def read(block):
+        return block + (next(reads) in wrong)
+
+    lazy = da.from_array(rows[:1000], (1000, -1)).map_blocks(read, dtype=float, meta=rows[:0])
+    with pytest.raises(DataChangedError, match="so that one read was wrong"):
+        daskem.fit(Mixture(Gaussian("diag")), lazy, **SHORT)
+
+
+def test_a_selection_sees_it_too(rows):
+    some = rows[:2000].copy()
+
+    task = prepare_selection(some, [1, 2], n_init=1, tol=1e-300)
+    results = task.results("here")
+    next(results)
+    some[5, 5] += 1
+    with pytest.raises(DataChangedError, match="chunk 0"):
+        next(results)
+
+
+def test_a_fingerprint_is_one_of_values_and_of_their_place():
+    rows = np.random.default_rng(0).normal(size=(6, 2))
+
+    def at(number, values, along=None):
+        piece = Piece((number,), number, (len(values),))
+        return int(fingerprint(Block(values, along=along or {}, pieces=(piece,)))[0])
+
+    known = at(0, rows)
+    others = [at(1, rows), at(0, rows[::-1]), at(0, rows[:5]), at(0, rows, {"e": rows[:, 0]})]
+    assert len({known, *others}) == 5
+    assert known == at(0, np.asfortranarray(rows))
+    assert int(fingerprint(Block(rows))[0]) == 0
