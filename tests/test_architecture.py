@@ -15,7 +15,7 @@ GROUND, ROOF, FACES = "errors", "estimators", {"parameters"}
 INSIDE = {
     "data": ["blocks", "inputs"],
     "models": ["protocol", "kernels", "families", "mixture", "hiddenmarkov", "clusters", "heldout"],
-    "fitting": ["algorithms", "record", "stopping", "run", "loop", "starts"],
+    "fitting": ["algorithms", "record", "probe", "stopping", "run", "loop", "starts"],
 }
 # Rooms that lie above one another and yet do not see each other.
 WALLS = {("models", "data"), *((room, "testing") for room in ROOMS)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NewType
 
 import numpy as np
@@ -31,6 +32,11 @@ class Support:
     to_free, from_free : callable
         ``array -> array``: to coordinates without bounds, in which one may extrapolate, and back.
         Values on the edge of the set have infinite coordinates. Default: the values themselves.
+    to_steady, from_steady : callable
+        The same, to as many coordinates in which rows tell a value about equally well everywhere,
+        so that the edge is as near as it is for the likelihood. Default: the free ones.
+    edges : tuple of float
+        The steady coordinates of the edges of the set that belong to it, the lower one first.
     """
 
     name: str
@@ -38,6 +44,9 @@ class Support:
     free: Callable[[tuple[int, ...]], int]
     to_free: Callable[[np.ndarray], np.ndarray] = np.asarray
     from_free: Callable[[np.ndarray], np.ndarray] = np.asarray
+    to_steady: Callable[[np.ndarray], np.ndarray] | None = None
+    from_steady: Callable[[np.ndarray], np.ndarray] | None = None
+    edges: tuple[float, ...] = ()
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -70,12 +79,40 @@ def _from_log_cholesky(entries: np.ndarray) -> np.ndarray:
     return factors @ factors.swapaxes(-1, -2)
 
 
+def _angles(probabilities: np.ndarray) -> np.ndarray:
+    return 2 * np.arcsin(np.sqrt(probabilities))
+
+
+def _from_angles(angles: np.ndarray) -> np.ndarray:
+    return np.sin(angles / 2) ** 2
+
+
+def _roots(values: np.ndarray) -> np.ndarray:
+    return 2 * np.sqrt(values)
+
+
+def _from_roots(roots: np.ndarray) -> np.ndarray:
+    return roots**2 / 4
+
+
+def _shares(roots: np.ndarray) -> np.ndarray:
+    squares = roots**2
+    return squares / squares.sum(axis=-1, keepdims=True)
+
+
 REAL = Support("finite numbers", np.isfinite, _size)
 POSITIVE = Support(
     "positive numbers", lambda a: np.isfinite(a) & (a > 0), _size, to_free=np.log, from_free=np.exp
 )
 NON_NEGATIVE = Support(
-    "numbers >= 0", lambda a: np.isfinite(a) & (a >= 0), _size, to_free=np.log, from_free=np.exp
+    "numbers >= 0",
+    lambda a: np.isfinite(a) & (a >= 0),
+    _size,
+    to_free=np.log,
+    from_free=np.exp,
+    to_steady=_roots,
+    from_steady=_from_roots,
+    edges=(0.0,),
 )
 PROBABILITY = Support(
     "probabilities in [0, 1]",
@@ -83,6 +120,9 @@ PROBABILITY = Support(
     _size,
     to_free=logit,
     from_free=expit,
+    to_steady=_angles,
+    from_steady=_from_angles,
+    edges=(0.0, np.pi),
 )
 SIMPLEX = Support(
     "probabilities that add to 1",
@@ -90,6 +130,9 @@ SIMPLEX = Support(
     lambda shape: _size(shape) - _size(shape[:-1]),
     to_free=_centred_log,
     from_free=lambda logs: softmax(logs, axis=-1),
+    to_steady=_roots,
+    from_steady=_shares,
+    edges=(0.0,),
 )
 POSITIVE_DEFINITE = Support(
     "symmetric positive definite matrices",
@@ -175,30 +218,83 @@ def count_free(declared: Mapping[str, Parameter], params: Mapping[str, np.ndarra
 
 def to_free(declared: Mapping[str, Parameter], params: Params) -> np.ndarray:
     """The coordinates without bounds of `params`, (coordinate,); infinite on an edge."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        coordinates = [
-            np.ravel(p.support.to_free(np.asarray(params[name], dtype=np.float64)))
-            for name, p in declared.items()
-        ]
-    return np.concatenate(coordinates)
+    return _coordinates({name: p.support.to_free for name, p in declared.items()}, params)
+
+
+def to_steady(declared: Mapping[str, Parameter], params: Params) -> np.ndarray:
+    """The coordinates of `params` that rows tell about equally well everywhere, (coordinate,)."""
+    return _coordinates(
+        {name: p.support.to_steady or p.support.to_free for name, p in declared.items()}, params
+    )
+
+
+def nearest_edges(declared: Mapping[str, Parameter], params: Params) -> np.ndarray:
+    """The edge nearest to every steady coordinate, (coordinate,); NaN where there is none."""
+
+    def nearest(support: Support, value: np.ndarray) -> np.ndarray:
+        steady = (support.to_steady or support.to_free)(value)
+        if not support.edges:
+            return np.full(np.shape(steady), np.nan)
+        edges = np.array(support.edges)
+        return edges[np.abs(steady[..., None] - edges).argmin(axis=-1)]
+
+    return _coordinates({name: partial(nearest, p.support) for name, p in declared.items()}, params)
 
 
 def from_free(
     declared: Mapping[str, Parameter], like: Params, coordinates: np.ndarray
 ) -> Params | None:
     """The params, of the shapes of `like`, at these coordinates; None where there are none."""
-    params, start = Params(dict(like)), 0
+    params = Params({})
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        for name, p in declared.items():
-            shape = np.shape(p.support.to_free(np.asarray(like[name], dtype=np.float64)))
-            part = coordinates[start : start + _size(shape)].reshape(shape)
-            value = np.asarray(p.support.from_free(part))
-            start += part.size
+        for name, part in _parts(declared, like, coordinates).items():
+            support = declared[name].support
+            value = np.asarray(support.from_free(part))
             # What rounding has carried to the edge has lost its coordinates on the way.
-            kept = np.all(p.support.contains(value)) and np.array_equal(
-                np.isfinite(p.support.to_free(value)), np.isfinite(part)
+            kept = np.all(support.contains(value)) and np.array_equal(
+                np.isfinite(support.to_free(value)), np.isfinite(part)
             )
             if not kept:
                 return None
             params[name] = value
-    return params
+    return Params({**like, **params})
+
+
+def from_steady(
+    declared: Mapping[str, Parameter], like: Params, coordinates: np.ndarray
+) -> Params | None:
+    """The inverse of `to_steady`, but that a value of `like` stays whose coordinates are infinite.
+
+    None where the coordinates lead out of the supports.
+    """
+    params = Params({})
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        for name, part in _parts(declared, like, coordinates).items():
+            if not np.isfinite(part).all():
+                continue
+            support = declared[name].support
+            value = np.asarray((support.from_steady or support.from_free)(part))
+            if not np.all(support.contains(value)):
+                return None
+            params[name] = value
+    return Params({**like, **params})
+
+
+def _coordinates(
+    to: Mapping[str, Callable[[np.ndarray], np.ndarray]], params: Params
+) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = {name: np.asarray(params[name], dtype=np.float64) for name in to}
+        return np.concatenate([np.ravel(to[name](value)) for name, value in values.items()])
+
+
+def _parts(
+    declared: Mapping[str, Parameter], like: Params, coordinates: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The coordinates of each parameter, in the shape that its support gives them."""
+    parts, start = {}, 0
+    for name, p in declared.items():
+        shape = np.shape(p.support.to_free(np.asarray(like[name], dtype=np.float64)))
+        parts[name] = coordinates[start : start + _size(shape)].reshape(shape)
+        start += parts[name].size
+    return parts

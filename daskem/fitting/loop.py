@@ -53,7 +53,7 @@ def passes(
     ModelError, LikelihoodFellError
         What one of them failed of, if none of them can go on.
     """
-    runs = list(runs)
+    runs, sample = list(runs), None if survey is None else survey.sample
     while active := [i for i, run in enumerate(runs) if run.status is Status.RUNNING]:
         asked = {i: runs[i].ask() for i in active}
         groups = _by_model(runs, active)
@@ -69,7 +69,7 @@ def passes(
         for group, statistics in zip(groups, sums["statistics"], strict=True):
             answers = iter(statistics)
             for i in group:
-                runs[i] = runs[i].tell([next(answers) for _ in asked[i]], read, stop)
+                runs[i] = runs[i].tell([next(answers) for _ in asked[i]], read, stop, sample)
         if all(run.status is Status.FAILED for run in runs):
             raise next(run.failure for run in runs if run.failure)
         yield list(runs)

@@ -38,8 +38,9 @@ class Pass:
     objective : float
         The same plus the log-density of the prior, per row: what never falls.
     remaining : float
-        Predicted gain in the objective, per row, from here to the optimum (the algorithm's own,
-        or else Aitken's extrapolation); infinite where there is no prediction.
+        Predicted gain in the objective, per row, from here to the optimum (by `rate` where one is
+        known; the algorithm's own, or else Aitken's extrapolation); infinite where there is no
+        prediction.
     seconds, n_rows, n_bytes : float, int, int
         Of the whole pass, which all runs share.
     events : tuple of str
@@ -48,6 +49,9 @@ class Pass:
         Every params that the pass was to evaluate for the run, and why each was taken or not.
     flaws : tuple of str
         Why the params of the pass are no clusters; a fit with flaws is improper.
+    rate : float or None
+        What EM leaves of a step aside from the iterate, at most, where a sample was asked; beyond
+        1 the iterate is no optimum.
     """
 
     log_likelihood: float
@@ -59,6 +63,7 @@ class Pass:
     events: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     flaws: tuple[str, ...] = ()
+    rate: float | None = None
 
     @property
     def accepted(self) -> bool:

@@ -10,12 +10,15 @@ import numpy as np
 from daskem.core.numerics import EPS, one_blas_thread
 from daskem.core.parameters import Params, count_free
 from daskem.core.statistics import Statistics
+from daskem.data.blocks import Block
 from daskem.errors import LikelihoodFellError, ModelError
 from daskem.fitting.algorithms import Algorithm, State, choose
+from daskem.fitting.algorithms.climb import Climb, besides
 from daskem.fitting.algorithms.gain import ROUNDING, predicted_gain
 from daskem.fitting.algorithms.state import Draft
+from daskem.fitting.probe import slowest
 from daskem.fitting.record import Pass, Status, unfit
-from daskem.fitting.stopping import Stop, resolution
+from daskem.fitting.stopping import Stop, gain_left, known_rate, resolution, seems_ended
 from daskem.models.families.protocol import Composed, Family
 from daskem.models.protocol import Conditioned, Declares, Flaw, Model, Penalises, Reports, demand
 
@@ -100,16 +103,27 @@ class Run:
     def ask(self) -> Sequence[Params]:
         return self.algorithm.ask(self.state)
 
-    def tell(self, statistics: Sequence[Statistics], read: Read, stop: Stop) -> "Run":
-        """The run after a pass that returned `statistics`; one that cannot go on has failed."""
+    def tell(
+        self,
+        statistics: Sequence[Statistics],
+        read: Read,
+        stop: Stop,
+        sample: Block | None = None,
+    ) -> "Run":
+        """The run after a pass that returned `statistics`; one that cannot go on has failed.
+
+        Where it seems to end, a `sample` of the rows is asked whether anything is left.
+        """
         try:
-            return self._told(statistics, read, stop)
+            return self._told(statistics, read, stop, sample)
         except (ModelError, LikelihoodFellError, np.linalg.LinAlgError) as failure:
             nothing = Pass(-math.inf, -math.inf, math.inf, read.seconds, read.n_rows, read.n_bytes)
             history = self.history or (nothing,)
             return replace(self, history=history, status=Status.FAILED, failure=failure)
 
-    def _told(self, statistics: Sequence[Statistics], read: Read, stop: Stop) -> "Run":
+    def _told(
+        self, statistics: Sequence[Statistics], read: Read, stop: Stop, sample: Block | None
+    ) -> "Run":
         # A model that leaves rows out says what weight remains.
         weight = statistics[0].get("fitted_weight", read.weight)
         with one_blas_thread():
@@ -119,9 +133,40 @@ class Run:
             ]
             state = self.algorithm.tell(self.model, self.state, statistics, objectives)
             record = self._record(state, weight, read)
-        history = (*self.history, record)
-        status = stop(history, resolution(self.model, state.params, weight))
-        return replace(self, state=state, history=history, status=status)
+        run = replace(self, state=state, history=(*self.history, record))
+        resolved = resolution(self.model, state.params, weight)
+        if sample is not None and isinstance(self.model, Declares):
+            run = run._confirmed(sample, stop.tolerance(resolved))
+        return replace(run, status=stop(run.history, resolved))
+
+    def _confirmed(self, sample: Block, tol: float) -> "Run":
+        """The same run, with what is left to gain by a rate that was found lately, or now."""
+        rate = known_rate(self.history)
+        if rate is not None or not seems_ended(self.history, tol):
+            return self._left(rate)
+        found = slowest(self.model, sample, self.accepted)
+        *before, last = self.history
+        run = replace(self, history=(*before, replace(last, rate=found.rate)))._left(found.rate)
+        if found.out is None or not isinstance(self.algorithm, Climb):
+            return run
+        return replace(run, state=besides(run.state, "out of a saddle", found.out))
+
+    def _left(self, rate: float | None) -> "Run":
+        """The same run, with what is left to gain by this rate, if one is known."""
+        if rate is None:
+            return self
+        *before, last = self.history
+        left = gain_left(rate, self._last_gain)
+        return replace(self, history=(*before, replace(last, remaining=left)))
+
+    @property
+    def _last_gain(self) -> float:
+        """What the last EM step has gained, or the pass, if it tried none; infinite if unknown."""
+        if len(self.history) < 2:
+            return math.inf
+        before, last = self.history[-2:]
+        steps = [c.objective for c in last.candidates if c.name == "em"]
+        return max([last.objective, *steps][-1] - before.objective, 0.0)
 
     def _log_prior(self, params: Params, weight: float) -> float:
         if isinstance(self.model, Penalises):

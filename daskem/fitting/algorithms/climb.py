@@ -112,6 +112,11 @@ class Climb:
         return replace(state, asked=tuple(leaps) if alone else (em, *leaps))
 
 
+def besides(state: State, name: str, params: Params) -> State:
+    """The same state, but that the next pass tries the EM step and these params."""
+    return replace(state, asked=(("em", state.params), (name, params)))
+
+
 def _params(model: Declares, like: Params, point: np.ndarray) -> Params | None:
     """The params where a leap ends, or those nearest to it that the M step could lead to."""
     params = from_free(model.parameters, like, point)

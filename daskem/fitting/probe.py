@@ -1,0 +1,201 @@
+"""Steps aside: how fast EM gathers again what has strayed from an iterate, or that it does not.
+
+The steps of a climb show the directions that it has taken. A saddle, or a direction so slow that
+its gains have yet to begin, they do not show; a small step in a random direction does. The steps
+are taken in the sample of the survey, and so cost no read: what differs between the sample and the
+data is where the optimum lies, rather than how fast EM goes there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from daskem.core.numerics import one_blas_thread
+from daskem.core.parameters import Params, from_steady, nearest_edges, to_steady
+from daskem.core.statistics import Statistics
+from daskem.data.blocks import Block
+from daskem.models.protocol import Batches, Declares, Model, Penalises, allowed
+
+# Rows of the sample that are looked at, at most.
+ROWS = 2**14
+# Steps aside in one sweep over these rows.
+_WIDTH = 4
+# Steps aside, at most.
+_MOST = 48
+# Steps aside before a rate is believed,
+_FEW = 12
+# and what more of them may change, relative to how far the rate is from 1.
+_SETTLED = 0.2
+# The furthest that a step aside moves a coordinate: a root of the rounding of EM steps, as then
+# rounding and curvature spoil the difference about equally little.
+_ASIDE = 1e-5
+# What is left of a direction that lies in the span of the others, relative to its length.
+_DEPENDENT = 1e-7
+# 1 - rate below which a direction is flat, as far as steps aside can tell.
+FLAT = 1e-3
+# Lengths of a way out of a saddle, of which the best is taken: from what a few EM steps go to a
+# coordinate's whole range.
+_WAYS = 0.05 * 2.0 ** np.arange(6)
+
+
+@dataclass(frozen=True)
+class Slowest:
+    """The direction in which EM is slowest around an iterate, or that it leaves on its own.
+
+    Attributes
+    ----------
+    rate : float
+        The largest eigenvalue of the Jacobian J of the EM step, and what it may be wrong by.
+    out : Params or None
+        Beyond a rate of 1, the best params of the sample along that direction, if they are better.
+    """
+
+    rate: float
+    out: Params | None
+
+
+@one_blas_thread()
+def slowest(model: Model, sample: Block, params: Params) -> Slowest:
+    """The largest eigenvalue of J at `params`, and where its vector leads.
+
+    Parameters
+    ----------
+    model : Model
+        With the members of `Declares`.
+    sample : Block
+        Rows like those of the data, in any order.
+    params : Params
+        An iterate.
+    """
+    around = _Neighbourhood(model, _part(sample), params)
+    rate, direction = max(_inside(around), around.at_edges(), key=lambda found: found[0])
+    return Slowest(rate, around.way_out(direction) if rate > 1 + FLAT else None)
+
+
+def _part(sample: Block) -> Block:
+    """The first rows of a sample; whole sequences, where it has any."""
+    if sample.edges is None or len(sample) <= ROWS:
+        return sample[:ROWS]
+    return sample[: max(sample.edges[sample.edges <= ROWS].max(), sample.edges[1])]
+
+
+def _inside(around: "_Neighbourhood") -> tuple[float, np.ndarray]:
+    """The rate and the direction of J among coordinates that are on no edge (Arnoldi 1951)."""
+    basis = _extended(np.empty((0, len(around.origin))), around.directions)
+    images, rates, vector = np.empty_like(basis[:0]), [0.0], np.zeros(len(around.origin))
+    while len(images) < len(basis):
+        new = around.images(basis[len(images) :])
+        images = np.concatenate([images, new])
+        basis = _extended(basis, new)
+        rate, vector = _largest(basis, images)
+        rates.append(rate)
+        changed = abs(rate - rates[max(len(rates) - 3, 0)])
+        if len(images) >= _MOST or (len(images) >= _FEW and changed <= _SETTLED * abs(1 - rate)):
+            return rate + changed, vector
+    return rates[-1], vector  # Of all directions that there are, or that these lead to.
+
+
+class _Neighbourhood:
+    """The EM steps of a model around an iterate, in steady coordinates.
+
+    Where a value is at an edge, J says of its coordinate only how the EM step changes its distance,
+    as an EM step that starts on an edge stays there.
+
+    Attributes
+    ----------
+    origin : ndarray, (coordinate,)
+        The iterate.
+    directions : ndarray, (direction, coordinate)
+        Random ones, along the edges.
+    """
+
+    def __init__(self, model: Model, sample: Block, params: Params) -> None:
+        assert isinstance(model, Declares)
+        self._model, self._sample, self._params = model, sample, params
+        self._declared = model.parameters
+        (step,) = self._steps([params])
+        self.origin, self._image = (to_steady(self._declared, p) for p in (params, step))
+        self._edges = nearest_edges(self._declared, params)
+        self._at_edge = np.abs(self.origin - self._edges) < 2 * _ASIDE
+        self._free = np.isfinite(self.origin) & np.isfinite(self._image) & ~self._at_edge
+        random = np.random.default_rng(0).standard_normal((_WIDTH, len(self.origin)))
+        self.directions = np.where(self._free, random, 0.0)
+
+    def images(self, directions: np.ndarray) -> np.ndarray:
+        """What J makes of each direction, (direction, coordinate); 0 where one cannot go."""
+        lengths = _ASIDE / np.abs(directions).max(axis=1)
+        points = [self._at(length * v) for length, v in zip(lengths, directions, strict=True)]
+        steps = iter(self._steps([point for point in points if point is not None]))
+        found = np.zeros_like(directions)
+        with np.errstate(invalid="ignore"):
+            for i, point in enumerate(points):
+                if point is not None:
+                    moved = to_steady(self._declared, next(steps)) - self._image
+                    found[i] = np.where(self._free, moved / lengths[i], 0.0)
+        return np.where(np.isfinite(found), found, 0.0)
+
+    def at_edges(self) -> tuple[float, np.ndarray]:
+        """The largest factor by which an EM step changes a small distance from an edge, and the
+        way from all edges that EM steps leave.
+        """
+        inwards = np.where(self._edges == 0, 1.0, -1.0) * self._at_edge
+        point = self._at(np.where(self._at_edge, self._edges + _ASIDE * inwards - self.origin, 0.0))
+        if point is None or not self._at_edge.any():
+            return 0.0, inwards
+        (step,) = self._steps([point])
+        left = np.abs(to_steady(self._declared, step) - self._edges) / _ASIDE
+        factors = np.where(self._at_edge & np.isfinite(left), left, 0.0)
+        return float(factors.max()), inwards * (factors > 1)
+
+    def way_out(self, direction: np.ndarray) -> Params | None:
+        """The best params along a direction, either way, if they are better than here."""
+        unit = direction / np.abs(direction).max()
+        ways = [self._at(sign * length * unit) for length in _WAYS for sign in (1, -1)]
+        points = [self._params, *(allowed(self._model, p) for p in ways if p is not None)]
+        objectives = self._objectives(points)
+        best = int(np.nanargmax(objectives))
+        return points[best] if best else None
+
+    def _at(self, step: np.ndarray) -> Params | None:
+        return from_steady(self._declared, self._params, self.origin + step)
+
+    def _steps(self, points: Sequence[Params]) -> list[Params]:
+        sums = self._sums(points)
+        return [Params(dict(self._model.m_step(s, p))) for s, p in zip(sums, points, strict=True)]
+
+    def _objectives(self, points: Sequence[Params]) -> list[float]:
+        log_prior = self._model.log_prior if isinstance(self._model, Penalises) else _no_prior
+        return [
+            float(sums["log_likelihood"]) + log_prior(point, self._sample.weight)
+            for sums, point in zip(self._sums(points), points, strict=True)
+        ]
+
+    def _sums(self, points: Sequence[Params]) -> Sequence[Statistics]:
+        if isinstance(self._model, Batches):
+            return self._model.e_steps(self._sample, points) if points else []
+        return [self._model.e_step(self._sample, point) for point in points]
+
+
+def _no_prior(params: Params, weight: float) -> float:
+    return 0.0
+
+
+def _largest(basis: np.ndarray, images: np.ndarray) -> tuple[float, np.ndarray]:
+    """The largest Ritz value of J, and its vector (coordinate,)."""
+    v = basis[: len(images)]
+    values, vectors = np.linalg.eig(v @ images.T)
+    largest = int(values.real.argmax())
+    return float(values[largest].real), vectors[:, largest].real @ v
+
+
+def _extended(basis: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """An orthonormal basis of the span of both, of which `basis` is the beginning."""
+    for v in more:
+        rest = v
+        for _ in range(2):  # Once leaves what rounding has left.
+            rest = rest - (basis @ rest) @ basis
+        size = np.linalg.norm(rest)
+        if size > _DEPENDENT * np.linalg.norm(v):
+            basis = np.concatenate([basis, rest[None] / size])
+    return basis

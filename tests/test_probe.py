@@ -1,0 +1,134 @@
+"""What predictions do not see: a saddle, and a probability on its way back from an edge."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import daskem
+from daskem import Bernoulli, Gaussian, Mixture, Status
+from daskem.core.parameters import Params, from_steady, nearest_edges, to_steady
+from daskem.data.blocks import Block
+from daskem.fitting.probe import slowest
+from daskem.fitting.stopping import gain_left
+
+ROWS = Block(np.zeros((8, 3)))
+
+
+@dataclass(frozen=True)
+class Linear:
+    """An EM step around the params 0, or 1/2, in which every coordinate has its rate."""
+
+    rates: np.ndarray
+
+    parameters = Mixture(Gaussian("diag")).parameters
+
+    def e_step(self, block, params):
+        return {
+            "log_likelihood": -float(np.square(params["means"]).sum()),
+            "means": params["means"],
+        }
+
+    def m_step(self, statistics, params):
+        return {**params, "means": self.rates * statistics["means"]}
+
+
+@pytest.mark.parametrize("largest", [0.3, 0.9, 1.2])
+def test_the_slowest_direction_is_found(largest):
+    rates = np.linspace(0, 0.25, 60).reshape(20, 3)
+    rates[1, 1] = largest
+    # Weights and variances stay where they are put: a rate of 1 all by themselves.
+    x = Params({"weights": np.ones(20) / 20, "means": 0 * rates, "covariances": np.ones((20, 3))})
+    assert slowest(Linear(rates), ROWS, x).rate == pytest.approx(max(largest, 1.0), abs=0.02)
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.9, 0.99])
+def test_what_is_left_of_a_parabola(rate):
+    before, left = 1.0, rate**2
+    assert left <= gain_left(rate, before - left) <= 8 * before
+    assert gain_left(1.1, 0.0) == np.inf
+
+
+def edged():
+    return Params(
+        {"weights": np.array([0.25, 0.75]), "probabilities": np.array([[0.0, 1e-9], [0.5, 1.0]])}
+    )
+
+
+def test_steady_coordinates_lead_back():
+    declared, params = Mixture(Bernoulli()).parameters, edged()
+    back = from_steady(declared, params, to_steady(declared, params))
+    for name, value in params.items():
+        np.testing.assert_allclose(back[name], value, rtol=1e-9)
+
+
+def test_every_probability_has_an_edge_next_to_it():
+    edges = nearest_edges(Mixture(Bernoulli()).parameters, edged())
+    assert edges[[2, 3, 5]].tolist() == [0.0, 0.0, np.pi]
+    assert np.isnan(
+        nearest_edges(
+            Linear.parameters,
+            Params(
+                {"weights": np.ones(1), "means": np.zeros((1, 2)), "covariances": np.ones((1, 2))}
+            ),
+        )[1:]
+    ).all()
+
+
+def test_a_probability_that_is_on_its_way_back_from_an_edge_is_seen():
+    """Half of the rows of either class have the feature, which one class says never to have."""
+    rng = np.random.default_rng(0)
+    classes = rng.integers(2, size=400)
+    rows = (rng.random((400, 6)) < np.where(classes, 0.9, 0.1)[:, None]) * 1.0
+    rows[:, 5] = rng.random(400) < 0.5
+    p = np.array([[0.1] * 5 + [1e-30], [0.9] * 5 + [0.5]])
+    x = Params({"weights": np.ones(2) / 2, "probabilities": p})
+    found = slowest(Mixture(Bernoulli()), Block(rows), x)
+    assert found.rate > 1.3
+    assert found.out["probabilities"][0, 5] > 1e-4
+
+
+@pytest.mark.parametrize("algorithm", ["em", "auto", "squarem", "anderson"])
+def test_a_saddle_is_no_end(algorithm):
+    """Of two components that are the same, EM makes the same again for ever."""
+    rng = np.random.default_rng(1)
+    rows = rng.standard_normal((600, 2)) + 4.0 * rng.integers(2, size=600)[:, None]
+    same = {
+        "weights": np.ones(2) / 2,
+        "means": np.tile(rows.mean(axis=0), (2, 1)),
+        "covariances": np.tile(np.cov(rows.T, bias=True), (2, 1, 1)),
+    }
+    found = daskem.fit(Mixture(Gaussian()), rows, start=same, algorithm=algorithm)
+    assert found.converged
+    assert any(c.name == "out of a saddle" and c.taken for p in found.history for c in p.candidates)
+    np.testing.assert_allclose(np.sort(found.params["means"][:, 0]), [0, 4], atol=0.3)
+
+
+def presences():
+    rng = np.random.default_rng(5)
+    probabilities = rng.beta(0.3, 0.9, (8, 30))
+    return (rng.random((1000, 30)) < probabilities[rng.integers(8, size=1000)]) * 1.0
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+@pytest.mark.parametrize("algorithm", ["em", "auto"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_mixture_of_presences_has_converged_only_where_nothing_is_left(algorithm, seed):
+    """From soft starts, where the climb rests among saddles on the edge."""
+    rows = presences()
+    start = {
+        "weights": np.full(8, 1 / 8),
+        "probabilities": np.random.default_rng(seed).uniform(0.25, 0.75, (8, 30)),
+    }
+    model, tol = Mixture(Bernoulli()), 1e-6
+    ended = daskem.fit(model, rows, start=start, algorithm=algorithm, tol=tol)
+    on = daskem.fit(model, rows, start=ended.params, algorithm="squarem", tol=0, max_passes=600)
+    left = on.history[-1].objective - ended.history[-1].objective
+    assert ended.status is Status.CONVERGED
+    assert left < tol
+
+
+def test_a_fit_says_where_it_has_asked():
+    rows = presences()
+    found = daskem.fit(Mixture(Bernoulli()), rows, 8, random_state=0)
+    assert [p.rate for p in found.history if p.rate is not None][-1] < 1.001
