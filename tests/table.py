@@ -261,8 +261,8 @@ class StudentRow(NormalRow):
 
 TABLE = [
     *(NormalRow(Gaussian(k, 0.0), (Gaussian(k, 1e-6), Gaussian(k, 0.05))) for k in KINDS),
-    PoissonRow(Poisson()),
-    BernoulliRow(Bernoulli()),
+    PoissonRow(Poisson(), (Poisson(prior_rows=2.0),)),
+    BernoulliRow(Bernoulli(), (Bernoulli(prior_rows=2.0),)),
     StudentRow(StudentT()),
     StudentRow(StudentT("tied", "tied")),
     StudentRow(StudentT("diag", 4.0), (StudentT("diag", 12),)),
