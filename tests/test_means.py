@@ -6,6 +6,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 from classes import PUBLISHED
+from reading import look
 from table import every_row_with
 
 import daskem
@@ -14,9 +15,11 @@ from daskem.core import parameters
 from daskem.core.frames import in_units_of_the_data
 from daskem.core.parameters import REAL
 from daskem.data.blocks import Block
+from daskem.data.inputs import as_blocks
 from daskem.errors import ParameterError
 from daskem.models.families.independent import MeanFamily
 from daskem.models.families.protocol import Softens
+from daskem.selection import splitting
 
 
 def answers(n, seed):
@@ -133,6 +136,17 @@ def test_where_there_is_no_edge_nothing_moves():
     model = Mixture(UnitNormal(), in_units_of_the_data(np.zeros(2)))
     found = model.from_labels(Block(rows), np.zeros(300, int), rows[:1])
     np.testing.assert_allclose(found["means"], rows.mean(axis=0)[None], rtol=1e-12)
+
+
+def test_a_mixture_that_is_split_is_off_the_edges():
+    """Neither the halves of a component, nor the others, where a climb on few rows has led."""
+    rows = answers(4000, 3)
+    first = look(Mixture(Bernoulli()), as_blocks(rows))
+    p = np.array([[0.9, 0.8, 0.0, 0.0, 0.3, 0.0], [0.1, 0.2, 0.9, 1.0, 0.0, 0.0]])
+    grown = splitting.grown(first, {"weights": np.array([0.4, 0.6]), "probabilities": p}, 3)
+    found, m = grown.params["probabilities"], rows.mean(axis=0)
+    assert (found >= 0.99 * m / 4001).all()
+    assert (1 - found >= 0.99 * (1 - m) / 4001).all()
 
 
 # The prior.
