@@ -66,6 +66,11 @@ class Row(ABC):
     # (d, rng) -> a random matrix, or a scale for each feature, that maps its mixtures to such.
     map = None
 
+    @property
+    def twice(self):
+        """The family whose fit to all rows twice is that of `family` to all rows."""
+        return self.family
+
     # What follows from these.
 
     def mixture(self, k, d, rng):
@@ -179,6 +184,10 @@ class MeanRow(Row):
     def mean(self):
         (name,) = self.family.parameters
         return name
+
+    @property
+    def twice(self):
+        return replace(self.family, prior_rows=2 * self.family.prior_rows)
 
     def statistics(self, params, rows, r):
         first = np.zeros((len(r), rows.shape[1]))

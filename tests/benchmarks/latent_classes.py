@@ -1,6 +1,6 @@
 """One start of daskem against the best of many runs of plain EM, on latent classes and counts.
 
-    python tests/benchmarks/latent_classes.py [--runs N] [--seeds N] [--only NAME]
+    PYTHONPATH=tests python tests/benchmarks/latent_classes.py [--runs N] [--seeds N] [--only NAME]
 
 For tables of answers that others have published, digits as ink or none, and counts: the total
 log-likelihood of a single fit (`n_init=1`, everything else by default) for each of some seeds, and
