@@ -66,6 +66,11 @@ class Row(ABC):
     # (d, rng) -> a random matrix, or a scale for each feature, that maps its mixtures to such.
     map = None
 
+    @property
+    def twice(self):
+        """The family whose fit to all rows twice is that of `family` to all rows."""
+        return self.family
+
     # What follows from these.
 
     def mixture(self, k, d, rng):
@@ -180,6 +185,10 @@ class MeanRow(Row):
         (name,) = self.family.parameters
         return name
 
+    @property
+    def twice(self):
+        return replace(self.family, prior_rows=2 * self.family.prior_rows)
+
     def statistics(self, params, rows, r):
         first = np.zeros((len(r), rows.shape[1]))
         for j, i in np.ndindex(r.shape):
@@ -261,8 +270,8 @@ class StudentRow(NormalRow):
 
 TABLE = [
     *(NormalRow(Gaussian(k, 0.0), (Gaussian(k, 1e-6), Gaussian(k, 0.05))) for k in KINDS),
-    PoissonRow(Poisson()),
-    BernoulliRow(Bernoulli()),
+    PoissonRow(Poisson(), (Poisson(prior_rows=2.0),)),
+    BernoulliRow(Bernoulli(), (Bernoulli(prior_rows=2.0),)),
     StudentRow(StudentT()),
     StudentRow(StudentT("tied", "tied")),
     StudentRow(StudentT("diag", 4.0), (StudentT("diag", 12),)),

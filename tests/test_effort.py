@@ -5,7 +5,7 @@ import pytest
 from reading import look
 from samples import count_rows
 
-from daskem import Gaussian, Mixture
+from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.data.inputs import as_blocks
 from daskem.fitting.starts.competition import best_of_many
 from daskem.fitting.starts.effort import Effort, simpler_read
@@ -41,6 +41,20 @@ SHAPES = [
 def test_a_search_takes_no_more_rows_than_it_says(kind, d, k, n, far, monkeypatch):
     effort, rows = searched(kind, d, k, n, monkeypatch, far)
     assert 0 < rows <= effort.most_rows
+
+
+@pytest.mark.parametrize("family", [Bernoulli(), Poisson()], ids=repr)
+def test_few_rows_are_all_seen_where_the_likelihood_has_a_bound(family, monkeypatch):
+    """A few rows can be as likely as one likes only where components have a width."""
+    rng = np.random.default_rng(0)
+    rows = (rng.random((150, 6)) < rng.random((4, 6))[rng.integers(4, size=150)]).astype(float)
+    first = look(Mixture(family), as_blocks(rows), 0)
+    effort = Effort.of(first.model, 4, 6, 150, "k-means++")
+    assert effort.sizes == (150, 150)
+    assert Effort.of(Mixture(Gaussian("diag")), 4, 6, 150, "k-means++").sizes == (113, 150)
+    counted = count_rows(monkeypatch)
+    best_of_many(first, 4, "k-means++", rng)
+    assert 0 < counted[0] <= effort.most_rows
 
 
 @pytest.mark.usefixtures("small_parts")

@@ -136,7 +136,9 @@ def test_a_narrow_direction_across_all_features(kind):
 def mapped(family, params, linear, offset):
     """Params of rows x as those of the rows linear @ x + offset: x is a frame of these."""
     inverse = 1 / linear if linear.ndim == 1 else np.linalg.inv(linear)
-    return family.from_frame(params, Frame(offset, inverse, linear, np.zeros(D), np.zeros(D, bool)))
+    return family.from_frame(
+        params, Frame(offset, inverse, linear, np.zeros(D), np.zeros(D, bool), offset)
+    )
 
 
 @pytest.mark.parametrize("row", [row for row in TABLE if row.map is not None], ids=repr)

@@ -198,7 +198,7 @@ def test_tiles_that_need_the_centred_form_add_to_those_that_do_not(row, monkeypa
 
 def expected_log_likelihood(row, params, rows, r):
     """What the M step maximises: sum_i sum_k r_ik log(weight_k p(x_i | k)), and the prior."""
-    prior = row.family.log_prior(params, len(rows)) if isinstance(row.family, Prior) else 0.0
+    prior = row.family.log_prior(params, len(rows), None) if isinstance(row.family, Prior) else 0.0
     return (r * row.log_joint(params, rows)).sum() + prior
 
 

@@ -347,7 +347,7 @@ def test_nobody_is_blamed_for_a_family_of_daskem(monkeypatch):
         Poisson, "m_step", lambda self, s, params, frame: {"rates": params["rates"] + 9}
     )
     start = {"weights": [1.0], "rates": [[1.0]]}
-    with pytest.raises(LikelihoodFellError, match=r"pass 2: .*Poisson\(\).*report it") as caught:
+    with pytest.raises(LikelihoodFellError, match=r"pass 2: .*Poisson\(.*\).*report it") as caught:
         daskem.fit(Mixture(Poisson()), np.ones((5, 1)), start=start)
     assert "check_model" not in str(caught.value)
 

@@ -16,6 +16,7 @@ from table import every_setting
 import daskem
 from daskem.data.inputs import address
 from daskem.errors import ModelFileError, ParameterError, StoreNotFoundError
+from daskem.results.description import describe, restore
 
 
 @pytest.fixture(scope="module")
@@ -431,6 +432,19 @@ def test_a_model_from_the_future_asks_for_an_upgrade(labelled, tmp_path):
     group.attrs["daskem"] = json.dumps({**about, "format": 99})
     with pytest.raises(ModelFileError, match=r"has format 99.*upgrade daskem"):
         daskem.load(tmp_path / "model")
+
+
+def test_a_model_of_an_older_format_has_its_frame(labelled):
+    """The first format knew no floors, the second no mean but the origin."""
+    about, state = describe(labelled.best, labelled.features)
+    about["n_features"] = 3
+    frame = labelled.model.frame
+    for version, unknown in ((1, ["floor", "recorded", "mean"]), (2, ["mean"])):
+        run, _ = restore({**about, "format": version}, state.drop_vars(unknown))
+        np.testing.assert_array_equal(run.model.frame.mean, frame.origin)
+        np.testing.assert_array_equal(run.model.frame.linear, frame.linear)
+        floor = np.zeros(3) if version == 1 else frame.floor
+        np.testing.assert_array_equal(run.model.frame.floor, floor)
 
 
 def test_damage_says_what_to_do(labelled, tmp_path):

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from classes import PUBLISHED
 
 import daskem
-from daskem import Gaussian, Mixture, Poisson
+from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.errors import ConvergenceWarning
 
 FAITHFUL = Path(__file__).parents[2] / "shared" / "data" / "faithful.csv"
@@ -85,3 +86,29 @@ def test_death_notices():
     np.testing.assert_allclose(result.params["weights"], [0.6401146, 0.3598854], atol=1e-7)
     np.testing.assert_allclose(result.params["rates"], [[2.6634044], [1.2560951]], atol=1e-7)
     assert days.sum() * result.score(values, days) >= -1989.945859883 - 5e-10
+
+
+# Of four classes of carcinoma there are several optima that a start may find, see
+# benchmarks/latent_classes.py.
+CLASSES = [(name, k) for name, answers in PUBLISHED.items() for k in answers.published if k < 4]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("name", "k"), CLASSES)
+def test_latent_classes(name, k, seed):
+    """One start is enough for what others have found with many."""
+    rows = PUBLISHED[name].rows
+    result = daskem.fit(Mixture(Bernoulli()), rows, k, random_state=seed, tol=1e-9, max_passes=2000)
+    found = result.score_samples(rows).sum()
+    assert found >= PUBLISHED[name].published[k] - 5e-5
+    assert found == pytest.approx(PUBLISHED[name].published[k], abs=2e-4)
+
+
+def test_patterns_and_how_often_they_were_given_are_the_rows():
+    answers = PUBLISHED["carcinoma"]
+    patterns, counts = answers.table
+    options = {"random_state": 0, "tol": 1e-9, "max_passes": 2000}
+    result = daskem.fit(Mixture(Bernoulli()), patterns, 3, sample_weight=counts, **options)
+    assert counts.sum() * result.score(patterns, counts) == pytest.approx(
+        answers.published[3], abs=1e-4
+    )

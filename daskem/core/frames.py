@@ -28,6 +28,8 @@ class Frame:
         The least variance that a component can have, in the squared units of the data.
     recorded : ndarray of bool, (feature,)
         Whether that is the variance of rounding to the grid of the record, h^2 / 12.
+    mean : ndarray, (feature,)
+        Of the data, in their units.
     """
 
     origin: np.ndarray
@@ -35,6 +37,7 @@ class Frame:
     inverse: np.ndarray
     floor: np.ndarray
     recorded: np.ndarray
+    mean: np.ndarray
 
     @cached_property
     def log_det(self) -> float:
@@ -116,7 +119,7 @@ def _frame(mean: np.ndarray, linear: np.ndarray, inverse: np.ndarray, flat: np.n
 
     Their unit is as good as any; half of it, so that components of unit covariance are above it.
     """
-    bare = Frame(mean, linear, inverse, np.zeros(len(mean)), np.zeros(len(mean), bool))
+    bare = Frame(mean, linear, inverse, np.zeros(len(mean)), np.zeros(len(mean), bool), mean)
     return replace(bare, floor=np.where(flat, bare.units / 2, 0.0))
 
 
@@ -124,6 +127,11 @@ def identity(n_features: int) -> Frame:
     """The units of the data."""
     ones = np.ones(n_features)
     return _frame(np.zeros(n_features), ones, ones, np.zeros(n_features, bool))
+
+
+def in_units_of_the_data(mean: np.ndarray) -> Frame:
+    """The units of data of which no more is known than their mean."""
+    return replace(identity(len(mean)), mean=mean)
 
 
 def _spread(variances: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,6 +19,7 @@ from daskem.models.families.protocol import (
     Family,
     Prior,
     Simplifies,
+    Softens,
 )
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.protocol import Block, Survey, Tile, demand, lacking
@@ -122,7 +123,9 @@ class Mixture:
 
     def log_prior(self, params: Params, weight: float) -> float:
         """What is added to the log-likelihood in the objective that EM climbs."""
-        return self.family.log_prior(params, weight) if isinstance(self.family, Prior) else 0.0
+        if not isinstance(self.family, Prior):
+            return 0.0
+        return self.family.log_prior(params, weight, self.frame)
 
     def magnitude(self, params: Params) -> float | None:
         """The mean over rows of the terms of log p(x), without their signs; None if unknown."""
@@ -153,7 +156,14 @@ class Mixture:
         k = len(centres)
         centres = centres if self.frame is None else self.frame.apply(centres)
         params = self.allowed(Params({"weights": np.full(k, 1 / k), **self.family.at(centres)}))
-        return self.m_step(self.kernel([params]).hard(block, labels), params)
+        params = self.m_step(self.kernel([params]).hard(block, labels), params)
+        return self.softened(params, len(block))
+
+    def softened(self, params: Params, n_rows: int) -> Params:
+        """Params that were fitted to so many rows, off the edges of what they can be."""
+        if not isinstance(self.family, Softens):
+            return params
+        return self.family.softened(params, n_rows * params["weights"], self.frame)
 
     @property
     def simpler(self) -> "Mixture | None":

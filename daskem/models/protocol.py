@@ -185,6 +185,13 @@ class Bounded(Protocol):
 
 
 @runtime_checkable
+class Softens(Protocol):
+    """Starts off the edges of what params can be, where neither EM nor leaps would leave them."""
+
+    def softened(self, params: Params, n_rows: int) -> Params: ...  # fitted to so many rows
+
+
+@runtime_checkable
 class Samples(Protocol):
     """`sample`: rows (sample, feature) drawn from it, and the component (sample,) of each."""
 
@@ -207,6 +214,7 @@ GROUPS = (
     Conditioned,
     Reports,
     Bounded,
+    Softens,
     Samples,
 )
 Group = TypeVar("Group")
@@ -247,6 +255,11 @@ def members(group: type) -> set[str]:
 def allowed(model: object, params: Params) -> Params:
     """The params nearest to these where the M step of a model can lead."""
     return model.allowed(params) if isinstance(model, Bounded) else params
+
+
+def softened(model: object, params: Params, n_rows: int) -> Params:
+    """Params that were fitted to so many rows, off the edges of what params can be."""
+    return model.softened(params, n_rows) if isinstance(model, Softens) else params
 
 
 def check_riders(model: object, names: Collection[str]) -> None:

@@ -68,6 +68,9 @@ def restore(about: Mapping[str, Any], state: xr.Dataset) -> tuple[FittedRun, Fea
         # The first format knew no floors.
         nothing = np.zeros(about["n_features"])
         framed |= {"floor": nothing, "recorded": nothing.astype(bool)}
+    if framed and about["format"] < 3:
+        # The second had none but those whose origin is the mean.
+        framed["mean"] = framed["origin"]
     made = MODELS[about.get("model", "Mixture")]
     model = made(from_recipe(about), Frame(**framed) if framed else None)
     history = tuple(Pass.restore(record) for record in about["history"])

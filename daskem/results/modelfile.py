@@ -22,7 +22,7 @@ from daskem.data.inputs import address
 from daskem.errors import ModelFileError, ParameterError, StoreNotFoundError
 from daskem.results.files import is_remote, replace, stored
 
-VERSION = 2
+VERSION = 3
 
 
 def write(

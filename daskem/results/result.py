@@ -112,7 +112,7 @@ class Result:
         narrower than a rounding error, ``step / sqrt(12)``.
         """
         frame = self.model.frame if isinstance(self.model, Composed) else None
-        return None if frame is None else frame.resolution
+        return frame.resolution if frame is not None and frame.floor.any() else None
 
     @property
     def model(self) -> Model:

@@ -12,7 +12,7 @@ from daskem.fitting.algorithms import Draft
 from daskem.fitting.starts.competition import fitted
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import Starts, demand
+from daskem.models.protocol import Starts, demand, softened
 
 # Rows of the sample that tell which component to split: each of them is tried.
 _MOST_ROWS = 2**14
@@ -83,4 +83,4 @@ def _climbed(model: Starts, starts: list[Params], sample: Block) -> Draft:
     """Where the best of some starts leads in a short climb; a proper one, if there is any."""
     runs = fitted(model, map(Draft, starts), sample, _BRIEF)
     best = min(runs, key=lambda run: (run.unfit, -run.history[-1].objective))
-    return Draft(best.accepted, best.state.memory)
+    return Draft(softened(model, best.accepted, len(sample)), best.state.memory)

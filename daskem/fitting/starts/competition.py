@@ -23,7 +23,7 @@ from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.pruning import joined, pruned
 from daskem.fitting.starts.seedbed import Seedbed, begin
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import Frames, Model, Simplifies, Starts, demand
+from daskem.models.protocol import Frames, Model, Simplifies, Starts, demand, softened
 
 # A start, after whether it has failed or is improper and its objective, on rows that it is not
 # fitted to.
@@ -182,10 +182,13 @@ class _Contest:
     def _ranked_fits(self, drafts: Iterable[Draft], part: Block, stop: Stop) -> list[Judged]:
         """The same, as they are judged by the rows that they are fitted to."""
         ended = fitted(self.model, drafts, part, stop)
-        return ranking(
-            (*_judged(run), Draft(run.state.accepted or run.params, run.state.memory))
-            for run in ended
-        )
+        return ranking((*_judged(run), _draft(run, len(part))) for run in ended)
+
+
+def _draft(run: Run, n_rows: int) -> Draft:
+    """Where a fit to so many rows ended, as a start of one to others."""
+    params = softened(run.model, run.state.accepted or run.params, n_rows)
+    return Draft(params, run.state.memory)
 
 
 def fitted(model: Model, drafts: Iterable[Draft], part: Block, stop: Stop) -> list[Run]:

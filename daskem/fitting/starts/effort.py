@@ -4,17 +4,22 @@ The unit is a row of the sample, taken through the E step of one start. (A round
 row less than that, and counts as much.)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.seedbed import MOST_PARTITION_ROUNDS
 from daskem.fitting.stopping import Stop
+from daskem.models.families.protocol import Composed, Softens
 from daskem.models.protocol import Declares, Simplifies
 
 # Seeds for each component, in each start. Of as many as there are components, some
 # come to lie in one cluster and none in another, which EM does not mend; of more, those that are
 # missed least are pruned.
 _OVERFITS = (1.0, 1.5)
+# The same where rows are few and the likelihood has a bound: with these one start of digits, as ink
+# or as counts, reached what 30 runs of plain EM did for 34 of 36 seeds, without the last for 32.
+_BOUNDED_OVERFITS = (1.0, 1.5, 2.0, 3.0)
 # Times, at most, that the best start loses a component, gets more seeds and is pruned again: after
 # four, every cluster of 0.6 % of the rows had its component for 12 of 12 seeds (d = 20, K = 30).
 _MOST_REGROWN = 4
@@ -63,9 +68,12 @@ class Effort:
         cls, model: Declares, n_components: int, n_features: int, n: int, init_params: str
     ) -> "Effort":
         """With a model of a number of components, on `n` rows."""
-        most = max(n_components, n // 2)
-        counts = tuple(min(int(factor * n_components), most) for factor in _OVERFITS)
-        sizes = _sizes(_n_free(model, max(counts), n_features), n, init_params)
+        counts = _counts(_OVERFITS, n_components, n)
+        p = _n_free(model, max(counts), n_features)
+        sizes = _sizes(p, n, init_params)
+        if n < _ROWS_PER_PARAMETER * p and _is_bounded(model):
+            # The most likely fit is the best: there is nothing to hold rows out for.
+            counts, sizes = _counts(_BOUNDED_OVERFITS, n_components, n), [n, n]
         # Each component wants a row, however many are held out.
         sizes[0] = min(max(sizes[0], max(counts)), n)
         if _n_free(model, n_components, n_features) > n:
@@ -106,6 +114,17 @@ def simpler_read(first: FirstRead, n_components: int, n_features: int, n: int) -
     simpler = model.simpler if isinstance(model, Simplifies) else None
     enough = _FEWEST_ROWS_PER_PARAMETER * _n_free(model, n_components, n_features)
     return None if simpler is None or n >= enough else first.of(simpler)
+
+
+def _counts(factors: Sequence[float], n_components: int, n: int) -> tuple[int, ...]:
+    """How many components each start with seeds begins with, on `n` rows."""
+    most = max(n_components, n // 2)
+    return tuple(min(int(factor * n_components), most) for factor in factors)
+
+
+def _is_bounded(model: object) -> bool:
+    """Whether no params make a few rows as likely as one likes: means have no width."""
+    return isinstance(model, Composed) and isinstance(model.family, Softens)
 
 
 def _n_free(model: Declares, n_components: int, n_features: int) -> int:

@@ -16,6 +16,12 @@ class Bernoulli(MeanFamily):
 
     log p(x | k) = sum_j x_j log p_kj + (1 - x_j) log(1 - p_kj)
 
+    Parameters
+    ----------
+    prior_rows : float, default 0
+        Imaginary rows, each the mean of the whole data set, that every component gets besides its
+        own: a conjugate prior, so that a value that none of its rows has is not impossible.
+
     Notes
     -----
     Parameters: ``probabilities`` (component, feature).
@@ -23,7 +29,6 @@ class Bernoulli(MeanFamily):
 
     mean = "probabilities"
     support = PROBABILITY
-    largest = 1.0
     domain = "zeros and ones"
 
     def valid(self, rows: np.ndarray) -> np.ndarray:

@@ -195,7 +195,7 @@ class Gaussian:
         frame = frame or identity(params["means"].shape[1])
         return Params({**params, "covariances": self.structure.allowed(covariances, frame)})
 
-    def log_prior(self, params: Params, weight: float) -> float:
+    def log_prior(self, params: Params, weight: float, frame: Frame | None) -> float:
         """Log-density of the prior of `reg_covar`, 0 at the covariance of the whole data."""
         if self.reg_covar == 0:
             return 0.0

@@ -11,29 +11,49 @@ from typing import ClassVar
 
 import numpy as np
 
-from daskem.core.frames import Frame
+from daskem.core.frames import Frame, identity, in_units_of_the_data
 from daskem.core.numerics import EPS
-from daskem.core.parameters import Parameter, Params, Support
+from daskem.core.parameters import DataParams, Parameter, Params, Support
 from daskem.core.statistics import Statistics
+from daskem.errors import ParameterError
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.kernels.tiled import TiledKernel
+from daskem.models.protocol import Survey
 
 # A mean on the edge of its range gives what it rules out this probability, rather than zero.
 LEAST = 1e-300
+# Rows of the mean of all data that hold a component off an edge where a fit begins: as much as rows
+# that are drawn leave open; 4 were as good.
+_SOFT = 1.0
 
 
+@dataclass(frozen=True, kw_only=True)
 class MeanFamily(ABC):
     """K products of one-parameter distributions with mean (component, feature).
 
-    Subclasses say how the mean is called (`mean`), its `support` and its `largest` value; they add
-    `natural`, `valid` and `domain`, `log_base` if there is one, and `sample` if they can draw.
+    Parameters
+    ----------
+    prior_rows : float, default 0
+        Imaginary rows of weight 1, each the mean of the whole data set, that every component gets
+        besides its own: a conjugate prior, so that a value that none of its rows has is not
+        impossible. The M step maximises the penalised likelihood exactly.
+
+    Notes
+    -----
+    Subclasses say how the mean is called (`mean`), and its `support`; they add `natural`, `valid`
+    and `domain`, `log_base` if there is one, and `sample` if they can draw.
     Statistics: ``counts`` sum r, ``first`` sum r x.
     """
 
+    prior_rows: float = 0.0
+
     mean: ClassVar[str]
     support: ClassVar[Support]
-    largest: ClassVar[float] = np.inf
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.prior_rows < np.inf:
+            raise ParameterError(f"prior_rows={self.prior_rows!r} should be a number >= 0")
 
     @abstractmethod
     def natural(self, params: Params) -> np.ndarray:
@@ -47,9 +67,27 @@ class MeanFamily(ABC):
     def parameters(self) -> dict[str, Parameter]:
         return {self.mean: Parameter(("component", "feature"), self.support)}
 
+    @property
+    def edges(self) -> np.ndarray:
+        """The least mean and the largest one, (2,); infinite for none."""
+        return self.support.from_free(np.array([-np.inf, np.inf]))
+
     def at(self, centres: np.ndarray) -> Params:
         """Components with their mean at `centres`, (component, feature)."""
         return Params({self.mean: centres})
+
+    # Coordinates: those of the data, as a mean has no others; the frame knows that of all rows.
+
+    cross_moments = False
+
+    def frame(self, survey: Survey) -> Frame:
+        return in_units_of_the_data(np.clip(survey.mean, *self.edges))
+
+    def to_frame(self, params: DataParams, frame: Frame) -> Params:
+        return Params(params)
+
+    def from_frame(self, params: Params, frame: Frame) -> DataParams:
+        return DataParams(params)
 
     def locations(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
         return params[self.mean]
@@ -58,7 +96,7 @@ class MeanFamily(ABC):
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> Kernel:
         means = [Means(self, self.natural(params)) for params in candidates]
-        return TiledKernel(ProductForm(means, offsets), frame)
+        return TiledKernel(ProductForm(means, offsets))
 
     def magnitudes(self, params: Params) -> np.ndarray:
         """Of the terms of the log-density, (component,)."""
@@ -66,11 +104,31 @@ class MeanFamily(ABC):
         return natural[:, 0] + (natural[:, 1:] * params[self.mean]).sum(axis=1)
 
     def m_step(self, statistics: Statistics, params: Params, frame: Frame | None) -> Params:
-        counts = statistics["counts"][:, None]
+        counts, first = statistics["counts"][:, None], statistics["first"]
         present = counts > EPS * counts.sum()
+        if self.prior_rows > 0:
+            overall = (frame or identity(first.shape[1])).mean
+            counts, first = counts + self.prior_rows, first + self.prior_rows * overall
         # Rounding may carry a sum of responsibilities a little past their total.
-        mean = np.minimum(statistics["first"] / np.where(present, counts, 1.0), self.largest)
+        mean = np.minimum(first / np.where(present, counts, 1.0), self.edges[1])
         return Params({self.mean: np.where(present, mean, params[self.mean])})
+
+    def log_prior(self, params: Params, weight: float, frame: Frame | None) -> float:
+        """Log-density of the prior of `prior_rows`, 0 where all means are those of all data."""
+        if self.prior_rows == 0:
+            return 0.0
+        overall = (frame or identity(params[self.mean].shape[1])).mean
+        apart = self.natural(params) - self.natural(Params({self.mean: overall[None]}))
+        return float(self.prior_rows * (apart @ np.append(1.0, overall)).sum())
+
+    def softened(self, params: Params, counts: np.ndarray, frame: Frame | None) -> Params:
+        """The same, no nearer to an edge than rows on it are with a row of all data among them."""
+        if frame is None:
+            return params
+        counts = counts[:, None]
+        own = np.where(counts > 0, counts / (counts + _SOFT), 1.0)
+        least, most = (own * edge + (1 - own) * frame.mean for edge in self.edges)
+        return Params({**params, self.mean: np.clip(params[self.mean], least, most)})
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,12 @@ class Poisson(MeanFamily):
 
     log p(x | k) = sum_j x_j log rate_kj - rate_kj - log x_j!
 
+    Parameters
+    ----------
+    prior_rows : float, default 0
+        Imaginary rows, each the mean of the whole data set, that every component gets besides its
+        own: a conjugate prior, so that a value that none of its rows has is not impossible.
+
     Notes
     -----
     Parameters: ``rates`` (component, feature), events per row.

@@ -91,7 +91,15 @@ class Simplifies(Protocol):
 class Prior(Protocol):
     """An objective with a prior: what is added to the log-likelihood of `weight` rows."""
 
-    def log_prior(self, params: Params, weight: float) -> float: ...
+    def log_prior(self, params: Params, weight: float, frame: Frame | None) -> float: ...
+
+
+@runtime_checkable
+class Softens(Protocol):
+    """Starts off the edges of what params can be, where neither EM nor leaps would leave them."""
+
+    def softened(self, params: Params, counts: np.ndarray, frame: Frame | None) -> Params:
+        """Components that were fitted to `counts` (component,) rows, as a fit may begin with."""
 
 
 @runtime_checkable
