@@ -49,6 +49,10 @@ class ClusterError(DaskemError, RuntimeError):
     """The cluster, or the way to it, was lost, or is not there."""
 
 
+class NoWorkersError(ClusterError):
+    """The cluster has no workers, and none have come for as long as one waits for them."""
+
+
 class SchedulerError(ClusterError):
     """The scheduler of the cluster cannot run a fit."""
 
@@ -59,6 +63,10 @@ class StoppedError(DaskemError):
 
 class NotFittedError(DaskemError, ValueError, AttributeError):
     """Something was asked of an estimator that only a fitted one can answer."""
+
+
+class NoWorkersWarning(UserWarning):
+    """The cluster has no workers just now: what it is to compute waits until some come."""
 
 
 class ImproperFitWarning(UserWarning):

@@ -3,7 +3,6 @@
 import os
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
 import dask
 import dask.array as da
@@ -12,6 +11,7 @@ import pytest
 import zarr
 from cluster import PATIENCE, bits, scheduler, workers
 from distributed import Client, get_worker, wait
+from gate import Dying
 from samples import chunked
 
 import daskem
@@ -180,24 +180,6 @@ def held_of_a_pass(dask_scheduler):
 
 
 # Workers that die.
-
-
-class Dying:
-    """A mixture whose E step ends the process, once for each (pass, chunk) in `when`."""
-
-    def __init__(self, inner, marks: Path, when):
-        self.inner, self.marks, self.when = inner, marks, when
-
-    def e_step(self, block, params):
-        here = (int(params["pass"]), block.pieces[0].number)
-        mark = self.marks / "{}-{}".format(*here)
-        if here in self.when and not mark.exists():
-            mark.touch()
-            os._exit(1)
-        return self.inner.e_step(block, params)
-
-    def m_step(self, statistics, params):
-        return {**self.inner.m_step(statistics, params), "pass": params["pass"] + 1}
 
 
 def test_workers_that_die_in_a_pass_leave_no_trace_in_the_bits(rows, start, tmp_path):

@@ -351,7 +351,7 @@ def test_a_client_that_is_closed_meanwhile_is_named(client, rows, start, schedul
 
 def test_a_scheduler_that_dies_is_named(rows, start, tmp_path, monkeypatch):
     # As if the workers had been there, and had gone.
-    monkeypatch.setattr("daskem.running.handle.check_workers", lambda client: None)
+    monkeypatch.setattr("daskem.data.blocks.placement.check_workers", lambda client: None)
     with ExitStack() as stack:
         file = stack.enter_context(scheduler(tmp_path))
         client = stack.enter_context(Client(scheduler_file=str(file), timeout=1))

@@ -49,6 +49,7 @@ CALLS = {
     "distributed:Scheduler.add_plugin": call("self", "plugin", name="name"),
     "distributed:Scheduler.client_desires_keys": call("self", keys=[], client="id"),
     "distributed:Scheduler.client_releases_keys": call("self", keys=[], client="id"),
+    "distributed.scheduler:NoWorkerError": call("task", 1.0),
     "distributed:Scheduler.report": call("self", {}, client="id"),
 }
 

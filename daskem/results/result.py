@@ -13,7 +13,7 @@ import xarray as xr
 
 from daskem.core.parameters import DataParams
 from daskem.core.settings import RandomState, generator
-from daskem.data.blocks import Blocks, Domain, map_rows
+from daskem.data.blocks import Blocks, Domain, map_rows, tell_without_workers
 from daskem.data.inputs import as_blocks
 from daskem.data.inputs.beside import names_among
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
@@ -192,6 +192,8 @@ class Result:
         array, edges, _ = cut(rows.array, lengths)
         form |= {"fill": fill if self.missing == "omit" else None, "name": f.__name__}
         form |= {"along": as_riders(riders, array), "edges": edges}
+        if isinstance(array, da.Array):
+            tell_without_workers()
         args = (f, self._domain, self.model, self.best.framed)
         found = map_rows(array, predictions.checked, *args, **form)
         # Rows that were cut to sequences get their answers in the chunks that they came in.

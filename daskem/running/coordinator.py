@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from distributed import Client
 
-from daskem.data.blocks import check_workers, current_client, seceded
+from daskem.data.blocks import current_client, seceded
 from daskem.data.blocks.local import LocalBlocks
 from daskem.errors import ClusterError, ConvergenceWarning, ImproperFitWarning, SchedulerError
 from daskem.fitting.record import Status
@@ -29,8 +29,6 @@ def running(task: Task[OutcomeT]) -> Iterator[Iterable[OutcomeT]]:
         handle, why = None, str(reason)
     # Outside of the except: what goes wrong in a fit here has nothing to do with why it is here.
     if handle is None:
-        if task.blocks.client is not None:
-            check_workers(task.blocks.client)
         yield task.results(f"here: {why}")
         return
     # Tracebacks keep the frames that they went through, and with them chunks on the cluster.

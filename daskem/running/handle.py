@@ -4,6 +4,7 @@ import contextlib
 import sys
 import time
 import uuid
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from typing import Any, Generic
@@ -12,8 +13,8 @@ from distributed import Client
 from distributed.client import CancelledError as FutureCancelledError
 from distributed.client import ClosedClientError
 
-from daskem.data.blocks import check_workers, seceded
-from daskem.errors import ClusterError, DaskemError, SchedulerError
+from daskem.data.blocks import seceded, told_without_workers
+from daskem.errors import ClusterError, DaskemError, NoWorkersWarning, SchedulerError
 from daskem.fitting.record import Pass, Status
 from daskem.running.jobs import PATIENCE, Stand, begin, dumps, fetch, halt, loads, reserve, watch
 from daskem.running.task import OutcomeT, Task
@@ -94,10 +95,17 @@ class Handle(Generic[OutcomeT]):
                 yielded = passes
 
     def __repr__(self) -> str:
-        return f"<fit {self.name!r} on {self._client.scheduler_info()['address']}>"
+        return f"<fit {self.name!r} on {self._address}>"
 
     def _watch(self, passes: int = -1, patience: float = 0.0) -> Stand:
-        return self._ask(watch, passes, patience)
+        stand: Stand = self._ask(watch, passes, patience)
+        if patience and not (stand.ended or stand.workers or stand.passes > passes):
+            warnings.warn(told_without_workers(self._address), NoWorkersWarning, stacklevel=2)
+        return stand
+
+    @property
+    def _address(self) -> str:
+        return str(self._client.scheduler_info(n_workers=0)["address"])
 
     def _fetch(self) -> tuple[int, OutcomeT]:
         passes, outcome = loads(self._ask(fetch))
@@ -140,7 +148,6 @@ def send(task: Task[OutcomeT], client: Client, name: str | None, keep: bool) -> 
     del task
     handle: Handle[OutcomeT] = Handle(name or f"fit-{uuid.uuid4().hex[:8]}", client)
     _check_scheduler(client)
-    check_workers(client)
     handle._ask(reserve, client.id)
     with stopping(handle):
         refusal = handle._ask(begin, payload, keep)

@@ -19,7 +19,7 @@ from distributed.protocol.pickle import dumps, loads
 
 from daskem.errors import ParameterError, StoppedError
 from daskem.fitting.record import Pass, Status
-from daskem.running.scheduler import hold, knows, own_security, plugin, release
+from daskem.running.scheduler import hold, knows, n_workers, own_security, plugin, release
 from daskem.running.task import Outcome, Task
 
 _PLUGIN = "daskem-fits"
@@ -36,10 +36,11 @@ PATIENCE = 10.0
 
 @dataclass(frozen=True)
 class Stand:
-    """How a job stands: passes made, whether it has ended, and the best of its runs."""
+    """How a job stands: passes made, whether it has ended, the best of its runs, its workers."""
 
     passes: int
     ended: bool
+    workers: int
     status: Status
     history: tuple[Pass, ...]
 
@@ -134,7 +135,7 @@ class Job:
 
     def stand(self) -> Stand:
         history = () if self.result is None else tuple(self.result.history)
-        return Stand(self.passes, self.ended, self._status(), history)
+        return Stand(self.passes, self.ended, n_workers(self.scheduler), self._status(), history)
 
     def _status(self) -> Status:
         if not self.ended:

@@ -25,8 +25,9 @@ from daskem.data.blocks.partitions import Outline
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.placement import moved, place
 from daskem.data.blocks.protocol import Blocks
-from daskem.data.blocks.resources import Machines, check_workers, machines
+from daskem.data.blocks.resources import Machines, machines
 from daskem.data.blocks.survey import Survey, sample_size, survey
+from daskem.data.blocks.waiting import check_workers, tell_without_workers, told_without_workers
 
 __all__ = [
     "WEIGHT",
@@ -49,4 +50,6 @@ __all__ = [
     "sample_size",
     "seceded",
     "survey",
+    "tell_without_workers",
+    "told_without_workers",
 ]

@@ -25,6 +25,7 @@ from daskem.data.blocks.graph import (
     Task,
     TaskRef,
     bind,
+    current_client,
     keys_of,
     nodes_of,
 )
@@ -44,6 +45,7 @@ from daskem.data.blocks.partitions import (
 from daskem.data.blocks.resources import machines
 from daskem.data.blocks.sequences import edges_between
 from daskem.data.blocks.tree import plant_tree, tree_sum
+from daskem.data.blocks.waiting import check_workers
 from daskem.errors import ClusterError
 
 # Arguments and recipes may well be larger than what distributed likes to see in a graph.
@@ -179,6 +181,8 @@ class DaskBlocks:
     @cached_property
     def _partitions(self) -> "_Partitions":
         """The partitions, where they live from the first pass to the last."""
+        if self.client is None and (current := current_client()) is not None:
+            check_workers(current)
         workers = machines(self.client)
         check_fits(self.array, self._row_bytes, workers)
         graph: dict[Key, Any] = {}

@@ -14,6 +14,7 @@ from dask.core import flatten
 from dask.delayed import Delayed
 from dask.typing import Key
 from distributed import Client, futures_of, rejoin, secede
+from distributed.scheduler import NoWorkerError
 
 from daskem.errors import ClusterError
 
@@ -21,6 +22,7 @@ __all__ = [
     "DataNode",
     "Delayed",
     "GraphNode",
+    "NoWorkerError",
     "Task",
     "TaskRef",
     "bind",

@@ -9,7 +9,8 @@ from dask.typing import Key
 from distributed import Client
 
 from daskem.core.statistics import FAN_IN, TreeSum, add_all
-from daskem.data.blocks.graph import Delayed, Task, TaskRef, current_client, seceded
+from daskem.data.blocks.graph import Delayed, Task, TaskRef, current_client
+from daskem.data.blocks.waiting import awaited
 
 
 def plant_tree(graph: dict[Key, Any], keys: list[Key]) -> Key:
@@ -41,8 +42,7 @@ def tree_sum(subtrees: Iterable[Delayed], client: Client | None) -> Any:
             groups = [level[i : i + FAN_IN] for i in range(0, len(level), FAN_IN)]
             level = [client.submit(_add_all, *group, key=_name()) for group in groups]
             futures += level
-        with seceded():
-            return level[0].result()
+        return awaited(level[0], client)
     finally:
         # Else whoever keeps the traceback of a failure keeps the rest of the pass going.
         for future in futures:
