@@ -53,6 +53,10 @@ class NoWorkersError(ClusterError):
     """The cluster has no workers, and none have come for as long as one waits for them."""
 
 
+class SchedulerLostError(ClusterError):
+    """The scheduler has died, its cluster was closed, or it does not answer."""
+
+
 class SchedulerError(ClusterError):
     """The scheduler of the cluster cannot run a fit."""
 

@@ -36,11 +36,12 @@ PATIENCE = 10.0
 
 @dataclass(frozen=True)
 class Stand:
-    """How a job stands: passes made, whether it has ended, the best of its runs, its workers."""
+    """How a job stands: passes made, whether it has ended, where it is written, its best run."""
 
     passes: int
     ended: bool
     workers: int
+    checkpoint: str | None
     status: Status
     history: tuple[Pass, ...]
 
@@ -62,6 +63,8 @@ class Job:
         The id of its own client.
     held : list of keys, or None
         What it needs of what lies on the cluster already; None until it is loaded.
+    checkpoint : str or None
+        Where it is written down.
     """
 
     def __init__(self, name: str, owner: str | None, scheduler: Scheduler) -> None:
@@ -72,6 +75,7 @@ class Job:
         self.started = self.stopping = self.ended = False
         self.client: str | None = None
         self.held: list[Any] | None = None
+        self.checkpoint: str | None = None
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._stopper: asyncio.Task[None] | None = None
@@ -135,7 +139,14 @@ class Job:
 
     def stand(self) -> Stand:
         history = () if self.result is None else tuple(self.result.history)
-        return Stand(self.passes, self.ended, n_workers(self.scheduler), self._status(), history)
+        return Stand(
+            self.passes,
+            self.ended,
+            n_workers(self.scheduler),
+            self.checkpoint,
+            self._status(),
+            history,
+        )
 
     def _status(self) -> Status:
         if not self.ended:
@@ -168,7 +179,8 @@ class Job:
 
     def _fit(self, task: Task[Outcome], client: Client) -> dict[str, Any]:
         """Run the task; what is to be known of the job when it has ended."""
-        self._tell(client=client.id, held=list(task.blocks.keys_on_cluster()))
+        held = list(task.blocks.keys_on_cluster())
+        self._tell(client=client.id, held=held, checkpoint=task.checkpoint)
         result = None
         try:
             results = task.results(f"on the scheduler {self.scheduler.address}")

@@ -70,6 +70,11 @@ class Prepared:
     missing: str
     recording: Recording | None = None
 
+    @property
+    def checkpoint(self) -> str | None:
+        """Where the fit is written down."""
+        return None if self.recording is None else self.recording.path
+
     def on(self, client: Client) -> "Prepared":
         """The same fit, on the cluster of `client`."""
         return replace(self, blocks=moved(self.blocks, client))

@@ -15,6 +15,7 @@ belong together (a sequence) are parted on none of the rungs.
 What is summed is none of the concern of these files, and neither is where the data are stored.
 """
 
+from daskem.data.blocks.asking import SILENCE, SilentError, address_of, asked
 from daskem.data.blocks.block import WEIGHT, Block
 from daskem.data.blocks.changes import check_unchanged
 from daskem.data.blocks.domain import Domain
@@ -30,6 +31,7 @@ from daskem.data.blocks.survey import Survey, sample_size, survey
 from daskem.data.blocks.waiting import check_workers, tell_without_workers, told_without_workers
 
 __all__ = [
+    "SILENCE",
     "WEIGHT",
     "Block",
     "Blocks",
@@ -37,7 +39,10 @@ __all__ = [
     "Machines",
     "Outline",
     "Piece",
+    "SilentError",
     "Survey",
+    "address_of",
+    "asked",
     "check_reachable",
     "check_unchanged",
     "check_workers",

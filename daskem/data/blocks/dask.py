@@ -17,6 +17,7 @@ from distributed import CancelledError, Client, KilledWorker
 from distributed.client import ClosedClientError
 
 from daskem.core.statistics import FAN_IN
+from daskem.data.blocks.asking import address_of
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.graph import (
     DataNode,
@@ -46,7 +47,7 @@ from daskem.data.blocks.resources import machines
 from daskem.data.blocks.sequences import edges_between
 from daskem.data.blocks.tree import plant_tree, tree_sum
 from daskem.data.blocks.waiting import check_workers
-from daskem.errors import ClusterError
+from daskem.errors import ClusterError, SchedulerLostError
 
 # Arguments and recipes may well be larger than what distributed likes to see in a graph.
 LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}
@@ -165,6 +166,11 @@ class DaskBlocks:
         except (ClosedClientError, CancelledError) as error:
             if self.client is None:
                 raise
+            if self.client.status == "connecting":
+                raise SchedulerLostError(
+                    f"the scheduler at {address_of(self.client)} was lost during a pass "
+                    f"({error!r:.200}): fit again, or resume from a checkpoint"
+                ) from error
             raise ClusterError(
                 f"what the fit had on the cluster is lost ({error!r:.200}): the client was closed, "
                 "the cluster restarted, or the only worker with a piece of persisted or scattered "

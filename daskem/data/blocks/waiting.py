@@ -8,6 +8,7 @@ import dask
 from dask.utils import format_time, parse_timedelta
 from distributed import Client, Future
 
+from daskem.data.blocks.asking import address_of, asked
 from daskem.data.blocks.graph import NoWorkerError, current_client, seceded
 from daskem.errors import NoWorkersError, NoWorkersWarning
 
@@ -28,21 +29,21 @@ _REMEDY = (
 
 def check_workers(client: Client) -> None:
     """Wait a few seconds for a worker; NoWorkersError if none comes, nor is made on demand."""
-    if client.nthreads() or _adapts(client):
+    if asked(client, client.nthreads) or _adapts(client):
         return
     try:
         client.wait_for_workers(1, timeout=_WAIT)
     except TimeoutError as error:
         raise NoWorkersError(
-            f"{_NONE.format(_address(client))}, and none came in {_WAIT:.0f} seconds. {_REMEDY}"
+            f"{_NONE.format(address_of(client))}, and none came in {_WAIT:.0f} seconds. {_REMEDY}"
         ) from error
 
 
 def tell_without_workers() -> None:
     """Warn if what is going to be computed on the current client waits for its first worker."""
     client = current_client()
-    if client is not None and not client.nthreads() and not _adapts(client):
-        warnings.warn(told_without_workers(_address(client)), NoWorkersWarning, stacklevel=4)
+    if client is not None and not asked(client, client.nthreads) and not _adapts(client):
+        warnings.warn(told_without_workers(address_of(client)), NoWorkersWarning, stacklevel=4)
 
 
 def told_without_workers(address: str) -> str:
@@ -73,26 +74,22 @@ def awaited(future: Future, client: Client) -> Any:
             except TimeoutError:
                 if future.done():  # Just now, or that error is its own.
                     return future.result()
-            if client.nthreads():
+            if asked(client, client.nthreads):
                 since = None
             elif since is None:
                 since = monotonic()
-                warnings.warn(told_without_workers(_address(client)), NoWorkersWarning, 2)
+                warnings.warn(told_without_workers(address_of(client)), NoWorkersWarning, 2)
             elif monotonic() - since >= limit:
                 raise _too_long(client, limit)
 
 
 def _too_long(client: Client, limit: float) -> NoWorkersError:
     return NoWorkersError(
-        f"{_NONE.format(_address(client))} any more, and none came in {format_time(limit)} (Dask's "
-        f"setting {_SETTING}, where it is set). {_REMEDY}, and fit again or resume"
+        f"{_NONE.format(address_of(client))} any more, and none came in {format_time(limit)} "
+        f"(Dask's setting {_SETTING}, where it is set). {_REMEDY}, and fit again or resume"
     )
 
 
 def _adapts(client: Client) -> bool:
     """Whether the cluster makes workers when there is something to do."""
     return getattr(client.cluster, "_adaptive", None) is not None
-
-
-def _address(client: Client) -> str:
-    return str(client.scheduler_info(n_workers=0)["address"])
