@@ -21,6 +21,10 @@ class ChunkTooLargeError(DataError):
     """A chunk of the data does not fit into the memory of a worker."""
 
 
+class PoisonChunkError(DataError):
+    """A chunk of the data kills the workers that it is given to."""
+
+
 class StoreNotFoundError(DaskemError, FileNotFoundError):
     """A store, or an array in a store, is not there."""
 

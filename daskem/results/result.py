@@ -19,6 +19,7 @@ from daskem.data.inputs.beside import names_among
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.data.inputs.lengths import cut
 from daskem.data.inputs.names import Features, Rows, relabel
+from daskem.data.inputs.origins import origin
 from daskem.data.inputs.riders import aligned, as_riders
 from daskem.data.inputs.rows import rows_like
 from daskem.errors import DataError
@@ -229,7 +230,10 @@ class Result:
         """The rows of `data`, as the model was fitted to such, for passes over them."""
         rows, riders = self._rows(data, sample_weight, along)
         check_sequences(self.model, lengths)
-        return as_blocks(rows.array, missing=self.missing, along=riders, lengths=lengths)
+        called = origin(data)
+        return as_blocks(
+            rows.array, missing=self.missing, along=riders, lengths=lengths, origin=called
+        )
 
     def score(
         self,

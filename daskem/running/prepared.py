@@ -14,6 +14,7 @@ from daskem.data.inputs import as_blocks
 from daskem.data.inputs.beside import names_among
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.data.inputs.names import Features
+from daskem.data.inputs.origins import origin
 from daskem.data.inputs.riders import aligned
 from daskem.data.inputs.rows import as_rows
 from daskem.errors import ModelError, ParameterError
@@ -199,7 +200,14 @@ def prepare(
     riders = aligned(rows, sample_weight, along)
     check_riders(model, riders)
     check_sequences(model, lengths)
-    blocks = as_blocks(rows.array, missing=missing, cache=cache, along=riders, lengths=lengths)
+    blocks = as_blocks(
+        rows.array,
+        missing=missing,
+        cache=cache,
+        along=riders,
+        lengths=lengths,
+        origin=origin(data),
+    )
     prepared = Prepared(
         model,
         place(blocks, current_client()),

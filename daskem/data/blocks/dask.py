@@ -43,6 +43,8 @@ from daskem.data.blocks.partitions import (
     row_bytes,
     run,
 )
+from daskem.data.blocks.parts import Call, Parts, delayed
+from daskem.data.blocks.poison import one_by_one
 from daskem.data.blocks.resources import machines
 from daskem.data.blocks.sequences import edges_between
 from daskem.data.blocks.tree import plant_tree, tree_sum
@@ -80,6 +82,8 @@ class DaskBlocks:
         Of the cluster to compute on; None for what Dask computes on by default.
     span : slice
         Which of the partitions to sum over.
+    origin : str
+        What errors call the data.
     """
 
     array: da.Array
@@ -90,6 +94,7 @@ class DaskBlocks:
     edges: np.ndarray | None = None
     client: Client | None = None
     span: slice = field(default_factory=lambda: slice(None))
+    origin: str = "the data"
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels: no client, and nothing that lives on its cluster."""
@@ -122,24 +127,39 @@ class DaskBlocks:
         value of a task of their own, which the scheduler can always make again.
         """
         with dask.config.set(LARGE), self._reached():
-            return tree_sum(self._subtrees(f, args, name, source), self.client)
+            call = Call(f, args, name, source)
+            try:
+                return tree_sum(self._subtrees(call, self._partitions, self.span), self.client)
+            except KilledWorker:
+                return self._one_by_one(call)
 
-    def _subtrees(
-        self, f: Callable[..., Any], args: tuple[Any, ...], name: str, source: str
-    ) -> Iterator[Delayed]:
+    def _one_by_one(self, call: Call) -> Any:
+        """The same sum once workers have died: one partition at a time, and read again."""
+        parts = self._partitions.unloaded or self._partitions
+        # What was to be kept in memory died with the workers.
+        vars(self)["_partitions"] = parts
+
+        def alone(recipe: Recipe) -> Any:
+            one = replace(parts, sources=[delayed(recipe)], recipes=[recipe])
+            return tree_sum(self._subtrees(call, one, slice(None)), self.client)
+
+        return one_by_one(parts.recipes[self.span], alone, call.name, self.origin, self._sizes)
+
+    def _subtrees(self, call: Call, parts: Parts, span: slice) -> Iterator[Delayed]:
         """The sums over `_AT_ONCE` partitions each."""
-        token = uuid.uuid4().hex
-        shared_args = f"{source or f'{name}-args'}-{token}"
-        parts = self._partitions
-        chosen = list(zip(parts.sources, parts.needs, strict=True))[self.span]
+        token, name = uuid.uuid4().hex, call.name
+        shared_args = f"{call.source or f'{name}-args'}-{token}"
+        chosen = list(zip(parts.sources, parts.needs, strict=True))[span]
         for first in range(0, len(chosen), _AT_ONCE):
-            graph: dict[Key, Any] = {shared_args: DataNode(shared_args, args), **parts.shared}
+            graph: dict[Key, Any] = {shared_args: DataNode(shared_args, call.args), **parts.shared}
             keys: list[Key] = []
             for i, (partition, names) in enumerate(chosen[first : first + _AT_ONCE], first):
                 key = (f"{name}-{token}", i)
                 graph.update(partition.dask)
                 needs = map(TaskRef, names)
-                graph[key] = Task(key, run, TaskRef(partition.key), f, TaskRef(shared_args), *needs)
+                graph[key] = Task(
+                    key, run, TaskRef(partition.key), call.f, TaskRef(shared_args), *needs
+                )
                 keys.append(key)
             yield Delayed(plant_tree(graph, keys), graph)
 
@@ -159,9 +179,8 @@ class DaskBlocks:
             yield
         except KilledWorker as error:
             raise ClusterError(
-                f"one worker after the other died of the same task ({error!s:.200}). Most likely "
-                "a chunk does not fit in their memory: write the data in smaller ones (what is "
-                "rechunked is read as it is stored), or give workers more memory"
+                f"one worker after the other died of what many chunks need ({error!s:.200}). Most "
+                "likely it does not fit in their memory: give workers more"
             ) from error
         except (ClosedClientError, CancelledError) as error:
             if self.client is None:
@@ -185,7 +204,7 @@ class DaskBlocks:
             return tuple(self.client.persist(list(lazy)))
 
     @cached_property
-    def _partitions(self) -> "_Partitions":
+    def _partitions(self) -> Parts:
         """The partitions, where they live from the first pass to the last."""
         if self.client is None and (current := current_client()) is not None:
             check_workers(current)
@@ -197,9 +216,10 @@ class DaskBlocks:
         extent = self.array.shape[:-1] if self._known else None
         recipes, shared = cut(nodes_of(graph), self._chunks(), extent, self.omit)
         shared = self._computed_once(recipes, shared)
-        parts = _Partitions(self._persist([*map(_delayed, recipes)]), recipes, shared)
+        parts = Parts(self._persist([*map(delayed, recipes)]), recipes, shared)
         keep, notes = choose_cache(self.cache, self._arrays, parts.in_memory, workers)
-        return replace(self._loaded(parts) if keep else parts, notes=notes)
+        parts = replace(parts, notes=notes)
+        return self._loaded(parts) if keep else parts
 
     @property
     def _arrays(self) -> list[da.Array]:
@@ -224,14 +244,14 @@ class DaskBlocks:
         kept = self._persist([Delayed(key, shared) for key in common])
         return shared | {key: node for one in kept for key, node in one.dask.items()}
 
-    def _loaded(self, parts: "_Partitions") -> "_Partitions":
+    def _loaded(self, parts: Parts) -> Parts:
         """The same partitions, with the blocks themselves in the memory of the workers."""
         token, lazy = uuid.uuid4().hex, []
         for i, (source, recipe) in enumerate(zip(parts.sources, parts.recipes, strict=True)):
             key = (f"load-{token}", i)
             task = Task(key, load, TaskRef(source.key), *map(TaskRef, recipe.shared))
             lazy.append(Delayed(key, {**source.dask, **parts.shared, key: task}))
-        return _Partitions(self._persist(lazy))
+        return Parts(self._persist(lazy), notes=parts.notes, unloaded=parts)
 
     def _chunks(self) -> list[list[Chunk]]:
         """The chunks of each partition, in the order of the input."""
@@ -265,40 +285,3 @@ class DaskBlocks:
         for lengths in self.array.chunks[:-1]:
             n_rows = np.multiply.outer(n_rows, lengths).ravel()
         return n_rows * self._row_bytes
-
-
-@dataclass(frozen=True)
-class _Partitions:
-    """What a pass is made of.
-
-    Attributes
-    ----------
-    sources : sequence of Delayed
-        Recipe or loaded blocks of each partition.
-    recipes : sequence of Recipe
-        Empty where the blocks are loaded.
-    shared : dict
-        The tasks that recipes share, with all that they depend on.
-    notes : sequence of str
-    """
-
-    sources: Sequence[Delayed]
-    recipes: Sequence[Recipe] = ()
-    shared: dict[Key, GraphNode] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-
-    @property
-    def needs(self) -> list[Sequence[Key]]:
-        """Keys of the shared tasks that each source needs."""
-        return [recipe.shared for recipe in self.recipes] or [()] * len(self.sources)
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether there is nothing to read or to compute."""
-        tasks = (task for recipe in self.recipes for task in recipe.tasks.values())
-        return all(isinstance(task, DataNode) for task in tasks)
-
-
-def _delayed(recipe: Recipe) -> Delayed:
-    key = f"partition-{uuid.uuid4().hex}"
-    return Delayed(key, {key: DataNode(key, recipe)})
