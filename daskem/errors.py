@@ -21,6 +21,10 @@ class ChunkTooLargeError(DataError):
     """A chunk of the data does not fit into the memory of a worker."""
 
 
+class DataReadError(DataError):
+    """A chunk of the data cannot be read, or computed from what is read."""
+
+
 class PoisonChunkError(DataError):
     """A chunk of the data kills the workers that it is given to."""
 

@@ -234,8 +234,8 @@ def test_the_chunk_that_kills_workers_is_named_and_not_its_neighbours(
         client.wait_for_workers(2, timeout=PATIENCE)
         with pytest.raises(
             PoisonChunkError,
-            match=r"^chunk 7 of .*rows\.zarr from row 1050 on, of 3\.52 kiB, kills workers: 1 in a "
-            r"row .* with 1\.86 GiB of memory",
+            match=r"^chunk 7, from row 1050 on, of .*rows\.zarr, of 3\.52 kiB, kills workers: "
+            r"1 in a row .* with 1\.86 GiB of memory",
         ):
             daskem.fit(DeadlyChunk(7), path, start=start, cache=cache)
 

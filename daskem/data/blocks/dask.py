@@ -214,7 +214,7 @@ class DaskBlocks:
         for array in self._arrays:
             graph.update(array.__dask_optimize__(array.__dask_graph__(), keys_of(array)))
         extent = self.array.shape[:-1] if self._known else None
-        recipes, shared = cut(nodes_of(graph), self._chunks(), extent, self.omit)
+        recipes, shared = cut(nodes_of(graph), self._chunks(), extent, self.omit, self.origin)
         shared = self._computed_once(recipes, shared)
         parts = Parts(self._persist([*map(delayed, recipes)]), recipes, shared)
         keep, notes = choose_cache(self.cache, self._arrays, parts.in_memory, workers)

@@ -75,25 +75,15 @@ def _is_of(error: KilledWorker, name: str) -> bool:
 
 
 def _told(chunks: Sequence[Chunk], error: KilledWorker, origin: str, sizes: np.ndarray) -> str:
-    first, last = chunks[0], chunks[-1]
-    which = f"chunk {_index(first)}"
-    if first is not last:
-        which = f"one of the chunks {_index(first)} to {_index(last)}, or two of them together,"
-    where = "" if first.offset is None else f" from row {_short(first.offset)} on"
+    which = chunks[0].place
+    if len(chunks) > 1:
+        which = f"{which} to {chunks[-1].place} one of them or two together,"
     n_bytes = float(sizes[[chunk.number for chunk in chunks]].max())
     size = "of unknown size" if np.isnan(n_bytes) else f"of {format_bytes(int(n_bytes))}"
     limit = error.last_worker.memory_limit
     memory = f"{format_bytes(limit)} of memory" if limit else "no limit of memory"
     return (
-        f"{which} of {origin}{where}, {size}, kills workers: {error.allowed_failures + 1} in a row "
+        f"{which} of {origin}, {size}, kills workers: {error.allowed_failures + 1} in a row "
         f"died when it was all that they had to do, the last one, with {memory}, at "
         f"{error.last_worker.address}. {_REMEDY}"
     )
-
-
-def _index(chunk: Chunk) -> str:
-    return _short(chunk.index)
-
-
-def _short(index: tuple[int, ...]) -> str:
-    return str(index[0] if len(index) == 1 else index)
