@@ -2,7 +2,15 @@
 
 
 class DaskemError(Exception):
-    """Base of every error that daskem raises on purpose."""
+    """Base of every error that daskem raises on purpose.
+
+    Attributes
+    ----------
+    result : Result, Selection or None
+        After the last complete pass of the fit that the error has ended.
+    """
+
+    result: object = None
 
 
 class DataError(DaskemError, ValueError):

@@ -290,6 +290,41 @@ def test_errors_of_the_job_are_raised_with_their_own_type(client, rows, start):
     assert left_on(client) == (0, [])
 
 
+class Falters:
+    """A mixture whose M step fails in a pass."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def e_step(self, block, params):
+        return MODEL.e_step(block, params)
+
+    def m_step(self, statistics, params):
+        if params["pass"] == self.at:
+            raise ZeroDivisionError("of the M step")
+        return {**MODEL.m_step(statistics, params), "pass": params["pass"] + 1}
+
+
+def test_an_error_on_the_way_leaves_what_was_found_before_it(client, rows, counted):
+    data, options = chunked(rows), {"start": counted, "tol": 0}
+    expected = here(Falters(9), data, max_passes=3, **options)
+    for fit in (
+        lambda: here(Falters(3), data, **options),
+        lambda: daskem.fit(Falters(3), data, **options),
+        lambda: list(daskem.submit(Falters(3), data, **options)),
+    ):
+        with pytest.raises(ZeroDivisionError) as caught:
+            fit()
+        assert bits(caught.value.result) == bits(expected)
+    with pytest.raises(ZeroDivisionError) as caught:
+        here(Falters(0), data, **options)
+    assert caught.value.result is None
+    holes = chunked(np.where(np.arange(3000)[:, None] == 1234, np.nan, rows))
+    with pytest.raises(DataError) as told:
+        daskem.fit(MODEL, holes, n_components=2)
+    assert told.value.result is None
+
+
 def test_stop_keeps_the_last_complete_pass(client, rows, counted, gate):
     model = gate(2)
     run = daskem.submit(model, chunked(rows), start=counted, **ENDLESS)

@@ -1,7 +1,6 @@
 """Where the loop runs: on the scheduler if it can, else in the calling process."""
 
 import warnings
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +11,7 @@ from daskem.data.blocks.local import LocalBlocks
 from daskem.errors import ClusterError, ConvergenceWarning, ImproperFitWarning, SchedulerError
 from daskem.fitting.record import Status
 from daskem.running.handle import Handle, send, stopping
+from daskem.running.jobs import with_result
 from daskem.running.task import OutcomeT, Task
 
 _IMPROPER = (
@@ -63,12 +63,22 @@ def a_client() -> Client:
     return client
 
 
+def _exhausted(results: Iterable[OutcomeT]) -> OutcomeT:
+    """The last of the results; what comes in between has the one before it."""
+    last: OutcomeT | None = None
+    try:
+        for last in results:  # noqa: B007
+            pass
+    except Exception as error:
+        with_result(error, last)
+        raise
+    assert last is not None
+    return last
+
+
 def last_of(results: Iterable[OutcomeT], stacklevel: int) -> OutcomeT:
     """The last of the results, with a warning unless converged."""
-    if isinstance(results, Handle):
-        last: OutcomeT = results.result()
-    else:
-        (last,) = deque(results, maxlen=1)
+    last: OutcomeT = results.result() if isinstance(results, Handle) else _exhausted(results)
     if last.status is not Status.CONVERGED:
         warnings.warn(last.status.value, ConvergenceWarning, stacklevel=stacklevel)
     if last.flaws:

@@ -93,7 +93,8 @@ class Handle(Generic[OutcomeT]):
         Raises
         ------
         DataError, ModelError, ...
-            What ended the fit, as `daskem.fit` would have raised it.
+            What ended the fit, as `daskem.fit` would have raised it: with the result of the last
+            complete pass, ``error.result``.
         StoppedError
             If it was stopped before its first pass ended.
         SchedulerLostError

@@ -199,6 +199,12 @@ def _too_early() -> StoppedError:
     return StoppedError("the fit was stopped before its first pass was complete")
 
 
+def with_result(error: Exception, result: Outcome | None) -> Exception:
+    """`error` with the result of the last complete pass, for whoever catches it."""
+    vars(error)["result"] = result
+    return error
+
+
 def _portable(error: BaseException) -> Exception:
     """`error` as it can travel: pickled, with its traceback as a note, and free of its frames."""
     where = "".join(traceback.format_exception(error))
@@ -283,7 +289,8 @@ async def watch(name: str, passes: int, patience: float, dask_scheduler: Schedul
 async def fetch(name: str, dask_scheduler: Scheduler) -> bytes:
     """Pickled: the passes a job has made, and its last result or the error that ended it."""
     job = _jobs(dask_scheduler).find(name)
-    return await asyncio.to_thread(dumps, (job.passes, job.error or job.result))
+    outcome = job.result if job.error is None else with_result(job.error, job.result)
+    return await asyncio.to_thread(dumps, (job.passes, outcome))
 
 
 async def halt(name: str, dask_scheduler: Scheduler) -> None:

@@ -124,6 +124,9 @@ def fit(
         If `model` is not one, or breaks its contract.
     CheckpointError
         If nothing can be written at `checkpoint`, or another fit writes there.
+    Exception
+        Whatever else ends the fit on the way. All of them have the result of the last complete
+        pass, ``error.result``, which is None before the first one.
 
     Examples
     --------
