@@ -145,21 +145,50 @@ def test_a_warning_is_the_callers(client, rows, start):
     assert caught[0].filename == __file__
 
 
-def test_a_scheduler_with_another_daskem_or_none(rows, start, tmp_path):
-    (tmp_path / "none.py").write_text("import sys; sys.modules['daskem'] = None")
+@pytest.fixture(scope="module")
+def foreigner(tmp_path_factory):
+    """The client of a cluster whose scheduler has no daskem."""
+    folder = tmp_path_factory.mktemp("foreigner")
+    (folder / "none.py").write_text("import sys; sys.modules['daskem'] = None")
+    with ExitStack() as stack:
+        file = stack.enter_context(scheduler(folder, "--preload", str(folder / "none.py")))
+        stack.enter_context(workers(file, 1))
+        yield stack.enter_context(Client(scheduler_file=str(file), set_as_default=False))
 
+
+def test_a_fit_runs_here_where_the_scheduler_has_no_daskem(foreigner, rows, start, monkeypatch):
+    foreigner.wait_for_workers(1, timeout=PATIENCE)
+    options = {"n_components": 3, "start": start, "max_passes": 3, "random_state": 0}
+    expected = here(MODEL, chunked(rows), **options)
+    with foreigner.as_current():
+        for cache in ("none", "memory"):
+            found = daskem.fit(MODEL, chunked(rows), cache=cache, **options)
+            assert found.coordinator.startswith("here: the scheduler cannot import daskem")
+            assert bits(found) == bits(expected)
+        score = found.score(chunked(rows))
+        with dask.config.set(scheduler="synchronous"):
+            assert score == expected.score(chunked(rows))
+        with pytest.raises(SchedulerError, match="cannot import daskem"):
+            daskem.submit(MODEL, chunked(rows), start=start)
+        monkeypatch.setattr("daskem.data.blocks.tree.FAN_IN", 2)
+        monkeypatch.setattr("daskem.data.blocks.dask._AT_ONCE", 4)
+        assert daskem.fit(MODEL, chunked(rows), **options).converged == expected.converged
+
+
+def test_a_scheduler_of_another_python_or_daskem(foreigner, rows, start, monkeypatch):
     # By value, as this module imports daskem.
     def pretend():
         sys.modules["daskem"] = SimpleNamespace(__version__="0.0", __path__=[])
 
-    with ExitStack() as stack:
-        file = stack.enter_context(scheduler(tmp_path, "--preload", str(tmp_path / "none.py")))
-        client = stack.enter_context(Client(scheduler_file=str(file)))
-        with pytest.raises(SchedulerError, match="cannot import daskem"):
-            daskem.submit(MODEL, chunked(rows), start=start)
-        client.run_on_scheduler(pretend)
+    with foreigner.as_current():
+        foreigner.run_on_scheduler(pretend)
         with pytest.raises(SchedulerError, match=r"has daskem 0\.0, this process"):
             daskem.submit(MODEL, chunked(rows), start=start)
+        # Nothing is sent by value then: the code of one Python is not that of another.
+        monkeypatch.setattr("daskem.data.blocks.asking.python_version", lambda: "3.99.0")
+        monkeypatch.setattr(Client, "run_on_scheduler", None)
+        found = daskem.fit(MODEL, chunked(rows), start=start, max_passes=1)
+    assert found.coordinator.startswith("here: the scheduler runs Python 3.")
 
 
 def test_a_model_that_cannot_be_pickled_stays_here(client, rows, start):

@@ -1,7 +1,6 @@
 """The caller's side: sending a fit to the scheduler, and a handle on what runs there."""
 
 import contextlib
-import sys
 import time
 import uuid
 import warnings
@@ -12,9 +11,11 @@ from distributed import Client
 
 from daskem.data.blocks import (
     SILENCE,
+    SLOW,
     SilentError,
     address_of,
     asked,
+    foreign,
     seceded,
     told_without_workers,
 )
@@ -32,8 +33,6 @@ from daskem.running.task import OutcomeT, Task
 # How to go on without the scheduler.
 _RESUME = "; daskem.resume({!r}, data) goes on from the last checkpoint of this one"
 _FIT_AGAIN = ": fit again, or start from the params of the last result you have"
-# Seconds until an answer where much travels, or much is imported first.
-SLOW = 300.0
 # Seconds that a question gets at least, however little time one has for the answer.
 _LEAST = 1.0
 
@@ -171,37 +170,15 @@ def send(task: Task[OutcomeT], client: Client, name: str | None, keep: bool) -> 
     name, checkpoint = name or f"fit-{uuid.uuid4().hex[:8]}", task.checkpoint
     del task
     handle: Handle[OutcomeT] = Handle(name, client, checkpoint)
-    _check_scheduler(client)
+    refusal = foreign(client)
+    if refusal is not None:
+        raise SchedulerError(refusal)
     handle._ask(SILENCE, reserve, client.id)
     with stopping(handle):
         refusal = handle._ask(SLOW, begin, payload, keep)
         if refusal is not None:
             raise SchedulerError(refusal)
     return handle
-
-
-def _check_scheduler(client: Client) -> None:
-    """Raise SchedulerError unless the scheduler has this daskem."""
-
-    # A function inside a function travels by value: it needs no daskem to be unpickled. Importing
-    # takes seconds, which the event loop cannot spare.
-    async def version() -> str:
-        import asyncio
-        import importlib
-
-        return (await asyncio.to_thread(importlib.import_module, "daskem")).__version__
-
-    try:
-        theirs = _ask(client, SLOW, version)
-    except ClusterError:
-        raise
-    except ImportError as error:
-        raise SchedulerError(f"the scheduler cannot import daskem ({error})") from error
-    except Exception as error:
-        raise SchedulerError(f"the scheduler runs no fits ({error!r:.200})") from error
-    ours = sys.modules["daskem"].__version__
-    if theirs != ours:
-        raise SchedulerError(f"the scheduler has daskem {theirs}, this process {ours}")
 
 
 @contextlib.contextmanager

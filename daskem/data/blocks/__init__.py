@@ -15,7 +15,7 @@ belong together (a sequence) are parted on none of the rungs.
 What is summed is none of the concern of these files, and neither is where the data are stored.
 """
 
-from daskem.data.blocks.asking import SILENCE, SilentError, address_of, asked
+from daskem.data.blocks.asking import SILENCE, SLOW, SilentError, address_of, asked, foreign
 from daskem.data.blocks.block import WEIGHT, Block
 from daskem.data.blocks.changes import check_unchanged
 from daskem.data.blocks.domain import Domain
@@ -32,6 +32,7 @@ from daskem.data.blocks.waiting import check_workers, tell_without_workers, told
 
 __all__ = [
     "SILENCE",
+    "SLOW",
     "WEIGHT",
     "Block",
     "Blocks",
@@ -48,6 +49,7 @@ __all__ = [
     "check_workers",
     "current_client",
     "fingerprint",
+    "foreign",
     "machines",
     "map_rows",
     "moved",

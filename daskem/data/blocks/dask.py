@@ -1,12 +1,13 @@
 """Blocks of a Dask array: one task for each partition, then a tree of fixed shape."""
 
 import math
+import operator
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import dask
@@ -17,10 +18,9 @@ from distributed import CancelledError, Client, KilledWorker
 from distributed.client import ClosedClientError
 
 from daskem.core.statistics import FAN_IN
-from daskem.data.blocks.asking import address_of
+from daskem.data.blocks.asking import address_of, foreign
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.graph import (
-    DataNode,
     Delayed,
     GraphNode,
     Task,
@@ -28,6 +28,7 @@ from daskem.data.blocks.graph import (
     bind,
     current_client,
     keys_of,
+    node,
     nodes_of,
 )
 from daskem.data.blocks.memory import check_fits, choose_cache
@@ -127,9 +128,9 @@ class DaskBlocks:
         value of a task of their own, which the scheduler can always make again.
         """
         with dask.config.set(LARGE), self._reached():
-            call = Call(f, args, name, source)
+            call, parts = Call(f, args, name, source), self._partitions
             try:
-                return tree_sum(self._subtrees(call, self._partitions, self.span), self.client)
+                return tree_sum(self._subtrees(call, parts, self.span), self.client, parts.sealed)
             except KilledWorker:
                 return self._one_by_one(call)
 
@@ -140,28 +141,27 @@ class DaskBlocks:
         vars(self)["_partitions"] = parts
 
         def alone(recipe: Recipe) -> Any:
-            one = replace(parts, sources=[delayed(recipe)], recipes=[recipe])
-            return tree_sum(self._subtrees(call, one, slice(None)), self.client)
+            one = replace(parts, sources=[delayed(recipe, parts.sealed)], recipes=[recipe])
+            return tree_sum(self._subtrees(call, one, slice(None)), self.client, parts.sealed)
 
         return one_by_one(parts.recipes[self.span], alone, call.name, self.origin, self._sizes)
 
     def _subtrees(self, call: Call, parts: Parts, span: slice) -> Iterator[Delayed]:
         """The sums over `_AT_ONCE` partitions each."""
         token, name = uuid.uuid4().hex, call.name
-        shared_args = f"{call.source or f'{name}-args'}-{token}"
+        work = f"{call.source or f'{name}-args'}-{token}"
+        worker = node(work, partial(run, call.f, call.args), parts.sealed)
         chosen = list(zip(parts.sources, parts.needs, strict=True))[span]
         for first in range(0, len(chosen), _AT_ONCE):
-            graph: dict[Key, Any] = {shared_args: DataNode(shared_args, call.args), **parts.shared}
+            graph: dict[Key, Any] = {work: worker, **parts.shared}
             keys: list[Key] = []
             for i, (partition, names) in enumerate(chosen[first : first + _AT_ONCE], first):
                 key = (f"{name}-{token}", i)
                 graph.update(partition.dask)
                 needs = map(TaskRef, names)
-                graph[key] = Task(
-                    key, run, TaskRef(partition.key), call.f, TaskRef(shared_args), *needs
-                )
+                graph[key] = Task(key, operator.call, TaskRef(work), TaskRef(partition.key), *needs)
                 keys.append(key)
-            yield Delayed(plant_tree(graph, keys), graph)
+            yield Delayed(plant_tree(graph, keys, parts.sealed), graph)
 
     def partition(self, number: int) -> "DaskBlocks":
         return replace(self, span=slice(number, number + 1))
@@ -206,8 +206,9 @@ class DaskBlocks:
     @cached_property
     def _partitions(self) -> Parts:
         """The partitions, where they live from the first pass to the last."""
-        if self.client is None and (current := current_client()) is not None:
-            check_workers(current)
+        client = self.client or current_client()
+        if client is not None and self.client is None:
+            check_workers(client)
         workers = machines(self.client)
         check_fits(self.array, self._row_bytes, workers)
         graph: dict[Key, Any] = {}
@@ -216,7 +217,9 @@ class DaskBlocks:
         extent = self.array.shape[:-1] if self._known else None
         recipes, shared = cut(nodes_of(graph), self._chunks(), extent, self.omit, self.origin)
         shared = self._computed_once(recipes, shared)
-        parts = Parts(self._persist([*map(delayed, recipes)]), recipes, shared)
+        sealed = client is not None and foreign(client) is not None
+        sources = self._persist([delayed(recipe, sealed) for recipe in recipes])
+        parts = Parts(sources, recipes, shared, sealed=sealed)
         keep, notes = choose_cache(self.cache, self._arrays, parts.in_memory, workers)
         parts = replace(parts, notes=notes)
         return self._loaded(parts) if keep else parts
@@ -247,11 +250,14 @@ class DaskBlocks:
     def _loaded(self, parts: Parts) -> Parts:
         """The same partitions, with the blocks themselves in the memory of the workers."""
         token, lazy = uuid.uuid4().hex, []
+        work = f"load-args-{token}"
+        worker = node(work, load, parts.sealed)
         for i, (source, recipe) in enumerate(zip(parts.sources, parts.recipes, strict=True)):
             key = (f"load-{token}", i)
-            task = Task(key, load, TaskRef(source.key), *map(TaskRef, recipe.shared))
-            lazy.append(Delayed(key, {**source.dask, **parts.shared, key: task}))
-        return Parts(self._persist(lazy), notes=parts.notes, unloaded=parts)
+            needs = map(TaskRef, (source.key, *recipe.shared))
+            task = Task(key, operator.call, TaskRef(work), *needs)
+            lazy.append(Delayed(key, {**source.dask, **parts.shared, work: worker, key: task}))
+        return replace(parts, sources=self._persist(lazy), recipes=(), shared={}, unloaded=parts)
 
     def _chunks(self) -> list[list[Chunk]]:
         """The chunks of each partition, in the order of the input."""

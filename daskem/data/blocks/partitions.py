@@ -209,9 +209,9 @@ def _order(tasks: Mapping[Key, GraphNode], keys: Sequence[Key]) -> list[Key]:
 
 
 def run(
-    source: Recipe | Loaded,
     f: Callable[[Block, *Args], Result],
     args: tuple[*Args],
+    source: Recipe | Loaded,
     *shared: Any,
 ) -> Result:
     """The tree sum of ``f(block, *args)`` over a partition."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from dask.typing import Key
 
-from daskem.data.blocks.graph import DataNode, Delayed, GraphNode
+from daskem.data.blocks.graph import DataNode, Delayed, GraphNode, node
 from daskem.data.blocks.partitions import Recipe
 
 
@@ -35,6 +35,8 @@ class Parts:
     notes : sequence of str
     unloaded : Parts or None
         The same, as they are read, where they are loaded.
+    sealed : bool
+        Whether the scheduler cannot open what daskem makes: it has none, or is of another Python.
     """
 
     sources: Sequence[Delayed]
@@ -42,6 +44,7 @@ class Parts:
     shared: dict[Key, GraphNode] = field(default_factory=dict)
     notes: Sequence[str] = ()
     unloaded: "Parts | None" = None
+    sealed: bool = False
 
     @property
     def needs(self) -> list[Sequence[Key]]:
@@ -55,6 +58,7 @@ class Parts:
         return all(isinstance(task, DataNode) for task in tasks)
 
 
-def delayed(recipe: Recipe) -> Delayed:
+def delayed(recipe: Recipe, sealed: bool) -> Delayed:
+    """A recipe as a task of its own, see `node`."""
     key = f"partition-{uuid.uuid4().hex}"
-    return Delayed(key, {key: DataNode(key, recipe)})
+    return Delayed(key, {key: node(key, recipe, sealed)})
