@@ -29,6 +29,10 @@ class ChunkTooLargeError(DataError):
     """A chunk of the data does not fit into the memory of a worker."""
 
 
+class MissingChunksError(DataError):
+    """A store lacks chunks of the data, in whose place its fill value would be read."""
+
+
 class DataReadError(DataError):
     """A chunk of the data cannot be read, or computed from what is read."""
 

@@ -11,6 +11,7 @@ from distributed import Client
 from daskem.core.settings import RandomState, generator, number, whole
 from daskem.data.blocks import Blocks, Survey, current_client, moved, place
 from daskem.data.inputs import as_blocks
+from daskem.data.inputs.absent import absent_chunks
 from daskem.data.inputs.beside import names_among
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.data.inputs.names import Features
@@ -163,6 +164,7 @@ def prepare(
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
     missing: str = "raise",
+    missing_chunks: str = "raise",
     n_init: int = 1,
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
@@ -196,6 +198,7 @@ def prepare(
         np.inf if max_seconds is None else number("max_seconds", max_seconds, 0),
     )
     beside = names_among(sample_weight, along)
+    absent = absent_chunks(data, features, missing_chunks)
     rows = as_rows(data, features, sample_dims, feature_dim, beside)
     riders = aligned(rows, sample_weight, along)
     check_riders(model, riders)
@@ -217,7 +220,7 @@ def prepare(
         stop,
         int(generator(random_state).integers(2**63)),
         rows.features,
-        rows.notes,
+        (*rows.notes, *absent),
         missing,
     )
     if checkpoint is None:
@@ -231,6 +234,7 @@ def prepare(
         "max_passes": max_passes,
         "max_seconds": max_seconds,
         "cache": cache,
+        "missing_chunks": missing_chunks,
         "riders": list(riders),
         "in sequences": lengths is not None,
     }

@@ -29,6 +29,7 @@ def fit(
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
     missing: str = "raise",
+    missing_chunks: str = "raise",
     n_init: int = 1,
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
@@ -76,6 +77,9 @@ def fit(
     missing : {"raise", "omit"}
         Whether rows with a NaN are an error, or left out. Predictions of the result do the same:
         rows that are left out are NaN there, and -1 among labels.
+    missing_chunks : {"raise", "fill"}
+        Whether it is an error that a zarr store lacks chunks of the data, or the fill value that is
+        read in their place is meant.
     n_init : int
         Starts for each number of components. All runs share every read of the data.
     init_params : {"k-means++", "random_from_data", "k-means||"}
@@ -149,6 +153,7 @@ def fit(
         sample_dims=sample_dims,
         feature_dim=feature_dim,
         missing=missing,
+        missing_chunks=missing_chunks,
         n_init=n_init,
         init_params=init_params,
         algorithm=algorithm,
@@ -178,6 +183,7 @@ def iterate(
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
     missing: str = "raise",
+    missing_chunks: str = "raise",
     n_init: int = 1,
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
@@ -207,6 +213,7 @@ def iterate(
         sample_dims=sample_dims,
         feature_dim=feature_dim,
         missing=missing,
+        missing_chunks=missing_chunks,
         n_init=n_init,
         init_params=init_params,
         algorithm=algorithm,
@@ -234,6 +241,7 @@ def submit(
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
     missing: str = "raise",
+    missing_chunks: str = "raise",
     n_init: int = 1,
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
@@ -274,6 +282,7 @@ def submit(
         sample_dims=sample_dims,
         feature_dim=feature_dim,
         missing=missing,
+        missing_chunks=missing_chunks,
         n_init=n_init,
         init_params=init_params,
         algorithm=algorithm,

@@ -110,6 +110,13 @@ def is_labelled(array: zarr.Array) -> bool:
     return bool(names) or "_ARRAY_DIMENSIONS" in array.attrs
 
 
+def is_index(name: str, array: zarr.Array) -> bool:
+    """Whether an array of a group numbers a dimension, as xarray writes it."""
+    dims: Any = array.attrs.get("_ARRAY_DIMENSIONS")
+    dims = getattr(array.metadata, "dimension_names", None) or dims
+    return list(dims or ()) == [name]
+
+
 def as_dask(array: zarr.Array) -> da.Array:
     """`array` lazily; small chunks of the store that follow one another are one chunk of it.
 
