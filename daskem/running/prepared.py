@@ -130,6 +130,8 @@ class Prepared:
         n, notes = survey.n_missing, list(self.notes)
         if n:
             notes.append(f"{n:,} of {n + survey.n_rows:,} rows have a NaN and were left out")
+        if survey.rounded is not None:
+            notes.append(survey.rounded)
         if survey.far is not None:
             notes += survey.far.notes(self.features.names)
         return Result(
