@@ -9,6 +9,7 @@ from typing import Any, Generic
 
 from distributed import Client
 
+from daskem.core.addresses import shown
 from daskem.data.blocks import (
     SILENCE,
     SLOW,
@@ -31,7 +32,7 @@ from daskem.running.jobs import PATIENCE, Stand, begin, dumps, fetch, halt, load
 from daskem.running.task import OutcomeT, Task
 
 # How to go on without the scheduler.
-_RESUME = "; daskem.resume({!r}, data) goes on from the last checkpoint of this one"
+_RESUME = "; daskem.resume({}, data) goes on from the last checkpoint of this one"
 _FIT_AGAIN = ": fit again, or start from the params of the last result you have"
 # Seconds that a question gets at least, however little time one has for the answer.
 _LEAST = 1.0
@@ -145,7 +146,9 @@ class Handle(Generic[OutcomeT]):
         try:
             return _ask(self._client, seconds, function, self.name, *args)
         except SchedulerLostError as error:
-            after = _FIT_AGAIN if self._checkpoint is None else _RESUME.format(self._checkpoint)
+            after = (
+                _FIT_AGAIN if self._checkpoint is None else _RESUME.format(shown(self._checkpoint))
+            )
             told = f"{error}. If it has died, its fits are lost{after}"
             raise type(error)(told) from error.__cause__
 

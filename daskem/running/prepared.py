@@ -200,8 +200,8 @@ def prepare(
         np.inf if max_seconds is None else number("max_seconds", max_seconds, 0),
     )
     beside = names_among(sample_weight, along)
-    absent = absent_chunks(data, features, missing_chunks)
     rows = as_rows(data, features, sample_dims, feature_dim, beside)
+    absent = absent_chunks(data, features, missing_chunks)
     riders = aligned(rows, sample_weight, along)
     check_riders(model, riders)
     check_sequences(model, lengths)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from daskem.core.addresses import hidden
 from daskem.errors import DaskemError, DataReadError
 
 # Seconds before each further attempt: 15 in all, as long as a server takes to fail over, and less
@@ -38,7 +39,10 @@ def patiently(read: Callable[[], Value], place: Callable[[], str]) -> Value:
         raise
     except Exception as error:
         often = f", {len(_PAUSES) + 1} times in a row" if _passes(error) else ""
-        raise DataReadError(f"{place()} cannot be read{often}: {error!r:.500}") from error
+        told = hidden(f"{error!r:.500}")
+        raise DataReadError(f"{place()} cannot be read{often}: {told}") from (
+            error if told == f"{error!r:.500}" else None
+        )
 
 
 def _passes(error: Exception) -> bool:

@@ -8,7 +8,7 @@ import xarray as xr
 import zarr
 from zarr.core.sync import sync
 
-from daskem.core.addresses import shown
+from daskem.core.addresses import hidden
 from daskem.data.inputs.kinds import Data
 from daskem.data.inputs.sources.stores import address, is_address, is_index
 from daskem.errors import MissingChunksError, ParameterError
@@ -59,7 +59,7 @@ def _told(array: zarr.Array, absent: Sequence[tuple[int, ...]]) -> str:
     more = f" and {len(absent) - _SHOWN:,} more" if len(absent) > _SHOWN else ""
     n_chunks = int(np.prod(_grid(array)))
     return (
-        f"{shown(str(array.store_path))} lacks {len(absent):,} of {n_chunks:,} chunks: {chunks}"
+        f"{hidden(str(array.store_path))} lacks {len(absent):,} of {n_chunks:,} chunks: {chunks}"
         f"{more}; they are read as {array.fill_value}"
     )
 
