@@ -85,7 +85,7 @@ def test_integers_that_lose_digits_are_told(dtype):
 
 @every_row
 def test_what_rows_of_weight_zero_hold_reaches_no_bit(row):
-    """They are absent, but for their places: whatever is of the order of the others may be there."""
+    """They are absent, but for their places: any values like those of others may be there."""
     rows, rng = row.rows().astype(float), np.random.default_rng(0)
     weights = rng.gamma(2.0, size=len(rows))
     absent = rng.random(len(rows)) < 0.3
