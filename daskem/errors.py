@@ -2,7 +2,15 @@
 
 
 class DaskemError(Exception):
-    """Base of every error that daskem raises on purpose."""
+    """Base of every error that daskem raises on purpose.
+
+    Attributes
+    ----------
+    result : Result, Selection or None
+        After the last complete pass of the fit that the error has ended.
+    """
+
+    result: object = None
 
 
 class DataError(DaskemError, ValueError):
@@ -19,6 +27,18 @@ class DataChangedError(DataError):
 
 class ChunkTooLargeError(DataError):
     """A chunk of the data does not fit into the memory of a worker."""
+
+
+class MissingChunksError(DataError):
+    """A store lacks chunks of the data, in whose place its fill value would be read."""
+
+
+class DataReadError(DataError):
+    """A chunk of the data cannot be read, or computed from what is read."""
+
+
+class PoisonChunkError(DataError):
+    """A chunk of the data kills the workers that it is given to."""
 
 
 class StoreNotFoundError(DaskemError, FileNotFoundError):
@@ -49,6 +69,14 @@ class ClusterError(DaskemError, RuntimeError):
     """The cluster, or the way to it, was lost, or is not there."""
 
 
+class NoWorkersError(ClusterError):
+    """The cluster has no workers, and none have come for as long as one waits for them."""
+
+
+class SchedulerLostError(ClusterError):
+    """The scheduler has died, its cluster was closed, or it does not answer."""
+
+
 class SchedulerError(ClusterError):
     """The scheduler of the cluster cannot run a fit."""
 
@@ -59,6 +87,10 @@ class StoppedError(DaskemError):
 
 class NotFittedError(DaskemError, ValueError, AttributeError):
     """Something was asked of an estimator that only a fitted one can answer."""
+
+
+class NoWorkersWarning(UserWarning):
+    """The cluster has no workers just now: what it is to compute waits until some come."""
 
 
 class ImproperFitWarning(UserWarning):

@@ -138,6 +138,7 @@ class GaussianMixture:
         sample_dims: Sequence[Hashable] | None = None,
         feature_dim: Hashable | None = None,
         missing: str = "raise",
+        missing_chunks: str = "raise",
     ) -> "GaussianMixture":
         """Estimate the parameters by EM.
 
@@ -146,7 +147,7 @@ class GaussianMixture:
         X : array-like, (..., feature)
             As `daskem.fit` takes it.
         y : ignored
-        sample_weight, features, sample_dims, feature_dim, missing
+        sample_weight, features, sample_dims, feature_dim, missing, missing_chunks
             As `daskem.fit` takes them.
 
         Raises
@@ -166,6 +167,7 @@ class GaussianMixture:
                 sample_dims=sample_dims,
                 feature_dim=feature_dim,
                 missing=missing,
+                missing_chunks=missing_chunks,
                 n_init=self.n_init,
                 init_params=self.init_params,
                 algorithm=self.algorithm,

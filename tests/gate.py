@@ -1,5 +1,6 @@
-"""A model whose passes are stopped where a test wants: faults and stops are placed, not timed."""
+"""Models whose passes stop, or die, where a test wants: faults are placed, not timed."""
 
+import os
 import time
 from pathlib import Path
 
@@ -34,6 +35,24 @@ class Gate:
     def open(self) -> None:
         for now in self.at:
             (self.folder / f"go-{now}").touch()
+
+
+class Dying:
+    """A mixture whose E step ends the process, once for each (pass, chunk) in `when`."""
+
+    def __init__(self, inner, marks: Path, when):
+        self.inner, self.marks, self.when = inner, marks, when
+
+    def e_step(self, block, params):
+        here = (int(params["pass"]), block.pieces[0].number)
+        mark = self.marks / "{}-{}".format(*here)
+        if here in self.when and not mark.exists():
+            mark.touch()
+            os._exit(1)
+        return self.inner.e_step(block, params)
+
+    def m_step(self, statistics, params):
+        return {**self.inner.m_step(statistics, params), "pass": params["pass"] + 1}
 
 
 def wait_for(file: Path) -> None:

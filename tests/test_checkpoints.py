@@ -466,6 +466,28 @@ def test_a_selection_goes_on_after_every_pass(tmp_path, rows):
     assert last(str(path)) == before
 
 
+class Unregistered(Gaussian):
+    """A family of one's own, which nobody has registered."""
+
+
+def test_a_selection_among_models_of_ones_own_takes_them_again(tmp_path, rows):
+    path, options = tmp_path / "all", {"n_init": 2, "random_state": 0, "tol": 1e-4}
+    models = {"own": Mixture(Unregistered("diag")), "full": Mixture(Gaussian())}
+    task = prepare_selection(rows, [1, 2], models=models, checkpoint=path, **options)
+    next(task.results("here"))
+    with pytest.raises(CheckpointError, match=r"families of your own \(\['own'\]\): give all"):
+        daskem.resume(path, rows)
+    with pytest.raises(CheckpointError, match="models by name"):
+        daskem.resume(path, rows, models["own"])
+    with pytest.raises(CheckpointError, match=r"the fit differs .*models: "):
+        daskem.resume(path, rows, {**models, "own": Mixture(Unregistered("tied"))})
+    expected = daskem.select(rows, [1, 2], models=models, **options)
+    same_selection(daskem.resume(path, rows, models), expected)
+    interrupted(tmp_path / "fit", 1, Mixture(Gaussian()), rows, **SHORT)
+    with pytest.raises(CheckpointError, match="is of a fit: give its model"):
+        daskem.resume(tmp_path / "fit", rows, models)
+
+
 def same_selection(one, other):
     assert one.n_passes == other.n_passes
     assert {cell: len(runs) for cell, runs in one.runs.items()} == {

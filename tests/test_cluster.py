@@ -3,7 +3,6 @@
 import os
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
 import dask
 import dask.array as da
@@ -12,10 +11,12 @@ import pytest
 import zarr
 from cluster import PATIENCE, bits, scheduler, workers
 from distributed import Client, get_worker, wait
+from gate import Dying
 from samples import chunked
 
 import daskem
 from daskem.data.inputs import as_blocks
+from daskem.errors import PoisonChunkError
 
 MODEL = daskem.Mixture(daskem.Gaussian())
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
@@ -182,24 +183,6 @@ def held_of_a_pass(dask_scheduler):
 # Workers that die.
 
 
-class Dying:
-    """A mixture whose E step ends the process, once for each (pass, chunk) in `when`."""
-
-    def __init__(self, inner, marks: Path, when):
-        self.inner, self.marks, self.when = inner, marks, when
-
-    def e_step(self, block, params):
-        here = (int(params["pass"]), block.pieces[0].number)
-        mark = self.marks / "{}-{}".format(*here)
-        if here in self.when and not mark.exists():
-            mark.touch()
-            os._exit(1)
-        return self.inner.e_step(block, params)
-
-    def m_step(self, statistics, params):
-        return {**self.inner.m_step(statistics, params), "pass": params["pass"] + 1}
-
-
 def test_workers_that_die_in_a_pass_leave_no_trace_in_the_bits(rows, start, tmp_path):
     start = {**start, "pass": np.array(0)}
     expected = fit_here(chunked(rows), start, Dying(MODEL, tmp_path, []))
@@ -214,24 +197,57 @@ def test_workers_that_die_in_a_pass_leave_no_trace_in_the_bits(rows, start, tmp_
             assert bits(result) == bits(expected)
 
 
-class Deadly:
-    """A model that no worker survives, as one whose chunks are too large."""
+class DeadlyChunk:
+    """A mixture whose E step no worker survives at one of the chunks; with others, it lingers."""
+
+    def __init__(self, chunk):
+        self.chunk = chunk
 
     def e_step(self, block, params):
-        os._exit(1)
+        if self.chunk in [piece.number for piece in block.pieces]:
+            os._exit(1)
+        return MODEL.e_step(block, params)
 
     def m_step(self, statistics, params):
-        return params
+        return MODEL.m_step(statistics, params)
 
 
-def test_what_kills_one_worker_after_the_other_is_an_error_with_a_remedy(
-    rows, tmp_path, monkeypatch
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory):
+    """A cluster that gives every task up of which, or beside which, one worker has died."""
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        patch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+        file = stack.enter_context(scheduler(tmp_path_factory.mktemp("strict")))
+        stack.enter_context(workers(file, 2, 2))
+        yield file
+
+
+@pytest.mark.parametrize("cache", ["none", "memory"])
+def test_the_chunk_that_kills_workers_is_named_and_not_its_neighbours(
+    strict, rows, start, tmp_path, cache, monkeypatch
 ):
-    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
-    with scheduler(tmp_path) as file, workers(file, 1), Client(scheduler_file=str(file)) as client:
-        client.wait_for_workers(1, timeout=PATIENCE)
-        with pytest.raises(daskem.errors.ClusterError, match=r"died of the same task.* smaller"):
-            fit(chunked(rows), {"mean": 0.0}, Deadly())
+    # Chunks of the store are not joined.
+    monkeypatch.setattr("daskem.data.inputs.sources.stores._READ_BYTES", 1)
+    path = str(tmp_path / "rows.zarr")
+    chunked(rows).to_zarr(path)
+    with Client(scheduler_file=str(strict)) as client:
+        client.wait_for_workers(2, timeout=PATIENCE)
+        with pytest.raises(
+            PoisonChunkError,
+            match=r"^chunk 7, from row 1050 on, of .*rows\.zarr, of 3\.52 kiB, kills workers: "
+            r"1 in a row .* with 1\.86 GiB of memory",
+        ):
+            daskem.fit(DeadlyChunk(7), path, start=start, cache=cache)
+
+
+def test_deaths_that_have_other_reasons_blame_nobody(strict, rows, start, tmp_path):
+    start = {**start, "pass": np.array(0)}
+    expected = fit_here(chunked(rows), start, Dying(MODEL, tmp_path, []))
+    with Client(scheduler_file=str(strict)) as client:
+        client.wait_for_workers(2, timeout=PATIENCE)
+        found = fit(chunked(rows), start, Dying(MODEL, tmp_path, [(1, 3), (2, 19)]))
+    assert len(list(tmp_path.iterdir())) == 2
+    assert bits(found) == bits(expected)
 
 
 # Params that are large.

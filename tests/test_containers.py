@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-from importlib import import_module
 
 import cluster
 import dask
@@ -380,17 +379,6 @@ def test_fits_inside_tasks_end_where_there_is_one_thread(tmp_path):
     for attempt in (mixture().fit, mixture().fit(ROWS).predict):
         with pytest.raises(ClusterError, match="3 pieces of the data were persisted"):
             attempt(persisted)
-
-
-def test_a_cluster_without_workers_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(import_module("daskem.data.blocks.resources"), "_WAIT", 0.2)
-    data = da.from_array(ROWS, chunks=(200, 2))
-    with cluster.scheduler(tmp_path) as file, Client(scheduler_file=str(file)):
-        assert mixture().fit(ROWS).converged_
-        with pytest.raises(ClusterError, match=r"has no workers.*LocalCluster"):
-            mixture().fit(data)
-        with pytest.raises(ClusterError, match=r"has no workers.*LocalCluster"):
-            daskem.submit(daskem.Mixture(daskem.Gaussian()), data, 2)
 
 
 def test_an_asynchronous_client_is_not_waited_for(tmp_path):

@@ -145,21 +145,50 @@ def test_a_warning_is_the_callers(client, rows, start):
     assert caught[0].filename == __file__
 
 
-def test_a_scheduler_with_another_daskem_or_none(rows, start, tmp_path):
-    (tmp_path / "none.py").write_text("import sys; sys.modules['daskem'] = None")
+@pytest.fixture(scope="module")
+def foreigner(tmp_path_factory):
+    """The client of a cluster whose scheduler has no daskem."""
+    folder = tmp_path_factory.mktemp("foreigner")
+    (folder / "none.py").write_text("import sys; sys.modules['daskem'] = None")
+    with ExitStack() as stack:
+        file = stack.enter_context(scheduler(folder, "--preload", str(folder / "none.py")))
+        stack.enter_context(workers(file, 1))
+        yield stack.enter_context(Client(scheduler_file=str(file), set_as_default=False))
 
+
+def test_a_fit_runs_here_where_the_scheduler_has_no_daskem(foreigner, rows, start, monkeypatch):
+    foreigner.wait_for_workers(1, timeout=PATIENCE)
+    options = {"n_components": 3, "start": start, "max_passes": 3, "random_state": 0}
+    expected = here(MODEL, chunked(rows), **options)
+    with foreigner.as_current():
+        for cache in ("none", "memory"):
+            found = daskem.fit(MODEL, chunked(rows), cache=cache, **options)
+            assert found.coordinator.startswith("here: the scheduler cannot import daskem")
+            assert bits(found) == bits(expected)
+        score = found.score(chunked(rows))
+        with dask.config.set(scheduler="synchronous"):
+            assert score == expected.score(chunked(rows))
+        with pytest.raises(SchedulerError, match="cannot import daskem"):
+            daskem.submit(MODEL, chunked(rows), start=start)
+        monkeypatch.setattr("daskem.data.blocks.tree.FAN_IN", 2)
+        monkeypatch.setattr("daskem.data.blocks.dask._AT_ONCE", 4)
+        assert daskem.fit(MODEL, chunked(rows), **options).converged == expected.converged
+
+
+def test_a_scheduler_of_another_python_or_daskem(foreigner, rows, start, monkeypatch):
     # By value, as this module imports daskem.
     def pretend():
         sys.modules["daskem"] = SimpleNamespace(__version__="0.0", __path__=[])
 
-    with ExitStack() as stack:
-        file = stack.enter_context(scheduler(tmp_path, "--preload", str(tmp_path / "none.py")))
-        client = stack.enter_context(Client(scheduler_file=str(file)))
-        with pytest.raises(SchedulerError, match="cannot import daskem"):
-            daskem.submit(MODEL, chunked(rows), start=start)
-        client.run_on_scheduler(pretend)
+    with foreigner.as_current():
+        foreigner.run_on_scheduler(pretend)
         with pytest.raises(SchedulerError, match=r"has daskem 0\.0, this process"):
             daskem.submit(MODEL, chunked(rows), start=start)
+        # Nothing is sent by value then: the code of one Python is not that of another.
+        monkeypatch.setattr("daskem.data.blocks.asking.python_version", lambda: "3.99.0")
+        monkeypatch.setattr(Client, "run_on_scheduler", None)
+        found = daskem.fit(MODEL, chunked(rows), start=start, max_passes=1)
+    assert found.coordinator.startswith("here: the scheduler runs Python 3.")
 
 
 def test_a_model_that_cannot_be_pickled_stays_here(client, rows, start):
@@ -290,6 +319,41 @@ def test_errors_of_the_job_are_raised_with_their_own_type(client, rows, start):
     assert left_on(client) == (0, [])
 
 
+class Falters:
+    """A mixture whose M step fails in a pass."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def e_step(self, block, params):
+        return MODEL.e_step(block, params)
+
+    def m_step(self, statistics, params):
+        if params["pass"] == self.at:
+            raise ZeroDivisionError("of the M step")
+        return {**MODEL.m_step(statistics, params), "pass": params["pass"] + 1}
+
+
+def test_an_error_on_the_way_leaves_what_was_found_before_it(client, rows, counted):
+    data, options = chunked(rows), {"start": counted, "tol": 0}
+    expected = here(Falters(9), data, max_passes=3, **options)
+    for fit in (
+        lambda: here(Falters(3), data, **options),
+        lambda: daskem.fit(Falters(3), data, **options),
+        lambda: list(daskem.submit(Falters(3), data, **options)),
+    ):
+        with pytest.raises(ZeroDivisionError) as caught:
+            fit()
+        assert bits(caught.value.result) == bits(expected)
+    with pytest.raises(ZeroDivisionError) as caught:
+        here(Falters(0), data, **options)
+    assert caught.value.result is None
+    holes = chunked(np.where(np.arange(3000)[:, None] == 1234, np.nan, rows))
+    with pytest.raises(DataError) as told:
+        daskem.fit(MODEL, holes, n_components=2)
+    assert told.value.result is None
+
+
 def test_stop_keeps_the_last_complete_pass(client, rows, counted, gate):
     model = gate(2)
     run = daskem.submit(model, chunked(rows), start=counted, **ENDLESS)
@@ -351,7 +415,7 @@ def test_a_client_that_is_closed_meanwhile_is_named(client, rows, start, schedul
 
 def test_a_scheduler_that_dies_is_named(rows, start, tmp_path, monkeypatch):
     # As if the workers had been there, and had gone.
-    monkeypatch.setattr("daskem.running.handle.check_workers", lambda client: None)
+    monkeypatch.setattr("daskem.data.blocks.placement.check_workers", lambda client: None)
     with ExitStack() as stack:
         file = stack.enter_context(scheduler(tmp_path))
         client = stack.enter_context(Client(scheduler_file=str(file), timeout=1))

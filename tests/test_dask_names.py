@@ -49,6 +49,7 @@ CALLS = {
     "distributed:Scheduler.add_plugin": call("self", "plugin", name="name"),
     "distributed:Scheduler.client_desires_keys": call("self", keys=[], client="id"),
     "distributed:Scheduler.client_releases_keys": call("self", keys=[], client="id"),
+    "distributed.scheduler:NoWorkerError": call("task", 1.0),
     "distributed:Scheduler.report": call("self", {}, client="id"),
 }
 
@@ -212,3 +213,7 @@ def test_a_scheduler_has_certificates_for_each_role(cluster):
     assert isinstance(cluster.scheduler.security, Security)
     roles = {"tls_client_cert", "tls_client_key", "tls_scheduler_cert", "tls_scheduler_key"}
     assert roles <= set(dir(cluster.scheduler.security))
+
+
+def test_a_scheduler_tells_its_python(client):
+    assert client.sync(client.scheduler.versions)["host"]["python"].split(".")[0] == "3"

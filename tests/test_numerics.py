@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import logsumexp, softmax
 from threadpoolctl import threadpool_info
 
+from daskem.core import numerics
 from daskem.core.numerics import (
     exponentiate,
     is_positive_definite,
@@ -119,6 +120,32 @@ def test_blas_has_one_thread_until_the_last_one_leaves():
     leave.set()
     other.join()
     assert blas_threads() == before
+
+
+def test_nobody_computes_before_the_first_one_has_set_the_limit(monkeypatch):
+    """Whoever comes second must not find the limit half set."""
+    setting, go, computed = threading.Event(), threading.Event(), threading.Event()
+    take_control = numerics._take_control
+
+    def slowly():
+        setting.set()
+        go.wait(10)
+        take_control()
+
+    def compute():
+        with one_blas_thread():
+            computed.set()
+
+    monkeypatch.setattr(numerics, "_take_control", slowly)
+    both = [threading.Thread(target=compute) for _ in range(2)]
+    both[0].start()
+    assert setting.wait(10)
+    both[1].start()
+    assert not computed.wait(0.2)
+    go.set()
+    for thread in both:
+        thread.join()
+    assert computed.is_set()
 
 
 def test_blas_gets_its_threads_back_after_an_error():

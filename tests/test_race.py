@@ -22,7 +22,7 @@ from daskem.fitting.run import Run
 from daskem.fitting.stopping import Stop
 from daskem.models.protocol import Flaw
 from daskem.selection.criteria import reachable
-from daskem.selection.race import _follow_the_leader, race
+from daskem.selection.race import _drop_the_slower, _follow_the_leader, _has_lost, race
 from daskem.selection.splitting import grown
 from daskem.selection.standing import best_of
 from daskem.selection.verbs import prepare_selection
@@ -67,6 +67,44 @@ def test_nobody_is_dropped_who_may_still_climb_as_em_does_with_a_component_too_m
     left = 1 / np.arange(1.0, n_passes + 1) ** power
     history = tuple(Pass(-g, -g, np.inf, 1.0, 1, 8) for g in left)
     assert reachable(Run(Mixture(Gaussian()), EM(), None, history)) >= left[-1]
+
+
+def told(objective, *remaining):
+    """A run that has said in each of its passes how much is left to gain."""
+    history = tuple(Pass(objective, objective, left, 1.0, 1, 8) for left in remaining)
+    return Run(Mixture(Gaussian()), EM(), None, history)
+
+
+@pytest.mark.parametrize(
+    ("remaining", "status"),
+    [
+        ((0.2, 0.2), Status.RUNNING),  # predicted to end in front
+        ((0.05, 0.05), Status.DROPPED),
+        ((0.05,), Status.RUNNING),  # one prediction is none
+        ((np.inf, 0.05), Status.RUNNING),
+    ],
+)
+def test_a_restart_is_dropped_where_it_is_behind_and_predicted_to_stay_there(remaining, status):
+    runs = [told(-1.0, 1e-3, 1e-3), told(-1.1, *remaining)]
+    _drop_the_slower(runs)
+    assert [run.status for run in runs] == [Status.RUNNING, status]
+
+
+@pytest.mark.parametrize(
+    ("remaining", "lost"),
+    [
+        ((0.1, 0.1), True),
+        ((5.0, 0.1), False),  # a single small prediction settles nothing
+        ((0.1,), False),
+        ((0.6, 0.6), False),  # to be known so poorly is to know nothing
+    ],
+)
+def test_a_candidate_has_lost_where_two_predictions_say_that_it_stays_behind(remaining, lost):
+    one_row = SimpleNamespace(
+        value=lambda run, gain=0.0: -(run.history[-1].objective + gain),
+        survey=SimpleNamespace(weight=1.0),
+    )
+    assert _has_lost(one_row, told(-1.0, *remaining), least=0.5) == lost
 
 
 def test_the_best_candidate_is_followed_to_its_end_even_if_it_was_dropped():

@@ -26,7 +26,7 @@ from daskem.fitting.run import Run
 from daskem.fitting.starts.competition import best_start
 from daskem.fitting.starts.oversampling import DRAWN, ROUNDS, oversampled
 from daskem.fitting.starts.seedbed import begin
-from daskem.fitting.starts.seeds import lloyd
+from daskem.fitting.starts.seeds import kmeans_plus_plus, lloyd
 from daskem.fitting.stopping import Stop
 
 N, D = 20_000, 2
@@ -272,3 +272,27 @@ def test_k_means_weighs_rows_as_repeats_and_ends_where_nothing_moves():
     np.testing.assert_array_equal(
         np.square(rows[:, None] - centres).sum(axis=2).argmin(axis=1), labels
     )
+
+
+class Loaded:
+    """Dice that fall as somebody wants: the first so many of what comes next."""
+
+    def __init__(self, *throws):
+        self.throws = iter(throws)
+
+    def choice(self, n, size=None, p=None):
+        return next(self.throws) if size is None else np.array(next(self.throws)[:size])
+
+
+def test_of_the_draws_of_a_seed_the_one_that_leaves_least_is_taken():
+    """Greedy k-means++: the best of 2 + log k draws, the more the more seeds."""
+    points = np.array([[0.0], [1.0], [10.0], [10.1], [50.0]])
+    seeds = kmeans_plus_plus(points, np.ones(5), 2, Loaded(0, [1, 4, 3]))
+    assert seeds.tolist() == [0, 4]
+    # Two rows of ten times the weight outweigh the one far away.
+    seeds = kmeans_plus_plus(points, np.array([1, 1, 1e3, 1e3, 1]), 2, Loaded(0, [1, 2, 4]))
+    assert seeds.tolist() == [0, 2]
+    # Of eight seeds the best of four draws.
+    many = np.arange(9.0)[:, None] ** 3
+    draws = [[1, 2, 3, 8], *([i, i, i, i] for i in range(1, 7))]
+    assert kmeans_plus_plus(many, np.ones(9), 8, Loaded(0, *draws))[1] == 8

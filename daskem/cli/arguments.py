@@ -51,6 +51,8 @@ def _data() -> argparse.ArgumentParser:
     dim = "dimension of the features: 'feature', or else the last"
     add("--feature-dim", metavar="DIM", help=dim)
     omit = "what to do with rows that have a NaN; predict does the same (%(default)s)"
+    chunks = "whether a store may lack chunks, which then are its fill value (default: raise)"
+    add("--missing-chunks", choices=("raise", "fill"), default="raise", help=chunks)
     add("--missing", choices=("raise", "omit"), default="raise", help=omit)
     most = "most passes over the data (%(default)s)"
     add("--max-passes", type=int, default=200, metavar="N", help=most)

@@ -17,6 +17,10 @@ EPS = np.finfo(np.float64).eps
 _NEGLIGIBLE = -300.0
 # A share of this or less stands for none: it is what the softmax makes of a logit of -inf.
 NOTHING = 2 * float(np.exp(_NEGLIGIBLE))
+# Numbers below this have squares that can be added over any number of rows, 1e308 / 1e290 of them;
+# spreads above one over this have squares that are not rounded to nothing.
+LARGEST = 1e145
+SQUARABLE = f"finite numbers below {LARGEST:.0e}"
 
 
 def exponentiate(logits: np.ndarray, spare: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -130,3 +134,8 @@ def one_blas_thread() -> Iterator[None]:
                 _take_control()
                 _limiter.restore_original_limits()
                 _take_control()
+
+
+def squarable(values: np.ndarray) -> np.ndarray:
+    """Which numbers are finite, with squares that can be added: bool, like `values`."""
+    return np.abs(values) < LARGEST

@@ -10,6 +10,7 @@ from typing import Any
 
 from fsspec.core import url_to_fs
 
+from daskem.core.addresses import cause, reason, shown
 from daskem.errors import ParameterError
 
 
@@ -37,9 +38,9 @@ def stored(path: str) -> list[str]:
         return []
     except Exception as error:
         raise ParameterError(
-            f"{path!r} cannot be listed, and what may lie there is not to be overwritten; choose "
-            f"another path, or mend this: {error}"
-        ) from error
+            f"{shown(path)} cannot be listed, and what may lie there is not to be overwritten; "
+            f"choose another path, or mend this: {reason(error, path)}"
+        ) from cause(error, path)
     return sorted(place.removeprefix(root).lstrip("/") for place in objects)
 
 

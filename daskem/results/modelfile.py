@@ -18,6 +18,7 @@ import xarray as xr
 import zarr
 from zarr.storage import MemoryStore
 
+from daskem.core.addresses import cause, reason, shown
 from daskem.data.inputs import address
 from daskem.errors import ModelFileError, ParameterError, StoreNotFoundError
 from daskem.results.files import is_remote, replace, stored
@@ -84,16 +85,16 @@ def check_target(path: str | os.PathLike[str]) -> list[str]:
     except ModelFileError as error:
         if _is_model(path):
             raise ParameterError(
-                f"{path!r} exists and is not a sound model; choose another path, or remove it "
+                f"{shown(path)} exists and is not a sound model; choose another path, or remove it "
                 f"first: {error}"
             ) from error
         inside = "" if keys == [""] else f". It holds {_some(keys)}"
         raise ParameterError(
-            f"{path!r} exists and is not a model; choose another path{inside}"
+            f"{shown(path)} exists and is not a model; choose another path{inside}"
         ) from error
     if foreign := sorted(set(keys) - _keys(path, state, readable)):
         raise ParameterError(
-            f"{path!r} holds more than the model, which alone may be replaced; choose another "
+            f"{shown(path)} holds more than the model, which alone may be replaced; choose another "
             f"path, or move elsewhere what is not of the model: {_some(foreign)}"
         )
     return keys
@@ -110,30 +111,33 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], xr.Dataset, xr.D
         If it is not a model, is damaged, or was written by a newer daskem.
     """
     path = address(path)
+    called = shown(path)
     if not is_remote(path) and not Path(path).exists():
-        raise StoreNotFoundError(f"there is no model at {path!r}")
+        raise StoreNotFoundError(f"there is no model at {called}")
     try:
         readable = xr.open_zarr(path, chunks=None, consolidated=False).load()
         about = json.loads(readable.attrs["daskem"])
         version = about["format"]
     except KeyError as error:
-        raise ModelFileError(f"{path!r} is not a daskem model: nothing in it says so") from error
+        raise ModelFileError(f"{called} is not a daskem model: nothing in it says so") from cause(
+            error, path
+        )
     except Exception as error:
         raise ModelFileError(
-            f"{path!r} is not a daskem model, or its metadata are damaged: {error}"
-        ) from error
+            f"{called} is not a daskem model, or its metadata are damaged: {reason(error, path)}"
+        ) from cause(error, path)
     if version > VERSION:
         raise ModelFileError(
-            f"{path!r} has format {version}, and this daskem reads up to {VERSION}: upgrade daskem"
+            f"{called} has format {version}, and this daskem reads up to {VERSION}: upgrade daskem"
         )
     try:
         state = xr.open_zarr(path, group="state", chunks=None, consolidated=False).load()
         sound = readable.attrs["sha256"] == _digest(about, state, readable)
     except Exception as error:
-        raise ModelFileError(f"{path!r} is damaged: {error}") from error
+        raise ModelFileError(f"{called} is damaged: {reason(error, path)}") from cause(error, path)
     if not sound:
         raise ModelFileError(
-            f"{path!r} is damaged: its contents do not match their checksum. Fit again, or restore "
+            f"{called} is damaged: its contents do not match their checksum. Fit again, or restore "
             "it from a copy"
         )
     return about, state, readable

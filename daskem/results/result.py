@@ -13,12 +13,13 @@ import xarray as xr
 
 from daskem.core.parameters import DataParams
 from daskem.core.settings import RandomState, generator
-from daskem.data.blocks import Blocks, Domain, map_rows
+from daskem.data.blocks import Blocks, Domain, map_rows, tell_without_workers
 from daskem.data.inputs import as_blocks
 from daskem.data.inputs.beside import names_among
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.data.inputs.lengths import cut
 from daskem.data.inputs.names import Features, Rows, relabel
+from daskem.data.inputs.origins import origin
 from daskem.data.inputs.riders import aligned, as_riders
 from daskem.data.inputs.rows import rows_like
 from daskem.errors import DataError
@@ -192,6 +193,8 @@ class Result:
         array, edges, _ = cut(rows.array, lengths)
         form |= {"fill": fill if self.missing == "omit" else None, "name": f.__name__}
         form |= {"along": as_riders(riders, array), "edges": edges}
+        if isinstance(array, da.Array):
+            tell_without_workers()
         args = (f, self._domain, self.model, self.best.framed)
         found = map_rows(array, predictions.checked, *args, **form)
         # Rows that were cut to sequences get their answers in the chunks that they came in.
@@ -227,7 +230,10 @@ class Result:
         """The rows of `data`, as the model was fitted to such, for passes over them."""
         rows, riders = self._rows(data, sample_weight, along)
         check_sequences(self.model, lengths)
-        return as_blocks(rows.array, missing=self.missing, along=riders, lengths=lengths)
+        called = origin(data)
+        return as_blocks(
+            rows.array, missing=self.missing, along=riders, lengths=lengths, origin=called
+        )
 
     def score(
         self,

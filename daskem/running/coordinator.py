@@ -1,17 +1,17 @@
 """Where the loop runs: on the scheduler if it can, else in the calling process."""
 
 import warnings
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from distributed import Client
 
-from daskem.data.blocks import check_workers, current_client, seceded
+from daskem.data.blocks import current_client, seceded
 from daskem.data.blocks.local import LocalBlocks
 from daskem.errors import ClusterError, ConvergenceWarning, ImproperFitWarning, SchedulerError
 from daskem.fitting.record import Status
 from daskem.running.handle import Handle, send, stopping
+from daskem.running.jobs import with_result
 from daskem.running.task import OutcomeT, Task
 
 _IMPROPER = (
@@ -29,8 +29,6 @@ def running(task: Task[OutcomeT]) -> Iterator[Iterable[OutcomeT]]:
         handle, why = None, str(reason)
     # Outside of the except: what goes wrong in a fit here has nothing to do with why it is here.
     if handle is None:
-        if task.blocks.client is not None:
-            check_workers(task.blocks.client)
         yield task.results(f"here: {why}")
         return
     # Tracebacks keep the frames that they went through, and with them chunks on the cluster.
@@ -65,12 +63,22 @@ def a_client() -> Client:
     return client
 
 
+def _exhausted(results: Iterable[OutcomeT]) -> OutcomeT:
+    """The last of the results; what comes in between has the one before it."""
+    last: OutcomeT | None = None
+    try:
+        for last in results:  # noqa: B007
+            pass
+    except Exception as error:
+        with_result(error, last)
+        raise
+    assert last is not None
+    return last
+
+
 def last_of(results: Iterable[OutcomeT], stacklevel: int) -> OutcomeT:
     """The last of the results, with a warning unless converged."""
-    if isinstance(results, Handle):
-        last: OutcomeT = results.result()
-    else:
-        (last,) = deque(results, maxlen=1)
+    last: OutcomeT = results.result() if isinstance(results, Handle) else _exhausted(results)
     if last.status is not Status.CONVERGED:
         warnings.warn(last.status.value, ConvergenceWarning, stacklevel=stacklevel)
     if last.flaws:

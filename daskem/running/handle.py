@@ -1,24 +1,41 @@
 """The caller's side: sending a fit to the scheduler, and a handle on what runs there."""
 
 import contextlib
-import sys
 import time
 import uuid
+import warnings
 from collections.abc import Iterator
-from concurrent.futures import CancelledError
 from typing import Any, Generic
 
 from distributed import Client
-from distributed.client import CancelledError as FutureCancelledError
-from distributed.client import ClosedClientError
 
-from daskem.data.blocks import check_workers, seceded
-from daskem.errors import ClusterError, DaskemError, SchedulerError
+from daskem.core.addresses import shown
+from daskem.data.blocks import (
+    SILENCE,
+    SLOW,
+    SilentError,
+    address_of,
+    asked,
+    foreign,
+    seceded,
+    told_without_workers,
+)
+from daskem.errors import (
+    ClusterError,
+    DaskemError,
+    NoWorkersWarning,
+    SchedulerError,
+    SchedulerLostError,
+)
 from daskem.fitting.record import Pass, Status
 from daskem.running.jobs import PATIENCE, Stand, begin, dumps, fetch, halt, loads, reserve, watch
 from daskem.running.task import OutcomeT, Task
 
-_LOST = (OSError, ClosedClientError, CancelledError, FutureCancelledError)
+# How to go on without the scheduler.
+_RESUME = "; daskem.resume({}, data) goes on from the last checkpoint of this one"
+_FIT_AGAIN = ": fit again, or start from the params of the last result you have"
+# Seconds that a question gets at least, however little time one has for the answer.
+_LEAST = 1.0
 
 
 class Handle(Generic[OutcomeT]):
@@ -33,9 +50,10 @@ class Handle(Generic[OutcomeT]):
         What `daskem.attach` finds it by.
     """
 
-    def __init__(self, name: str, client: Client) -> None:
+    def __init__(self, name: str, client: Client, checkpoint: str | None = None) -> None:
         self.name = name
         self._client = client
+        self._checkpoint = checkpoint
 
     @property
     def status(self) -> Status:
@@ -48,17 +66,25 @@ class Handle(Generic[OutcomeT]):
         return self._watch().history
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end, at most `timeout` seconds; returns whether it has come.
+        """Wait for the end, at most `timeout` seconds; returns whether it is known to have come.
 
         Raises
         ------
-        ClusterError
-            If the scheduler is lost.
+        SchedulerLostError
+            If the scheduler is lost: at once if the connection is, after 30 seconds of silence
+            otherwise.
         """
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
-        stand = self._watch()
-        while not stand.ended and (left := deadline - time.monotonic()) > 0:
-            stand = self._watch(stand.passes, min(left, PATIENCE))
+        stand, left = None, deadline - time.monotonic()
+        while stand is None or (not stand.ended and left > 0):
+            passes, patience = (-1, 0.0) if stand is None else (stand.passes, min(left, PATIENCE))
+            try:
+                stand = self._watch(passes, patience, min(left, patience + SILENCE))
+            except SilentError:
+                if left < SILENCE:
+                    return False
+                raise
+            left = deadline - time.monotonic()
         return stand.ended
 
     def result(self) -> OutcomeT:
@@ -67,10 +93,11 @@ class Handle(Generic[OutcomeT]):
         Raises
         ------
         DataError, ModelError, ...
-            What ended the fit, as `daskem.fit` would have raised it.
+            What ended the fit, as `daskem.fit` would have raised it: with the result of the last
+            complete pass, ``error.result``.
         StoppedError
             If it was stopped before its first pass ended.
-        ClusterError
+        SchedulerLostError
             If the scheduler is lost.
         """
         with seceded():
@@ -79,7 +106,7 @@ class Handle(Generic[OutcomeT]):
 
     def stop(self) -> None:
         """End the fit; the pass in progress is abandoned, and `result` is that of the last one."""
-        self._ask(halt)
+        self._ask(SILENCE, halt)
         self.wait()
 
     def __iter__(self) -> Iterator[OutcomeT]:
@@ -94,35 +121,41 @@ class Handle(Generic[OutcomeT]):
                 yielded = passes
 
     def __repr__(self) -> str:
-        return f"<fit {self.name!r} on {self._client.scheduler_info()['address']}>"
+        return f"<fit {self.name!r} on {address_of(self._client)}>"
 
-    def _watch(self, passes: int = -1, patience: float = 0.0) -> Stand:
-        return self._ask(watch, passes, patience)
+    def _watch(
+        self, passes: int = -1, patience: float = 0.0, seconds: float | None = None
+    ) -> Stand:
+        """How the fit stands, as `watch` says it, in so many seconds."""
+        seconds = patience + SILENCE if seconds is None else max(seconds, _LEAST)
+        stand: Stand = self._ask(seconds, watch, passes, patience)
+        self._checkpoint = stand.checkpoint or self._checkpoint
+        if patience and not (stand.ended or stand.workers or stand.passes > passes):
+            warnings.warn(
+                told_without_workers(address_of(self._client)), NoWorkersWarning, stacklevel=2
+            )
+        return stand
 
     def _fetch(self) -> tuple[int, OutcomeT]:
-        passes, outcome = loads(self._ask(fetch))
+        passes, outcome = loads(self._ask(SLOW, fetch))
         if isinstance(outcome, Exception):
             raise outcome
         return passes, outcome
 
-    def _ask(self, function: Any, *args: Any) -> Any:
-        return ask(self._client, function, self.name, *args)
+    def _ask(self, seconds: float, function: Any, *args: Any) -> Any:
+        try:
+            return _ask(self._client, seconds, function, self.name, *args)
+        except SchedulerLostError as error:
+            after = (
+                _FIT_AGAIN if self._checkpoint is None else _RESUME.format(shown(self._checkpoint))
+            )
+            told = f"{error}. If it has died, its fits are lost{after}"
+            raise type(error)(told) from error.__cause__
 
 
-def ask(client: Client, function: Any, *args: Any) -> Any:
-    """What an async function says on the scheduler, while that can be reached."""
-    if client.status == "closed":
-        raise ClusterError(
-            "the client is closed: a fit that was submitted goes on, and daskem.attach(name) finds "
-            "it; any other was stopped"
-        )
-    try:
-        return client.run_on_scheduler(function, *args)
-    except _LOST as error:
-        raise ClusterError(
-            f"the scheduler cannot be reached any more ({error!r:.200}). If it has died, its fits "
-            "are lost: fit again, or start from the params of the last result you have"
-        ) from error
+def _ask(client: Client, seconds: float, function: Any, *args: Any) -> Any:
+    """What an async function says on the scheduler, in so many seconds."""
+    return asked(client, lambda: client.run_on_scheduler(function, *args), seconds)
 
 
 def send(task: Task[OutcomeT], client: Client, name: str | None, keep: bool) -> Handle[OutcomeT]:
@@ -137,40 +170,18 @@ def send(task: Task[OutcomeT], client: Client, name: str | None, keep: bool) -> 
         payload = dumps(task)
     except Exception as error:
         raise SchedulerError(f"the fit cannot be pickled ({error!r:.200})") from error
+    name, checkpoint = name or f"fit-{uuid.uuid4().hex[:8]}", task.checkpoint
     del task
-    handle: Handle[OutcomeT] = Handle(name or f"fit-{uuid.uuid4().hex[:8]}", client)
-    _check_scheduler(client)
-    check_workers(client)
-    handle._ask(reserve, client.id)
+    handle: Handle[OutcomeT] = Handle(name, client, checkpoint)
+    refusal = foreign(client)
+    if refusal is not None:
+        raise SchedulerError(refusal)
+    handle._ask(SILENCE, reserve, client.id)
     with stopping(handle):
-        refusal = handle._ask(begin, payload, keep)
+        refusal = handle._ask(SLOW, begin, payload, keep)
         if refusal is not None:
             raise SchedulerError(refusal)
     return handle
-
-
-def _check_scheduler(client: Client) -> None:
-    """Raise SchedulerError unless the scheduler has this daskem."""
-
-    # A function inside a function travels by value: it needs no daskem to be unpickled. Importing
-    # takes seconds, which the event loop cannot spare.
-    async def version() -> str:
-        import asyncio
-        import importlib
-
-        return (await asyncio.to_thread(importlib.import_module, "daskem")).__version__
-
-    try:
-        theirs = ask(client, version)
-    except ClusterError:
-        raise
-    except ImportError as error:
-        raise SchedulerError(f"the scheduler cannot import daskem ({error})") from error
-    except Exception as error:
-        raise SchedulerError(f"the scheduler runs no fits ({error!r:.200})") from error
-    ours = sys.modules["daskem"].__version__
-    if theirs != ours:
-        raise SchedulerError(f"the scheduler has daskem {theirs}, this process {ours}")
 
 
 @contextlib.contextmanager
@@ -178,6 +189,8 @@ def stopping(handle: Handle[Any]) -> Iterator[None]:
     """Whatever goes wrong meanwhile here, Ctrl-C included, also ends the fit there."""
     try:
         yield
+    except SchedulerLostError:
+        raise
     except BaseException:
         with contextlib.suppress(DaskemError):
             handle.stop()

@@ -19,7 +19,7 @@ from distributed.protocol.pickle import dumps, loads
 
 from daskem.errors import ParameterError, StoppedError
 from daskem.fitting.record import Pass, Status
-from daskem.running.scheduler import hold, knows, own_security, plugin, release
+from daskem.running.scheduler import hold, knows, n_workers, own_security, plugin, release
 from daskem.running.task import Outcome, Task
 
 _PLUGIN = "daskem-fits"
@@ -36,10 +36,12 @@ PATIENCE = 10.0
 
 @dataclass(frozen=True)
 class Stand:
-    """How a job stands: passes made, whether it has ended, and the best of its runs."""
+    """How a job stands: passes made, whether it has ended, where it is written, its best run."""
 
     passes: int
     ended: bool
+    workers: int
+    checkpoint: str | None
     status: Status
     history: tuple[Pass, ...]
 
@@ -61,6 +63,8 @@ class Job:
         The id of its own client.
     held : list of keys, or None
         What it needs of what lies on the cluster already; None until it is loaded.
+    checkpoint : str or None
+        Where it is written down.
     """
 
     def __init__(self, name: str, owner: str | None, scheduler: Scheduler) -> None:
@@ -71,6 +75,7 @@ class Job:
         self.started = self.stopping = self.ended = False
         self.client: str | None = None
         self.held: list[Any] | None = None
+        self.checkpoint: str | None = None
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._stopper: asyncio.Task[None] | None = None
@@ -134,7 +139,14 @@ class Job:
 
     def stand(self) -> Stand:
         history = () if self.result is None else tuple(self.result.history)
-        return Stand(self.passes, self.ended, self._status(), history)
+        return Stand(
+            self.passes,
+            self.ended,
+            n_workers(self.scheduler),
+            self.checkpoint,
+            self._status(),
+            history,
+        )
 
     def _status(self) -> Status:
         if not self.ended:
@@ -167,7 +179,8 @@ class Job:
 
     def _fit(self, task: Task[Outcome], client: Client) -> dict[str, Any]:
         """Run the task; what is to be known of the job when it has ended."""
-        self._tell(client=client.id, held=list(task.blocks.keys_on_cluster()))
+        held = list(task.blocks.keys_on_cluster())
+        self._tell(client=client.id, held=held, checkpoint=task.checkpoint)
         result = None
         try:
             results = task.results(f"on the scheduler {self.scheduler.address}")
@@ -184,6 +197,12 @@ class Job:
 
 def _too_early() -> StoppedError:
     return StoppedError("the fit was stopped before its first pass was complete")
+
+
+def with_result(error: Exception, result: Outcome | None) -> Exception:
+    """`error` with the result of the last complete pass, for whoever catches it."""
+    vars(error)["result"] = result
+    return error
 
 
 def _portable(error: BaseException) -> Exception:
@@ -270,7 +289,8 @@ async def watch(name: str, passes: int, patience: float, dask_scheduler: Schedul
 async def fetch(name: str, dask_scheduler: Scheduler) -> bytes:
     """Pickled: the passes a job has made, and its last result or the error that ended it."""
     job = _jobs(dask_scheduler).find(name)
-    return await asyncio.to_thread(dumps, (job.passes, job.error or job.result))
+    outcome = job.result if job.error is None else with_result(job.error, job.result)
+    return await asyncio.to_thread(dumps, (job.passes, outcome))
 
 
 async def halt(name: str, dask_scheduler: Scheduler) -> None:

@@ -11,9 +11,11 @@ from distributed import Client
 from daskem.core.settings import RandomState, generator, number, whole
 from daskem.data.blocks import Blocks, Survey, current_client, moved, place
 from daskem.data.inputs import as_blocks
+from daskem.data.inputs.absent import absent_chunks
 from daskem.data.inputs.beside import names_among
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.data.inputs.names import Features
+from daskem.data.inputs.origins import origin
 from daskem.data.inputs.riders import aligned
 from daskem.data.inputs.rows import as_rows
 from daskem.errors import ModelError, ParameterError
@@ -70,6 +72,11 @@ class Prepared:
     missing: str
     recording: Recording | None = None
 
+    @property
+    def checkpoint(self) -> str | None:
+        """Where the fit is written down."""
+        return None if self.recording is None else self.recording.path
+
     def on(self, client: Client) -> "Prepared":
         """The same fit, on the cluster of `client`."""
         return replace(self, blocks=moved(self.blocks, client))
@@ -123,6 +130,8 @@ class Prepared:
         n, notes = survey.n_missing, list(self.notes)
         if n:
             notes.append(f"{n:,} of {n + survey.n_rows:,} rows have a NaN and were left out")
+        if survey.rounded is not None:
+            notes.append(survey.rounded)
         if survey.far is not None:
             notes += survey.far.notes(self.features.names)
         return Result(
@@ -157,6 +166,7 @@ def prepare(
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
     missing: str = "raise",
+    missing_chunks: str = "raise",
     n_init: int = 1,
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
@@ -191,10 +201,18 @@ def prepare(
     )
     beside = names_among(sample_weight, along)
     rows = as_rows(data, features, sample_dims, feature_dim, beside)
+    absent = absent_chunks(data, features, missing_chunks)
     riders = aligned(rows, sample_weight, along)
     check_riders(model, riders)
     check_sequences(model, lengths)
-    blocks = as_blocks(rows.array, missing=missing, cache=cache, along=riders, lengths=lengths)
+    blocks = as_blocks(
+        rows.array,
+        missing=missing,
+        cache=cache,
+        along=riders,
+        lengths=lengths,
+        origin=origin(data),
+    )
     prepared = Prepared(
         model,
         place(blocks, current_client()),
@@ -204,7 +222,7 @@ def prepare(
         stop,
         int(generator(random_state).integers(2**63)),
         rows.features,
-        rows.notes,
+        (*rows.notes, *absent),
         missing,
     )
     if checkpoint is None:
@@ -218,6 +236,7 @@ def prepare(
         "max_passes": max_passes,
         "max_seconds": max_seconds,
         "cache": cache,
+        "missing_chunks": missing_chunks,
         "riders": list(riders),
         "in sequences": lengths is not None,
     }

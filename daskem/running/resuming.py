@@ -19,6 +19,7 @@ _GIVEN_AGAIN = (
     "sample_dims",
     "feature_dim",
     "missing",
+    "missing_chunks",
     "init_params",
     "tol",
     "max_passes",

@@ -33,6 +33,11 @@ def release(scheduler: Scheduler, client: str, reason: str) -> None:
     scheduler.report({"op": "cancelled-keys", "keys": keys, "reason": reason}, client=client)
 
 
+def n_workers(scheduler: Scheduler) -> int:
+    """How many workers there are."""
+    return len(scheduler.workers)
+
+
 def plugin(scheduler: Scheduler, name: str, make: Callable[[], P]) -> P:
     """The plugin called `name`, made where there is none yet."""
     if name not in scheduler.plugins:

@@ -31,6 +31,8 @@ class Task(Protocol[Yielded]):
 
     @property
     def blocks(self) -> Blocks: ...
+    @property
+    def checkpoint(self) -> str | None: ...  # where it is written down
     def on(self, client: Client) -> Self:
         """The same on the cluster of a client; what has travelled is on none."""
 

@@ -29,6 +29,7 @@ def fit(
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
     missing: str = "raise",
+    missing_chunks: str = "raise",
     n_init: int = 1,
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
@@ -76,6 +77,9 @@ def fit(
     missing : {"raise", "omit"}
         Whether rows with a NaN are an error, or left out. Predictions of the result do the same:
         rows that are left out are NaN there, and -1 among labels.
+    missing_chunks : {"raise", "fill"}
+        Whether it is an error that a zarr store lacks chunks of the data, or the fill value that is
+        read in their place is meant.
     n_init : int
         Starts for each number of components. All runs share every read of the data.
     init_params : {"k-means++", "random_from_data", "k-means||"}
@@ -124,6 +128,9 @@ def fit(
         If `model` is not one, or breaks its contract.
     CheckpointError
         If nothing can be written at `checkpoint`, or another fit writes there.
+    Exception
+        Whatever else ends the fit on the way. All of them have the result of the last complete
+        pass, ``error.result``, which is None before the first one.
 
     Examples
     --------
@@ -146,6 +153,7 @@ def fit(
         sample_dims=sample_dims,
         feature_dim=feature_dim,
         missing=missing,
+        missing_chunks=missing_chunks,
         n_init=n_init,
         init_params=init_params,
         algorithm=algorithm,
@@ -175,6 +183,7 @@ def iterate(
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
     missing: str = "raise",
+    missing_chunks: str = "raise",
     n_init: int = 1,
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
@@ -204,6 +213,7 @@ def iterate(
         sample_dims=sample_dims,
         feature_dim=feature_dim,
         missing=missing,
+        missing_chunks=missing_chunks,
         n_init=n_init,
         init_params=init_params,
         algorithm=algorithm,
@@ -231,6 +241,7 @@ def submit(
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
     missing: str = "raise",
+    missing_chunks: str = "raise",
     n_init: int = 1,
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
@@ -271,6 +282,7 @@ def submit(
         sample_dims=sample_dims,
         feature_dim=feature_dim,
         missing=missing,
+        missing_chunks=missing_chunks,
         n_init=n_init,
         init_params=init_params,
         algorithm=algorithm,

@@ -1,6 +1,7 @@
 """What was interrupted goes on from its last checkpoint, to the bits that it would have had."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 
 from daskem.core.signatures import helpful
@@ -11,7 +12,7 @@ from daskem.fitting.algorithms import Algorithm
 from daskem.models import Mixture
 from daskem.models.protocol import Model
 from daskem.results.result import Result
-from daskem.running.checkpoints.identity import model_of
+from daskem.running.checkpoints.identity import About, model_of
 from daskem.running.checkpoints.recording import Saved, saved
 from daskem.running.coordinator import last_of, running
 from daskem.running.resuming import again, going_on, resumed
@@ -23,7 +24,7 @@ from daskem.selection.verbs import prepare_selection
 def resume(
     path: str | os.PathLike[str],
     data: Data,
-    model: Model | None = None,
+    model: Model | Mapping[str, Mixture] | None = None,
     *,
     sample_weight: Values | None = None,
     along: Riders | None = None,
@@ -41,8 +42,9 @@ def resume(
         The `checkpoint` of the fit, which goes on to be written there.
     data, sample_weight, along, lengths
         As the fit had them.
-    model : Model, optional
-        If it is not a mixture of a registered family: the one that the fit had.
+    model : Model or dict of str to Mixture, optional
+        If it is not a mixture of a registered family: the one that the fit had, or the ``models``
+        of the selection.
     algorithm : object, optional
         If it is not one of daskem's: the one that the fit had.
 
@@ -63,15 +65,18 @@ def resume(
     """
     before = saved(address(path))
     if "criterion" not in before.about["settings"]:
+        if isinstance(model, Mapping):
+            raise CheckpointError("the checkpoint is of a fit: give its model, not several by name")
         task = resumed(before, path, data, model, sample_weight, along, lengths, algorithm)
         with running(task) as results:
             # The caller, past this function and what makes it helpful.
             return last_of(results, stacklevel=4)
-    if model is not None or lengths is not None:
+    if lengths is not None or not (model is None or isinstance(model, Mapping)):
         raise CheckpointError(
-            "the checkpoint is of a selection, which has its models, and takes no lengths"
+            "the checkpoint is of a selection: it takes no lengths, and models by name, as in "
+            "daskem.resume(path, data, {name: model})"
         )
-    selecting = _selecting(before, path, data, sample_weight, along, algorithm)
+    selecting = _selecting(before, path, data, model, sample_weight, along, algorithm)
     with running(selecting) as selections:
         return last_of(selections, stacklevel=4)
 
@@ -80,6 +85,7 @@ def _selecting(
     before: Saved,
     path: str | os.PathLike[str],
     data: Data,
+    given_models: Mapping[str, Mixture] | None,
     sample_weight: Values | None,
     along: Riders | None,
     algorithm: Algorithm | None,
@@ -87,13 +93,24 @@ def _selecting(
     """The selection of a checkpoint, prepared again."""
     given, known = again(before, path, algorithm), before.about["settings"]
     try:
-        models = {name: model_of(about) for name, about in known["models"].items()}
+        models = _models(known["models"]) if given_models is None else given_models
         own = {"criterion": known["criterion"], "n_init": known["n_init"]}
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{before.name} does not hold a selection: {error!r}") from error
-    mixtures = {name: model for name, model in models.items() if isinstance(model, Mixture)}
     task = prepare_selection(
-        data, models=mixtures, sample_weight=sample_weight, along=along, **own, **given
+        data, models=models, sample_weight=sample_weight, along=along, **own, **given
     )
     prepared = going_on(task.search.prepared, before)
     return replace(task, search=replace(task.search, prepared=prepared))
+
+
+def _models(known: Mapping[str, About]) -> dict[str, Mixture]:
+    """The models of a selection, made again; CheckpointError if they have to be given again."""
+    own = [name for name, about in known.items() if "family" not in about]
+    if own:
+        raise CheckpointError(
+            f"the selection was among models of which some have families of your own ({own}): give "
+            "all of them again, as in daskem.resume(path, data, {name: model, ...})"
+        )
+    made = {name: model_of(about) for name, about in known.items()}
+    return {name: model for name, model in made.items() if isinstance(model, Mixture)}

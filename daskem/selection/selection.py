@@ -192,6 +192,11 @@ class Selecting:
     def blocks(self) -> Blocks:
         return self.search.prepared.blocks
 
+    @property
+    def checkpoint(self) -> str | None:
+        """Where the race is written down."""
+        return self.search.prepared.checkpoint
+
     def on(self, client: Client) -> "Selecting":
         """The same race, on the cluster of `client`."""
         return replace(self, search=self.search.on(client))

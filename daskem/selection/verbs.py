@@ -36,6 +36,7 @@ def select(
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
     missing: str = "raise",
+    missing_chunks: str = "raise",
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
     tol: float | None = None,
@@ -77,8 +78,8 @@ def select(
     n_init : int
         Restarts for each candidate; they cost no reads. Fewer than three do not tell how far
         restarts differ.
-    sample_weight, along, features, sample_dims, feature_dim, missing, init_params, algorithm,
-    tol, max_passes, max_seconds, random_state, cache, checkpoint
+    sample_weight, along, features, sample_dims, feature_dim, missing, missing_chunks, init_params,
+    algorithm, tol, max_passes, max_seconds, random_state, cache, checkpoint
         As `daskem.fit` takes them.
 
     Returns
@@ -110,6 +111,7 @@ def select(
         sample_dims=sample_dims,
         feature_dim=feature_dim,
         missing=missing,
+        missing_chunks=missing_chunks,
         init_params=init_params,
         algorithm=algorithm,
         tol=tol,
@@ -139,6 +141,7 @@ def submit_selection(
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
     missing: str = "raise",
+    missing_chunks: str = "raise",
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
     tol: float | None = None,
@@ -179,6 +182,7 @@ def submit_selection(
         sample_dims=sample_dims,
         feature_dim=feature_dim,
         missing=missing,
+        missing_chunks=missing_chunks,
         init_params=init_params,
         algorithm=algorithm,
         tol=tol,
@@ -205,6 +209,7 @@ def prepare_selection(
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
     missing: str = "raise",
+    missing_chunks: str = "raise",
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
     tol: float | None = None,
@@ -237,6 +242,7 @@ def prepare_selection(
         sample_dims=sample_dims,
         feature_dim=feature_dim,
         missing=missing,
+        missing_chunks=missing_chunks,
         init_params=init_params,
         algorithm=algorithm,
         tol=tol,

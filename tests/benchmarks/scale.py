@@ -162,7 +162,7 @@ def part_seconds(client: Client, blocks: Any) -> float:
 
 
 def _timed(recipe: partitions.Recipe, _: int) -> float:
-    return seconds(lambda: partitions.run(recipe, evaluate, (REQUESTS,)))
+    return seconds(lambda: partitions.run(evaluate, (REQUESTS,), recipe))
 
 
 def main() -> None:

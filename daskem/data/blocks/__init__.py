@@ -15,6 +15,7 @@ belong together (a sequence) are parted on none of the rungs.
 What is summed is none of the concern of these files, and neither is where the data are stored.
 """
 
+from daskem.data.blocks.asking import SILENCE, SLOW, SilentError, address_of, asked, foreign
 from daskem.data.blocks.block import WEIGHT, Block
 from daskem.data.blocks.changes import check_unchanged
 from daskem.data.blocks.domain import Domain
@@ -25,10 +26,13 @@ from daskem.data.blocks.partitions import Outline
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.placement import moved, place
 from daskem.data.blocks.protocol import Blocks
-from daskem.data.blocks.resources import Machines, check_workers, machines
+from daskem.data.blocks.resources import Machines, machines
 from daskem.data.blocks.survey import Survey, sample_size, survey
+from daskem.data.blocks.waiting import check_workers, tell_without_workers, told_without_workers
 
 __all__ = [
+    "SILENCE",
+    "SLOW",
     "WEIGHT",
     "Block",
     "Blocks",
@@ -36,12 +40,16 @@ __all__ = [
     "Machines",
     "Outline",
     "Piece",
+    "SilentError",
     "Survey",
+    "address_of",
+    "asked",
     "check_reachable",
     "check_unchanged",
     "check_workers",
     "current_client",
     "fingerprint",
+    "foreign",
     "machines",
     "map_rows",
     "moved",
@@ -49,4 +57,6 @@ __all__ = [
     "sample_size",
     "seceded",
     "survey",
+    "tell_without_workers",
+    "told_without_workers",
 ]

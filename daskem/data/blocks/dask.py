@@ -1,12 +1,13 @@
 """Blocks of a Dask array: one task for each partition, then a tree of fixed shape."""
 
 import math
+import operator
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import dask
@@ -17,15 +18,17 @@ from distributed import CancelledError, Client, KilledWorker
 from distributed.client import ClosedClientError
 
 from daskem.core.statistics import FAN_IN
+from daskem.data.blocks.asking import address_of, foreign
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.graph import (
-    DataNode,
     Delayed,
     GraphNode,
     Task,
     TaskRef,
     bind,
+    current_client,
     keys_of,
+    node,
     nodes_of,
 )
 from daskem.data.blocks.memory import check_fits, choose_cache
@@ -41,10 +44,13 @@ from daskem.data.blocks.partitions import (
     row_bytes,
     run,
 )
+from daskem.data.blocks.parts import Call, Parts, delayed
+from daskem.data.blocks.poison import one_by_one
 from daskem.data.blocks.resources import machines
 from daskem.data.blocks.sequences import edges_between
 from daskem.data.blocks.tree import plant_tree, tree_sum
-from daskem.errors import ClusterError
+from daskem.data.blocks.waiting import check_workers
+from daskem.errors import ClusterError, SchedulerLostError
 
 # Arguments and recipes may well be larger than what distributed likes to see in a graph.
 LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}
@@ -77,6 +83,8 @@ class DaskBlocks:
         Of the cluster to compute on; None for what Dask computes on by default.
     span : slice
         Which of the partitions to sum over.
+    origin : str
+        What errors call the data.
     """
 
     array: da.Array
@@ -87,6 +95,7 @@ class DaskBlocks:
     edges: np.ndarray | None = None
     client: Client | None = None
     span: slice = field(default_factory=lambda: slice(None))
+    origin: str = "the data"
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels: no client, and nothing that lives on its cluster."""
@@ -119,26 +128,40 @@ class DaskBlocks:
         value of a task of their own, which the scheduler can always make again.
         """
         with dask.config.set(LARGE), self._reached():
-            return tree_sum(self._subtrees(f, args, name, source), self.client)
+            call, parts = Call(f, args, name, source), self._partitions
+            try:
+                return tree_sum(self._subtrees(call, parts, self.span), self.client, parts.sealed)
+            except KilledWorker:
+                return self._one_by_one(call)
 
-    def _subtrees(
-        self, f: Callable[..., Any], args: tuple[Any, ...], name: str, source: str
-    ) -> Iterator[Delayed]:
+    def _one_by_one(self, call: Call) -> Any:
+        """The same sum once workers have died: one partition at a time, and read again."""
+        parts = self._partitions.unloaded or self._partitions
+        # What was to be kept in memory died with the workers.
+        vars(self)["_partitions"] = parts
+
+        def alone(recipe: Recipe) -> Any:
+            one = replace(parts, sources=[delayed(recipe, parts.sealed)], recipes=[recipe])
+            return tree_sum(self._subtrees(call, one, slice(None)), self.client, parts.sealed)
+
+        return one_by_one(parts.recipes[self.span], alone, call.name, self.origin, self._sizes)
+
+    def _subtrees(self, call: Call, parts: Parts, span: slice) -> Iterator[Delayed]:
         """The sums over `_AT_ONCE` partitions each."""
-        token = uuid.uuid4().hex
-        shared_args = f"{source or f'{name}-args'}-{token}"
-        parts = self._partitions
-        chosen = list(zip(parts.sources, parts.needs, strict=True))[self.span]
+        token, name = uuid.uuid4().hex, call.name
+        work = f"{call.source or f'{name}-args'}-{token}"
+        worker = node(work, partial(run, call.f, call.args), parts.sealed)
+        chosen = list(zip(parts.sources, parts.needs, strict=True))[span]
         for first in range(0, len(chosen), _AT_ONCE):
-            graph: dict[Key, Any] = {shared_args: DataNode(shared_args, args), **parts.shared}
+            graph: dict[Key, Any] = {work: worker, **parts.shared}
             keys: list[Key] = []
             for i, (partition, names) in enumerate(chosen[first : first + _AT_ONCE], first):
                 key = (f"{name}-{token}", i)
                 graph.update(partition.dask)
                 needs = map(TaskRef, names)
-                graph[key] = Task(key, run, TaskRef(partition.key), f, TaskRef(shared_args), *needs)
+                graph[key] = Task(key, operator.call, TaskRef(work), TaskRef(partition.key), *needs)
                 keys.append(key)
-            yield Delayed(plant_tree(graph, keys), graph)
+            yield Delayed(plant_tree(graph, keys, parts.sealed), graph)
 
     def partition(self, number: int) -> "DaskBlocks":
         return replace(self, span=slice(number, number + 1))
@@ -156,13 +179,17 @@ class DaskBlocks:
             yield
         except KilledWorker as error:
             raise ClusterError(
-                f"one worker after the other died of the same task ({error!s:.200}). Most likely "
-                "a chunk does not fit in their memory: write the data in smaller ones (what is "
-                "rechunked is read as it is stored), or give workers more memory"
+                f"one worker after the other died of what many chunks need ({error!s:.200}). Most "
+                "likely it does not fit in their memory: give workers more"
             ) from error
         except (ClosedClientError, CancelledError) as error:
             if self.client is None:
                 raise
+            if self.client.status == "connecting":
+                raise SchedulerLostError(
+                    f"the scheduler at {address_of(self.client)} was lost during a pass "
+                    f"({error!r:.200}): fit again, or resume from a checkpoint"
+                ) from error
             raise ClusterError(
                 f"what the fit had on the cluster is lost ({error!r:.200}): the client was closed, "
                 "the cluster restarted, or the only worker with a piece of persisted or scattered "
@@ -177,19 +204,25 @@ class DaskBlocks:
             return tuple(self.client.persist(list(lazy)))
 
     @cached_property
-    def _partitions(self) -> "_Partitions":
+    def _partitions(self) -> Parts:
         """The partitions, where they live from the first pass to the last."""
+        client = self.client or current_client()
+        if client is not None and self.client is None:
+            check_workers(client)
         workers = machines(self.client)
         check_fits(self.array, self._row_bytes, workers)
         graph: dict[Key, Any] = {}
         for array in self._arrays:
             graph.update(array.__dask_optimize__(array.__dask_graph__(), keys_of(array)))
         extent = self.array.shape[:-1] if self._known else None
-        recipes, shared = cut(nodes_of(graph), self._chunks(), extent, self.omit)
+        recipes, shared = cut(nodes_of(graph), self._chunks(), extent, self.omit, self.origin)
         shared = self._computed_once(recipes, shared)
-        parts = _Partitions(self._persist([*map(_delayed, recipes)]), recipes, shared)
+        sealed = client is not None and foreign(client) is not None
+        sources = self._persist([delayed(recipe, sealed) for recipe in recipes])
+        parts = Parts(sources, recipes, shared, sealed=sealed)
         keep, notes = choose_cache(self.cache, self._arrays, parts.in_memory, workers)
-        return replace(self._loaded(parts) if keep else parts, notes=notes)
+        parts = replace(parts, notes=notes)
+        return self._loaded(parts) if keep else parts
 
     @property
     def _arrays(self) -> list[da.Array]:
@@ -214,14 +247,17 @@ class DaskBlocks:
         kept = self._persist([Delayed(key, shared) for key in common])
         return shared | {key: node for one in kept for key, node in one.dask.items()}
 
-    def _loaded(self, parts: "_Partitions") -> "_Partitions":
+    def _loaded(self, parts: Parts) -> Parts:
         """The same partitions, with the blocks themselves in the memory of the workers."""
         token, lazy = uuid.uuid4().hex, []
+        work = f"load-args-{token}"
+        worker = node(work, load, parts.sealed)
         for i, (source, recipe) in enumerate(zip(parts.sources, parts.recipes, strict=True)):
             key = (f"load-{token}", i)
-            task = Task(key, load, TaskRef(source.key), *map(TaskRef, recipe.shared))
-            lazy.append(Delayed(key, {**source.dask, **parts.shared, key: task}))
-        return _Partitions(self._persist(lazy))
+            needs = map(TaskRef, (source.key, *recipe.shared))
+            task = Task(key, operator.call, TaskRef(work), *needs)
+            lazy.append(Delayed(key, {**source.dask, **parts.shared, work: worker, key: task}))
+        return replace(parts, sources=self._persist(lazy), recipes=(), shared={}, unloaded=parts)
 
     def _chunks(self) -> list[list[Chunk]]:
         """The chunks of each partition, in the order of the input."""
@@ -255,40 +291,3 @@ class DaskBlocks:
         for lengths in self.array.chunks[:-1]:
             n_rows = np.multiply.outer(n_rows, lengths).ravel()
         return n_rows * self._row_bytes
-
-
-@dataclass(frozen=True)
-class _Partitions:
-    """What a pass is made of.
-
-    Attributes
-    ----------
-    sources : sequence of Delayed
-        Recipe or loaded blocks of each partition.
-    recipes : sequence of Recipe
-        Empty where the blocks are loaded.
-    shared : dict
-        The tasks that recipes share, with all that they depend on.
-    notes : sequence of str
-    """
-
-    sources: Sequence[Delayed]
-    recipes: Sequence[Recipe] = ()
-    shared: dict[Key, GraphNode] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-
-    @property
-    def needs(self) -> list[Sequence[Key]]:
-        """Keys of the shared tasks that each source needs."""
-        return [recipe.shared for recipe in self.recipes] or [()] * len(self.sources)
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether there is nothing to read or to compute."""
-        tasks = (task for recipe in self.recipes for task in recipe.tasks.values())
-        return all(isinstance(task, DataNode) for task in tasks)
-
-
-def _delayed(recipe: Recipe) -> Delayed:
-    key = f"partition-{uuid.uuid4().hex}"
-    return Delayed(key, {key: DataNode(key, recipe)})

@@ -7,6 +7,9 @@ import numpy as np
 
 from daskem.data.blocks.block import WEIGHT, Block
 
+# Integers up to this are floating point numbers, all of them.
+_EXACT = 2**53
+
 
 @dataclass(frozen=True, eq=False)
 class Domain:
@@ -33,7 +36,6 @@ class Domain:
             return _bad_weight(block)
         row, column = (int(i) for i in np.argwhere(~valid)[0])
         value = block.rows[row, column]
-        name = "" if self.names is None else f" ({str(self.names[column])!r})"
         missing = value != value
         remedy = (
             ', or fit with missing="omit" (--missing omit) to leave them out (what is masked '
@@ -42,8 +44,29 @@ class Domain:
             else '; missing="omit" leaves out NaN only, so make them NaN to have them left out'
         )
         return (
-            f"Input X contains {'NaN' if missing else value} at {block.place(row)}, column "
-            f"{column}{name}; expected {self.words}. Drop or fill such rows first{remedy}"
+            f"Input X contains {'NaN' if missing else value} at {block.place(row)}, "
+            f"{self._column(column)}; expected {self.words}. Drop or fill such rows first{remedy}"
+        )
+
+    def first_rounded(self, block: Block) -> str | None:
+        """The first integer of a block that is no double precision number, in words."""
+        rows = block.rows
+        if rows.dtype.kind not in "iu" or rows.dtype.itemsize < np.dtype(np.float64).itemsize:
+            return None
+        large = (rows > _EXACT) | (rows < -_EXACT if rows.dtype.kind == "i" else False)
+        if not large.any():
+            return None
+        row, column = (int(i) for i in np.argwhere(large)[0])
+        where = f"{self._column(column)}: {rows[row, column]} at {block.place(row)}"
+        return (
+            f"{where} is beyond 2^53, and such integers lose their last digits where they are "
+            "fitted. Subtract an offset first if these matter"
+        )
+
+    def _column(self, column: int) -> str:
+        """Its number, and its name if it has one."""
+        return f"column {column}" + (
+            "" if self.names is None else f" ({str(self.names[column])!r})"
         )
 
 

@@ -90,6 +90,12 @@ class Extremes:
         end = 2 * feature + side
         return np.arange(*np.searchsorted(self.end, [end, end + 1]))
 
+    def span(self, feature: int) -> tuple[float, float]:
+        """The lowest and the highest value of a feature; NaN where there are none."""
+        ends = [self.value[self.entries(feature, side)[:1]] for side in (0, 1)]
+        low, high = (float(end[0]) if len(end) else np.nan for end in ends)
+        return low, high
+
     @property
     def constant(self) -> tuple[int, ...]:
         """The features that have a single value."""

@@ -5,6 +5,7 @@ tests/test_dask_names.py says which of them has moved when a new version of Dask
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
+from pickle import loads
 from typing import Any
 
 import dask.array as da
@@ -14,6 +15,8 @@ from dask.core import flatten
 from dask.delayed import Delayed
 from dask.typing import Key
 from distributed import Client, futures_of, rejoin, secede
+from distributed.protocol.pickle import dumps
+from distributed.scheduler import NoWorkerError
 
 from daskem.errors import ClusterError
 
@@ -21,6 +24,7 @@ __all__ = [
     "DataNode",
     "Delayed",
     "GraphNode",
+    "NoWorkerError",
     "Task",
     "TaskRef",
     "bind",
@@ -28,6 +32,7 @@ __all__ = [
     "current_client",
     "evaluated",
     "keys_of",
+    "node",
     "nodes_of",
     "seceded",
 ]
@@ -41,6 +46,11 @@ def keys_of(array: da.Array) -> list[Key]:
 def nodes_of(graph: Mapping[Key, Any]) -> dict[Key, GraphNode]:
     """The tasks of a graph by their keys, in whichever form a graph holds them."""
     return convert_legacy_graph(graph)
+
+
+def node(key: Key, value: Any, sealed: bool) -> GraphNode:
+    """A task with this value; if `sealed`, as bytes that workers open, and no scheduler has to."""
+    return Task(key, loads, dumps(value)) if sealed else DataNode(key, value)
 
 
 def evaluated(node: GraphNode, values: Mapping[Key, Any]) -> Any:

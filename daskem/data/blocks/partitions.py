@@ -20,6 +20,7 @@ from daskem.data.blocks.block import Block
 from daskem.data.blocks.graph import GraphNode, evaluated
 from daskem.data.blocks.joining import DTYPES, Part, joined, part
 from daskem.data.blocks.piece import Piece
+from daskem.data.blocks.reading import patiently
 
 # The sizes of partitions depend on the data alone: the shape of the tree, and with it the last bit
 # of the result, must not depend on the cluster.
@@ -106,6 +107,15 @@ class Chunk:
     def keys(self) -> list[Key]:
         return [self.rows, *self.along.values()]
 
+    @property
+    def place(self) -> str:
+        """Which chunk it is, in words, and where it begins if that is known."""
+        index = self.index[0] if len(self.index) == 1 else self.index
+        if self.offset is None:
+            return f"chunk {index}"
+        first = self.offset[0] if len(self.offset) == 1 else self.offset
+        return f"chunk {index}, from row {first} on,"
+
     def part(self, values: Mapping[Key, np.ndarray], extent: tuple[int, ...] | None) -> Part:
         """The rows of the chunk, given the values of its keys."""
         rows = values[self.rows]
@@ -129,6 +139,8 @@ class Recipe:
         The tasks that only this partition needs, by key.
     shared : sequence
         Keys of what it needs besides, which are tasks of the scheduler's own.
+    origin : str
+        What errors call the data.
     """
 
     chunks: Sequence[Chunk]
@@ -136,6 +148,7 @@ class Recipe:
     omit: bool
     tasks: Mapping[Key, GraphNode]
     shared: Sequence[Key]
+    origin: str = "the data"
 
     def blocks(self, shared: Sequence[Any]) -> Iterator[Block]:
         """Make one block after the other, given the values of `shared`."""
@@ -148,13 +161,21 @@ class Recipe:
         for i, (chunk, order) in enumerate(zip(self.chunks, orders, strict=True)):
             for key in order:
                 if key not in values:
-                    task = self.tasks[key]
-                    values[key] = evaluated(task, values)
+                    values[key] = self._made(key, values, chunk)
             made = {key: values[key] for key in chunk.keys}
             for key in order:
                 if last[key] == i:
                     del values[key]
             yield chunk.part(made, self.extent)
+
+    def _made(self, key: Key, values: Mapping[Key, Any], chunk: Chunk) -> Any:
+        """The value of a task for a chunk, given those that it depends on."""
+
+        def place() -> str:
+            name = key[0] if isinstance(key, tuple) else key
+            return f"{chunk.place} of {self.origin} (task {name})"
+
+        return patiently(lambda: evaluated(self.tasks[key], values), place)
 
 
 @dataclass(frozen=True)
@@ -188,9 +209,9 @@ def _order(tasks: Mapping[Key, GraphNode], keys: Sequence[Key]) -> list[Key]:
 
 
 def run(
-    source: Recipe | Loaded,
     f: Callable[[Block, *Args], Result],
     args: tuple[*Args],
+    source: Recipe | Loaded,
     *shared: Any,
 ) -> Result:
     """The tree sum of ``f(block, *args)`` over a partition."""
@@ -209,6 +230,7 @@ def cut(
     parts: Sequence[Sequence[Chunk]],
     extent: tuple[int, ...] | None,
     omit: bool,
+    origin: str = "the data",
 ) -> tuple[list[Recipe], dict[Key, GraphNode]]:
     """Divide the graph of an input among partitions.
 
@@ -240,7 +262,7 @@ def cut(
         tasks = {key: private[key] for key in _order(private, keys)}
         names = {*keys, *(name for task in tasks.values() for name in task.dependencies)}
         outside = sorted(names - set(tasks), key=str)
-        recipes.append(Recipe(chunks, extent, omit, tasks, outside))
+        recipes.append(Recipe(chunks, extent, omit, tasks, outside, origin))
     return recipes, shared
 
 

@@ -13,6 +13,7 @@ from daskem.data.blocks.dask import DaskBlocks
 from daskem.data.blocks.local import LocalBlocks
 from daskem.data.blocks.protocol import Blocks
 from daskem.data.blocks.resources import machines
+from daskem.data.blocks.waiting import check_workers
 
 # Where a cluster begins to be worth the journey.
 _LEAST_BYTES = 2**26
@@ -23,6 +24,7 @@ def place(blocks: Blocks, client: Client | None) -> Blocks:
     if client is None:
         return blocks
     if not isinstance(blocks, LocalBlocks):
+        check_workers(client)
         return moved(blocks, client)
     n_bytes = blocks.rows.nbytes
     if n_bytes < _LEAST_BYTES or _is_memmap(blocks.rows):
@@ -47,6 +49,7 @@ def moved(blocks: Blocks, client: Client) -> Blocks:
 
 def scattered(blocks: LocalBlocks, client: Client) -> DaskBlocks:
     """The same chunks in the memory of the workers, so that sums have the same bits."""
+    check_workers(client)
     arrays = [blocks.rows, *blocks.along.values()]
     cut = [np.split(array, blocks.bounds[1:-1]) for array in arrays]
     # In one call: scattering in a loop races with itself.

@@ -9,13 +9,10 @@ from distributed import Client
 from distributed.system import MEMORY_LIMIT
 
 from daskem.data.blocks.graph import current_client
-from daskem.errors import ClusterError
 
 # The share of free memory that data may fill and still leave room for everything else; Dask begins
 # to move data to disk when 0.6 of all memory is in use.
 _SHARE = 0.5
-# Seconds that a cluster without workers gets before it is told.
-_WAIT = 5.0
 
 
 @dataclass(frozen=True)
@@ -43,26 +40,6 @@ class Machines:
 
     def __str__(self) -> str:
         return "this machine" if self.local else f"{len(self.limits)} workers"
-
-
-def check_workers(client: Client) -> None:
-    """Wait a few seconds for a worker; ClusterError if none comes, nor is made on demand."""
-    if client.scheduler_info(n_workers=-1)["workers"] or _adapts(client):
-        return
-    try:
-        client.wait_for_workers(1, timeout=_WAIT)
-    except TimeoutError as error:
-        raise ClusterError(
-            f"the cluster at {client.scheduler_info()['address']} has no workers, and none came in "
-            f"{_WAIT:.0f} seconds. Interrupting the kernel of a notebook also ends the worker "
-            "processes of a LocalCluster: close it and make another, or cluster.scale(...). If "
-            "workers are on their way, call client.wait_for_workers(1) first"
-        ) from error
-
-
-def _adapts(client: Client) -> bool:
-    """Whether the cluster makes workers when there is something to do."""
-    return getattr(client.cluster, "_adaptive", None) is not None
 
 
 def machines(client: Client | None = None) -> Machines:

@@ -53,6 +53,8 @@ class Survey:
         The number of the chunk with which each block begins, and its fingerprint.
     bad : str or None
         The first entry that the model cannot use: value, chunk, row, column and remedy.
+    rounded : str or None
+        The first integer that is no floating point number, and so loses digits.
     """
 
     n_rows: int
@@ -66,6 +68,7 @@ class Survey:
     extremes: Extremes
     prints: np.ndarray
     bad: str | None = None
+    rounded: str | None = None
 
     @property
     def fingerprint(self) -> int:
@@ -130,6 +133,7 @@ class Survey:
             self.extremes + other.extremes,
             prints,
             self.bad or other.bad,
+            self.rounded or other.rounded,
         )
 
     def _moments_with(self, other: "Survey") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -180,6 +184,7 @@ def survey(block: Block, domain: Domain, seed: int, cross: bool = True) -> Surve
         extremes(good),
         _prints(block),
         bad,
+        domain.first_rounded(block),
     )
 
 

@@ -1,5 +1,6 @@
 """The tree in which the sums of the partitions are added: tasks of a graph, or of a client."""
 
+import operator
 import uuid
 from collections.abc import Iterable
 from typing import Any
@@ -9,23 +10,29 @@ from dask.typing import Key
 from distributed import Client
 
 from daskem.core.statistics import FAN_IN, TreeSum, add_all
-from daskem.data.blocks.graph import Delayed, Task, TaskRef, current_client, seceded
+from daskem.data.blocks.graph import Delayed, Task, TaskRef, current_client, node
+from daskem.data.blocks.waiting import awaited
 
 
-def plant_tree(graph: dict[Key, Any], keys: list[Key]) -> Key:
+def plant_tree(graph: dict[Key, Any], keys: list[Key], sealed: bool = False) -> Key:
     """Add to `graph` the tree sum of `keys` by groups of neighbours, and return its root."""
     name, level = _name(), 0
+    adder = f"add-{name}"
+    graph[adder] = node(adder, _add_all, sealed)
     while len(keys) > 1 or level == 0:
         groups = [keys[i : i + FAN_IN] for i in range(0, len(keys), FAN_IN)]
         keys = [(name, level, i) for i in range(len(groups))]
         for key, group in zip(keys, groups, strict=True):
-            graph[key] = Task(key, _add_all, *map(TaskRef, group))
+            graph[key] = Task(key, operator.call, TaskRef(adder), *map(TaskRef, group))
         level += 1
     return keys[0]
 
 
-def tree_sum(subtrees: Iterable[Delayed], client: Client | None) -> Any:
-    """The sum of `subtrees`, which `client`, or else what Dask computes on by default, makes."""
+def tree_sum(subtrees: Iterable[Delayed], client: Client | None, sealed: bool = False) -> Any:
+    """The sum of `subtrees`, which `client`, or else what Dask computes on by default, makes.
+
+    If `sealed`, the scheduler need not open what it adds them by; see `node`.
+    """
     client = client or current_client()
     if client is None:
         tree = TreeSum()
@@ -35,14 +42,15 @@ def tree_sum(subtrees: Iterable[Delayed], client: Client | None) -> Any:
     # Workers begin with the first one while the scheduler still takes in the others, each of
     # which comes after those before it (a generation of its own).
     level = [client.compute(one, fifo_timeout=0) for one in subtrees]
-    futures = list(level)
+    adder = f"add-{_name()}"
+    add = client.compute(Delayed(adder, {adder: node(adder, _add_all, sealed)}))
+    futures = [*level, add]
     try:
         while len(level) > 1:
             groups = [level[i : i + FAN_IN] for i in range(0, len(level), FAN_IN)]
-            level = [client.submit(_add_all, *group, key=_name()) for group in groups]
+            level = [client.submit(operator.call, add, *group, key=_name()) for group in groups]
             futures += level
-        with seceded():
-            return level[0].result()
+        return awaited(level[0], client)
     finally:
         # Else whoever keeps the traceback of a failure keeps the rest of the pass going.
         for future in futures:

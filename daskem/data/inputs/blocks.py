@@ -27,6 +27,7 @@ def as_blocks(
     *,
     along: Mapping[str, Any] | None = None,
     lengths: Lengths | None = None,
+    origin: str = "the data",
 ) -> LocalBlocks | DaskBlocks:
     """Blocks of the rows of an array.
 
@@ -44,6 +45,8 @@ def as_blocks(
         Other arrays that belong to the rows, by name.
     lengths : sequence of int, optional
         Rows of every sequence, in the order of the flattened rows; no sequence is parted.
+    origin : str
+        What errors call the data.
 
     Raises
     ------
@@ -60,7 +63,7 @@ def as_blocks(
     riders = as_riders({**given, **(along or {})}, array)
     omit, (*samples, n_features) = missing == "omit", array.shape
     if isinstance(array, da.Array):
-        return DaskBlocks(array, riders, omit, cache, notes, edges)
+        return DaskBlocks(array, riders, omit, cache, notes, edges, origin=origin)
     n_rows, n_axes = int(np.prod(samples)), len(samples)
     flat = {name: r.reshape(n_rows, *r.shape[n_axes:]) for name, r in riders.items()}
     return LocalBlocks(array.reshape(n_rows, n_features), flat, omit, edges=edges)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from daskem.core.numerics import one_blas_thread
+from daskem.core.numerics import LARGEST, one_blas_thread
 from daskem.core.settings import whole
 from daskem.data.blocks import Blocks, Domain, Survey, survey
 from daskem.errors import DataError
@@ -79,7 +79,21 @@ def surveyed(model: Model, blocks: Blocks, seed: int, names: np.ndarray | None =
         raise DataError(f"there are no rows to fit: {empty}")
     if not measured.weight > 0:
         raise DataError("every sample_weight is zero")
+    if isinstance(model, Frames):
+        _check_spreads(measured, names)
     return measured
+
+
+def _check_spreads(measured: Survey, names: np.ndarray | None) -> None:
+    """Raise DataError if a feature varies so little that its variance would be rounded to 0."""
+    for feature in range(len(measured.origin)):
+        low, high = measured.extremes.span(feature)
+        if 0 < high - low < 1 / LARGEST:
+            name = "" if names is None else f" ({str(names[feature])!r})"
+            raise DataError(
+                f"column {feature}{name} goes from {low:.6g} to {high:.6g}: the square of that "
+                f"range is rounded to 0. Multiply the column, as by {LARGEST:.0e}, or leave it out"
+            )
 
 
 def domain(model: object, names: np.ndarray | None = None) -> Domain:

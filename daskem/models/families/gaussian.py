@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from daskem.core.frames import Frame, identity
-from daskem.core.numerics import EPS
+from daskem.core.numerics import EPS, SQUARABLE, squarable
 from daskem.core.parameters import REAL, DataParams, Parameter, Params, count_free
 from daskem.core.resolution import Resolution
 from daskem.core.statistics import Statistics
@@ -96,10 +96,10 @@ class Gaussian:
         pooled = matrices.mean(axis=0) if self.structure.pooled else matrices
         return DataParams({**params, "covariances": pooled})
 
-    domain = "finite numbers"
+    domain = SQUARABLE
 
     def valid(self, rows: np.ndarray) -> np.ndarray:
-        return np.isfinite(rows)
+        return squarable(rows)
 
     # Coordinates: the largest group of affine maps under which the structure stays what it is.
 

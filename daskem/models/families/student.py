@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import digamma
 
 from daskem.core.frames import Frame
-from daskem.core.numerics import EPS
+from daskem.core.numerics import EPS, SQUARABLE, squarable
 from daskem.core.parameters import POSITIVE, DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
@@ -67,7 +67,7 @@ class StudentT:
     df: str | float = "each"
     resolution: str | float | Sequence[float] = "auto"
 
-    domain = "finite numbers"
+    domain = SQUARABLE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "resolution", self._normal.resolution)
@@ -94,7 +94,7 @@ class StudentT:
         return self._normal.grown(params)
 
     def valid(self, rows: np.ndarray) -> np.ndarray:
-        return np.isfinite(rows)
+        return squarable(rows)
 
     @property
     def cross_moments(self) -> bool:

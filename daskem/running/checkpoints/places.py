@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from fsspec.core import url_to_fs
 
+from daskem.core.addresses import shown
 from daskem.errors import CheckpointError
 from daskem.results.files import is_remote
 
@@ -57,14 +58,6 @@ def named(path: str) -> Iterator[None]:
             f"checkpoints cannot be kept at {shown(path)} ({reason}); those that are complete "
             "there stay readable. Mend this, or choose another place, and daskem.resume"
         ) from (None if is_remote(path) else error)
-
-
-def shown(path: str) -> str:
-    """An address as errors show it: without what a URL may hold of secrets."""
-    if not is_remote(path):
-        return repr(path)
-    scheme, _, rest = path.partition("://")
-    return repr(f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}")
 
 
 class Folder:

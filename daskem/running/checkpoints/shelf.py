@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from daskem.core.addresses import shown
 from daskem.errors import CheckpointError
 from daskem.running.checkpoints.format import decode, encode
-from daskem.running.checkpoints.places import Place, named, place, shown
+from daskem.running.checkpoints.places import Place, named, place
 
 # The last one, and the one before it, should a disk lose what it had promised to keep.
 _KEPT = 2

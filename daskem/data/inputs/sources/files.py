@@ -2,6 +2,8 @@
 
 import os
 
+from daskem.core.addresses import hidden
+
 _XARRAY = "open it with xarray.open_dataset({path!r}, chunks={{}}) and pass that"
 _RASTER = "open it with rioxarray.open_rasterio({path!r}, masked=True, chunks=True)"
 _TABLE = "read it with dask.dataframe.{reader}({path!r}) and pass that"
@@ -46,7 +48,7 @@ def is_netcdf(path: str) -> bool:
 def about(path: str) -> str:
     """What the file at `path` is, and how to open it; empty if nobody knows."""
     what, how = _told(path)
-    return f": that is {what}; {how.format(path=path)}" if what else ""
+    return f": that is {what}; {how.format(path=hidden(path))}" if what else ""
 
 
 def _told(path: str) -> tuple[str, str]:

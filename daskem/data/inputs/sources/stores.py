@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from daskem.core.addresses import cause, reason, shown
 from daskem.data.inputs.sources.declared import decoded
 from daskem.data.inputs.sources.files import about
 from daskem.errors import DataError, StoreNotFoundError
@@ -34,7 +35,7 @@ def open_zarr(path: str | os.PathLike[str], name: str | None = None) -> zarr.Arr
         return node
     if name is None:
         raise StoreNotFoundError(
-            f"{os.fspath(path)!r} is a group, not an array; it holds {sorted(dict(node.arrays()))}."
+            f"{shown(path)} is a group, not an array; it holds {sorted(dict(node.arrays()))}."
             " Add the name to the path, or choose with features=[...], or with --array or "
             "--features on the command line"
         )
@@ -110,6 +111,13 @@ def is_labelled(array: zarr.Array) -> bool:
     return bool(names) or "_ARRAY_DIMENSIONS" in array.attrs
 
 
+def is_index(name: str, array: zarr.Array) -> bool:
+    """Whether an array of a group numbers a dimension, as xarray writes it."""
+    dims: Any = array.attrs.get("_ARRAY_DIMENSIONS")
+    dims = getattr(array.metadata, "dimension_names", None) or dims
+    return list(dims or ()) == [name]
+
+
 def as_dask(array: zarr.Array) -> da.Array:
     """`array` lazily; small chunks of the store that follow one another are one chunk of it.
 
@@ -146,17 +154,17 @@ def _open(path: str | os.PathLike[str]) -> zarr.Array | zarr.Group:
         inside = sorted(os.listdir(path))[:10] if os.path.isdir(path) else []
         folder = f", only a folder with {inside}" if inside else ""
         raise StoreNotFoundError(
-            f"there is no zarr store at {os.fspath(path)!r}{folder or about(address(path))}"
-        ) from error
+            f"there is no zarr store at {shown(path)}{folder or about(address(path))}"
+        ) from cause(error, path)
     except Exception as error:
-        told = about(address(path))
-        raise DataError(f"{os.fspath(path)!r} cannot be read as zarr{told}: {error}") from error
+        told = f"cannot be read as zarr{about(address(path))}: {reason(error, path)}"
+        raise DataError(f"{shown(path)} {told}") from cause(error, path)
 
 
 def _member(group: zarr.Group, name: Hashable) -> zarr.Array:
     arrays = dict(group.arrays())
     if name not in arrays:
         raise StoreNotFoundError(
-            f"{str(group.store_path)!r} has no array {name!r}; it holds {sorted(arrays)}"
+            f"{shown(str(group.store_path))} has no array {name!r}; it holds {sorted(arrays)}"
         )
     return arrays[str(name)]

@@ -1,0 +1,95 @@
+"""Waiting for workers and for what they compute, never without an end."""
+
+import warnings
+from time import monotonic
+from typing import Any
+
+import dask
+from dask.utils import format_time, parse_timedelta
+from distributed import Client, Future
+
+from daskem.data.blocks.asking import address_of, asked
+from daskem.data.blocks.graph import NoWorkerError, current_client, seceded
+from daskem.errors import NoWorkersError, NoWorkersWarning
+
+# Seconds that a cluster without workers gets before a fit begins on it.
+_WAIT = 5.0
+# Seconds between two looks at whether there are workers, while one waits for a result.
+_LOOK = 5.0
+# Dask's own setting for how long tasks wait for a first worker; where nobody has set it, as long
+# as Dask waits for a worker that has gone silent.
+_SETTING, _LIMIT = "distributed.scheduler.no-workers-timeout", "5 minutes"
+_NONE = "the cluster at {} has no workers"
+_REMEDY = (
+    "Interrupting the kernel of a notebook also ends the worker processes of a LocalCluster: close "
+    "it and make another, or cluster.scale(...). If workers are on their way, call "
+    "client.wait_for_workers(1) first"
+)
+
+
+def check_workers(client: Client) -> None:
+    """Wait a few seconds for a worker; NoWorkersError if none comes, nor is made on demand."""
+    if asked(client, client.nthreads) or _adapts(client):
+        return
+    try:
+        client.wait_for_workers(1, timeout=_WAIT)
+    except TimeoutError as error:
+        raise NoWorkersError(
+            f"{_NONE.format(address_of(client))}, and none came in {_WAIT:.0f} seconds. {_REMEDY}"
+        ) from error
+
+
+def tell_without_workers() -> None:
+    """Warn if what is going to be computed on the current client waits for its first worker."""
+    client = current_client()
+    if client is not None and not asked(client, client.nthreads) and not _adapts(client):
+        warnings.warn(told_without_workers(address_of(client)), NoWorkersWarning, stacklevel=4)
+
+
+def told_without_workers(address: str) -> str:
+    return f"{_NONE.format(address)}: what it is to compute waits until one comes"
+
+
+def awaited(future: Future, client: Client) -> Any:
+    """The result of a future.
+
+    Warns
+    -----
+    NoWorkersWarning
+        If it waits because there are no workers any more.
+
+    Raises
+    ------
+    NoWorkersError
+        If none come for as long as Dask's setting says.
+    """
+    limit = parse_timedelta(dask.config.get(_SETTING, None) or _LIMIT)
+    since = None
+    with seceded():
+        while True:
+            try:
+                return future.result(timeout=min(_LOOK, limit))
+            except NoWorkerError as error:
+                raise _too_long(client, error.timeout) from error
+            except TimeoutError:
+                if future.done():  # Just now, or that error is its own.
+                    return future.result()
+            if asked(client, client.nthreads):
+                since = None
+            elif since is None:
+                since = monotonic()
+                warnings.warn(told_without_workers(address_of(client)), NoWorkersWarning, 2)
+            elif monotonic() - since >= limit:
+                raise _too_long(client, limit)
+
+
+def _too_long(client: Client, limit: float) -> NoWorkersError:
+    return NoWorkersError(
+        f"{_NONE.format(address_of(client))} any more, and none came in {format_time(limit)} "
+        f"(Dask's setting {_SETTING}, where it is set). {_REMEDY}, and fit again or resume"
+    )
+
+
+def _adapts(client: Client) -> bool:
+    """Whether the cluster makes workers when there is something to do."""
+    return getattr(client.cluster, "_adaptive", None) is not None

@@ -1,0 +1,96 @@
+"""Reads that fail: tried again where that may help, and told by store, chunk and cause."""
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from samples import overlapping
+
+import daskem
+from daskem import Gaussian, Mixture
+from daskem.data.blocks import reading
+from daskem.errors import DataError, DataReadError
+
+pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+SHORT = {"n_components": 2, "random_state": 0, "max_passes": 3, "cache": "none"}
+MODEL = Mixture(Gaussian("diag"))
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """What was slept between attempts, at once."""
+    slept = []
+    monkeypatch.setattr(reading.time, "sleep", slept.append)
+    return slept
+
+
+class Failing:
+    """Rows whose chunk 2 raises one error after the other, from a read on, and then works."""
+
+    def __init__(self, rows, errors, at=2):
+        self.rows, self.errors, self.at, self.reads = rows, list(errors), at, 0
+
+    def array(self):
+        chunks = da.from_array(self.rows, (1000, -1))
+        return chunks.map_blocks(self.read, dtype=float, meta=self.rows[:0])
+
+    def read(self, block, block_info=None):
+        if block_info[0]["chunk-location"][0] == 2:
+            self.reads += 1
+            if self.reads >= self.at and self.errors:
+                raise self.errors.pop()
+        return block
+
+
+@pytest.fixture
+def rows():
+    return overlapping(4000)
+
+
+PASSING = [OSError("EIO"), TimeoutError(), ConnectionResetError(104, "reset")]
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_errors_that_pass_leave_no_trace_in_the_bits(rows, pauses, at):
+    expected = daskem.fit(MODEL, da.from_array(rows, (1000, -1)), **SHORT)
+    found = daskem.fit(MODEL, Failing(rows, PASSING, at).array(), **SHORT)
+    for name, values in expected.params.items():
+        np.testing.assert_array_equal(found.params[name], values)
+    # Each pause is longer than the one before.
+    assert pauses == sorted(set(pauses))
+    assert len(pauses) == 3
+
+
+@pytest.mark.parametrize("error", PASSING)
+def test_errors_that_last_are_named_after_a_few_attempts(rows, pauses, error):
+    place = r"chunk 2, from row 2000 on, of the data \(task [\w-]+\) cannot be read, 5 times"
+    with pytest.raises(DataReadError, match=rf"{place}.*{type(error).__name__}") as caught:
+        daskem.fit(MODEL, Failing(rows, 99 * [error]).array(), **SHORT)
+    assert caught.value.__cause__ is error
+    assert sum(pauses) == pytest.approx(15)
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError(2, "gone"), ValueError("odd"), ZeroDivisionError()]
+)
+def test_errors_that_cannot_pass_are_not_tried_again(rows, pauses, error):
+    with pytest.raises(DataReadError, match=rf"cannot be read: {type(error).__name__}"):
+        daskem.fit(MODEL, Failing(rows, [error]).array(), **SHORT)
+    assert not pauses
+
+
+def test_what_daskem_says_of_a_chunk_is_said_as_it_is(rows, pauses):
+    with pytest.raises(DataError, match=r"^its own$") as caught:
+        daskem.fit(MODEL, Failing(rows, [DataError("its own")]).array(), **SHORT)
+    assert not isinstance(caught.value, DataReadError)
+
+
+def test_a_chunk_of_a_store_that_is_damaged_is_named(tmp_path, monkeypatch, rows):
+    path = str(tmp_path / "rows.zarr")
+    zarr.create_array(path, shape=rows.shape, chunks=(1000, 2), dtype="f8")[:] = rows
+    monkeypatch.setattr("daskem.data.inputs.sources.stores._READ_BYTES", 1)
+    (tmp_path / "rows.zarr" / "c" / "1" / "0").write_bytes(b"nonsense")
+    with pytest.raises(
+        DataReadError, match=rf"chunk 1, from row 1000 on, of {path} \(task .*zarr.*\) cannot"
+    ):
+        daskem.fit(MODEL, path, **SHORT)
