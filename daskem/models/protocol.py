@@ -119,6 +119,17 @@ class Batches(Protocol):
 
 
 @runtime_checkable
+class Compiles(Protocol):
+    """`kernel="compiled"`: E steps in machine code, where numba is installed."""
+
+    @property
+    def compiled(self) -> bool: ...  # whether its E steps are: a value of the model
+    @property
+    def compilable(self) -> bool: ...  # whether they can be
+    def with_kernel(self, compiled: bool) -> Self: ...  # the same model otherwise
+
+
+@runtime_checkable
 class Predicts(Protocol):
     """`predict`, `predict_proba`, `score_samples`, `merge`, `diagnose`: what it says of rows."""
 
@@ -200,6 +211,7 @@ GROUPS = (
     Needs,
     Frames,
     Batches,
+    Compiles,
     Predicts,
     Sequential,
     Simplifies,
@@ -247,6 +259,11 @@ def members(group: type) -> set[str]:
 def allowed(model: object, params: Params) -> Params:
     """The params nearest to these where the M step of a model can lead."""
     return model.allowed(params) if isinstance(model, Bounded) else params
+
+
+def kernel_of(model: object) -> str:
+    """Which kernel a model uses, in the words of a setting."""
+    return "compiled" if isinstance(model, Compiles) and model.compiled else "numpy"
 
 
 def check_riders(model: object, names: Collection[str]) -> None:

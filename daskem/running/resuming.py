@@ -24,6 +24,7 @@ _GIVEN_AGAIN = (
     "max_passes",
     "max_seconds",
     "cache",
+    "kernel",
 )
 
 

@@ -17,6 +17,7 @@ from daskem.core.parameters import Parameter, Params, Support
 from daskem.core.statistics import Statistics
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Kernel
+from daskem.models.kernels.terms import Terms
 from daskem.models.kernels.tiled import TiledKernel
 
 # A mean on the edge of its range gives what it rules out this probability, rather than zero.
@@ -34,6 +35,7 @@ class MeanFamily(ABC):
     mean: ClassVar[str]
     support: ClassVar[Support]
     largest: ClassVar[float] = np.inf
+    terms: ClassVar[Terms] = Terms.LINEAR
 
     @abstractmethod
     def natural(self, params: Params) -> np.ndarray:

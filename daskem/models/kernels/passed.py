@@ -1,0 +1,135 @@
+"""What Python hands to machine code, and what it gets: tuples of arrays, each of one type always.
+
+A function is compiled for the types of its arguments, and so once, whatever the rows are like.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from daskem.core.frames import Frame
+
+_NO_LABELS, _NO_SHARES, _NO_LOG_PROB = np.empty(0, np.int64), np.empty((0, 0)), np.empty(0)
+
+
+class Rows(NamedTuple):
+    """The rows of a block, in the units of the data, and the frame in which they are seen.
+
+    Attributes
+    ----------
+    wide, narrow : ndarray of float64, of float32, (sample * feature,)
+        The rows in C order; one of the two is empty.
+    origin : ndarray, (feature,)
+    linear : ndarray, (even feature, feature) or (1, feature)
+        A matrix, or a scale for each feature.
+    weights : ndarray, (sample,) or (0,)
+    n, d, width : int
+        Rows, features, and rows of a tile.
+    """
+
+    wide: np.ndarray
+    narrow: np.ndarray
+    origin: np.ndarray
+    linear: np.ndarray
+    weights: np.ndarray
+    n: int
+    d: int
+    width: int
+
+    @classmethod
+    def of(
+        cls, rows: np.ndarray, weights: np.ndarray | None, frame: Frame | None, width: int
+    ) -> "Rows":
+        """Those of a block; the type of each entry is the same whatever the block is like."""
+        n, d = rows.shape
+        narrow = rows.dtype == np.float32
+        rows = readable(rows, np.float32 if narrow else np.float64).reshape(-1)
+        linear = np.ones((1, d)) if frame is None else np.atleast_2d(frame.linear)
+        # The code writes rows of a product in pairs; a single row is a scale.
+        linear = even(linear) if frame is not None and frame.linear.ndim > 1 else linear
+        return cls(
+            readable([] if narrow else rows, np.float64),
+            readable(rows if narrow else [], np.float32),
+            readable(np.zeros(d) if frame is None else frame.origin, np.float64),
+            readable(linear, np.float64),
+            readable([] if weights is None else weights, np.float64),
+            n,
+            d,
+            width,
+        )
+
+    @property
+    def n_tiles(self) -> int:
+        return -(-self.n // self.width)
+
+
+class Natural(NamedTuple):
+    """K distributions of an exponential family, as the sweep takes them.
+
+    Attributes
+    ----------
+    natural : ndarray, (even component, statistic)
+    bounds : ndarray of int64, (candidate + 1,)
+    terms : int
+        Of `Terms`.
+    most : float
+        The `reach` of a tile up to which the form is accurate.
+    """
+
+    natural: np.ndarray
+    bounds: np.ndarray
+    terms: int
+    most: float
+
+
+class Task(NamedTuple):
+    """What a sweep is to do with joint log-densities: an E step, where there is nothing else here.
+
+    Attributes
+    ----------
+    labels : ndarray of int64, (sample,) or (0,)
+        Components that are known.
+    shares : ndarray, (component, sample) or (0, 0)
+        Responsibilities that are known.
+    out : ndarray, (component, at least as many as samples) or (0, 0)
+        Where to write the joint log-densities, rather than to add anything up.
+    log_prob : ndarray, (at least as many as samples,) or (0,)
+        Where to write log p(x), and responsibilities into `out`.
+    """
+
+    labels: np.ndarray
+    shares: np.ndarray
+    out: np.ndarray
+    log_prob: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        labels: np.ndarray = _NO_LABELS,
+        shares: np.ndarray = _NO_SHARES,
+        out: np.ndarray = _NO_SHARES,
+        log_prob: np.ndarray = _NO_LOG_PROB,
+    ) -> "Task":
+        """One task; the type of each entry is the same whatever is passed."""
+        return cls(readable(labels, np.int64), readable(shares, np.float64), out, log_prob)
+
+
+class Sums(NamedTuple):
+    """What one sweep adds up, and which tiles it left out, as the form is not accurate there."""
+
+    log_likelihoods: np.ndarray  # (candidate,)
+    moments: np.ndarray  # (even component, statistic)
+    careful: np.ndarray  # bool, (tile,)
+
+
+def readable(values: npt.ArrayLike, dtype: npt.DTypeLike) -> np.ndarray:
+    """The same values in C order, which nobody can write: one type, whatever they come from."""
+    view = np.ascontiguousarray(values, dtype).view()
+    view.flags.writeable = False
+    return view
+
+
+def even(matrix: np.ndarray) -> np.ndarray:
+    """A matrix (row, column), with a row of zeros if that makes their number even."""
+    return np.concatenate([matrix, np.zeros((len(matrix) % 2, matrix.shape[1]))])
