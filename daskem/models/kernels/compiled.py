@@ -4,17 +4,19 @@ Nothing here is imported that needs numba before there is a sweep to do.
 """
 
 import importlib.util
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from daskem.core.numerics import one_blas_thread
 from daskem.core.statistics import Statistics, add_all
 from daskem.errors import KernelError
+from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.guard import LIMIT
-from daskem.models.kernels.passed import Natural, Rows, Sums, Task, even
+from daskem.models.kernels.passed import Moments, Natural, Normals, Rows, Sums, Task, even
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.kernels.terms import Terms
@@ -26,6 +28,8 @@ from daskem.models.protocol import Block, Tile
 _CACHE = 2**16
 # Rows of a tile, at least and at most.
 _FEWEST_ROWS, _MOST_ROWS = 72, 264
+# Features, from which on the centred form, where it is the usual one, is left to NumPy's BLAS.
+_MANY = 64
 
 
 def installed() -> bool:
@@ -42,10 +46,20 @@ def lacking_numba(where: str) -> KernelError:
 
 
 def compiled(kernel: Kernel, terms: Terms) -> Kernel:
-    """The same in machine code, of a family whose features are `terms`; one of its own stays."""
-    if isinstance(kernel, TiledKernel) and isinstance(kernel.form, ProductForm):
-        return CompiledKernel(kernel, kernel.form, terms)
-    return kernel
+    """The same in machine code, of a family whose features are `terms`.
+
+    A kernel of a family's own stays what it is, and so does one whose work is large products.
+    """
+    if not isinstance(kernel, TiledKernel) or not isinstance(kernel.form, ProductForm):
+        return kernel
+    guard = kernel.guard
+    if guard is None:
+        return CompiledKernel(kernel, kernel.form, None, terms)
+    if not isinstance(guard.centred, CentredForm):
+        return kernel
+    d = guard.centred.candidates[0].means.shape[1]
+    left = guard.usual(d) is guard.centred and d > _MANY
+    return kernel if left else CompiledKernel(kernel, kernel.form, guard.centred, terms)
 
 
 def rows_of_a_tile(n_statistics: int, n_components: int, n_features: int) -> int:
@@ -56,6 +70,22 @@ def rows_of_a_tile(n_statistics: int, n_components: int, n_features: int) -> int
     return min(max(fitting // 16 * 16 + 8, _FEWEST_ROWS), _MOST_ROWS)
 
 
+class Swept(NamedTuple):
+    """What the sweeps of both forms have made of a block, each of some of the tiles.
+
+    Attributes
+    ----------
+    product : Sums or None
+    centred : Moments or None
+    careful : ndarray of bool, (sample,)
+        Which rows the centred form took.
+    """
+
+    product: Sums | None
+    centred: Moments | None
+    careful: np.ndarray
+
+
 @dataclass(frozen=True, eq=False)
 class CompiledKernel:
     """A kernel, as `daskem.models.kernels.protocol.Kernel` says.
@@ -63,29 +93,28 @@ class CompiledKernel:
     Attributes
     ----------
     plain : TiledKernel
-        The same with NumPy, which computes what machine code does not.
+        The same with NumPy.
     product : ProductForm
         Its form.
+    centred : CentredForm or None
+        That of its guard.
     terms : Terms
         Second-order features of its distributions.
     """
 
     plain: TiledKernel
     product: ProductForm
+    centred: CentredForm | None
     terms: Terms
 
     def e_step(self, block: Block) -> list[Statistics]:
-        return self._sums(block, {}, lambda rows, span: self._careful.e_step(rows))
+        return self._sums(block, Task.of())
 
     def hard(self, block: Block, labels: np.ndarray) -> Statistics:
-        own = {"labels": labels}
-        return self._known(block, own, lambda rows, span: self._careful.hard(rows, labels[span]))
+        return self._known(block, Task.of(labels=labels))
 
     def soft(self, block: Block, responsibilities: np.ndarray) -> Statistics:
-        r = responsibilities
-        return self._known(
-            block, {"shares": r}, lambda rows, span: self._careful.soft(rows, r[:, span])
-        )
+        return self._known(block, Task.of(shares=responsibilities))
 
     def posterior(self, block: Block) -> Iterator[Tile]:
         for span, out, log_prob in self._written(block, normalised=True):
@@ -96,76 +125,68 @@ class CompiledKernel:
             yield span, out.copy()
 
     @cached_property
-    def _careful(self) -> TiledKernel:
-        """What takes the tiles for which the product form is not accurate."""
-        guard = self.plain.guard
-        return self.plain if guard is None else replace(self.plain, form=guard.centred, guard=None)
-
-    @cached_property
     def _natural(self) -> Natural:
         """The product form as its sweep takes it."""
         guard, bounds = self.plain.guard, self.product.bounds.astype(np.int64)
         most = np.inf if guard is None else LIMIT / guard.sharpness
         return Natural(even(self.product.natural), bounds, int(self.terms), float(most))
 
-    def _sums(
-        self,
-        block: Block,
-        known: dict[str, np.ndarray],
-        careful: Callable[[Block, slice], list[Statistics]],
-    ) -> list[Statistics]:
-        """Statistics of each candidate; `careful` makes them of the rows that the sweep leaves."""
-        parts, made, width = [], *self._swept(block, known)
-        if made is not None:
-            parts.append(self._product_statistics(block, made, width))
-        left = [slice(0, len(block))] if made is None else _spans(made.careful, width, len(block))
-        parts += [careful(block[span], span) for span in left]
-        total: list[Statistics] = add_all(parts)
-        return total
+    @cached_property
+    def _normals(self) -> Normals:
+        """The centred form as its sweep takes it."""
+        assert self.centred is not None
+        return Normals.of(self.centred)
 
-    def _known(
-        self,
-        block: Block,
-        known: dict[str, np.ndarray],
-        careful: Callable[[Block, slice], Statistics],
-    ) -> Statistics:
-        """Statistics of the only candidate, without the part of a likelihood."""
-        (found,) = self._sums(
-            block, known, lambda rows, span: [{"log_likelihood": 0.0, **careful(rows, span)}]
-        )
-        return {name: sums for name, sums in found.items() if name != "log_likelihood"}
-
-    def _swept(self, block: Block, asked: dict[str, np.ndarray]) -> tuple[Sums | None, int]:
-        """What a sweep in machine code made, and the rows of a tile; None if it is not to sweep."""
+    def _swept(self, rows: np.ndarray, weights: np.ndarray | None, task: Task) -> Swept:
+        """Do a task for all rows, in the form that is accurate for each tile."""
         if not installed():
             raise lacking_numba("in this process")
-        from daskem.models.kernels.machine.product import sweep
+        from daskem.models.kernels.machine import centred, product
 
-        d, (n_components, n_statistics) = block.rows.shape[1], self.product.natural.shape
+        d, (n_components, n_statistics) = rows.shape[1], self.product.natural.shape
         if self.product.n_statistics(d) != n_statistics:
             raise ValueError(f"mismatch: rows of {d} features, params with {n_statistics} numbers")
         width = rows_of_a_tile(n_statistics, n_components, d)
-        if self.plain.usual(d) is not self.product:
-            return None, width
-        # What is said of a row does not depend on how often it counts.
-        weights = None if "out" in asked else block.weights
-        rows = Rows.of(block.rows, weights, self.plain.frame, width)
-        return sweep(rows, self._natural, Task.of(**asked)), width
+        told, made, taken = Rows.of(rows, weights, self.plain.frame, width), None, None
+        careful = np.ones(told.n_tiles, bool)
+        if self.plain.usual(d) is self.product:
+            made = product.sweep(told, self._natural, task)
+            careful = made.careful
+        if made is None or careful.any():
+            taken = centred.sweep(told, self._normals, task, careful)
+        return Swept(made, taken, np.repeat(careful, width)[: len(rows)])
 
-    def _product_statistics(self, block: Block, made: Sums, width: int) -> list[Statistics]:
-        """Of the rows that the sweep took."""
-        left, bounds = np.repeat(made.careful, width)[: len(block)], self.product.bounds
-        common = self.product.family.common(np.empty((block.rows.shape[1], 0)), None)
-        if self.terms is Terms.LINEAR:
-            for _, x, weights in self._tiles(block[~left] if left.any() else block):
-                common = common + self.product.family.common(x, weights)
-        found = []
-        for c, candidate in enumerate(self.product.candidates):
-            moments = made.moments[bounds[c] : bounds[c + 1]]
-            statistics = candidate.statistics(moments, common)
-            log_likelihood = statistics["log_likelihood"] + made.log_likelihoods[c]
-            found.append({**statistics, "log_likelihood": log_likelihood})
-        return found
+    def _sums(self, block: Block, task: Task) -> list[Statistics]:
+        """Statistics of each candidate."""
+        swept, parts = self._swept(block.rows, block.weights, task), []
+        if swept.product is not None:
+            parts.append(self._of_product(block, swept.product, swept.careful))
+        if swept.centred is not None:
+            assert self.centred is not None
+            log_likelihoods, *moments = swept.centred
+            parts.append(_with(self.centred.statistics(*moments), log_likelihoods))
+        total: list[Statistics] = add_all(parts)
+        return total
+
+    def _known(self, block: Block, task: Task) -> Statistics:
+        """Statistics of the only candidate, without the part of a likelihood that they have."""
+        (found,) = self._sums(block, task)
+        return {name: sums for name, sums in found.items() if name != "log_likelihood"}
+
+    def _of_product(self, block: Block, made: Sums, careful: np.ndarray) -> list[Statistics]:
+        """Statistics of the rows that the product form took."""
+        bounds, family = self.product.bounds, self.product.family
+        common = family.common(np.empty((block.rows.shape[1], 0)), None)
+        if self._has_base(block):
+            for _, x, weights in self._tiles(block[~careful] if careful.any() else block):
+                common = common + family.common(x, weights)
+        statistics = [
+            candidate.statistics(made.moments[low:high], common)
+            for candidate, low, high in zip(
+                self.product.candidates, bounds[:-1], bounds[1:], strict=True
+            )
+        ]
+        return _with(statistics, made.log_likelihoods)
 
     def _written(
         self, block: Block, normalised: bool
@@ -178,27 +199,21 @@ class CompiledKernel:
         for first in range(0, len(block), width):
             span = slice(first, min(first + width, len(block)))
             with one_blas_thread():
-                self._write(block[span], out, log_prob)
+                # What is said of a row does not depend on how often it counts.
+                swept = self._swept(block.rows[span], None, Task.of(out=out, log_prob=log_prob))
+                if self._has_base(block):
+                    self._add_base(block[span], swept, log_prob if normalised else out)
             n = span.stop - span.start
             yield span, out[:, :n], log_prob[:n]
 
-    def _write(self, block: Block, out: np.ndarray, log_prob: np.ndarray) -> None:
-        made, width = self._swept(block, {"out": out, "log_prob": log_prob})
-        n = len(block)
-        left = [slice(0, n)] if made is None else _spans(made.careful, width, n)
-        for span in left:
-            if len(log_prob):
-                for part, log_p, r in self._careful.posterior(block[span]):
-                    here = slice(span.start + part.start, span.start + part.stop)
-                    out[:, here], log_prob[here] = r, log_p
-            else:
-                for part, joint in self._careful.log_densities(block[span]):
-                    out[:, span.start + part.start : span.start + part.stop] = joint
-        if self.terms is Terms.LINEAR and made is not None:
-            taken = ~np.repeat(made.careful, width)[:n]
-            target = log_prob if len(log_prob) else out
-            for span, x, _ in self._tiles(block):
-                target[..., span] += np.where(taken[span], self.product.log_base(x, 0), 0.0)
+    def _add_base(self, block: Block, swept: Swept, out: np.ndarray) -> None:
+        """Add what the log-densities of all components have besides, which the centred form has."""
+        for span, x, _ in self._tiles(block):
+            out[..., span] += np.where(swept.careful[span], 0.0, self.product.log_base(x, 0))
+
+    def _has_base(self, block: Block) -> bool:
+        """Whether there is such a part: it is a number, 0, where there is none."""
+        return isinstance(self.product.log_base(np.empty((block.rows.shape[1], 0)), 0), np.ndarray)
 
     def _tiles(self, block: Block) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None]]:
         """The rows of a block as NumPy takes them, (feature, row), and their weights."""
@@ -209,7 +224,9 @@ class CompiledKernel:
             yield span, tiles[span], None if block.weights is None else block.weights[span]
 
 
-def _spans(careful: np.ndarray, width: int, n: int) -> list[slice]:
-    """The runs of rows of the tiles that are left."""
-    edges = np.flatnonzero(np.diff([0, *careful, 0])).reshape(-1, 2) * width
-    return [slice(int(start), min(int(stop), n)) for start, stop in edges]
+def _with(statistics: list[Statistics], log_likelihoods: np.ndarray) -> list[Statistics]:
+    """The same, with so much more likelihood."""
+    return [
+        {**sums, "log_likelihood": sums["log_likelihood"] + more}
+        for sums, more in zip(statistics, log_likelihoods, strict=True)
+    ]

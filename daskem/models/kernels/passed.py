@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from daskem.core.frames import Frame
+from daskem.models.kernels.centred import CentredForm
+from daskem.models.kernels.terms import Terms
 
 _NO_LABELS, _NO_SHARES, _NO_LOG_PROB = np.empty(0, np.int64), np.empty((0, 0)), np.empty(0)
 
@@ -121,6 +123,60 @@ class Sums(NamedTuple):
     log_likelihoods: np.ndarray  # (candidate,)
     moments: np.ndarray  # (even component, statistic)
     careful: np.ndarray  # bool, (tile,)
+
+
+class Normals(NamedTuple):
+    """K normal distributions, as the sweep of the centred form takes them.
+
+    Attributes
+    ----------
+    means : ndarray, (component, feature)
+    roots : ndarray, (component or 1, even feature, feature) or (component or 1, 1, feature)
+        Matrices, or scales for each feature; one where all components share it.
+    constants : ndarray, (component,)
+        The log-density at the mean, with the offset.
+    bounds : ndarray of int64, (candidate + 1,)
+    terms : int
+        Of `Terms`.
+    """
+
+    means: np.ndarray
+    roots: np.ndarray
+    constants: np.ndarray
+    bounds: np.ndarray
+    terms: int
+
+    @classmethod
+    def of(cls, form: CentredForm) -> "Normals":
+        """Those of all candidates of a form."""
+        candidates, terms = form.candidates, form.candidates[0].structure.terms
+        means = np.concatenate([normal.means for normal in candidates])
+        roots = np.concatenate([normal.roots for normal in candidates])
+        if terms is Terms.PRODUCTS:
+            odd = roots.shape[1] % 2
+            roots = np.pad(roots, ((0, 0), (0, odd), (0, 0)))
+        else:
+            roots = np.broadcast_to(roots, means.shape)[:, None]
+        constants = [n.log_norm + c for n, c in zip(candidates, form.offsets, strict=True)]
+        bounds = form.bounds.astype(np.int64)
+        return cls(means, np.array(roots), np.concatenate(constants), bounds, int(terms))
+
+
+class Moments(NamedTuple):
+    """What a sweep of the centred form adds up."""
+
+    log_likelihoods: np.ndarray  # (candidate,)
+    counts: np.ndarray  # (component,)
+    first: np.ndarray  # (component, feature)
+    second: np.ndarray  # (component, quadratic)
+
+    @classmethod
+    def of(cls, form: Normals, d: int) -> "Moments":
+        """Nothing, so far."""
+        k = len(form.means)
+        sizes = {Terms.PRODUCTS: d * (d + 1) // 2, Terms.SQUARES: d, Terms.NORM: 1}
+        second = np.zeros((k, sizes[Terms(form.terms)]))
+        return cls(np.zeros(len(form.bounds) - 1), np.zeros(k), np.zeros((k, d)), second)
 
 
 def readable(values: npt.ArrayLike, dtype: npt.DTypeLike) -> np.ndarray:
