@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 
+from daskem.core.candidates import Candidates
 from daskem.core.frames import Frame
 from daskem.core.numerics import EPS, NOTHING, one_blas_thread
 from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
@@ -116,6 +117,8 @@ class Mixture:
 
     def e_steps(self, block: Block, candidates: Sequence[Params]) -> list[Statistics]:
         """The E steps of several params in one sweep over the rows of a block."""
+        if isinstance(candidates, Candidates):
+            return candidates.made(self, self.kernel).e_step(block)
         return self.kernel(candidates).e_step(block)
 
     def m_step(self, statistics: Statistics, params: Params) -> Params:

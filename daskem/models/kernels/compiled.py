@@ -141,7 +141,7 @@ class CompiledKernel:
         """Do a task for all rows, in the form that is accurate for each tile."""
         if not installed():
             raise lacking_numba("in this process")
-        from daskem.models.kernels.machine import centred, product
+        from daskem.models.kernels.machine import product
 
         d, (n_components, n_statistics) = rows.shape[1], self.product.natural.shape
         if self.product.n_statistics(d) != n_statistics:
@@ -153,6 +153,8 @@ class CompiledKernel:
             made = product.sweep(told, self._natural, task)
             careful = made.careful
         if made is None or careful.any():
+            from daskem.models.kernels.machine import centred
+
             taken = centred.sweep(told, self._normals, task, careful)
         return Swept(made, taken, np.repeat(careful, width)[: len(rows)])
 
