@@ -8,6 +8,7 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+from kernels import needs_numba
 from table import TABLE, every_kind
 
 import daskem
@@ -16,11 +17,9 @@ from daskem.core.frames import identity, scaling, whitening
 from daskem.data.blocks import Block
 from daskem.errors import KernelError, ParameterError
 from daskem.models.families.protocol import Compiles
-from daskem.models.kernels import compiled as kernels
 from daskem.models.kernels.passed import Natural, Rows, Task
 from daskem.running.kernels import check_kernel, with_kernel
 
-needs_numba = pytest.mark.skipif(not kernels.installed(), reason="numba is not installed")
 compilable = [row for row in TABLE if isinstance(row.family, Compiles)]
 every_compilable = pytest.mark.parametrize("row", compilable, ids=repr)
 
