@@ -161,9 +161,9 @@ def digest():
     found = sha256()
     for d, terms, n_statistics in ((3, 3, 10), (4, 2, 9)):
         whole = np.arange(1000.0 * d) * 0.7548776662466927 % 1
-        rows = Rows.of(whole.reshape(-1, d), whole[:1000], None, 72)
         natural = (np.arange(4.0 * n_statistics) * 0.5698402909980532 % 1).reshape(4, -1)
-        form = Natural(-natural, np.array([0, 1, 4]), terms, 1e9)
+        form = Natural(-natural, np.array([0, 1, 4]), terms, 1e9, True)
+        rows = Rows.of(whole.reshape(-1, d), whole[:1000], None, form.width)
         found.update(b"".join(part.tobytes() for part in sweep(rows, form, Task.of())))
     return found.hexdigest()
 

@@ -24,11 +24,7 @@ from daskem.models.kernels.tiled import TiledKernel
 from daskem.models.kernels.tiles import Tiles, tile_width
 from daskem.models.protocol import Block, Tile
 
-# Bytes of the features and the joint log-densities of a tile: what the fastest cache nearly holds.
-_CACHE = 2**16
-# Rows of a tile, at least and at most.
-_FEWEST_ROWS, _MOST_ROWS = 72, 264
-# Features, from which on the centred form, where it is the usual one, is left to NumPy's BLAS.
+# Features, from which on z z^T, and the centred form where it is the usual one, are left to BLAS.
 _MANY = 64
 
 
@@ -60,14 +56,6 @@ def compiled(kernel: Kernel, terms: Terms) -> Kernel:
     d = guard.centred.candidates[0].means.shape[1]
     left = guard.usual(d) is guard.centred and d > _MANY
     return kernel if left else CompiledKernel(kernel, kernel.form, guard.centred, terms)
-
-
-def rows_of_a_tile(n_statistics: int, n_components: int, n_features: int) -> int:
-    """They depend on the sizes of the model alone: an odd number of eights, which no two rows of a
-    buffer that are near each other then share a place in a cache for.
-    """
-    fitting = _CACHE // (8 * (n_statistics + n_components + n_features))
-    return min(max(fitting // 16 * 16 + 8, _FEWEST_ROWS), _MOST_ROWS)
 
 
 class Swept(NamedTuple):
@@ -127,9 +115,13 @@ class CompiledKernel:
     @cached_property
     def _natural(self) -> Natural:
         """The product form as its sweep takes it."""
-        guard, bounds = self.plain.guard, self.product.bounds.astype(np.int64)
-        most = np.inf if guard is None else LIMIT / guard.sharpness
-        return Natural(even(self.product.natural), bounds, int(self.terms), float(most))
+        natural, bounds = even(self.product.natural), self.product.bounds.astype(np.int64)
+        if self.centred is None or self.plain.guard is None:
+            return Natural(natural, bounds, int(self.terms), np.inf, False)
+        d = self.centred.candidates[0].means.shape[1]
+        pooled = self.terms is Terms.LINEAR and d <= _MANY
+        most = LIMIT / self.plain.guard.sharpness
+        return Natural(natural, bounds, int(self.terms), float(most), pooled)
 
     @cached_property
     def _normals(self) -> Normals:
@@ -143,10 +135,10 @@ class CompiledKernel:
             raise lacking_numba("in this process")
         from daskem.models.kernels.machine import product
 
-        d, (n_components, n_statistics) = rows.shape[1], self.product.natural.shape
+        d, n_statistics = rows.shape[1], self.product.natural.shape[1]
         if self.product.n_statistics(d) != n_statistics:
             raise ValueError(f"mismatch: rows of {d} features, params with {n_statistics} numbers")
-        width = rows_of_a_tile(n_statistics, n_components, d)
+        width = self._natural.width
         told, made, taken = Rows.of(rows, weights, self.plain.frame, width), None, None
         careful = np.ones(told.n_tiles, bool)
         if self.plain.usual(d) is self.product:
@@ -178,8 +170,10 @@ class CompiledKernel:
     def _of_product(self, block: Block, made: Sums, careful: np.ndarray) -> list[Statistics]:
         """Statistics of the rows that the product form took."""
         bounds, family = self.product.bounds, self.product.family
-        common = family.common(np.empty((block.rows.shape[1], 0)), None)
-        if self._has_base(block):
+        common = family.common(np.empty((block.rows.shape[1], 0)), None)  # of no rows
+        if self._natural.pooled:
+            common = made.squares[np.triu_indices(len(made.squares))]
+        elif self._has_base(block):
             for _, x, weights in self._tiles(block[~careful] if careful.any() else block):
                 common = common + family.common(x, weights)
         statistics = [

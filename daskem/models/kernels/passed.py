@@ -12,6 +12,16 @@ from daskem.core.frames import Frame
 from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.terms import Terms
 
+# Statistics of a row: the features of a tile of more are too many for a cache, unless they are
+# taken in blocks, as BLAS does. By hand is as fast or faster up to some 1,300.
+_MOST_STATISTICS = 1024
+# Numbers of the moments, of which by hand there are eight times as many: 1 MB.
+_MOST_MOMENTS = 2**14
+# Bytes of the features and the joint log-densities of a tile: what the fastest cache nearly holds.
+_CACHE = 2**16
+# Rows of a tile, at least and at most.
+_FEWEST_ROWS, _MOST_ROWS = 72, 264
+
 _NO_LABELS, _NO_SHARES, _NO_LOG_PROB = np.empty(0, np.int64), np.empty((0, 0)), np.empty(0)
 
 
@@ -67,7 +77,7 @@ class Rows(NamedTuple):
 
 
 class Natural(NamedTuple):
-    """K distributions of an exponential family, as the sweep takes them.
+    """K distributions of an exponential family, as the sweep of the product form takes them.
 
     Attributes
     ----------
@@ -77,12 +87,29 @@ class Natural(NamedTuple):
         Of `Terms`.
     most : float
         The `reach` of a tile up to which the form is accurate.
+    pooled : bool
+        Whether the sum of z z^T over all rows is wanted besides, whatever their component.
     """
 
     natural: np.ndarray
     bounds: np.ndarray
     terms: int
     most: float
+    pooled: bool
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether the products are small enough not to be left to BLAS."""
+        return self.natural.shape[1] <= _MOST_STATISTICS and self.natural.size <= _MOST_MOMENTS
+
+    @property
+    def width(self) -> int:
+        """Rows of a tile, by the sizes of the model alone: an odd number of eights, so that no two
+        rows of a buffer that are near each other share a place in a cache.
+        """
+        fitting = _CACHE // (8 * sum(self.natural.shape))
+        least = _FEWEST_ROWS if self.by_hand else _MOST_ROWS
+        return min(max(fitting // 16 * 16 + 8, least), _MOST_ROWS)
 
 
 class Task(NamedTuple):
@@ -122,6 +149,7 @@ class Sums(NamedTuple):
 
     log_likelihoods: np.ndarray  # (candidate,)
     moments: np.ndarray  # (even component, statistic)
+    squares: np.ndarray  # (feature, feature), or (0, 0) unless it is wanted
     careful: np.ndarray  # bool, (tile,)
 
 

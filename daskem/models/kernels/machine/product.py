@@ -12,52 +12,53 @@ from daskem.models.kernels.machine.compiling import part, whole
 from daskem.models.kernels.machine.members import answer
 from daskem.models.kernels.machine.products import add_moments, add_totals, product
 from daskem.models.kernels.machine.tile import add_features, reach, read, weigh
-from daskem.models.kernels.machine.vectors import LANES
+from daskem.models.kernels.machine.vectors import LANES, load, store
 from daskem.models.kernels.passed import Natural, Rows, Sums, Task
-
-# Statistics of a row: the features of a tile of more are too many for a cache, unless they are
-# taken in blocks, as BLAS does. By hand is as fast or faster up to some 1,300.
-_MOST_BY_HAND = 1024
 
 
 class Room(NamedTuple):
-    """What one sweep computes in: features, joint log-densities, and spare rows, of one tile."""
+    """What one sweep computes in: features, log-densities, spare rows, weighted rows, of a tile."""
 
     f: np.ndarray
     joint: np.ndarray
     spare: np.ndarray
+    v: np.ndarray
 
     @classmethod
     def of(cls, rows: Rows, form: Natural) -> "Room":
         n_components, n_statistics = form.natural.shape
-        # One more, for a frame of an odd number of features; and a multiple of three.
-        f = np.zeros((-(-(n_statistics + 1) // 3) * 3, rows.width))
+        # Products by hand take three at a time, of 1 and z as of z alone.
+        f = np.zeros((-(-n_statistics // 3) * 3 + 3, rows.width))
         f[0] = 1.0
-        return cls(f, np.zeros((n_components, rows.width)), np.zeros((max(rows.d, 4), rows.width)))
+        joint = np.zeros((n_components, rows.width))
+        spare, v = (np.zeros((n, rows.width)) for n in (max(rows.d, 4), rows.d + rows.d % 2))
+        return cls(f, joint, spare, v)
 
 
 def sweep(rows: Rows, form: Natural, task: Task) -> Sums:
     """Do a task for all rows of a block, but for those of the tiles that are left out."""
-    room = Room.of(rows, form)
+    room, d = Room.of(rows, form), rows.d if form.pooled else 0
     made = Sums(
-        np.zeros(len(form.bounds) - 1), np.zeros(form.natural.shape), np.zeros(rows.n_tiles, bool)
+        np.zeros(len(form.bounds) - 1),
+        np.zeros(form.natural.shape),
+        np.zeros((d, d)),
+        np.zeros(rows.n_tiles, bool),
     )
-    if by_hand(form.natural.shape[1]):
-        lanes = np.zeros((len(room.joint), len(room.f) * LANES))
-        _sweep(rows, form, task, room, lanes, made)
+    # Eight sums of each moment; those of z z^T in pairs of rows, three at a time.
+    squares = np.zeros((d + d % 2, -(-d // 3) * 3 * LANES))
+    if form.by_hand:
+        lanes = np.zeros((len(room.joint), -(-form.natural.shape[1] // 3) * 3 * LANES))
+        _sweep(rows, form, task, room, lanes, squares, made)
         return made
     features = room.f[: form.natural.shape[1]]
     for tile in range(rows.n_tiles):
         if _features(rows, form, tile, room, made):
             np.matmul(form.natural, features, out=room.joint)
-            _answer(rows, form, task, tile, room, made)
+            _answer(rows, form, task, tile, room, squares, made)
             if not task.out.size:
                 np.add(made.moments, room.joint @ features.T, out=made.moments)
+    _finish(squares, made)
     return made
-
-
-def by_hand(n_statistics: int) -> bool:
-    return n_statistics <= _MOST_BY_HAND
 
 
 @part
@@ -70,8 +71,17 @@ def features(rows, form, first, n, width, room):
     return True
 
 
+@part
+def add_squares(d, width, room, squares):
+    """Add w z z^T of a tile, eight sums for each."""
+    for i in range(d):
+        for j in range(0, width, LANES):
+            store(room.v, i, j, load(room.f, 1 + i, j) * load(room.spare, 2, j))
+    add_moments(room.v, room.f[1:], squares, width)
+
+
 @whole
-def _sweep(rows, form, task, room, lanes, made):
+def _sweep(rows, form, task, room, lanes, squares, made):
     n_statistics, weighted = form.natural.shape[1], len(rows.weights) > 0
     for tile in range(len(made.careful)):
         first = tile * rows.width
@@ -82,11 +92,14 @@ def _sweep(rows, form, task, room, lanes, made):
             continue
         product(form.natural, room.f, room.joint, n_statistics, width)
         weigh(rows, first, n, width, room.spare)
+        if form.pooled and task.out.size == 0:
+            add_squares(rows.d, width, room, squares)
         sums = made.log_likelihoods
         answer(room.joint, form.bounds, task, room.spare, first, n, width, weighted, sums)
         if task.out.size == 0:
             add_moments(room.joint, room.f, lanes, width)
     add_totals(lanes, made.moments)
+    add_totals(squares, made.squares)
 
 
 # The same, a tile at a time, whose products Python leaves to BLAS: always of full width.
@@ -101,9 +114,16 @@ def _features(rows, form, tile, room, made):
 
 
 @whole
-def _answer(rows, form, task, tile, room, made):
+def _answer(rows, form, task, tile, room, squares, made):
     first, width = tile * rows.width, rows.width
     n, weighted = min(width, rows.n - first), len(rows.weights) > 0
     weigh(rows, first, n, width, room.spare)
+    if form.pooled and task.out.size == 0:
+        add_squares(rows.d, width, room, squares)
     sums = made.log_likelihoods
     answer(room.joint, form.bounds, task, room.spare, first, n, width, weighted, sums)
+
+
+@whole
+def _finish(squares, made):
+    add_totals(squares, made.squares)
