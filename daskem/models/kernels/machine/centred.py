@@ -46,7 +46,7 @@ def _sweep(rows, form, task, room, chosen, made):
         if not chosen[tile]:
             continue
         first = tile * rows.width
-        n = min(rows.width, rows.n - first)
+        n = rows.width if first + rows.width <= rows.n else rows.n - first
         width, weighted = -(-n // LANES) * LANES, len(rows.weights) > 0
         read(rows, first, n, width, room.z, room.spare)
         for k in range(len(form.means)):
@@ -72,7 +72,7 @@ def _centre(form, k, d, width, room):
 @part
 def _log_density(form, k, d, width, room):
     """c_k - |R_k u|^2 / 2."""
-    root = form.roots[min(k, len(form.roots) - 1)]
+    root = form.roots[k if len(form.roots) > 1 else 0]
     matrix = len(root) > 1 or form.terms == PRODUCTS
     if matrix:
         product(root, room.u, room.v, d, width)

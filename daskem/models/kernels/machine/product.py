@@ -85,7 +85,7 @@ def _sweep(rows, form, task, room, lanes, squares, made):
     n_statistics, weighted = form.natural.shape[1], len(rows.weights) > 0
     for tile in range(len(made.careful)):
         first = tile * rows.width
-        n = min(rows.width, rows.n - first)
+        n = rows.width if first + rows.width <= rows.n else rows.n - first
         width = -(-n // LANES) * LANES
         if not features(rows, form, first, n, width, room):
             made.careful[tile] = True
@@ -108,7 +108,7 @@ def _sweep(rows, form, task, room, lanes, squares, made):
 @whole
 def _features(rows, form, tile, room, made):
     first = tile * rows.width
-    n = min(rows.width, rows.n - first)
+    n = rows.width if first + rows.width <= rows.n else rows.n - first
     made.careful[tile] = not features(rows, form, first, n, rows.width, room)
     return not made.careful[tile]
 
@@ -116,7 +116,7 @@ def _features(rows, form, tile, room, made):
 @whole
 def _answer(rows, form, task, tile, room, squares, made):
     first, width = tile * rows.width, rows.width
-    n, weighted = min(width, rows.n - first), len(rows.weights) > 0
+    n, weighted = width if first + width <= rows.n else rows.n - first, len(rows.weights) > 0
     weigh(rows, first, n, width, room.spare)
     if form.pooled and task.out.size == 0:
         add_squares(rows.d, width, room, squares)

@@ -52,7 +52,8 @@ def log_likelihood(n, width, weighted, spare):
     # One logarithm for many rows.
     for first in range(0, width, _TOGETHER * LANES):
         sums = splat(1.0)
-        for j in range(first, min(first + _TOGETHER * LANES, width), LANES):
+        last = first + _TOGETHER * LANES
+        for j in range(first, last if last < width else width, LANES):
             sums = sums * load(spare, 1, j)
             logs = logs + load(spare, 0, j)
         logs = logs + log(sums)

@@ -49,7 +49,7 @@ def reach(z, d, width):
             high, odd = max(v * v, high), fma(v, splat(0.0), odd)
         most = 0.0
         for j in range(LANES):
-            most = max(lane(high, j), most)
+            most = lane(high, j) if lane(high, j) > most else most
         square += most
     return square + total(odd)
 
