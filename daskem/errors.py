@@ -65,6 +65,10 @@ class CheckpointError(DaskemError, RuntimeError):
     """A checkpoint cannot be written or read, or is not of the fit that is to go on."""
 
 
+class KernelError(DaskemError, ImportError):
+    """A fit is to use the compiled kernel where there is no numba to make it."""
+
+
 class ClusterError(DaskemError, RuntimeError):
     """The cluster, or the way to it, was lost, or is not there."""
 

@@ -56,6 +56,8 @@ class GaussianMixture:
         Most seconds of passes.
     cache : {"auto", "memory", "none"}
         As `daskem.fit`.
+    kernel : {"auto", "compiled", "numpy"}
+        As `daskem.fit`.
     weights_init, means_init, precisions_init : array-like, optional
         Parameters to start from; (component,), (component, feature), and the inverse of the
         covariances in their shape. Any that are left out come from `init_params`. Where one is
@@ -107,6 +109,7 @@ class GaussianMixture:
         algorithm: str | Algorithm = "auto",
         max_seconds: float | None = None,
         cache: str = "auto",
+        kernel: str = "auto",
         weights_init: npt.ArrayLike | None = None,
         means_init: npt.ArrayLike | None = None,
         precisions_init: npt.ArrayLike | None = None,
@@ -123,6 +126,7 @@ class GaussianMixture:
         self.algorithm = algorithm
         self.max_seconds = max_seconds
         self.cache = cache
+        self.kernel = kernel
         self.weights_init = weights_init
         self.means_init = means_init
         self.precisions_init = precisions_init
@@ -176,6 +180,7 @@ class GaussianMixture:
                 max_seconds=self.max_seconds,
                 random_state=self.random_state,
                 cache=self.cache,
+                kernel=self.kernel,
             )
         ) as run:
             self.result_ = last_of(run, stacklevel=3)

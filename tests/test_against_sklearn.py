@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from kernels import every_kernel
 from sklearn.exceptions import ConvergenceWarning as SklearnConvergenceWarning
 from sklearn.mixture import GaussianMixture as Reference
 from sklearn.utils.estimator_checks import estimator_checks_generator
@@ -45,8 +46,8 @@ def start(kind, rows):
     }
 
 
-def fitted(estimator, kind, rows, begin):
-    plain = {"algorithm": "em"} if estimator is daskem.GaussianMixture else {}
+def fitted(estimator, kind, rows, begin, kernel="numpy"):
+    plain = {"algorithm": "em", "kernel": kernel} if estimator is daskem.GaussianMixture else {}
     begin = {**begin, **plain}
     model = estimator(K, covariance_type=kind, reg_covar=0, tol=0, max_iter=ITERATIONS, **begin)
     with warnings.catch_warnings():
@@ -67,12 +68,16 @@ def assert_same_params(ours, theirs, tolerance, shift=0.0):
 
 
 @pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
+@every_kernel
 @every_kind
 @every_d
-def test_n_iterations_on_standardised_data(kind, d):
+def test_n_iterations_on_standardised_data(kind, d, kernel):
     rows = data(d)
     begin = start(kind, rows)
-    ours, theirs = (fitted(e, kind, rows, begin) for e in (daskem.GaussianMixture, Reference))
+    ours, theirs = (
+        fitted(e, kind, rows, begin, kernel) for e in (daskem.GaussianMixture, Reference)
+    )
+    assert ours.result_.kernel == kernel
     assert_same_params(ours, theirs, 1e-9)
     assert ours.lower_bound_ == pytest.approx(theirs.lower_bound_, abs=1e-10)
     assert len(ours.lower_bounds_) == ITERATIONS
@@ -93,9 +98,10 @@ def test_n_iterations_on_float32_data(kind, d):
 
 
 @pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
+@every_kernel
 @every_kind
 @every_d
-def test_n_iterations_on_data_far_from_zero(kind, d):
+def test_n_iterations_on_data_far_from_zero(kind, d, kernel):
     """Against scikit-learn on the same data near zero, where its own rounding does not show."""
     shift = 1e6
     # What is left of the rows after the shift, so that both see the same values.
@@ -103,7 +109,7 @@ def test_n_iterations_on_data_far_from_zero(kind, d):
     begin = start(kind, near)
     theirs = fitted(Reference, kind, near, begin)
     far = {**begin, "means_init": begin["means_init"] + shift}
-    ours = fitted(daskem.GaussianMixture, kind, near + shift, far)
+    ours = fitted(daskem.GaussianMixture, kind, near + shift, far, kernel)
     assert_same_params(ours, theirs, 1e-6, shift)
     assert ours.lower_bound_ == pytest.approx(theirs.lower_bound_, abs=1e-6)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernels import needs_numba
 from sklearn.metrics import adjusted_rand_score
 from table import KINDS, TABLE, BernoulliRow, all_settings, every_kind, every_setting
 
@@ -73,13 +74,16 @@ def allowed(kind):
     ("kind", "linear"), [(kind, linear) for kind in KINDS for linear in allowed(kind)]
 )
 @pytest.mark.parametrize("offset", [0.0, OFFSET, -OFFSET])
-@pytest.mark.parametrize("reg_covar", [0.0, 1e-6])
-def test_offsets_and_scales(kind, linear, offset, reg_covar):
+@pytest.mark.parametrize(
+    ("reg_covar", "kernel"),
+    [(0.0, "numpy"), (1e-6, "numpy"), pytest.param(0.0, "compiled", marks=needs_numba)],
+)
+def test_offsets_and_scales(kind, linear, offset, reg_covar, kernel):
     near = clusters()
     far = (near + offset) @ linear
     family = Gaussian(kind, reg_covar)
-    one = after(12, family, near, start(kind, near, np.eye(D)))
-    other = after(12, family, far, start(kind, far, linear))
+    one = after(12, family, near, start(kind, near, np.eye(D)), kernel=kernel)
+    other = after(12, family, far, start(kind, far, linear), kernel=kernel)
     log_det = np.log(np.diagonal(linear)).sum()
     scores, mapped = one.score_samples(near), other.score_samples(far)
     np.testing.assert_allclose(mapped + log_det, scores, 0, 1e-8)

@@ -1,5 +1,6 @@
 """Kernels: one sweep over the rows of a block, whatever was computed with them before."""
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -9,9 +10,11 @@ from scipy.special import softmax
 from table import KINDS, TABLE, every_kind, every_plain_gaussian, every_row
 
 from daskem import Gaussian, Mixture
+from daskem.core.candidates import Candidates
 from daskem.core.frames import scaling
 from daskem.core.statistics import add_all
 from daskem.data.blocks import Block
+from daskem.models.heldout import HeldOut
 from daskem.models.kernels import guard
 from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.product import ProductForm
@@ -218,3 +221,34 @@ def test_a_tile_is_never_empty_and_fits_into_memory():
 def test_rows_of_another_width_are_refused(row):
     with pytest.raises(ValueError, match=r"mismatch|broadcast"):
         Mixture(row.family).e_step(block_of(row, 10, 2, 0), params_of(row, 2, 3, 0))
+
+
+class Counting(Gaussian):
+    """Counts in how many blocks a kernel was made."""
+
+    def kernel(self, candidates, offsets, frame):
+        MADE.append(len(candidates))
+        return super().kernel(candidates, offsets, frame)
+
+
+MADE = []
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_what_depends_on_params_alone_is_made_once_a_pass(held_out):
+    """And not for each block: roots, natural parameters, log-determinants."""
+    model = Mixture(Counting())
+    params = [params_of(TABLE[0], k, 2, k) for k in (2, 3)]
+    candidates = Candidates(params)
+    judged = HeldOut(model) if held_out else model
+    MADE.clear()
+    parts = [judged.e_steps(block_of(TABLE[0], 50, 2, seed), candidates) for seed in range(4)]
+    assert MADE == [2]
+    for seed, part in enumerate(parts):
+        alone = judged.e_steps(block_of(TABLE[0], 50, 2, seed), params)
+        for one, other in zip(part, alone, strict=True):
+            assert_same_bits(one, other)
+    # Nothing of it travels, and another model makes its own.
+    assert len(pickle.loads(pickle.dumps(candidates))) == 2
+    Mixture(Counting()).e_steps(block_of(TABLE[0], 50, 2, 0), candidates)
+    assert len(MADE) > 2

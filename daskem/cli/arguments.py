@@ -9,6 +9,7 @@ from daskem.cli.families import options
 from daskem.data.blocks.memory import CACHES
 from daskem.fitting.algorithms.choice import ALGORITHMS
 from daskem.fitting.starts.seeds import SEEDERS
+from daskem.running.kernels import KERNELS
 from daskem.selection.criteria import CRITERIA
 
 
@@ -64,6 +65,8 @@ def _data() -> argparse.ArgumentParser:
     add("--init-params", choices=tuple(SEEDERS), default="k-means++", help=seeds)
     keep = "keep chunks in memory after the first pass (%(default)s: if they fit)"
     add("--cache", choices=CACHES, default="auto", help=keep)
+    sums = "how E steps are computed (%(default)s: compiled where numba is and the fit is large)"
+    add("--kernel", choices=KERNELS, default="auto", help=sums)
     kept = "folder for checkpoints after every pass, from which daskem resume goes on"
     add("--checkpoint", metavar="DIR", help=kept)
     add("--random-state", type=int, metavar="S", help="seed of the sample and the starts")

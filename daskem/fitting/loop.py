@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from daskem.core.candidates import Candidates
 from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
@@ -58,7 +59,7 @@ def passes(
         asked = {i: runs[i].ask() for i in active}
         groups = _by_model(runs, active)
         requests = [
-            (runs[group[0]].model, [params for i in group for params in asked[i]])
+            (runs[group[0]].model, Candidates(params for i in group for params in asked[i]))
             for group in groups
         ]
         began = time.perf_counter()

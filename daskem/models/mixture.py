@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
+from daskem.core.candidates import Candidates
 from daskem.core.frames import Frame
 from daskem.core.numerics import EPS, NOTHING, one_blas_thread
 from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
@@ -12,6 +14,7 @@ from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.families.protocol import (
     Bounded,
+    Compiles,
     Conditioned,
     Coordinates,
     Draws,
@@ -21,6 +24,7 @@ from daskem.models.families.protocol import (
     Simplifies,
     Softens,
 )
+from daskem.models.kernels.compiled import compiled
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.protocol import Block, Survey, Tile, demand, lacking
 
@@ -39,6 +43,9 @@ class Mixture:
     frame : Frame, optional
         Affine coordinates in which params are held and rows are seen, where the family has
         them. `given` chooses one; log-likelihoods are in the data's own units in any case.
+    compiled : bool, default False
+        Whether E steps are machine code, made by numba, rather than NumPy; see the `kernel` of
+        `daskem.fit`, which sets it.
 
     Notes
     -----
@@ -48,6 +55,7 @@ class Mixture:
 
     family: Family
     frame: Frame | None = None
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         advice = f"Mixture({self.family!r}) needs a family, such as Mixture(daskem.Gaussian())"
@@ -91,6 +99,13 @@ class Mixture:
             return DataParams(params)
         return demand(self.family, Coordinates, "a frame").from_frame(params, self.frame)
 
+    @property
+    def compilable(self) -> bool:
+        return isinstance(self.family, Compiles)
+
+    def with_kernel(self, compiled: bool) -> Self:
+        return replace(self, compiled=compiled)
+
     def n_components(self, params: Params) -> int:
         return len(params["weights"])
 
@@ -103,6 +118,8 @@ class Mixture:
 
     def e_steps(self, block: Block, candidates: Sequence[Params]) -> list[Statistics]:
         """The E steps of several params in one sweep over the rows of a block."""
+        if isinstance(candidates, Candidates):
+            return candidates.made(self, self.kernel).e_step(block)
         return self.kernel(candidates).e_step(block)
 
     def m_step(self, statistics: Statistics, params: Params) -> Params:
@@ -169,7 +186,7 @@ class Mixture:
     def simpler(self) -> "Mixture | None":
         """A mixture of the simpler family, if there is one."""
         family = self.family.simpler if isinstance(self.family, Simplifies) else None
-        return None if family is None else Mixture(family)
+        return None if family is None else Mixture(family, compiled=self.compiled)
 
     def grown(self, params: DataParams) -> Params:
         """Params of the simpler mixture, in the data's units, as params of this one."""
@@ -195,7 +212,10 @@ class Mixture:
         """E steps of several params, each with the logs of its weights as offsets."""
         log_det = 0.0 if self.frame is None else self.frame.log_det
         offsets = [_log(c["weights"]) + log_det for c in candidates]
-        return self.family.kernel(candidates, offsets, self.frame)
+        kernel = self.family.kernel(candidates, offsets, self.frame)
+        if self.compiled and isinstance(self.family, Compiles):
+            return compiled(kernel, self.family.terms)
+        return kernel
 
 
 def _log(weights: np.ndarray) -> np.ndarray:

@@ -119,6 +119,17 @@ class Batches(Protocol):
 
 
 @runtime_checkable
+class Compiles(Protocol):
+    """`kernel="compiled"`: E steps in machine code, where numba is installed."""
+
+    @property
+    def compiled(self) -> bool: ...  # whether its E steps are: a value of the model
+    @property
+    def compilable(self) -> bool: ...  # whether they can be
+    def with_kernel(self, compiled: bool) -> Self: ...  # the same model otherwise
+
+
+@runtime_checkable
 class Predicts(Protocol):
     """`predict`, `predict_proba`, `score_samples`, `merge`, `diagnose`: what it says of rows."""
 
@@ -207,6 +218,7 @@ GROUPS = (
     Needs,
     Frames,
     Batches,
+    Compiles,
     Predicts,
     Sequential,
     Simplifies,
@@ -260,6 +272,11 @@ def allowed(model: object, params: Params) -> Params:
 def softened(model: object, params: Params, n_rows: int) -> Params:
     """Params that were fitted to so many rows, off the edges of what params can be."""
     return model.softened(params, n_rows) if isinstance(model, Softens) else params
+
+
+def kernel_of(model: object) -> str:
+    """Which kernel a model uses, in the words of a setting."""
+    return "compiled" if isinstance(model, Compiles) and model.compiled else "numpy"
 
 
 def check_riders(model: object, names: Collection[str]) -> None:

@@ -15,6 +15,8 @@ from daskem.fitting.record import Pass, Status
 from daskem.models import Mixture
 from daskem.models.families.registry import from_recipe, recipe
 from daskem.models.hiddenmarkov import HiddenMarkov
+from daskem.models.kernels.compiled import installed
+from daskem.models.protocol import kernel_of
 from daskem.results.fittedrun import FittedRun
 
 # The models that a file can hold, by the name of their class; older files name none.
@@ -42,6 +44,7 @@ def describe(run: FittedRun, features: Features) -> tuple[dict[str, Any], xr.Dat
     about = {
         **recipe(model.family),
         "model": type(model).__name__,
+        "kernel": kernel_of(model),
         "feature_dims": features.dims,
         "variables": features.variables,
         "feature_names": None if names is None else _plain(names),
@@ -73,6 +76,8 @@ def restore(about: Mapping[str, Any], state: xr.Dataset) -> tuple[FittedRun, Fea
         framed["mean"] = framed["origin"]
     made = MODELS[about.get("model", "Mixture")]
     model = made(from_recipe(about), Frame(**framed) if framed else None)
+    if about.get("kernel") == "compiled" and isinstance(model, Mixture) and installed():
+        model = model.with_kernel(True)
     history = tuple(Pass.restore(record) for record in about["history"])
     params = Params(check(model.parameters, arrays))
     run = FittedRun(model, params, history, Status[about["status"]])

@@ -34,6 +34,7 @@ from daskem.models.protocol import (
     check_riders,
     check_sequences,
     demand,
+    kernel_of,
 )
 from daskem.results import modelfile, predictions
 from daskem.results.description import describe, restore
@@ -114,6 +115,14 @@ class Result:
         """
         frame = self.model.frame if isinstance(self.model, Composed) else None
         return frame.resolution if frame is not None and frame.floor.any() else None
+
+    @property
+    def kernel(self) -> str:
+        """How its E steps were computed, and predictions are: "compiled" or "numpy".
+
+        A compiled model that is loaded where there is no numba predicts with NumPy.
+        """
+        return kernel_of(self.model)
 
     @property
     def model(self) -> Model:

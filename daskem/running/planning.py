@@ -129,6 +129,7 @@ def plan(
     max_passes: int = 200,
     max_seconds: float | None = None,
     random_state: RandomState = None,
+    kernel: str = "auto",
 ) -> Plan:
     """Say what a fit is going to cost, after trying it on one partition of the data.
 
@@ -162,6 +163,7 @@ def plan(
         max_seconds=max_seconds,
         random_state=random_state,
         cache="none",
+        kernel=kernel,
     )
     return planned(prepared)
 

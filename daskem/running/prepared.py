@@ -28,12 +28,20 @@ from daskem.fitting.starts.first_read import FirstRead, first_read
 from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.seeds import SEEDERS
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import Declares, Model, check_riders, check_sequences, lacking
+from daskem.models.protocol import (
+    Declares,
+    Model,
+    check_riders,
+    check_sequences,
+    kernel_of,
+    lacking,
+)
 from daskem.results.fittedrun import FittedRun
 from daskem.results.numbering import fixes_order
 from daskem.results.result import Result
 from daskem.running.checkpoints.identity import About, of_algorithm, of_model
 from daskem.running.checkpoints.recording import Recording
+from daskem.running.kernels import check_kernel, with_kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +112,7 @@ class Prepared:
                 yield runs, first.survey
 
     def first_read(self, rng: np.random.Generator) -> FirstRead:
+        check_kernel([self.model], self.blocks.client)
         counts, names = [k for k, _ in self.starts], self.features.names
         return first_read(self.model, self.blocks, rng, self.init_params, counts, names)
 
@@ -175,6 +184,7 @@ def prepare(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    kernel: str = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Prepared:
     """Check what can be checked without reading the data, in the process that has them.
@@ -213,10 +223,11 @@ def prepare(
         lengths=lengths,
         origin=origin(data),
     )
+    starts = _starts(model, n_components, start, n_init)
     prepared = Prepared(
-        model,
+        with_kernel(model, kernel, blocks.outline.n_rows, blocks.n_features, starts),
         place(blocks, current_client()),
-        _starts(model, n_components, start, n_init),
+        starts,
         init_params,
         algorithm,
         stop,
@@ -237,6 +248,7 @@ def prepare(
         "max_seconds": max_seconds,
         "cache": cache,
         "missing_chunks": missing_chunks,
+        "kernel": kernel_of(prepared.model),
         "riders": list(riders),
         "in sequences": lengths is not None,
     }

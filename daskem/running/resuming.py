@@ -25,6 +25,7 @@ _GIVEN_AGAIN = (
     "max_passes",
     "max_seconds",
     "cache",
+    "kernel",
 )
 
 

@@ -38,6 +38,7 @@ def fit(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    kernel: str = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Fit a model to all of the data, however large.
@@ -103,6 +104,11 @@ def fit(
     cache : {"auto", "memory", "none"}
         Whether the chunks of a Dask array stay in the memory of the workers once they are read;
         "auto" keeps them if they fit with room. `Result.notes` says what was done and why.
+    kernel : {"auto", "compiled", "numpy"}
+        How E steps of a mixture are computed: in machine code, by numba (``pip install
+        "daskem[fast]"``), or with NumPy. The sums differ in their last digits. "auto" compiles
+        where numba is installed and the fit is large, as it takes some seconds the first time;
+        `Result.kernel` says what was done.
     checkpoint : path or URL, optional
         A folder to write down how the fit stands, after the starts and after every pass, for
         `daskem.resume` to go on from; the last two are kept. On a cluster the scheduler writes
@@ -126,6 +132,8 @@ def fit(
         If a setting or a start does not suit the model or the data.
     ModelError
         If `model` is not one, or breaks its contract.
+    KernelError
+        If the compiled kernel was asked for, and there is no numba, here or on a worker.
     CheckpointError
         If nothing can be written at `checkpoint`, or another fit writes there.
     Exception
@@ -162,6 +170,7 @@ def fit(
         max_seconds=max_seconds,
         random_state=random_state,
         cache=cache,
+        kernel=kernel,
         checkpoint=checkpoint,
     )
     with running(prepared) as results:
@@ -192,6 +201,7 @@ def iterate(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    kernel: str = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Iterator[Result]:
     """Fit a model, one pass over the data at a time. It takes the parameters of `daskem.fit`.
@@ -222,6 +232,7 @@ def iterate(
         max_seconds=max_seconds,
         random_state=random_state,
         cache=cache,
+        kernel=kernel,
         checkpoint=checkpoint,
     )
     return prepared.results("here: iterate runs where it is called")
@@ -250,6 +261,7 @@ def submit(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    kernel: str = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
     name: str | None = None,
 ) -> Handle[Result]:
@@ -291,6 +303,7 @@ def submit(
         max_seconds=max_seconds,
         random_state=random_state,
         cache=cache,
+        kernel=kernel,
         checkpoint=checkpoint,
     )
     return submitted(prepared, client, name)

@@ -15,6 +15,7 @@ from daskem.fitting.starts.first_read import FirstRead
 from daskem.models.heldout import HeldOut
 from daskem.models.mixture import Mixture
 from daskem.models.protocol import Model
+from daskem.running.kernels import check_kernel
 from daskem.running.prepared import Prepared
 from daskem.selection.criteria import judge
 from daskem.selection.splitting import grown
@@ -61,6 +62,7 @@ class Search:
 
     def first_read(self) -> "Field":
         """Read the data once: all models in their coordinates, with one survey."""
+        check_kernel(list(self.models.values()), self.prepared.blocks.client)
         first = self.prepared.first_read(np.random.default_rng(self.prepared.seed))
         reads = {name: first.of(model) for name, model in self.models.items()}
         fitted: dict[str, Model] = {name: read.model for name, read in reads.items()}

@@ -15,6 +15,7 @@ from daskem.models.protocol import check_riders
 from daskem.running.checkpoints.identity import of_model
 from daskem.running.coordinator import a_client, last_of, running, submitted
 from daskem.running.handle import Handle
+from daskem.running.kernels import with_kernel
 from daskem.running.prepared import prepare
 from daskem.selection.criteria import CRITERIA
 from daskem.selection.search import Search
@@ -44,6 +45,7 @@ def select(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    kernel: str = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Selection:
     """Choose among mixtures by a criterion, all of them fitted in the same reads of the data.
@@ -79,7 +81,7 @@ def select(
         Restarts for each candidate; they cost no reads. Fewer than three do not tell how far
         restarts differ.
     sample_weight, along, features, sample_dims, feature_dim, missing, missing_chunks, init_params,
-    algorithm, tol, max_passes, max_seconds, random_state, cache, checkpoint
+    algorithm, tol, max_passes, max_seconds, random_state, cache, kernel, checkpoint
         As `daskem.fit` takes them.
 
     Returns
@@ -119,6 +121,7 @@ def select(
         max_seconds=max_seconds,
         random_state=random_state,
         cache=cache,
+        kernel=kernel,
         checkpoint=checkpoint,
     )
     with running(task) as selections:
@@ -149,6 +152,7 @@ def submit_selection(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    kernel: str = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
     name: str | None = None,
 ) -> Handle[Selection]:
@@ -190,6 +194,7 @@ def submit_selection(
         max_seconds=max_seconds,
         random_state=random_state,
         cache=cache,
+        kernel=kernel,
         checkpoint=checkpoint,
     )
     return submitted(task, client, name)
@@ -217,6 +222,7 @@ def prepare_selection(
     max_seconds: float | None = None,
     random_state: RandomState = None,
     cache: str = "auto",
+    kernel: str = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Selecting:
     """Check what can be checked without reading the data; it takes the parameters of `select`."""
@@ -250,14 +256,21 @@ def prepare_selection(
         max_seconds=max_seconds,
         random_state=random_state,
         cache=cache,
+        kernel=kernel,
         checkpoint=checkpoint,
     )
+    rows, d = prepared.blocks.outline.n_rows, prepared.blocks.n_features
+    models = {
+        name: with_kernel(model, kernel, rows, d, prepared.starts) for name, model in models.items()
+    }
     search = Search(prepared, models, criterion, whole("n_init", n_init))
     if prepared.recording is not None:
         own = {
             "models": {name: of_model(model) for name, model in models.items()},
             "criterion": criterion,
             "n_init": search.n_init,
+            # Of models that differ in it, each knows its own.
+            "kernel": "auto" if any(model.compiled for model in models.values()) else "numpy",
         }
         recording = prepared.recording.of(own)
         search = replace(search, prepared=replace(prepared, recording=recording))

@@ -14,6 +14,7 @@ from daskem.core import frames, triangular
 from daskem.core.parameters import POSITIVE, POSITIVE_DEFINITE, Parameter
 from daskem.models.families.floor import NEAR, ROUNDING, SPURIOUS, allowed, floored, narrow
 from daskem.models.families.structure import Narrow, Structure
+from daskem.models.kernels.terms import Terms
 
 _TINY = np.finfo(np.float64).tiny
 
@@ -25,6 +26,7 @@ class Full(Structure):
 
     declared = Parameter(("component", "feature", "feature_2"), POSITIVE_DEFINITE)
     cross_moments = True
+    terms = Terms.PRODUCTS
 
     def frame(self, mean: np.ndarray, measured: np.ndarray) -> frames.Frame:
         return frames.whitening(mean, measured)
@@ -146,6 +148,7 @@ class Diagonal(Structure):
     """Every component has a variance for each feature, (component, feature)."""
 
     declared = Parameter(("component", "feature"), POSITIVE)
+    terms = Terms.SQUARES
 
     def frame(self, mean: np.ndarray, measured: np.ndarray) -> frames.Frame:
         return frames.scaling(mean, measured)
@@ -224,6 +227,7 @@ class Spherical(Diagonal):
     """Every component has one variance for all features, (component,)."""
 
     declared = Parameter(("component",), POSITIVE)
+    terms = Terms.NORM
 
     def frame(self, mean: np.ndarray, measured: np.ndarray) -> frames.Frame:
         return frames.uniform_scaling(mean, measured)

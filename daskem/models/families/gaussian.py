@@ -20,6 +20,7 @@ from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.guard import Guard
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Kernel
+from daskem.models.kernels.terms import Terms
 from daskem.models.kernels.tiled import TiledKernel
 from daskem.models.protocol import Flaw, Survey
 
@@ -77,6 +78,10 @@ class Gaussian:
     @property
     def structure(self) -> Structure:
         return STRUCTURES[self.covariance_type]
+
+    @property
+    def terms(self) -> Terms:
+        return Terms.LINEAR if self.structure.pooled else self.structure.terms
 
     @property
     def parameters(self) -> dict[str, Parameter]:

@@ -18,6 +18,7 @@ from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Kernel
+from daskem.models.kernels.terms import Terms
 from daskem.models.kernels.tiled import TiledKernel
 from daskem.models.protocol import Survey
 
@@ -50,6 +51,7 @@ class MeanFamily(ABC):
 
     mean: ClassVar[str]
     support: ClassVar[Support]
+    terms: ClassVar[Terms] = Terms.LINEAR
 
     def __post_init__(self) -> None:
         if not 0 <= self.prior_rows < np.inf:

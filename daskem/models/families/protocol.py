@@ -15,6 +15,7 @@ from daskem.core.frames import Frame
 from daskem.core.parameters import DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.models.kernels.protocol import Kernel
+from daskem.models.kernels.terms import Terms
 from daskem.models.protocol import Survey
 
 
@@ -54,6 +55,14 @@ class Family(Protocol):
         `params` are those at which the statistics were taken: unseen besides its component may be
         what the family expects of a row there, as the scales of which heavy tails are mixed.
         """
+
+
+@runtime_checkable
+class Compiles(Protocol):
+    """E steps in machine code: of families whose `kernel` is a `TiledKernel` of a `ProductForm`."""
+
+    @property
+    def terms(self) -> Terms: ...  # what T(x) has besides 1 and x
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ import numpy as np
 
 from daskem.core.frames import Frame
 from daskem.core.parameters import Parameter
+from daskem.models.kernels.terms import Terms
 
 
 class Narrow(NamedTuple):
@@ -30,9 +31,12 @@ class Structure(ABC):
         Whether `frame` wants the covariance of the data, rather than their variances.
     pooled : bool
         Whether all components share one covariance, and so one scatter.
+    terms : Terms
+        What the quadratics are.
     """
 
     declared: ClassVar[Parameter]
+    terms: ClassVar[Terms]
     cross_moments: ClassVar[bool] = False
     pooled: ClassVar[bool] = False
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from daskem.core.numerics import NOTHING
 from daskem.core.statistics import Statistics
+from daskem.models.kernels.terms import Terms
 
 
 class Structure(Protocol):
@@ -22,8 +23,12 @@ class Structure(Protocol):
     def pooled(self) -> bool:
         """Whether all components share one covariance, and so one scatter."""
 
+    @property
+    def terms(self) -> Terms:
+        """What the second-order features of a row are."""
+
     def n_quadratics(self, d: int) -> int:
-        """Second-order features of a row of `d` features."""
+        """How many there are of a row of `d` features."""
 
     def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
         """``R u`` of a tile (feature, row)."""
@@ -65,12 +70,28 @@ class CentredForm:
     def sums(self, n_features: int, width: int) -> "CentredSums":
         return CentredSums(self, n_features, width)
 
+    def statistics(
+        self, counts: np.ndarray, first: np.ndarray, second: np.ndarray
+    ) -> list[Statistics]:
+        """Moments about the means (component, ...) as the statistics of each candidate."""
+        pooled, ends = self.candidates[0].structure.pooled, self.bounds[1:-1]
+        parts = [np.split(sums, ends) for sums in (counts, first, second)]
+        return [
+            {
+                "log_likelihood": 0.0,
+                "counts": counts,
+                "first": first,
+                "second": second.sum(axis=0, keepdims=True) if pooled else second,
+            }
+            for counts, first, second in zip(*parts, strict=True)
+        ]
+
 
 class CentredSums:
     """The moments of the tiles of one sweep about the means; the features are the rows."""
 
     def __init__(self, form: CentredForm, n_features: int, width: int) -> None:
-        candidates = form.candidates
+        candidates, self._form = form.candidates, form
         self._structure = candidates[0].structure
         self._means = np.concatenate([candidate.means for candidate in candidates])
         # No stack of them: the roots of a tied covariance are one matrix, seen many times.
@@ -81,7 +102,6 @@ class CentredSums:
                 for candidate, offset in zip(candidates, form.offsets, strict=True)
             ]
         )
-        self._bounds = form.bounds[1:-1]
         self._u, self._v = np.empty((2, n_features, width))
         self._counts = np.zeros(len(self._means))
         self._first = np.zeros_like(self._means)
@@ -120,14 +140,4 @@ class CentredSums:
             self._second[k] += self._structure.scatter(u, r, spare=v)
 
     def statistics(self) -> list[Statistics]:
-        pooled = self._structure.pooled
-        parts = [np.split(sums, self._bounds) for sums in (self._counts, self._first, self._second)]
-        return [
-            {
-                "log_likelihood": 0.0,
-                "counts": counts,
-                "first": first,
-                "second": second.sum(axis=0, keepdims=True) if pooled else second,
-            }
-            for counts, first, second in zip(*parts, strict=True)
-        ]
+        return self._form.statistics(self._counts, self._first, self._second)

@@ -4,7 +4,8 @@ A kernel owns the sweep over the rows of a block: tiles, softmax and sums. It is
 family, knows no model and no data source, and keeps nothing of the blocks that it has seen: it may
 be used again, and by several threads at a time. `tiled.TiledKernel` is one around any `Form`: a
 family says what its log-densities and its moments of a tile are, and leaves the sweep to it. Of
-every exponential family `product.ProductForm` is the form.
+every exponential family `product.ProductForm` is the form, and `compiled.CompiledKernel` the same
+sweep in machine code, for the features that `terms.Terms` names.
 """
 
 from collections.abc import Iterator

@@ -20,7 +20,7 @@ from daskem.fitting.algorithms.choice import ALGORITHMS
 from daskem.models.families.registry import from_recipe, recipe
 from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.models.mixture import Mixture
-from daskem.models.protocol import Model
+from daskem.models.protocol import Compiles, Model, kernel_of
 
 About = dict[str, Any]
 
@@ -36,7 +36,7 @@ def of_model(model: Model) -> About:
     for name, kind in _OURS.items():
         if type(model) is kind:
             try:
-                return plain({"model": name, **recipe(model.family)})
+                return plain({"model": name, "kernel": kernel_of(model), **recipe(model.family)})
             except (ParameterError, CheckpointError):
                 return {"model": name, **_of_object(model.family)}
     return _of_object(model)
@@ -55,7 +55,8 @@ def model_of(about: About) -> Model:
             f"the fit was one of {about['class']}, a model of your own: give it again, as in "
             "daskem.resume(path, data, model)"
         )
-    return _OURS[about["model"]](from_recipe(about))
+    made = _OURS[about["model"]](from_recipe(about))
+    return made.with_kernel(about["kernel"] == "compiled") if isinstance(made, Compiles) else made
 
 
 def of_algorithm(algorithm: str | Algorithm) -> str | About:

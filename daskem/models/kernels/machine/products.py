@@ -1,0 +1,83 @@
+"""The two products of an E step, on a tile, by hand.
+
+    joint    (component, row)        = natural @ features
+    moments  (component, statistic) += responsibilities @ features.T
+
+The order of every sum is written here: the same bits on any processor. Rows are made in pairs, so
+that there is an even number of them.
+"""
+
+from daskem.models.kernels.machine.compiling import part
+from daskem.models.kernels.machine.vectors import LANES, fma, lane, load, splat, store
+
+
+@part
+def product(a, f, out, n_statistics, width):
+    """``out = a @ f``, (even component, row), of the first statistics and rows."""
+    k = 0
+    while k + 3 < len(a):
+        _four(a, f, out, k, n_statistics, width)
+        k += 4
+    if k < len(a):
+        for j in range(0, width, LANES):
+            p0 = p1 = splat(0.0)
+            for t in range(n_statistics):
+                f0 = load(f, t, j)
+                p0, p1 = fma(splat(a[k, t]), f0, p0), fma(splat(a[k + 1, t]), f0, p1)
+            store(out, k, j, p0)
+            store(out, k + 1, j, p1)
+
+
+@part
+def _four(a, f, out, k, n_statistics, width):
+    """Four rows of the product, for eight rows of the data at a time."""
+    for j in range(0, width, LANES):
+        p0 = p1 = p2 = p3 = splat(0.0)
+        for t in range(n_statistics):
+            f0 = load(f, t, j)
+            p0, p1 = fma(splat(a[k, t]), f0, p0), fma(splat(a[k + 1, t]), f0, p1)
+            p2, p3 = fma(splat(a[k + 2, t]), f0, p2), fma(splat(a[k + 3, t]), f0, p3)
+        store(out, k, j, p0)
+        store(out, k + 1, j, p1)
+        store(out, k + 2, j, p2)
+        store(out, k + 3, j, p3)
+
+
+@part
+def add_moments(r, f, lanes, width):
+    """Add ``r @ f.T`` of a tile, eight sums for each, to `lanes` (even component, 3 n * LANES)."""
+    for k in range(0, len(r), 2):
+        for t in range(0, lanes.shape[1] // LANES, 3):
+            m00 = m01 = m02 = m10 = m11 = m12 = splat(0.0)
+            for j in range(0, width, LANES):
+                r0, r1 = load(r, k, j), load(r, k + 1, j)
+                f0, f1, f2 = load(f, t, j), load(f, t + 1, j), load(f, t + 2, j)
+                m00, m01, m02 = fma(r0, f0, m00), fma(r0, f1, m01), fma(r0, f2, m02)
+                m10, m11, m12 = fma(r1, f0, m10), fma(r1, f1, m11), fma(r1, f2, m12)
+            _add(lanes, k, t, m00, m01, m02)
+            _add(lanes, k + 1, t, m10, m11, m12)
+
+
+@part
+def _add(lanes, k, t, m0, m1, m2):
+    """Add three sums to those of the tiles before."""
+    j = t * LANES
+    store(lanes, k, j, load(lanes, k, j) + m0)
+    store(lanes, k, j + LANES, load(lanes, k, j + LANES) + m1)
+    store(lanes, k, j + 2 * LANES, load(lanes, k, j + 2 * LANES) + m2)
+
+
+@part
+def total(v):
+    """The sum of all lanes."""
+    return ((lane(v, 0) + lane(v, 4)) + (lane(v, 2) + lane(v, 6))) + (
+        (lane(v, 1) + lane(v, 5)) + (lane(v, 3) + lane(v, 7))
+    )
+
+
+@part
+def add_totals(lanes, moments):
+    """Add the eight sums of each moment to `moments`, (component, statistic)."""
+    for k in range(moments.shape[0]):
+        for t in range(moments.shape[1]):
+            moments[k, t] += total(load(lanes, k, t * LANES))

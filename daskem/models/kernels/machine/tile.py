@@ -1,0 +1,76 @@
+"""A tile of rows: (feature, row) in a frame, as float64, and what is computed of it."""
+
+import numpy as np
+
+from daskem.models.kernels.machine.compiling import part
+from daskem.models.kernels.machine.products import product, total
+from daskem.models.kernels.machine.vectors import LANES, fma, lane, load, splat, store
+from daskem.models.kernels.terms import Terms
+
+NORM, SQUARES, PRODUCTS = int(Terms.NORM), int(Terms.SQUARES), int(Terms.PRODUCTS)
+
+
+@part
+def read(rows, first, n, width, z, spare):
+    """Write the `n` rows from `first` on, in the frame, into `z` (feature, row), then zeros."""
+    whitened = len(rows.linear) > 1
+    u = spare if whitened else z
+    for i in range(rows.d):
+        origin, scale = rows.origin[i], 1.0 if whitened else rows.linear[0, i]
+        if len(rows.narrow):
+            for j in range(n):
+                u[i, j] = (np.float64(rows.narrow[(first + j) * rows.d + i]) - origin) * scale
+        else:
+            for j in range(n):
+                u[i, j] = (rows.wide[(first + j) * rows.d + i] - origin) * scale
+        for j in range(n, width):
+            u[i, j] = 0.0
+    if whitened:
+        product(rows.linear, u, z, rows.d, width)
+
+
+@part
+def weigh(rows, first, n, width, spare):
+    """Write the weights of the rows, or ones, into row 2 of `spare`, then zeros."""
+    for j in range(n):
+        spare[2, j] = rows.weights[first + j] if len(rows.weights) else 1.0
+    for j in range(n, width):
+        spare[2, j] = 0.0
+
+
+@part
+def reach(z, d, width):
+    """The square of the largest |z| in every feature, summed; NaN if any is."""
+    square, odd = 0.0, splat(0.0)
+    for i in range(d):
+        high = splat(0.0)
+        for j in range(0, width, LANES):
+            v = load(z, i, j)
+            high, odd = max(v * v, high), fma(v, splat(0.0), odd)
+        most = 0.0
+        for j in range(LANES):
+            most = lane(high, j) if lane(high, j) > most else most
+        square += most
+    return square + total(odd)
+
+
+@part
+def add_features(terms, d, width, f):
+    """Write the second-order features into `f` (statistic, row), after 1 and z."""
+    t = 1 + d
+    if terms == PRODUCTS:
+        for i in range(1, 1 + d):
+            for i2 in range(i, 1 + d):
+                for j in range(0, width, LANES):
+                    store(f, t, j, load(f, i, j) * load(f, i2, j))
+                t += 1
+    elif terms == SQUARES:
+        for i in range(1, 1 + d):
+            for j in range(0, width, LANES):
+                store(f, d + i, j, load(f, i, j) * load(f, i, j))
+    elif terms == NORM:
+        for j in range(0, width, LANES):
+            norm = splat(0.0)
+            for i in range(1, 1 + d):
+                norm = fma(load(f, i, j), load(f, i, j), norm)
+            store(f, t, j, norm)

@@ -1,0 +1,219 @@
+"""What Python hands to machine code, and what it gets: tuples of arrays, each of one type always.
+
+A function is compiled for the types of its arguments, and so once, whatever the rows are like.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from daskem.core.frames import Frame
+from daskem.models.kernels.centred import CentredForm
+from daskem.models.kernels.terms import Terms
+
+# Statistics of a row: the features of a tile of more are too many for a cache, unless they are
+# taken in blocks, as BLAS does. By hand is as fast or faster up to some 1,300.
+_MOST_STATISTICS = 1024
+# Numbers of the moments, of which by hand there are eight times as many: 1 MB.
+_MOST_MOMENTS = 2**14
+# Bytes of the features and the joint log-densities of a tile: what the fastest cache nearly holds.
+_CACHE = 2**16
+# Rows of a tile, at least and at most.
+_FEWEST_ROWS, _MOST_ROWS = 72, 264
+
+_NO_LABELS, _NO_SHARES, _NO_LOG_PROB = np.empty(0, np.int64), np.empty((0, 0)), np.empty(0)
+
+
+class Rows(NamedTuple):
+    """The rows of a block, in the units of the data, and the frame in which they are seen.
+
+    Attributes
+    ----------
+    wide, narrow : ndarray of float64, of float32, (sample * feature,)
+        The rows in C order; one of the two is empty.
+    origin : ndarray, (feature,)
+    linear : ndarray, (even feature, feature) or (1, feature)
+        A matrix, or a scale for each feature.
+    weights : ndarray, (sample,) or (0,)
+    n, d, width : int
+        Rows, features, and rows of a tile.
+    """
+
+    wide: np.ndarray
+    narrow: np.ndarray
+    origin: np.ndarray
+    linear: np.ndarray
+    weights: np.ndarray
+    n: int
+    d: int
+    width: int
+
+    @classmethod
+    def of(
+        cls, rows: np.ndarray, weights: np.ndarray | None, frame: Frame | None, width: int
+    ) -> "Rows":
+        """Those of a block; the type of each entry is the same whatever the block is like."""
+        n, d = rows.shape
+        narrow = rows.dtype == np.float32
+        rows = readable(rows, np.float32 if narrow else np.float64).reshape(-1)
+        linear = np.ones((1, d)) if frame is None else np.atleast_2d(frame.linear)
+        # The code writes rows of a product in pairs; a single row is a scale.
+        linear = even(linear) if frame is not None and frame.linear.ndim > 1 else linear
+        return cls(
+            readable([] if narrow else rows, np.float64),
+            readable(rows if narrow else [], np.float32),
+            readable(np.zeros(d) if frame is None else frame.origin, np.float64),
+            readable(linear, np.float64),
+            readable([] if weights is None else weights, np.float64),
+            n,
+            d,
+            width,
+        )
+
+    @property
+    def n_tiles(self) -> int:
+        return -(-self.n // self.width)
+
+
+class Natural(NamedTuple):
+    """K distributions of an exponential family, as the sweep of the product form takes them.
+
+    Attributes
+    ----------
+    natural : ndarray, (even component, statistic)
+    bounds : ndarray of int64, (candidate + 1,)
+    terms : int
+        Of `Terms`.
+    most : float
+        The `reach` of a tile up to which the form is accurate.
+    pooled : bool
+        Whether the sum of z z^T over all rows is wanted besides, whatever their component.
+    """
+
+    natural: np.ndarray
+    bounds: np.ndarray
+    terms: int
+    most: float
+    pooled: bool
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether the products are small enough not to be left to BLAS."""
+        return self.natural.shape[1] <= _MOST_STATISTICS and self.natural.size <= _MOST_MOMENTS
+
+    @property
+    def width(self) -> int:
+        """Rows of a tile, by the sizes of the model alone: an odd number of eights, so that no two
+        rows of a buffer that are near each other share a place in a cache.
+        """
+        fitting = _CACHE // (8 * sum(self.natural.shape))
+        least = _FEWEST_ROWS if self.by_hand else _MOST_ROWS
+        return min(max(fitting // 16 * 16 + 8, least), _MOST_ROWS)
+
+
+class Task(NamedTuple):
+    """What a sweep is to do with joint log-densities: an E step, where there is nothing else here.
+
+    Attributes
+    ----------
+    labels : ndarray of int64, (sample,) or (0,)
+        Components that are known.
+    shares : ndarray, (component, sample) or (0, 0)
+        Responsibilities that are known.
+    out : ndarray, (component, at least as many as samples) or (0, 0)
+        Where to write the joint log-densities, rather than to add anything up.
+    log_prob : ndarray, (at least as many as samples,) or (0,)
+        Where to write log p(x), and responsibilities into `out`.
+    """
+
+    labels: np.ndarray
+    shares: np.ndarray
+    out: np.ndarray
+    log_prob: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        labels: np.ndarray = _NO_LABELS,
+        shares: np.ndarray = _NO_SHARES,
+        out: np.ndarray = _NO_SHARES,
+        log_prob: np.ndarray = _NO_LOG_PROB,
+    ) -> "Task":
+        """One task; the type of each entry is the same whatever is passed."""
+        return cls(readable(labels, np.int64), readable(shares, np.float64), out, log_prob)
+
+
+class Sums(NamedTuple):
+    """What one sweep adds up, and which tiles it left out, as the form is not accurate there."""
+
+    log_likelihoods: np.ndarray  # (candidate,)
+    moments: np.ndarray  # (even component, statistic)
+    squares: np.ndarray  # (feature, feature), or (0, 0) unless it is wanted
+    careful: np.ndarray  # bool, (tile,)
+
+
+class Normals(NamedTuple):
+    """K normal distributions, as the sweep of the centred form takes them.
+
+    Attributes
+    ----------
+    means : ndarray, (component, feature)
+    roots : ndarray, (component or 1, even feature, feature) or (component or 1, 1, feature)
+        Matrices, or scales for each feature; one where all components share it.
+    constants : ndarray, (component,)
+        The log-density at the mean, with the offset.
+    bounds : ndarray of int64, (candidate + 1,)
+    terms : int
+        Of `Terms`.
+    """
+
+    means: np.ndarray
+    roots: np.ndarray
+    constants: np.ndarray
+    bounds: np.ndarray
+    terms: int
+
+    @classmethod
+    def of(cls, form: CentredForm) -> "Normals":
+        """Those of all candidates of a form."""
+        candidates, terms = form.candidates, form.candidates[0].structure.terms
+        means = np.concatenate([normal.means for normal in candidates])
+        roots = np.concatenate([normal.roots for normal in candidates])
+        if terms is Terms.PRODUCTS:
+            odd = roots.shape[1] % 2
+            roots = np.pad(roots, ((0, 0), (0, odd), (0, 0)))
+        else:
+            roots = np.broadcast_to(roots, means.shape)[:, None]
+        constants = [n.log_norm + c for n, c in zip(candidates, form.offsets, strict=True)]
+        bounds = form.bounds.astype(np.int64)
+        return cls(means, np.array(roots), np.concatenate(constants), bounds, int(terms))
+
+
+class Moments(NamedTuple):
+    """What a sweep of the centred form adds up."""
+
+    log_likelihoods: np.ndarray  # (candidate,)
+    counts: np.ndarray  # (component,)
+    first: np.ndarray  # (component, feature)
+    second: np.ndarray  # (component, quadratic)
+
+    @classmethod
+    def of(cls, form: Normals, d: int) -> "Moments":
+        """Nothing, so far."""
+        k = len(form.means)
+        sizes = {Terms.PRODUCTS: d * (d + 1) // 2, Terms.SQUARES: d, Terms.NORM: 1}
+        second = np.zeros((k, sizes[Terms(form.terms)]))
+        return cls(np.zeros(len(form.bounds) - 1), np.zeros(k), np.zeros((k, d)), second)
+
+
+def readable(values: npt.ArrayLike, dtype: npt.DTypeLike) -> np.ndarray:
+    """The same values in C order, which nobody can write: one type, whatever they come from."""
+    view = np.ascontiguousarray(values, dtype).view()
+    view.flags.writeable = False
+    return view
+
+
+def even(matrix: np.ndarray) -> np.ndarray:
+    """A matrix (row, column), with a row of zeros if that makes their number even."""
+    return np.concatenate([matrix, np.zeros((len(matrix) % 2, matrix.shape[1]))])

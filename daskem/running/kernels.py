@@ -1,0 +1,75 @@
+"""Which kernel a fit uses: decided once, by whoever calls, and checked where it is to run."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from distributed import Client
+
+from daskem.errors import ParameterError
+from daskem.fitting.starts.given import Start
+from daskem.models.kernels.compiled import installed, lacking_numba
+from daskem.models.protocol import Compiles, Model
+
+M = TypeVar("M", bound=Model)
+
+KERNELS = ("auto", "compiled", "numpy")
+# Rows times components times features from which on machine code is worth its seconds, where they
+# have to be spent: NumPy takes 2 to 10 ns for each and pass.
+_WORTH = 1e7
+
+
+def with_kernel(
+    model: M,
+    kernel: str,
+    n_rows: float,
+    n_features: int,
+    starts: Sequence[tuple[int | None, Start | None]],
+) -> M:
+    """The model with the kernel that a setting means.
+
+    "auto" depends on nothing but the model, the sizes of a fit and whether numba is installed here,
+    and a model that is compiled already stays so. `n_rows` may be NaN, where nobody knows them, as
+    of data that are not in memory.
+
+    Raises
+    ------
+    ParameterError
+        If it is no setting, or the model has no such kernel.
+    KernelError
+        If there is no numba here for the kernel that was asked for.
+    """
+    if kernel not in KERNELS:
+        raise ParameterError(f"kernel={kernel!r} is not one of {list(KERNELS)}")
+    able = isinstance(model, Compiles) and model.compilable
+    if kernel == "compiled" and not able:
+        raise ParameterError(
+            f"there is no compiled kernel for {model!r:.80}: kernel='numpy' fits it"
+        )
+    if not isinstance(model, Compiles):
+        return model
+    asked = kernel == "compiled" or (kernel == "auto" and model.compiled)
+    if asked and not installed():
+        raise lacking_numba("here")
+    small = n_rows * n_features * max(map(_count, starts), default=1) < _WORTH
+    auto = kernel == "auto" and able and installed() and not small
+    return model.with_kernel(asked or auto)
+
+
+def check_kernel(models: Sequence[Model], client: Client | None) -> None:
+    """Raise KernelError unless all who are to run the kernels of `models` can.
+
+    A worker that joins later raises it where it is to use one.
+    """
+    if not any(isinstance(model, Compiles) and model.compiled for model in models):
+        return
+    having = {"here": installed()} if client is None else client.run(installed)
+    if lacking := [str(worker) for worker, has in having.items() if not has]:
+        raise lacking_numba(f"on {len(lacking)} of {len(having)} workers ({lacking[0]})")
+
+
+def _count(start: tuple[int | None, Start | None]) -> int:
+    """The components of a start: as many as asked for, or as its params have."""
+    k, known = start
+    lengths = [len(value) for value in map(np.asarray, (known or {}).values()) if value.ndim]
+    return k if k is not None else max(lengths, default=1)

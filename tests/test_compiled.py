@@ -1,0 +1,316 @@
+"""The compiled kernel says what the NumPy kernel says, to 1e-12, and the same bits everywhere."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+
+import numpy as np
+import pytest
+from kernels import needs_numba
+from table import TABLE, every_kind
+
+import daskem
+from daskem import Gaussian, HiddenMarkov, Mixture, Poisson, StudentT
+from daskem.core.frames import identity, scaling, whitening
+from daskem.data.blocks import Block
+from daskem.errors import KernelError, ParameterError
+from daskem.models.families.protocol import Compiles
+from daskem.models.kernels.passed import Natural, Rows, Task
+from daskem.running.kernels import check_kernel, with_kernel
+
+compilable = [row for row in TABLE if isinstance(row.family, Compiles)]
+every_compilable = pytest.mark.parametrize("row", compilable, ids=repr)
+
+
+def both(row, counts, d, frame=None):
+    """The kernels of some candidates, NumPy's and the compiled one."""
+    candidates = [row.mixture(k, d, np.random.default_rng(k)) for k in counts]
+    model = Mixture(row.family, frame)
+    return model.kernel(candidates), model.with_kernel(True).kernel(candidates)
+
+
+def assert_close(found, expected, scale):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert np.shape(found[name]) == np.shape(value)
+        atol = 1e-12 * max(np.abs(value).max(), scale)
+        np.testing.assert_allclose(found[name], value, 0, atol, err_msg=name)
+
+
+def joined(tiles):
+    parts = [(log_prob.copy(), r.copy()) for _, log_prob, r in tiles]
+    return np.concatenate([p for p, _ in parts]), np.concatenate([r for _, r in parts], axis=1)
+
+
+@needs_numba
+@every_compilable
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("d", "n"), [(1, 500), (2, 0), (3, 20_000), (4, 1), (5, 3001), (50, 700)])
+def test_it_computes_what_numpy_computes(row, weighted, d, n):
+    rng = np.random.default_rng(d)
+    weights = rng.uniform(0, 2, n) if weighted else None
+    block = Block(row.rows(max(n, 2), d)[:n], weights)
+    for counts in ((4, 1, 2), (3,)):
+        plain, fast = both(row, counts, d)
+        for one, other in zip(fast.e_step(block), plain.e_step(block), strict=True):
+            assert_close(one, other, n)
+    labels = rng.integers(3, size=n)
+    assert_close(fast.hard(block, labels), plain.hard(block, labels), n)
+    shares = rng.dirichlet(np.ones(3), n).T
+    assert_close(fast.soft(block, shares), plain.soft(block, shares), n)
+
+
+@needs_numba
+@every_compilable
+@pytest.mark.parametrize(("d", "n"), [(1, 500), (3, 20_000), (50, 700)])
+def test_it_says_of_rows_what_numpy_says(row, d, n):
+    block = Block(row.rows(n, d), np.full(n, 2.0))
+    plain, fast = both(row, (3,), d)
+    for one, other in zip(
+        joined(fast.posterior(block)), joined(plain.posterior(block)), strict=True
+    ):
+        np.testing.assert_allclose(one, other, 1e-12, 1e-12 * max(np.abs(other).max(), d))
+    one, other = (
+        np.concatenate([a for _, a in kernel.log_densities(block)], axis=1)
+        for kernel in (fast, plain)
+    )
+    np.testing.assert_allclose(one, other, 1e-12, 1e-12 * np.abs(other).max())
+
+
+@needs_numba
+@pytest.mark.parametrize("d", [1, 2, 3, 5])
+@pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
+def test_rows_are_seen_in_the_frame(kind, d):
+    (row,) = (r for r in TABLE[:4] if r.family == Gaussian(kind, 0.0))
+    rng = np.random.default_rng(d)
+    frame = scaling(rng.normal(size=d), rng.uniform(1, 9, d))
+    if kind == "full":
+        roots = rng.normal(size=(d, d))
+        frame = whitening(rng.normal(size=d), roots @ roots.T + np.eye(d))
+    plain, fast = both(row, (3, 2), d, frame)
+    block = Block(row.rows(2000, d))
+    for one, other in zip(fast.e_step(block), plain.e_step(block), strict=True):
+        assert_close(one, other, 2000)
+
+
+@needs_numba
+def test_rows_of_any_type_and_order_are_the_same_rows():
+    _, fast = both(TABLE[0], (3,), 3)
+    rows = np.round(TABLE[0].rows(3000, 3))
+    expected = fast.e_step(Block(rows))[0]
+    frozen = rows.copy()
+    frozen.flags.writeable = False
+    for same in (
+        rows.astype(np.float32),
+        rows.astype(np.int16),
+        rows.astype(">f8"),
+        np.asfortranarray(rows),
+        np.repeat(rows, 2, axis=1)[:, ::2],
+        frozen,
+    ):
+        for name, value in fast.e_step(Block(same))[0].items():
+            np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+@needs_numba
+@every_kind
+@pytest.mark.parametrize("scale", [1e-3, 1e-7])
+def test_narrow_components_are_taken_with_care(kind, scale):
+    """Some tiles, or all of them, are too far from narrow components for the product form."""
+    rng = np.random.default_rng(0)
+    centres = np.array([[0.0, 3.0], [3.0, 0.0]])
+    labels = np.repeat([0, 1], 600)
+    far, near = np.repeat([50.0, 1.0], 600)[:, None], centres[labels]
+    rows = np.where(far > 1, 30.0, 1.0) * near + scale * rng.normal(size=(1200, 2))
+    params = {"weights": np.full(2, 0.5), **Gaussian(kind).at(centres)}
+    params["covariances"] = params["covariances"] * scale**2
+    model, block = Mixture(Gaussian(kind), identity(2)), Block(rows)
+    plain, fast = model.kernel([params]), model.with_kernel(True).kernel([params])
+    (expected,) = plain.e_step(block)
+    (found,) = fast.e_step(block)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, 1e-8, 1e-8 * np.abs(value).max())
+
+
+@needs_numba
+def test_threads_make_the_same_bits():
+    _, fast = both(TABLE[0], (4, 2), 4)
+    blocks = [Block(TABLE[0].rows(5000, 4, seed=seed)) for seed in range(6)]
+    alone = [fast.e_step(block) for block in blocks]
+    with ThreadPoolExecutor(3) as pool:
+        for one, other in zip(pool.map(fast.e_step, blocks), alone, strict=True):
+            for a, b in zip(one, other, strict=True):
+                for name in a:
+                    np.testing.assert_array_equal(a[name], b[name])
+
+
+@needs_numba
+@every_compilable
+def test_rows_of_another_width_are_refused(row):
+    _, fast = both(row, (2,), 3)
+    with pytest.raises(ValueError, match="mismatch"):
+        fast.e_step(Block(row.rows(10, 2)))
+
+
+def digest():
+    """Of what a sweep of the product form computes, of numbers that no other code has made."""
+    from daskem.models.kernels.machine.product import sweep
+
+    found = sha256()
+    for d, terms, n_statistics in ((3, 3, 10), (4, 2, 9)):
+        whole = np.arange(1000.0 * d) * 0.7548776662466927 % 1
+        natural = (np.arange(4.0 * n_statistics) * 0.5698402909980532 % 1).reshape(4, -1)
+        form = Natural(-natural, np.array([0, 1, 4]), terms, 1e9, True)
+        rows = Rows.of(whole.reshape(-1, d), whole[:1000], None, form.width)
+        found.update(b"".join(part.tobytes() for part in sweep(rows, form, Task.of())))
+    return found.hexdigest()
+
+
+@needs_numba
+def test_any_processor_makes_the_same_bits():
+    """Where products are by hand: with AVX2 alone, in a process that may use no more."""
+    ours = digest()
+    avx2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma,+avx,+sse4.2"}
+    code = "import test_compiled; print(test_compiled.digest())"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **avx2, "PYTHONPATH": os.pathsep.join(["tests", *sys.path])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split()[-1] == ours
+
+
+@needs_numba
+@pytest.mark.parametrize(("name", "low", "high"), [("exp", -300.0, 0.0), ("log", 1.0, 1e6)])
+def test_functions_are_exact_to_the_last_bit_but_one(name, low, high):
+    import numba
+
+    from daskem.models.kernels.machine import exponentials
+    from daskem.models.kernels.machine.vectors import load, store
+
+    f = getattr(exponentials, name)
+
+    @numba.njit
+    def apply(x, out):
+        for j in range(0, x.shape[1], 8):
+            store(out, 0, j, f(load(x, 0, j)))
+
+    x = np.random.default_rng(0).uniform(low, high, (1, 2**16))
+    x[0, :3], out = (low, high, (low + high) / 2), np.empty_like(x)
+    apply(x, out)
+    truth = getattr(np, name)(x.astype(np.longdouble))
+    error = np.abs((out - truth) / np.where(truth == 0, 1, truth))
+    assert error.max() <= 4e-16
+
+
+def test_which_kernel_a_fit_uses_depends_on_its_size(monkeypatch):
+    monkeypatch.setattr("daskem.running.kernels.installed", lambda: True)
+    model, starts = Mixture(Gaussian()), [(8, None)]
+    assert not with_kernel(model, "auto", 150, 4, starts).compiled
+    assert with_kernel(model, "auto", 1e6, 4, starts).compiled
+    assert with_kernel(model, "auto", np.nan, 4, starts).compiled
+    assert not with_kernel(model, "numpy", 1e6, 4, starts).compiled
+    assert with_kernel(model, "compiled", 150, 4, starts).compiled
+    known = [(None, {"means": np.zeros((8, 4))})]
+    assert with_kernel(model, "auto", 1e6, 4, known).compiled
+    assert not with_kernel(Mixture(StudentT()), "auto", 1e9, 4, starts).compiled
+    assert with_kernel(HiddenMarkov(Gaussian()), "auto", 1e9, 4, starts) == HiddenMarkov(Gaussian())
+    monkeypatch.setattr("daskem.running.kernels.installed", lambda: False)
+    assert not with_kernel(model, "auto", 1e9, 4, starts).compiled
+
+
+@pytest.mark.parametrize("model", [Mixture(StudentT()), HiddenMarkov(Gaussian())])
+def test_models_without_a_compiled_kernel_say_so(model):
+    with pytest.raises(ParameterError, match="no compiled kernel"):
+        daskem.fit(model, np.zeros((10, 2)), 1, kernel="compiled", lengths=[10])
+
+
+def test_a_kernel_of_another_name_is_refused():
+    with pytest.raises(ParameterError, match="kernel='fast' is not one of"):
+        daskem.GaussianMixture(kernel="fast").fit(np.zeros((10, 2)))
+
+
+class Workers:
+    """A client of two workers, of which one has no numba."""
+
+    def run(self, f):
+        return {"tcp://one": True, "tcp://two": False}
+
+
+def test_a_worker_without_numba_is_named():
+    model = Mixture(Gaussian()).with_kernel(True)
+    with pytest.raises(KernelError, match=r"on 1 of 2 workers \(tcp://two\).*daskem\[fast\]"):
+        check_kernel([model], Workers())
+    check_kernel([model.with_kernel(False)], Workers())
+
+
+def test_without_numba_it_is_told(monkeypatch):
+    for place in ("daskem.running.kernels", "daskem.models.kernels.compiled"):
+        monkeypatch.setattr(f"{place}.installed", lambda: False)
+    with pytest.raises(KernelError, match="none here"):
+        daskem.fit(Mixture(Poisson()), np.ones((10, 2)), 1, kernel="compiled")
+    # As in a worker that has joined since.
+    with pytest.raises(KernelError, match="none in this process"):
+        both(TABLE[0], (2,), 2)[1].e_step(Block(np.ones((10, 2))))
+
+
+@needs_numba
+def test_a_fit_keeps_its_kernel(tmp_path, monkeypatch):
+    rows = TABLE[0].rows(2000, 2, 3)
+    options = {"random_state": 0, "tol": 1e-4}
+    result = daskem.fit(Mixture(Gaussian()), rows, 3, kernel="compiled", **options)
+    other = daskem.fit(Mixture(Gaussian()), rows, 3, kernel="numpy", **options)
+    assert (result.kernel, other.kernel) == ("compiled", "numpy")
+    assert result.log_likelihood == pytest.approx(other.log_likelihood, rel=1e-10)
+    result.save(tmp_path / "model.zarr")
+    loaded = daskem.load(tmp_path / "model.zarr")
+    assert loaded.kernel == "compiled"
+    np.testing.assert_array_equal(loaded.score_samples(rows), result.score_samples(rows))
+    monkeypatch.setattr("daskem.results.description.installed", lambda: False)
+    without = daskem.load(tmp_path / "model.zarr")
+    assert without.kernel == "numpy"
+    np.testing.assert_allclose(without.score_samples(rows), result.score_samples(rows), 1e-12)
+
+
+@needs_numba
+def test_a_fit_goes_on_with_its_kernel(tmp_path):
+    rows = TABLE[0].rows(2000, 2, 3)
+    options = {"random_state": 0, "kernel": "compiled", "algorithm": "em"}
+    whole = daskem.fit(Mixture(Gaussian()), rows, 3, tol=1e-5, **options)
+    going = daskem.iterate(
+        Mixture(Gaussian()), rows, 3, tol=1e-5, checkpoint=tmp_path / "c", **options
+    )
+    next(going)
+    going.close()
+    after = daskem.resume(tmp_path / "c", rows)
+    assert after.kernel == "compiled"
+    assert after.log_likelihood == whole.log_likelihood
+
+
+@needs_numba
+def test_a_selection_goes_on_with_the_kernels_of_its_models(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(300, 2))
+    options = {"n_init": 1, "random_state": 0, "checkpoint": tmp_path / "c"}
+    chosen = daskem.select(rows, [1, 2], kernel="compiled", **options)
+    after = daskem.resume(tmp_path / "c", rows)
+    assert (chosen.best.kernel, after.best.kernel) == ("compiled", "compiled")
+
+
+def test_nothing_imports_numba_before_it_is_needed():
+    code = """
+import sys, daskem, numpy
+daskem.GaussianMixture(random_state=0).fit(numpy.eye(40, 2))
+print('numba' in sys.modules)
+"""
+    told = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split()[-1] == "False"
