@@ -297,6 +297,23 @@ def test_only_some_ended_fits_are_kept(client, rows, start):
     assert client.run_on_scheduler(add_more) == sorted(f"old-{i}" for i in range(10, 40))
 
 
+def test_the_news_that_a_fit_has_ended_come_with_all_that_it_held(client, rows, start):
+    """Whoever hears of the end finds nothing left, before the fit's own client has gone."""
+    daskem.submit(MODEL, chunked(rows), start=start, max_passes=1).wait()
+
+    async def end(other, dask_scheduler):
+        fits = dask_scheduler.plugins["daskem-fits"]
+        job = type(next(iter(fits.by_name.values())))("its own", None, dask_scheduler)
+        job.client = other
+        job._hear({"ended": True})
+        return len(dask_scheduler.tasks)
+
+    with Client(client.scheduler.address, set_as_default=False) as other:
+        held = other.submit(int)
+        assert held.result(PATIENCE) == 0
+        assert client.run_on_scheduler(end, other.id) == 0
+
+
 def test_without_a_cluster_there_is_nowhere_to_submit_to(rows, start):
     with pytest.raises(ClusterError, match="no distributed client"):
         daskem.submit(MODEL, rows, start=start)
