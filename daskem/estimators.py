@@ -22,6 +22,7 @@ from daskem.models.protocol import demand
 from daskem.results.result import Result
 from daskem.running.coordinator import last_of, running
 from daskem.running.prepared import prepare
+from daskem.running.progress import Progress
 
 
 class GaussianMixture:
@@ -61,6 +62,8 @@ class GaussianMixture:
         covariances in their shape. Any that are left out come from `init_params`. Where one is
         given, components keep its order; else they are numbered by size, 0 the largest.
     random_state : int, Generator or RandomState, optional
+    progress : {"auto", True, False}
+        Whether a line says how far the fit has come, as `daskem.fit`.
 
     Attributes
     ----------
@@ -111,6 +114,7 @@ class GaussianMixture:
         means_init: npt.ArrayLike | None = None,
         precisions_init: npt.ArrayLike | None = None,
         random_state: RandomState = None,
+        progress: Progress = "auto",
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -127,6 +131,7 @@ class GaussianMixture:
         self.means_init = means_init
         self.precisions_init = precisions_init
         self.random_state = random_state
+        self.progress = progress
 
     def fit(
         self,
@@ -174,7 +179,8 @@ class GaussianMixture:
                 max_seconds=self.max_seconds,
                 random_state=self.random_state,
                 cache=self.cache,
-            )
+            ),
+            self.progress,
         ) as run:
             self.result_ = last_of(run, stacklevel=3)
         self._publish(self.result_)

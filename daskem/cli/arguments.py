@@ -64,6 +64,12 @@ def _data() -> argparse.ArgumentParser:
     add("--cache", choices=CACHES, default="auto", help=keep)
     kept = "folder for checkpoints after every pass, from which daskem resume goes on"
     add("--checkpoint", metavar="DIR", help=kept)
+    add(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        default="auto",
+        help="a line that says how far it has come, on stderr (default: in a terminal)",
+    )
     add("--random-state", type=int, metavar="S", help="seed of the sample and the starts")
     return parent
 
@@ -105,6 +111,12 @@ def _select(add: Callable[..., Any]) -> None:
 
 
 def _resume(add: Callable[..., Any]) -> None:
+    add(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        default="auto",
+        help="a line that says how far it has come, on stderr (default: in a terminal)",
+    )
     add("checkpoint", metavar="DIR", help="the --checkpoint of a fit or a selection")
     add("--out", metavar="MODEL", help="where to save the model, or the best one")
 

@@ -15,7 +15,10 @@ from distributed.client import ClosedClientError
 from daskem.data.blocks import check_workers, seceded
 from daskem.errors import ClusterError, DaskemError, SchedulerError
 from daskem.fitting.record import Pass, Status
-from daskem.running.jobs import PATIENCE, Stand, begin, dumps, fetch, halt, loads, reserve, watch
+from daskem.running.calls import begin, fetch, halt, reserve, watch
+from daskem.running.ending import kept, told
+from daskem.running.jobs import PATIENCE, Stand, dumps, loads
+from daskem.running.progress import Line, Progress, shown
 from daskem.running.task import OutcomeT, Task
 
 _LOST = (OSError, ClosedClientError, CancelledError, FutureCancelledError)
@@ -33,9 +36,9 @@ class Handle(Generic[OutcomeT]):
         What `daskem.attach` finds it by.
     """
 
-    def __init__(self, name: str, client: Client) -> None:
+    def __init__(self, name: str, client: Client, line: Line | None = None) -> None:
         self.name = name
-        self._client = client
+        self._client, self._line = client, line or Line(None)
 
     @property
     def status(self) -> Status:
@@ -61,8 +64,18 @@ class Handle(Generic[OutcomeT]):
             stand = self._watch(stand.passes, min(left, PATIENCE))
         return stand.ended
 
-    def result(self) -> OutcomeT:
-        """Wait for the end; the last result.
+    def result(self, progress: Progress = "auto") -> OutcomeT:
+        """Wait for the end; the last result. An interrupt ends the waiting, and not the fit.
+
+        Parameters
+        ----------
+        progress : {"auto", True, False}
+            As `daskem.fit` takes it.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the best run did not converge.
 
         Raises
         ------
@@ -73,9 +86,26 @@ class Handle(Generic[OutcomeT]):
         ClusterError
             If the scheduler is lost.
         """
-        with seceded():
+        with seceded(), shown(progress) as line:
+            last = self._last(line)
+        told(last, stacklevel=2)
+        return last
+
+    def last(self) -> OutcomeT:
+        """The same without a warning, for who has another line of progress, and warns himself."""
+        return self._last(self._line)
+
+    def _last(self, line: Line) -> OutcomeT:
+        if not line.is_live:
             self.wait()
-        return self._fetch()[1]
+            return self._fetch()[1]
+        stand = self._watch()
+        while not stand.ended:
+            _tell(line, stand)
+            stand = self._watch(stand.passes, line.patience)
+        passes, last = self._fetch()
+        line.passed(passes, last.history, last.status)
+        return last
 
     def stop(self) -> None:
         """End the fit; the pass in progress is abandoned, and `result` is that of the last one."""
@@ -85,9 +115,11 @@ class Handle(Generic[OutcomeT]):
     def __iter__(self) -> Iterator[OutcomeT]:
         yielded, ended = 0, False
         while not ended:
-            stand = self._watch(yielded, PATIENCE)
+            stand = self._watch(yielded, self._line.patience if self._line.is_live else PATIENCE)
             ended = stand.ended
+            _tell(self._line, stand)
             if ended or stand.passes > yielded:
+                self._line.clear()
                 passes, result = self._fetch()
                 if passes > yielded or result.status is Status.STOPPED:
                     yield result
@@ -109,6 +141,11 @@ class Handle(Generic[OutcomeT]):
         return ask(self._client, function, self.name, *args)
 
 
+def _tell(line: Line, stand: Stand) -> None:
+    line.passed(stand.passes, stand.history, stand.status)
+    line.sign(stand.doing)
+
+
 def ask(client: Client, function: Any, *args: Any) -> Any:
     """What an async function says on the scheduler, while that can be reached."""
     if client.status == "closed":
@@ -117,15 +154,24 @@ def ask(client: Client, function: Any, *args: Any) -> Any:
             "it; any other was stopped"
         )
     try:
-        return client.run_on_scheduler(function, *args)
+        answer = client.run_on_scheduler(function, *args)
     except _LOST as error:
         raise ClusterError(
             f"the scheduler cannot be reached any more ({error!r:.200}). If it has died, its fits "
             "are lost: fit again, or start from the params of the last result you have"
         ) from error
+    if isinstance(answer, DaskemError):
+        raise answer
+    return answer
 
 
-def send(task: Task[OutcomeT], client: Client, name: str | None, keep: bool) -> Handle[OutcomeT]:
+def send(
+    task: Task[OutcomeT],
+    client: Client,
+    name: str | None,
+    keep: bool,
+    line: Line | None = None,
+) -> Handle[OutcomeT]:
     """Start a task on the scheduler; to `keep` it is to let it outlive the client.
 
     Raises
@@ -138,7 +184,7 @@ def send(task: Task[OutcomeT], client: Client, name: str | None, keep: bool) -> 
     except Exception as error:
         raise SchedulerError(f"the fit cannot be pickled ({error!r:.200})") from error
     del task
-    handle: Handle[OutcomeT] = Handle(name or f"fit-{uuid.uuid4().hex[:8]}", client)
+    handle: Handle[OutcomeT] = Handle(name or f"fit-{uuid.uuid4().hex[:8]}", client, line)
     _check_scheduler(client)
     check_workers(client)
     handle._ask(reserve, client.id)
@@ -178,9 +224,13 @@ def stopping(handle: Handle[Any]) -> Iterator[None]:
     """Whatever goes wrong meanwhile here, Ctrl-C included, also ends the fit there."""
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            kept(error, None)
         with contextlib.suppress(DaskemError):
             handle.stop()
+            if isinstance(error, KeyboardInterrupt):
+                kept(error, handle.last())
         raise
 
 

@@ -13,6 +13,7 @@ from daskem.results.result import Result
 from daskem.running.coordinator import a_client, last_of, running, submitted
 from daskem.running.handle import Handle
 from daskem.running.prepared import prepare
+from daskem.running.progress import Progress
 
 
 @helpful
@@ -38,6 +39,7 @@ def fit(
     random_state: RandomState = None,
     cache: str = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
+    progress: Progress = "auto",
 ) -> Result:
     """Fit a model to all of the data, however large.
 
@@ -103,6 +105,9 @@ def fit(
         A folder to write down how the fit stands, after the starts and after every pass, for
         `daskem.resume` to go on from; the last two are kept. On a cluster the scheduler writes
         it: a path is one of its machine. There must be no checkpoints of another fit.
+    progress : {"auto", True, False}
+        Whether a line says how far the fit has come: where it is, what is left to gain, rows per
+        second. "auto" shows it in terminals and notebooks. With tqdm installed it is a bar.
 
     Returns
     -------
@@ -124,6 +129,8 @@ def fit(
         If `model` is not one, or breaks its contract.
     CheckpointError
         If nothing can be written at `checkpoint`, or another fit writes there.
+    KeyboardInterrupt
+        Of an interrupted fit, with what its passes have found so far as ``result``, or None.
 
     Examples
     --------
@@ -156,7 +163,7 @@ def fit(
         cache=cache,
         checkpoint=checkpoint,
     )
-    with running(prepared) as results:
+    with running(prepared, progress) as results:
         # The caller, past this function and what makes it helpful.
         return last_of(results, stacklevel=4)
 

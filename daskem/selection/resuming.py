@@ -14,6 +14,7 @@ from daskem.results.result import Result
 from daskem.running.checkpoints.identity import model_of
 from daskem.running.checkpoints.recording import Saved, saved
 from daskem.running.coordinator import last_of, running
+from daskem.running.progress import Progress
 from daskem.running.resuming import again, going_on, resumed
 from daskem.selection.selection import Selecting, Selection
 from daskem.selection.verbs import prepare_selection
@@ -29,6 +30,7 @@ def resume(
     along: Riders | None = None,
     lengths: Lengths | None = None,
     algorithm: Algorithm | None = None,
+    progress: Progress = "auto",
 ) -> Result | Selection:
     """Go on with a fit, or a selection, from its last checkpoint, to the bits it would have had.
 
@@ -45,6 +47,8 @@ def resume(
         If it is not a mixture of a registered family: the one that the fit had.
     algorithm : object, optional
         If it is not one of daskem's: the one that the fit had.
+    progress : {"auto", True, False}
+        As `daskem.fit` takes it.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def resume(
     before = saved(address(path))
     if "criterion" not in before.about["settings"]:
         task = resumed(before, path, data, model, sample_weight, along, lengths, algorithm)
-        with running(task) as results:
+        with running(task, progress) as results:
             # The caller, past this function and what makes it helpful.
             return last_of(results, stacklevel=4)
     if model is not None or lengths is not None:
@@ -72,7 +76,7 @@ def resume(
             "the checkpoint is of a selection, which has its models, and takes no lengths"
         )
     selecting = _selecting(before, path, data, sample_weight, along, algorithm)
-    with running(selecting) as selections:
+    with running(selecting, progress) as selections:
         return last_of(selections, stacklevel=4)
 
 

@@ -7,7 +7,7 @@ from zlib import crc32
 import numpy as np
 from distributed import Client
 
-from daskem.data.blocks import Survey, current_client, place
+from daskem.data.blocks import Survey, Watch, current_client, place
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.run import Run
 from daskem.fitting.starts.competition import Judged, best_of_many, ranking
@@ -49,6 +49,9 @@ class Search:
     def on(self, client: Client) -> "Search":
         """The same search, on the cluster of `client`."""
         return replace(self, prepared=self.prepared.on(client))
+
+    def watched(self, watch: Watch) -> "Search":
+        return replace(self, prepared=self.prepared.watched(watch))
 
     def placed(self) -> "Search":
         """The same search, on the current client if it has none of its own."""

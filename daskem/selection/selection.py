@@ -9,13 +9,14 @@ import xarray as xr
 from distributed import Client
 
 from daskem.core.settings import whole
-from daskem.data.blocks import Blocks
+from daskem.data.blocks import Blocks, Watch
 from daskem.fitting.record import Pass, Status
 from daskem.fitting.run import Run
 from daskem.models.protocol import Predicts, demand
 from daskem.results.report import aligned
 from daskem.results.result import Result
 from daskem.running.coordinator import last_of, running
+from daskem.running.progress import Progress
 from daskem.selection.criteria import entropies, judge
 from daskem.selection.keeping import Course, course
 from daskem.selection.race import race
@@ -50,7 +51,7 @@ class Selection:
     coordinator: str = ""
     notes: tuple[str, ...] = ()
 
-    def extend(self, n_components: Iterable[int]) -> "Selection":
+    def extend(self, n_components: Iterable[int], progress: Progress = "auto") -> "Selection":
         """The selection with more numbers of components; what is fitted already is kept."""
         counts = [whole("n_components", k) for k in n_components]
         wanted = [(name, k) for name in self.field.search.models for k in counts]
@@ -58,7 +59,7 @@ class Selection:
         if not cells:
             return self
         task = Selecting(self.field.search.placed(), cells, self)
-        with running(task) as selections:
+        with running(task, progress) as selections:
             return last_of(selections, stacklevel=3)
 
     def stopped(self) -> "Selection":
@@ -195,6 +196,9 @@ class Selecting:
     def on(self, client: Client) -> "Selecting":
         """The same race, on the cluster of `client`."""
         return replace(self, search=self.search.on(client))
+
+    def watched(self, watch: Watch) -> "Selecting":
+        return replace(self, search=self.search.watched(watch))
 
     def results(self, coordinator: str) -> Iterator[Selection]:
         """The selection after each pass."""

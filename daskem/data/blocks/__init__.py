@@ -27,6 +27,7 @@ from daskem.data.blocks.placement import moved, place
 from daskem.data.blocks.protocol import Blocks
 from daskem.data.blocks.resources import Machines, check_workers, machines
 from daskem.data.blocks.survey import Survey, sample_size, survey
+from daskem.data.blocks.watch import Sign, Watch, counted, unwatched
 
 __all__ = [
     "WEIGHT",
@@ -36,10 +37,13 @@ __all__ = [
     "Machines",
     "Outline",
     "Piece",
+    "Sign",
     "Survey",
+    "Watch",
     "check_reachable",
     "check_unchanged",
     "check_workers",
+    "counted",
     "current_client",
     "fingerprint",
     "machines",
@@ -49,4 +53,5 @@ __all__ = [
     "sample_size",
     "seceded",
     "survey",
+    "unwatched",
 ]

@@ -4,7 +4,6 @@ import math
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -13,8 +12,7 @@ import dask
 import dask.array as da
 import numpy as np
 from dask.typing import Key
-from distributed import CancelledError, Client, KilledWorker
-from distributed.client import ClosedClientError
+from distributed import Client
 
 from daskem.core.statistics import FAN_IN
 from daskem.data.blocks.block import Block
@@ -41,10 +39,11 @@ from daskem.data.blocks.partitions import (
     row_bytes,
     run,
 )
+from daskem.data.blocks.reached import reached
 from daskem.data.blocks.resources import machines
 from daskem.data.blocks.sequences import edges_between
 from daskem.data.blocks.tree import plant_tree, tree_sum
-from daskem.errors import ClusterError
+from daskem.data.blocks.watch import Watch, counting, unwatched
 
 # Arguments and recipes may well be larger than what distributed likes to see in a graph.
 LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}
@@ -77,6 +76,8 @@ class DaskBlocks:
         Of the cluster to compute on; None for what Dask computes on by default.
     span : slice
         Which of the partitions to sum over.
+    watch : callable
+        Who is told how far a sum has come.
     """
 
     array: da.Array
@@ -87,10 +88,12 @@ class DaskBlocks:
     edges: np.ndarray | None = None
     client: Client | None = None
     span: slice = field(default_factory=lambda: slice(None))
+    watch: Watch = unwatched
 
     def __getstate__(self) -> dict[str, Any]:
-        """What travels: no client, and nothing that lives on its cluster."""
-        return {f.name: getattr(self, f.name) for f in fields(self)} | {"client": None}
+        """What travels: no client, nothing that lives on its cluster, and nobody who watches."""
+        here = {"client": None, "watch": unwatched}
+        return {f.name: getattr(self, f.name) for f in fields(self)} | here
 
     @property
     def n_features(self) -> int:
@@ -118,27 +121,40 @@ class DaskBlocks:
         Each task loads its chunks, computes and returns the sum only. `args` travel once, as the
         value of a task of their own, which the scheduler can always make again.
         """
-        with dask.config.set(LARGE), self._reached():
-            return tree_sum(self._subtrees(f, args, name, source), self.client)
+        token = uuid.uuid4().hex
+        shared_args, tasks = f"{source or f'{name}-args'}-{token}", f"{name}-{token}"
+        with dask.config.set(LARGE), reached(self.client):
+            parts = self._partitions
+            chosen = list(zip(parts.sources, parts.needs, strict=True))[self.span]
+            with counting(name, tasks, len(chosen), self.watch):
+                return tree_sum(self._subtrees(chosen, f, args, shared_args, tasks), self.client)
 
     def _subtrees(
-        self, f: Callable[..., Any], args: tuple[Any, ...], name: str, source: str
+        self,
+        chosen: Sequence[tuple[Delayed, Sequence[Key]]],
+        f: Callable[..., Any],
+        args: tuple[Any, ...],
+        shared_args: str,
+        tasks: str,
     ) -> Iterator[Delayed]:
-        """The sums over `_AT_ONCE` partitions each."""
-        token = uuid.uuid4().hex
-        shared_args = f"{source or f'{name}-args'}-{token}"
+        """The sums over `_AT_ONCE` of the chosen partitions each."""
         parts = self._partitions
-        chosen = list(zip(parts.sources, parts.needs, strict=True))[self.span]
         for first in range(0, len(chosen), _AT_ONCE):
             graph: dict[Key, Any] = {shared_args: DataNode(shared_args, args), **parts.shared}
             keys: list[Key] = []
             for i, (partition, names) in enumerate(chosen[first : first + _AT_ONCE], first):
-                key = (f"{name}-{token}", i)
+                key = (tasks, i)
                 graph.update(partition.dask)
                 needs = map(TaskRef, names)
                 graph[key] = Task(key, run, TaskRef(partition.key), f, TaskRef(shared_args), *needs)
                 keys.append(key)
             yield Delayed(plant_tree(graph, keys), graph)
+
+    def watched(self, watch: Watch) -> "DaskBlocks":
+        same = replace(self, watch=watch)
+        # Partitions that lie on the cluster stay there.
+        vars(same).update({k: v for k, v in vars(self).items() if k == "_partitions"})
+        return same
 
     def partition(self, number: int) -> "DaskBlocks":
         return replace(self, span=slice(number, number + 1))
@@ -147,31 +163,9 @@ class DaskBlocks:
         """Make the client hold what lies on the cluster already, and return the keys of that."""
         return bind(self._arrays, self.client)
 
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        """Say what it means that workers or the cluster are lost, which Dask leaves to guess."""
-        try:
-            if self.client is not None and self.client.status in ("closing", "closed"):
-                raise ClosedClientError("the client was closed")
-            yield
-        except KilledWorker as error:
-            raise ClusterError(
-                f"one worker after the other died of the same task ({error!s:.200}). Most likely "
-                "a chunk does not fit in their memory: write the data in smaller ones (what is "
-                "rechunked is read as it is stored), or give workers more memory"
-            ) from error
-        except (ClosedClientError, CancelledError) as error:
-            if self.client is None:
-                raise
-            raise ClusterError(
-                f"what the fit had on the cluster is lost ({error!r:.200}): the client was closed, "
-                "the cluster restarted, or the only worker with a piece of persisted or scattered "
-                "data died. Fit again, from the last result if you have one"
-            ) from error
-
     def _persist(self, lazy: Sequence[Delayed]) -> tuple[Delayed, ...]:
         """The same, to be made at once and kept."""
-        with dask.config.set(LARGE), self._reached():
+        with dask.config.set(LARGE), reached(self.client):
             if self.client is None:
                 return dask.persist(*lazy, traverse=False)
             return tuple(self.client.persist(list(lazy)))
