@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from daskem.core.brief import brief
 from daskem.core.settings import RandomState, whole
 from daskem.data.inputs.kinds import Data, Values
 from daskem.errors import NotFittedError, ParameterError
@@ -20,6 +21,7 @@ from daskem.models.families import Gaussian
 from daskem.models.families.protocol import Ellipses
 from daskem.models.protocol import demand
 from daskem.results.result import Result
+from daskem.results.tables import Table, paragraphs
 from daskem.running.coordinator import last_of, running
 from daskem.running.prepared import prepare
 from daskem.running.progress import Progress
@@ -241,13 +243,28 @@ class GaussianMixture:
         return self
 
     def __repr__(self) -> str:
+        changed = ", ".join(f"{name}={text}" for name, text in self._changed().items())
+        settings = f"{type(self).__name__}({changed})"
+        return f"<{settings}: {self._state}>" if hasattr(self, "result_") else settings
+
+    def _repr_html_(self) -> str:
+        settings = Table(["setting", "value"], [[n, t] for n, t in self._changed().items()])
+        told = paragraphs([f"{type(self).__name__}: {self._state}"]) + settings.html()
+        return told + (self.result_._repr_html_() if hasattr(self, "result_") else "")
+
+    @property
+    def _state(self) -> str:
+        """Whether it is fitted, and how that has ended."""
+        return self.result_.best.told if hasattr(self, "result_") else "not fitted yet"
+
+    def _changed(self) -> dict[str, str]:
+        """The settings that are not as they are by default."""
         defaults = inspect.signature(type(self)).parameters
-        changed = (
-            f"{name}={value!r}"
+        return {
+            name: brief(value)
             for name, value in self.get_params().items()
             if value is not defaults[name].default and repr(value) != repr(defaults[name].default)
-        )
-        return f"GaussianMixture({', '.join(changed)})"
+        }
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "result_")

@@ -355,7 +355,7 @@ def test_a_large_model_is_no_large_graph(rows, client):
 def test_what_is_read_in_a_notebook(result):
     assert "\n" not in repr(result)
     assert len(repr(result)) < 120
-    assert str(result) in html.unescape(result._repr_html_())
+    assert result.best.told in html.unescape(result._repr_html_())
 
 
 def test_axes_in_the_table_do_not_depend_on_units(rows):

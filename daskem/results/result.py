@@ -1,7 +1,6 @@
 """A fitted model: its params in the data's own units, how it got there, what it says of rows."""
 
 import dataclasses
-import html
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -36,8 +35,9 @@ from daskem.models.protocol import (
 )
 from daskem.results import modelfile, predictions
 from daskem.results.description import describe, restore
-from daskem.results.fittedrun import FittedRun
+from daskem.results.fittedrun import FittedRun, Runs
 from daskem.results.report import events, table
+from daskem.results.tables import Table, paragraphs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,6 +75,9 @@ class Result:
     coordinator: str = ""
     missing: str = "raise"
     constant: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "runs", Runs(self.runs))
 
     def stopped(self) -> "Result":
         """The same, for a fit that does not go on."""
@@ -299,6 +302,9 @@ class Result:
 
     def table(self) -> str:
         """Size, location and shape of every cluster, for reading."""
+        return str(self._table())
+
+    def _table(self) -> Table:
         model = demand(self.model, Composed, "the table of clusters")
         return table(model, self.params, self.features.names, self.constant)
 
@@ -327,22 +333,21 @@ class Result:
         modelfile.write(path, about, state, self.to_dataset())
 
     def __repr__(self) -> str:
-        return f"<daskem.Result: {type(self.model).__name__}, {self._head()}>"
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
-
-    def _head(self) -> str:
-        return (
-            f"{self.status.name.lower()} after {len(self.history)} passes, log-likelihood "
-            f"{self.log_likelihood:.6g} per row"
-        )
+        return f"<daskem.Result: {type(self.model).__name__}, {self.best.told}>"
 
     def __str__(self) -> str:
-        table = [self.table()] if isinstance(self.model, Composed) else []
+        table = [str(self._table().short())] if isinstance(self.model, Composed) else []
+        return "\n".join([*self._words(), *table])
+
+    def _repr_html_(self) -> str:
+        clusters = self._table().short().html() if isinstance(self.model, Composed) else ""
+        runs = Runs(self.runs)._repr_html_() if len(self.runs) > 1 else ""
+        return paragraphs(self._words()) + clusters + runs
+
+    def _words(self) -> list[str]:
         notes = [f"note: {note}" for note in self.notes]
         flaws = [f"improper: {flaw}" for flaw in self.flaws]
-        return "\n".join([self._head(), *notes, *flaws, *events(self.history), *table])
+        return [self.best.told, *notes, *flaws, *events(self.history)]
 
 
 def load(path: str | os.PathLike[str]) -> Result:

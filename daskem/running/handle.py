@@ -14,7 +14,9 @@ from distributed.client import ClosedClientError
 
 from daskem.data.blocks import check_workers, seceded
 from daskem.errors import ClusterError, DaskemError, SchedulerError
-from daskem.fitting.record import Pass, Status
+from daskem.fitting.record import Status
+from daskem.results.listings import History, ending
+from daskem.results.tables import Table
 from daskem.running.calls import begin, fetch, halt, reserve, watch
 from daskem.running.ending import kept, told
 from daskem.running.jobs import PATIENCE, Stand, dumps, loads
@@ -46,9 +48,9 @@ class Handle(Generic[OutcomeT]):
         return self._watch().status
 
     @property
-    def history(self) -> tuple[Pass, ...]:
+    def history(self) -> History:
         """Every pass of the best run so far."""
-        return self._watch().history
+        return History(self._watch().history)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end, at most `timeout` seconds; returns whether it has come.
@@ -126,7 +128,19 @@ class Handle(Generic[OutcomeT]):
                 yielded = passes
 
     def __repr__(self) -> str:
-        return f"<fit {self.name!r} on {self._client.scheduler_info()['address']}>"
+        return f"<fit {self.name!r}: {', '.join(f'{k} {v}' for k, v in self._told().items())}>"
+
+    def _repr_html_(self) -> str:
+        return Table.of([{"fit": self.name, **self._told()}]).html()
+
+    def _told(self) -> dict[str, Any]:
+        """How it stands, as cells."""
+        try:
+            stand = self._watch()
+        except DaskemError as error:
+            return {"status": f"unknown, {error!s:.60}"}
+        where = self._client.scheduler_info()["address"]
+        return {**ending(stand.status.name, stand.history), "on": where}
 
     def _watch(self, passes: int = -1, patience: float = 0.0) -> Stand:
         return self._ask(watch, passes, patience)

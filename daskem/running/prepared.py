@@ -8,6 +8,7 @@ from itertools import chain
 import numpy as np
 from distributed import Client
 
+from daskem.core.brief import Brief
 from daskem.core.settings import RandomState, generator, number, whole
 from daskem.data.blocks import Blocks, Survey, Watch, counted, current_client, moved, place
 from daskem.data.inputs import as_blocks
@@ -34,8 +35,8 @@ from daskem.running.checkpoints.identity import About, of_algorithm, of_model
 from daskem.running.checkpoints.recording import Recording
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
+@dataclass(frozen=True, eq=False, repr=False)
+class Prepared(Brief):
     """A fit that is ready to run, in any process.
 
     Attributes

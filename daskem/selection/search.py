@@ -7,6 +7,7 @@ from zlib import crc32
 import numpy as np
 from distributed import Client
 
+from daskem.core.brief import Brief
 from daskem.data.blocks import Survey, Watch, current_client, place
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.run import Run
@@ -28,8 +29,8 @@ Cell = tuple[str, int]
 SURVIVORS = 3
 
 
-@dataclass(frozen=True, eq=False)
-class Search:
+@dataclass(frozen=True, eq=False, repr=False)
+class Search(Brief):
     """A selection that is ready to run, in any process: nothing read.
 
     Attributes
@@ -73,8 +74,8 @@ class Search:
         return Field(self, reads, fitted)
 
 
-@dataclass(frozen=True, eq=False)
-class Field:
+@dataclass(frozen=True, eq=False, repr=False)
+class Field(Brief):
     """A search after the first read: what it takes to start candidates and to judge them.
 
     Attributes

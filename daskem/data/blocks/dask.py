@@ -14,6 +14,7 @@ import numpy as np
 from dask.typing import Key
 from distributed import Client
 
+from daskem.core.brief import Brief
 from daskem.core.statistics import FAN_IN
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.graph import (
@@ -51,8 +52,8 @@ LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}
 _AT_ONCE = FAN_IN**2
 
 
-@dataclass(frozen=True, eq=False)
-class DaskBlocks:
+@dataclass(frozen=True, eq=False, repr=False)
+class DaskBlocks(Brief):
     """The chunks of an array whose last axis is the features, in one chunk.
 
     Attributes

@@ -11,6 +11,7 @@ import numpy as np
 from dask.system import CPU_COUNT
 from dask.typing import Key
 
+from daskem.core.brief import Brief
 from daskem.core.statistics import TreeSum
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.joining import BLOCK_SIZE, Part, joined, part
@@ -23,8 +24,8 @@ from daskem.data.blocks.watch import Sign, Watch, unwatched
 _FEWEST_ROWS = 2**14
 
 
-@dataclass(frozen=True, eq=False)
-class LocalBlocks:
+@dataclass(frozen=True, eq=False, repr=False)
+class LocalBlocks(Brief):
     """Rows (sample, feature) in chunks whose size depends on nothing but features and sequences.
 
     Attributes

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from daskem.core.brief import Brief
 from daskem.data.inputs.arrays import Array
 
 # Attributes by which stored numbers become others when they are read, as an answer's must not.
@@ -37,8 +38,8 @@ _OF_VALUES = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Features:
+@dataclass(frozen=True, eq=False, repr=False)
+class Features(Brief):
     """What the columns of the data are called, and where they are found in labelled data.
 
     Attributes
@@ -57,8 +58,8 @@ class Features:
     variables: tuple[Hashable, ...] | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
+@dataclass(frozen=True, eq=False, repr=False)
+class Rows(Brief):
     """Data at the door.
 
     Attributes

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from daskem.core.brief import Brief
 from daskem.core.numerics import one_blas_thread
 from daskem.core.settings import whole
 from daskem.data.blocks import Blocks, Domain, Survey, survey
@@ -13,8 +14,8 @@ from daskem.fitting.starts.oversampling import oversampled
 from daskem.models.protocol import Checks, Frames, Model
 
 
-@dataclass(frozen=True, eq=False)
-class FirstRead:
+@dataclass(frozen=True, eq=False, repr=False)
+class FirstRead(Brief):
     """What is known of the data before a fit begins.
 
     Attributes
