@@ -9,7 +9,9 @@ import xarray as xr
 
 from daskem.core.frames import Frame
 from daskem.core.parameters import Params, check
+from daskem.data.inputs.grids import spelled_grids, unspelled_grids
 from daskem.data.inputs.names import Features
+from daskem.data.inputs.spelling import spelled_all, spelled_dims, unspelled_all, unspelled_dims
 from daskem.errors import ParameterError
 from daskem.fitting.record import Pass, Status
 from daskem.models import Mixture
@@ -42,9 +44,10 @@ def describe(run: FittedRun, features: Features) -> tuple[dict[str, Any], xr.Dat
     about = {
         **recipe(model.family),
         "model": type(model).__name__,
-        "feature_dims": features.dims,
-        "variables": features.variables,
-        "feature_names": None if names is None else _plain(names),
+        "feature_dims": spelled_dims(features.dims),
+        "variables": spelled_dims(features.variables),
+        "feature_names": None if names is None else spelled_all(names),
+        "grids": spelled_grids(features.grids),
         "status": run.status.name,
         "history": [dataclasses.asdict(record) for record in run.history],
     }
@@ -75,15 +78,15 @@ def restore(about: Mapping[str, Any], state: xr.Dataset) -> tuple[FittedRun, Fea
     run = FittedRun(model, params, history, Status[about["status"]])
     names, dims, variables = (about[k] for k in ("feature_names", "feature_dims", "variables"))
     return run, Features(
-        None if names is None else np.array(names["values"], dtype=names["dtype"]),
-        None if dims is None else tuple(dims),
-        None if variables is None else tuple(variables),
+        None if names is None else unspelled_all(names),
+        unspelled_dims(dims),
+        unspelled_dims(variables),
+        unspelled_grids(about.get("grids", ())),
     )
 
 
-def _plain(names: np.ndarray) -> dict[str, Any]:
-    """Names of features as JSON can hold them, numbers and dates with their type."""
-    if names.dtype.kind in "biufmM":
-        plain = names.astype(np.int64) if names.dtype.kind in "mM" else names
-        return {"dtype": names.dtype.str, "values": plain.tolist()}
-    return {"dtype": "O", "values": [str(name) for name in names]}
+def plain_names(names: np.ndarray | None) -> np.ndarray | None:
+    """Names as any reader of zarr can read them: what is no number or date is told in words."""
+    if names is None or names.dtype.kind in "biufmMU":
+        return names
+    return np.array([str(name) for name in names])

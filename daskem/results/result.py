@@ -34,8 +34,9 @@ from daskem.models.protocol import (
     demand,
 )
 from daskem.results import modelfile, predictions
-from daskem.results.description import describe, restore
+from daskem.results.description import describe, plain_names, restore
 from daskem.results.fittedrun import FittedRun, Runs
+from daskem.results.labelling import along_features, labelled
 from daskem.results.report import events, table
 from daskem.results.tables import Table, paragraphs
 
@@ -289,16 +290,19 @@ class Result:
         return model.sample(self.best.framed, n_samples, generator(random_state))
 
     def to_dataset(self) -> xr.Dataset:
-        """The params as a labelled Dataset, dims ``component`` and ``feature``, in data units."""
+        """The params as a labelled Dataset, dims ``component`` and ``feature``, in data units.
+
+        Where other dimensions than the rows' were columns (`sample_dims`), params have the shape
+        of the data: ``TEMP`` (component, depth) is where the components lie, and
+        ``covariances_TEMP_PSAL`` (component, depth, depth_2) is of a pair of variables.
+        """
         declared = demand(self.model, Declares, "labelling").parameters
-        variables = {name: (declared[name].dims, value) for name, value in self.params.items()}
-        dataset = xr.Dataset(variables)
-        if self.features.names is not None:
-            for dim in {"feature", "feature_2"} & set(dataset.dims):
-                dataset = dataset.assign_coords({dim: self.features.names})
-        return dataset.assign_attrs(
-            log_likelihood=self.log_likelihood, n_rows=self.n_rows, n_passes=len(self.history)
-        )
+        return labelled(declared, self.params, self.features).assign_attrs(self._numbers)
+
+    @property
+    def _numbers(self) -> dict[str, float]:
+        numbers = {"log_likelihood": self.log_likelihood, "n_rows": self.n_rows}
+        return {**numbers, "n_passes": len(self.history)}
 
     def table(self) -> str:
         """Size, location and shape of every cluster, for reading."""
@@ -330,7 +334,9 @@ class Result:
             "n_features": self.n_features,
             "n_rows": self.n_rows,
         }
-        modelfile.write(path, about, state, self.to_dataset())
+        declared = demand(self.model, Declares, "saving").parameters
+        readable = along_features(declared, self.params, plain_names(self.features.names))
+        modelfile.write(path, about, state, readable.assign_attrs(self._numbers))
 
     def __repr__(self) -> str:
         return f"<daskem.Result: {type(self.model).__name__}, {self.best.told}>"

@@ -27,6 +27,7 @@ from daskem.data.blocks.placement import moved, place
 from daskem.data.blocks.protocol import Blocks
 from daskem.data.blocks.resources import Machines, check_workers, machines
 from daskem.data.blocks.survey import Survey, sample_size, survey
+from daskem.data.blocks.void import void_features
 from daskem.data.blocks.watch import Sign, Watch, counted, unwatched
 
 __all__ = [
@@ -54,4 +55,5 @@ __all__ = [
     "seceded",
     "survey",
     "unwatched",
+    "void_features",
 ]

@@ -157,6 +157,9 @@ class DaskBlocks(Brief):
         vars(same).update({k: v for k, v in vars(self).items() if k == "_partitions"})
         return same
 
+    def unomitted(self) -> "DaskBlocks":
+        return replace(self, omit=False)
+
     def partition(self, number: int) -> "DaskBlocks":
         return replace(self, span=slice(number, number + 1))
 

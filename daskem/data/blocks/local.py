@@ -66,6 +66,9 @@ class LocalBlocks(Brief):
     def watched(self, watch: Watch) -> "LocalBlocks":
         return replace(self, watch=watch)
 
+    def unomitted(self) -> "LocalBlocks":
+        return replace(self, omit=False)
+
     def partition(self, number: int) -> "LocalBlocks":
         return replace(self, span=slice(number, number + 1))
 

@@ -36,6 +36,9 @@ class Blocks(Protocol):
     def watched(self, watch: Watch) -> Self:
         """The same, of whose sums `watch` is told how far they have come."""
 
+    def unomitted(self) -> Self:
+        """The same with the rows that have a NaN."""
+
     def partition(self, number: int) -> Self:
         """One partition of them alone."""
 

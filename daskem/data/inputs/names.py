@@ -9,6 +9,7 @@ import xarray as xr
 
 from daskem.core.brief import Brief
 from daskem.data.inputs.arrays import Array
+from daskem.data.inputs.grids import Grid
 
 # Attributes by which stored numbers become others when they are read, as an answer's must not.
 _OF_STORAGE = {
@@ -51,11 +52,14 @@ class Features(Brief):
         where the data have no names for dimensions.
     variables : tuple of str or None
         The variables of a Dataset that the features are taken from.
+    grids : tuple of Grid
+        The shape that they have in the data, where that is more than a list.
     """
 
     names: np.ndarray | None = None
     dims: tuple[Hashable, ...] | None = None
     variables: tuple[Hashable, ...] | None = None
+    grids: tuple[Grid, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -8,7 +8,7 @@ import numpy as np
 from daskem.core.brief import Brief
 from daskem.core.numerics import one_blas_thread
 from daskem.core.settings import whole
-from daskem.data.blocks import Blocks, Domain, Survey, survey
+from daskem.data.blocks import Blocks, Domain, Survey, survey, void_features
 from daskem.errors import DataError
 from daskem.fitting.starts.oversampling import oversampled
 from daskem.models.protocol import Checks, Frames, Model
@@ -73,14 +73,22 @@ def surveyed(model: Model, blocks: Blocks, seed: int, names: np.ndarray | None =
     cross = isinstance(model, Frames) and model.cross_moments
     measured = blocks.sum(survey, domain(model, names), seed, cross, name="survey")
     if measured.bad is not None:
-        raise DataError(measured.bad)
+        raise DataError("; ".join(filter(None, [_void(measured, blocks, names), measured.bad])))
     if not measured.n_rows:
         n = measured.n_missing
         empty = f"all {n:,} rows have a NaN" if n else "every chunk is empty"
-        raise DataError(f"there are no rows to fit: {empty}")
+        why = f"; {told}" if n and (told := void_features(blocks, names)) else ""
+        raise DataError(f"there are no rows to fit: {empty}{why}")
     if not measured.weight > 0:
         raise DataError("every sample_weight is zero")
     return measured
+
+
+def _void(measured: Survey, blocks: Blocks, names: np.ndarray | None) -> str:
+    """What is said of features without any value, where the sample looks as if there were some."""
+    rows = measured.sample.rows
+    looks_void = bool(np.isnan(rows).all(axis=0).any()) if len(rows) else False
+    return void_features(blocks, names) if looks_void else ""
 
 
 def domain(model: object, names: np.ndarray | None = None) -> Domain:
