@@ -155,13 +155,13 @@ class Result:
         """The most probable component of each row, (...), int; -1 where a row is missing.
 
         Labels are as small as the number of components allows, and CF flags if `data` have labels;
-        for NumPy arrays they are int64, as in scikit-learn. What the model needs besides goes
-        `along`, and the `lengths` of sequences with it, here and below, as in `daskem.fit`.
+        for NumPy arrays they are int64, as in scikit-learn. Tables get a Series with their index,
+        and a DataFrame where there are several answers for a row. What the model needs besides
+        goes `along`, and the `lengths` of sequences with it, here and below, as in `daskem.fit`.
         """
         dtype = predictions.label_dtype(self.n_components)
         about = predictions.flags(self.n_components, self.missing == "omit")
-        labels = self._map(data, along, lengths, predictions.labels, about, fill=-1, dtype=dtype)
-        return labels.astype(np.int64) if isinstance(labels, np.ndarray) else labels
+        return self._map(data, along, lengths, predictions.labels, about, fill=-1, dtype=dtype)
 
     def predict_proba(
         self, data: Data, along: Riders | None = None, lengths: Lengths | None = None
@@ -201,6 +201,8 @@ class Result:
         # Rows that were cut to sequences get their answers in the chunks that they came in.
         if edges is not None and isinstance(found, da.Array) and isinstance(rows.array, da.Array):
             found = found.rechunk(dict(enumerate(rows.array.chunks[:-1])))
+        if f is predictions.labels and rows.labels is None and isinstance(found, np.ndarray):
+            found = found.astype(np.int64)  # as scikit-learn's
         return relabel(found, rows, f.__name__, about)
 
     @property

@@ -10,6 +10,7 @@ import xarray as xr
 from daskem.core.brief import Brief
 from daskem.data.inputs.arrays import Array
 from daskem.data.inputs.grids import Grid
+from daskem.data.inputs.sources.protocol import Table
 
 # Attributes by which stored numbers become others when they are read, as an answer's must not.
 _OF_STORAGE = {
@@ -79,8 +80,8 @@ class Rows(Brief):
         What had to be done to the data, and how to do without.
     beside : mapping of str to array
         What was asked for by name, to ride along with the rows.
-    index : pandas Index or None
-        Of the rows of a table.
+    table : Table or None
+        What they came from, whose kind the answers are of.
     """
 
     array: Array
@@ -89,7 +90,7 @@ class Rows(Brief):
     dims: tuple[Hashable, ...] = ()
     notes: tuple[str, ...] = ()
     beside: Mapping[Hashable, Any] = field(default_factory=dict)
-    index: Any = None
+    table: Table | None = None
 
     @property
     def is_point(self) -> bool:
@@ -115,10 +116,10 @@ def labels_of(data: xr.Dataset | xr.DataArray, dims: tuple[Hashable, ...]) -> xr
     return labels.assign_attrs(kept)
 
 
-def relabel(
-    answers: Array, rows: Rows, name: str, attrs: Mapping[str, Any]
-) -> Array | xr.DataArray:
-    """`answers` (...) or (..., component) with the labels of `rows`, if they have any."""
+def relabel(answers: Array, rows: Rows, name: str, attrs: Mapping[str, Any]) -> Any:
+    """`answers` (...) or (..., component) with the labels of `rows`, or as a table like theirs."""
+    if rows.table is not None:
+        return rows.table.like(answers, name)
     if rows.labels is None:
         return answers
     dims, labels = rows.dims, rows.labels

@@ -31,6 +31,9 @@ def check_names(names: np.ndarray | None, variables: Sequence[Any] | None) -> No
 
 def differs(present: Sequence[Any], wanted: Sequence[Any], verb: str) -> str:
     """That the features are not those that somebody wants, and where they differ."""
+    twice = [name for name, n in Counter(present).items() if n > 1]
+    if twice and set(wanted) <= set(present):
+        return f"several features are called {twice[0]!r}, and nobody knows which is meant: rename"
     lists = [", ".join(map(str, names)) for names in (present, wanted)]
     if lists[0] != lists[1] and max(len(present), len(wanted)) <= _SHOWN:
         return f"the features are {lists[0]}, but {verb} {lists[1]}"
@@ -39,7 +42,7 @@ def differs(present: Sequence[Any], wanted: Sequence[Any], verb: str) -> str:
     if len(present) == len(wanted):
         told = f"the features are not those that {verb.removesuffix(' to')}"
     if not missing:
-        return f"{told}; all of these are there, some of them twice"
+        return f"{told}; some of them are asked for twice"
     near = next((name for name in present if str(name) == str(missing[0])), None)
     if near is not None:
         return (

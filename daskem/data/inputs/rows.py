@@ -121,7 +121,7 @@ def _tabular(table: Table, wanted: Wanted) -> Rows:
         more = f", ... {len(places):,} in all" if len(places) > _SHOWN else ""
         notes = (_ALL.format(shown + more),)
     rows = _opened(table.rows(places), Features(names[places]), notes=notes)
-    return replace(rows, index=table.index)
+    return replace(rows, table=table)
 
 
 def _opened(

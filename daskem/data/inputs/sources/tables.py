@@ -30,6 +30,9 @@ class Columns:
             return da.stack(columns, axis=-1)
         return np.stack([plain(column) for column in columns], axis=-1)
 
+    def like(self, answers: Array, name: str) -> Array:
+        return answers
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -60,6 +63,20 @@ class Frame:
             columns = [chosen.iloc[:, i] for i in range(chosen.shape[1])]
             return np.stack([_numbers(column) for column in columns], axis=-1)
         return np.asarray(_floats(chosen).to_numpy())
+
+    def like(self, answers: Array, name: str) -> Any:
+        """Answers with the index of the rows, a column for each component; lazy if these are."""
+        columns: Any = name if answers.ndim == 1 else range(answers.shape[1])
+        if self.lazy:
+            from dask.dataframe import from_dask_array
+
+            return from_dask_array(answers, columns=columns, index=self.frame.index)
+        import pandas as pd
+
+        if answers.ndim == 1:
+            return pd.Series(answers, self.frame.index, name=name)
+        components = pd.RangeIndex(len(columns), name="component")
+        return pd.DataFrame(answers, self.frame.index, components)
 
     def _odd(self, place: int, dtype: Any) -> str:
         """What a column holds that is no real number; empty if it is numbers."""
