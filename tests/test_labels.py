@@ -253,7 +253,7 @@ def test_an_answer_is_written_and_read_as_it_is(result, field, tmp_path, method,
     assert again.dtype == answers.dtype
     xr.testing.assert_identical(again.load(), answers.load())
     assert again.attrs["instrument"] == "CTD"
-    assert again.attrs.get("units") == (None if method == "predict" else "1")
+    assert again.attrs["units"] == "1"
     assert again["lat"].attrs == {"units": "degrees_north"}
     assert again["time"].encoding["units"] == "hours since 1900-01-01"
 

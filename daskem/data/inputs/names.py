@@ -37,7 +37,22 @@ _OF_VALUES = {
     "flag_meanings",
     "flag_values",
     "number_of_significant_digits",
+    "least_significant_digit",
+    "cell_measures",
+    "coordinates",
+    "units_metadata",
+    "colormap",
+    "scales",
+    "offsets",
+    "fill_value",
+    "nodata",
+    "valid_values",
+    "unpacked_valid_range",
 }
+# Beginnings of such names: of rasters, and of what was GRIB.
+_BEGINNINGS = ("GRIB_", "STATISTICS_", "quantization")
+# What an encoding may say of dates: others could not be written as they were.
+_OF_DATES = ("units", "calendar", "dtype")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,14 +121,24 @@ def labels_of(data: xr.Dataset | xr.DataArray, dims: tuple[Hashable, ...]) -> xr
     for name, variable in labels.variables.items():
         # An encoding says how the input was stored, in chunks of its own; but dates keep theirs.
         stored = data[name].encoding
-        variable.encoding = {key: stored[key] for key in ("units", "calendar") if key in stored}
+        kept = _OF_DATES if "units" in stored else ()
+        variable.encoding = {key: stored[key] for key in kept if key in stored}
     if isinstance(data, xr.Dataset):
         mappings = [v.encoding | v.attrs for v in data.data_vars.values()]
         names = [m["grid_mapping"] for m in mappings if m.get("grid_mapping") in labels.coords]
-        labels.attrs = {k: v for k, v in data.attrs.items() if k not in _OF_STORAGE}
+        labels.attrs = _of_rows(data.attrs)
         return labels.assign_attrs({"grid_mapping": names[0]} if names else {})
-    kept = {k: v for k, v in data.attrs.items() if k not in _OF_VALUES and k[:5] != "GRIB_"}
-    return labels.assign_attrs(kept)
+    mapping = data.encoding.get("grid_mapping")
+    named = {"grid_mapping": mapping} if mapping in labels.coords else {}
+    labels.attrs = {**named, **_of_rows(data.attrs)}
+    return labels
+
+
+def _of_rows(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The attributes that describe the rows as well as the values."""
+    return {
+        k: v for k, v in attrs.items() if k not in _OF_VALUES and not str(k).startswith(_BEGINNINGS)
+    }
 
 
 def relabel(answers: Array, rows: Rows, name: str, attrs: Mapping[str, Any]) -> Any:
@@ -132,4 +157,6 @@ def relabel(answers: Array, rows: Rows, name: str, attrs: Mapping[str, Any]) -> 
         component = (own, np.arange(answers.shape[-1]), words)
         dims, labels = (*dims, own), labels.assign_coords({own: component})
     about = {**labels.attrs, **attrs}
+    # A coordinate may have been an answer once.
+    name = f"mixture_{name}" if name in (*dims, *labels.variables) else name
     return xr.DataArray(answers, dims=dims, coords=labels.coords, name=name, attrs=about)
