@@ -12,6 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from daskem.core.brief import brief
+from daskem.core.numerics import inverse
 from daskem.core.settings import RandomState, whole
 from daskem.data.inputs.kinds import Data, Values
 from daskem.errors import NotFittedError, ParameterError
@@ -230,14 +231,15 @@ class GaussianMixture:
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor settings by name."""
-        return {name: getattr(self, name) for name in _settings()}
+        return {name: getattr(self, name) for name in self._settings()}
 
     def set_params(self, **params: Any) -> "GaussianMixture":
         """Change constructor settings."""
         for name, value in params.items():
-            if name not in _settings():
+            if name not in self._settings():
                 raise ParameterError(
-                    f"Invalid parameter {name!r} for GaussianMixture; there are {_settings()}"
+                    f"Invalid parameter {name!r} for {type(self).__name__}; there are "
+                    f"{self._settings()}"
                 )
             setattr(self, name, value)
         return self
@@ -265,6 +267,12 @@ class GaussianMixture:
             for name, value in self.get_params().items()
             if value is not defaults[name].default and repr(value) != repr(defaults[name].default)
         }
+
+    @classmethod
+    def _settings(cls) -> list[str]:
+        """The names of the settings of the constructor, which a subclass may have its own of."""
+        parameters = inspect.signature(cls).parameters.values()
+        return [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "result_")
@@ -319,10 +327,6 @@ class GaussianMixture:
         self.n_features_in_ = result.n_features
 
 
-def _settings() -> list[str]:
-    return list(inspect.signature(GaussianMixture).parameters)
-
-
 def _precision_factors(result: Result) -> np.ndarray:
     """Upper triangular U with precision = U U^T, (component, feature, feature)."""
     model = demand(result.model, Mixture, "precisions")
@@ -332,7 +336,7 @@ def _precision_factors(result: Result) -> np.ndarray:
 
 
 def _inverse(matrices: np.ndarray, covariance_type: str) -> np.ndarray:
-    return np.linalg.inv(matrices) if covariance_type in ("full", "tied") else 1 / matrices
+    return inverse(matrices) if covariance_type in ("full", "tied") else 1 / matrices
 
 
 def _not_fitted() -> type[Exception]:

@@ -326,20 +326,9 @@ class Own:
         return params
 
 
-def test_a_model_of_your_own_is_refused_with_what_to_do(rows, tmp_path):
+def test_a_model_that_declares_nothing_is_refused_with_what_to_do(rows, tmp_path):
     result = daskem.fit(Own(), rows, start={"a": np.ones(1)}, tol=1)
-    with pytest.raises(ParameterError, match="Own is none of Mixture, HiddenMarkov"):
-        result.save(tmp_path / "model")
-    assert not files(tmp_path)
-
-
-class Tempered(daskem.Mixture):
-    """It would come back as a Mixture, which says something else of rows."""
-
-
-def test_a_subclass_of_a_mixture_is_refused_as_well(rows, tmp_path):
-    result = daskem.fit(Tempered(daskem.Gaussian()), rows, 2, tol=1, random_state=0)
-    with pytest.raises(ParameterError, match="Tempered is none of Mixture, HiddenMarkov"):
+    with pytest.raises(ParameterError, match=r"declares its `parameters`.*and Own has none"):
         result.save(tmp_path / "model")
     assert not files(tmp_path)
 

@@ -7,7 +7,7 @@ from typing import NewType
 import numpy as np
 from scipy.special import expit, logit, softmax
 
-from daskem.core.numerics import is_positive_definite
+from daskem.core.numerics import definite, is_positive_definite
 from daskem.errors import ParameterError
 
 # Params in the coordinates of a model, in which E steps, M steps and algorithms work.
@@ -28,6 +28,8 @@ class Support:
         ``array -> bool array``; one answer for each element, vector or matrix.
     free : callable
         ``shape -> int``; the number of free values in an array of that shape.
+    mended : callable
+        ``array -> array``: the nearest values inside, of those that are but for their rounding.
     to_free, from_free : callable
         ``array -> array``: to coordinates without bounds, in which one may extrapolate, and back.
         Values on the edge of the set have infinite coordinates. Default: the values themselves.
@@ -38,6 +40,7 @@ class Support:
     free: Callable[[tuple[int, ...]], int]
     to_free: Callable[[np.ndarray], np.ndarray] = np.asarray
     from_free: Callable[[np.ndarray], np.ndarray] = np.asarray
+    mended: Callable[[np.ndarray], np.ndarray] = np.asarray
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -91,6 +94,8 @@ SIMPLEX = Support(
     to_free=_centred_log,
     from_free=lambda logs: softmax(logs, axis=-1),
 )
+
+
 POSITIVE_DEFINITE = Support(
     "symmetric positive definite matrices",
     lambda a: (
@@ -100,6 +105,7 @@ POSITIVE_DEFINITE = Support(
     lambda shape: _size(shape[:-2]) * shape[-1] * (shape[-1] + 1) // 2,
     to_free=_log_cholesky,
     from_free=_from_log_cholesky,
+    mended=definite,
 )
 
 
@@ -146,9 +152,11 @@ def sizes(declared: Mapping[str, Parameter], params: Mapping[str, np.ndarray]) -
 
 
 def check(
-    declared: Mapping[str, Parameter], params: Mapping[str, np.ndarray]
+    declared: Mapping[str, Parameter], params: Mapping[str, np.ndarray], mend: bool = False
 ) -> dict[str, np.ndarray]:
     """Return `params` as float64 arrays after checking names, shapes and supports.
+
+    To `mend` is to take what is inside but for its rounding as the nearest that is.
 
     Raises
     ------
@@ -158,6 +166,8 @@ def check(
     params = {name: np.asarray(value, dtype=np.float64) for name, value in params.items()}
     sizes(declared, params)
     for name, parameter in declared.items():
+        if mend:
+            params[name] = parameter.support.mended(params[name])
         inside = np.asarray(parameter.support.contains(params[name]))
         if not inside.all():
             where = tuple(int(i) for i in np.argwhere(~inside)[0])

@@ -326,8 +326,8 @@ class Result:
         Raises
         ------
         ParameterError
-            If `path` holds anything else, the model is of your own making, or its family is not
-            registered.
+            If `path` holds anything else, the family is not registered, or a model of your own
+            declares no ``parameters``.
         """
         about, state = describe(self.best, self.features)
         about |= {
@@ -358,15 +358,22 @@ class Result:
         return [self.best.told, *notes, *flaws, *events(self.history)]
 
 
-def load(path: str | os.PathLike[str]) -> Result:
+def load(path: str | os.PathLike[str], model: type | Model | None = None) -> Result:
     """The fitted model that `Result.save` wrote to `path`; its predictions have the same bits.
+
+    Parameters
+    ----------
+    path : path or URL
+    model : type or Model, optional
+        Of a model of your own: its class, or one of it where the class alone is not enough.
 
     Raises
     ------
     StoreNotFoundError, ModelFileError
-        If there is none, or it is damaged, or its family is not registered.
+        If there is none, or it is damaged, its family is not registered, or its class is one of
+        yours and not given.
     """
     about, state, _ = modelfile.read(path)
-    run, features = restore(about, state)
+    run, features = restore(about, state, model)
     own = {"missing": about["missing"], "constant": tuple(about.get("constant", ()))}
     return Result([run], about["n_features"], about["n_rows"], features, **own)

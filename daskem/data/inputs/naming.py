@@ -40,7 +40,7 @@ def differs(present: Sequence[Any], wanted: Sequence[Any], verb: str) -> str:
     missing = [name for name in wanted if name not in set(present)]
     told = f"there are {len(present):,} features, but {verb} {len(wanted):,}"
     if len(present) == len(wanted):
-        told = f"the features are not those that {verb.removesuffix(' to')}"
+        told = f"the features are not those that {verb}"
     if not missing:
         return f"{told}; some of them are asked for twice"
     near = next((name for name in present if str(name) == str(missing[0])), None)

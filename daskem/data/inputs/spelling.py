@@ -39,7 +39,8 @@ def spelled(name: Any) -> Any:
 def unspelled(told: Any) -> Any:
     """The name that was spelled."""
     if not isinstance(told, Mapping):
-        return told
+        # The one that pandas has, so that lists of names are equal.
+        return np.nan if told != told else told
     ((word, parts),) = told.items()
     if word == "numpy":
         dtype, value = np.dtype(parts[0]), parts[1]

@@ -48,7 +48,8 @@ class Frame:
 
     @property
     def names(self) -> np.ndarray:
-        return np.asarray(self.frame.columns)
+        names = np.asarray(self.frame.columns)
+        return _alike(names) if names.dtype.kind == "O" else names
 
     @property
     def index(self) -> Any:
@@ -200,5 +201,19 @@ def of_records(data: Any) -> Columns:
     return Columns(_objects(names), odd, lambda i: data[names[i]])
 
 
-def _objects(names: Sequence[str]) -> np.ndarray:
-    return np.array(list(names), dtype=object)
+def _objects(names: Sequence[Any]) -> np.ndarray:
+    found = np.empty(len(names), dtype=object)
+    for i, name in enumerate(names):
+        found[i] = name
+    return found
+
+
+def _alike(names: np.ndarray) -> np.ndarray:
+    """Names with one NaN for all, where one is missing: no other is equal to itself."""
+
+    def same(name: Any) -> Any:
+        if isinstance(name, tuple):
+            return tuple(map(same, name))
+        return np.nan if isinstance(name, float) and name != name else name
+
+    return _objects([same(name) for name in names])
