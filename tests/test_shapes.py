@@ -100,6 +100,15 @@ def test_names_that_params_have_too(name):
     assert len(set(told.dims)) == 2
 
 
+def test_dims_that_are_called_like_second_axes():
+    data = profiles()[["TEMP"]].rename(DEPTH="z").expand_dims(z_2=[1.0, 2.0]).copy()
+    data["TEMP"] = data["TEMP"] + RNG.normal(size=data["TEMP"].shape)
+    shaped = fitted(data, sample_dims=["profile"]).to_dataset()
+    found = shaped["covariances_TEMP_TEMP"]
+    assert set(found.dims) == {"component", "z", "z_2", "z_2_2", "z_2_2_2"}
+    assert (found.sizes["z_2_2"], found.sizes["z_2_2_2"]) == (3, 2)
+
+
 def test_variables_without_dims_of_their_own_are_features():
     data = profiles()[["ssh"]].assign(sst=("profile", GROUP))
     assert fitted(data).to_dataset()["means"].dims == ("component", "feature")

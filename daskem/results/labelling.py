@@ -1,6 +1,6 @@
 """Params as labelled data: along features, or in the shape that the data had."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -9,7 +9,7 @@ import xarray as xr
 
 from daskem.core.parameters import Parameter
 from daskem.data.inputs.grids import Grid
-from daskem.data.inputs.names import Features
+from daskem.data.inputs.names import Features, free
 
 Declared = Mapping[str, Parameter]
 Params = Mapping[str, np.ndarray]
@@ -25,15 +25,16 @@ def labelled(declared: Declared, params: Params, features: Features) -> xr.Datas
         return along_features(declared, params, features.names)
     taken = {dim for grid in features.grids for dim in grid.dims}
     known = {dim for p in declared.values() for dim in p.dims}
-    renamed = {dim: f"mixture_{dim}" if dim in taken else dim for dim in known}
+    renamed = {dim: free(dim, taken) for dim in known}
+    second = _second(taken, {*taken, *renamed.values()})
     reserved = {*declared, *taken, *known, *renamed.values()}
     first = next((n for n, p in declared.items() if _n_axes(p) == 1), None)
     variables: dict[Hashable, Any] = {}
     for name, parameter in declared.items():
-        whose = _pieces(parameter, np.asarray(params[name]), features.grids, renamed)
-        for owners, (dims, value) in whose.items():
-            variables[_called(name, owners, name == first, reserved)] = (dims, value)
-    return xr.Dataset(variables).assign_coords(_coordinates(declared, features.grids))
+        whose = _pieces(parameter, np.asarray(params[name]), features.grids, renamed, second)
+        for owners, piece in whose.items():
+            variables[_called(name, owners, name == first, reserved)] = piece
+    return xr.Dataset(variables).assign_coords(_coordinates(declared, features.grids, second))
 
 
 def along_features(declared: Declared, params: Params, names: np.ndarray | None) -> xr.Dataset:
@@ -62,7 +63,11 @@ def _called(
 
 
 def _pieces(
-    parameter: Parameter, value: np.ndarray, grids: Sequence[Grid], renamed: Mapping[str, str]
+    parameter: Parameter,
+    value: np.ndarray,
+    grids: Sequence[Grid],
+    renamed: Mapping[str, str],
+    second: Mapping[Hashable, Hashable],
 ) -> dict[tuple[Hashable, ...], tuple[tuple[Hashable, ...], np.ndarray]]:
     """The dims and values of a parameter, for each variable, or pair of them, that it is of."""
     edges = np.cumsum([0, *(grid.size for grid in grids)])
@@ -76,25 +81,34 @@ def _pieces(
                 shape.append(value.shape[axis])
                 dims.append(renamed[dim])
                 continue
-            grid, second = left.pop(0), len(left) + 1 < len(owners)
+            grid, is_second = left.pop(0), len(left) + 1 < len(owners)
             piece = piece[(slice(None),) * axis + (spans[id(grid)],)]
             shape += grid.lengths
-            dims += [_second(d) if second else d for d in grid.dims]
+            dims += [second[d] if is_second else d for d in grid.dims]
         found[tuple(grid.name for grid in owners)] = (tuple(dims), piece.reshape(shape))
     return found
 
 
-def _second(dim: Hashable) -> Hashable:
-    return f"{dim}_2"
+def _second(dims: Collection[Hashable], taken: Collection[Hashable]) -> dict[Hashable, Hashable]:
+    """What dims are called along the second axis of a matrix."""
+    found: dict[Hashable, Hashable] = {}
+    for dim in sorted(dims, key=str):
+        name = f"{dim}_2"
+        while name in {*taken, *found.values()}:
+            name += "_2"
+        found[dim] = name
+    return found
 
 
-def _coordinates(declared: Declared, grids: Sequence[Grid]) -> xr.Coordinates:
+def _coordinates(
+    declared: Declared, grids: Sequence[Grid], second: Mapping[Hashable, Hashable]
+) -> xr.Coordinates:
     """The coordinates of the dimensions of the data, once more for the second axis of matrices."""
-    second = any(_n_axes(p) == 2 for p in declared.values())
+    twice = any(_n_axes(p) == 2 for p in declared.values())
     found: dict[Hashable, Any] = {}
     for grid in grids:
         for name, (dim, values) in grid.labels.items():
             found[name] = (dim, values)
-            if second:
-                found[_second(name)] = (_second(dim), values)
+            if twice:
+                found[second.get(name, f"{name}_2")] = (second[dim], values)
     return xr.Coordinates(found)

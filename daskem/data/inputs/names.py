@@ -1,6 +1,6 @@
 """What rows are called: labels that come off with the data, and go back on with the answers."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,6 +141,11 @@ def _of_rows(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
     }
 
 
+def free(name: str, taken: Collection[Hashable]) -> str:
+    """`name`, or one like it that nobody has taken."""
+    return free(f"mixture_{name}", taken) if name in taken else name
+
+
 def relabel(answers: Array, rows: Rows, name: str, attrs: Mapping[str, Any]) -> Any:
     """`answers` (...) or (..., component) with the labels of `rows`, or as a table like theirs."""
     if rows.table is not None:
@@ -152,11 +157,10 @@ def relabel(answers: Array, rows: Rows, name: str, attrs: Mapping[str, Any]) -> 
     if answers.ndim > len(dims):
         words = {"long_name": "component of the mixture"}
         # Data may have a dimension or coordinate of that name, which stays theirs.
-        taken = "component" in (*dims, *labels.variables)
-        own = "mixture_component" if taken else "component"
+        own = free("component", {*dims, *labels.variables})
         component = (own, np.arange(answers.shape[-1]), words)
         dims, labels = (*dims, own), labels.assign_coords({own: component})
     about = {**labels.attrs, **attrs}
     # A coordinate may have been an answer once.
-    name = f"mixture_{name}" if name in (*dims, *labels.variables) else name
+    name = free(name, {*dims, *labels.variables})
     return xr.DataArray(answers, dims=dims, coords=labels.coords, name=name, attrs=about)
