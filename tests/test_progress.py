@@ -11,12 +11,14 @@ import time
 import dask
 import numpy as np
 import pytest
+import zarr
 from cluster import PATIENCE, bits, scheduler, workers
 from distributed import Client
 from gate import MODEL, Gate
 from samples import chunked
 
 import daskem
+from daskem.cli import main
 from daskem.errors import ConvergenceWarning, ParameterError
 from daskem.running.prepared import prepare
 from daskem.running.progress.line import Line, followed
@@ -171,6 +173,18 @@ def test_elsewhere_than_in_the_main_thread_nobody_looks(rows, monkeypatch, capfd
 def test_what_is_no_such_setting(rows, value):
     with pytest.raises(ParameterError, match="progress="):
         daskem.fit(MODEL, rows, 2, progress=value)
+
+
+def test_the_command_line_tells_it_beside_what_it_prints(rows, tmp_path, capsys):
+    zarr.save_array(tmp_path / "rows.zarr", np.asarray(rows))
+    command = ["fit", str(tmp_path / "rows.zarr"), "-k", "2", "--random-state", "0", "--out"]
+    printed = []
+    for number, option in enumerate([[], ["--progress"], ["--no-progress"]]):
+        assert main([*command, str(tmp_path / f"model{number}"), *option]) == 0
+        told, errors = capsys.readouterr()
+        printed.append([line.split()[:3] for line in told.splitlines()[:-1]])
+        assert ("survey" in errors) is (option == ["--progress"])
+    assert printed[0] == printed[1] == printed[2]
 
 
 # Interrupts.
