@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from daskem.core.brief import brief
+from daskem.core.numerics import inverse
 from daskem.core.settings import RandomState, whole
 from daskem.data.inputs.kinds import Data, Values
 from daskem.errors import NotFittedError, ParameterError
@@ -20,8 +22,10 @@ from daskem.models.families import Gaussian
 from daskem.models.families.protocol import Ellipses
 from daskem.models.protocol import demand
 from daskem.results.result import Result
+from daskem.results.tables import Table, paragraphs
 from daskem.running.coordinator import last_of, running
 from daskem.running.prepared import prepare
+from daskem.running.progress import Progress
 
 
 class GaussianMixture:
@@ -63,6 +67,8 @@ class GaussianMixture:
         covariances in their shape. Any that are left out come from `init_params`. Where one is
         given, components keep its order; else they are numbered by size, 0 the largest.
     random_state : int, Generator or RandomState, optional
+    progress : {"auto", True, False}
+        Whether a line says how far the fit has come, as `daskem.fit`.
 
     Attributes
     ----------
@@ -114,6 +120,7 @@ class GaussianMixture:
         means_init: npt.ArrayLike | None = None,
         precisions_init: npt.ArrayLike | None = None,
         random_state: RandomState = None,
+        progress: Progress = "auto",
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -131,6 +138,7 @@ class GaussianMixture:
         self.means_init = means_init
         self.precisions_init = precisions_init
         self.random_state = random_state
+        self.progress = progress
 
     def fit(
         self,
@@ -181,7 +189,8 @@ class GaussianMixture:
                 random_state=self.random_state,
                 cache=self.cache,
                 kernel=self.kernel,
-            )
+            ),
+            self.progress,
         ) as run:
             self.result_ = last_of(run, stacklevel=3)
         self._publish(self.result_)
@@ -229,26 +238,48 @@ class GaussianMixture:
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor settings by name."""
-        return {name: getattr(self, name) for name in _settings()}
+        return {name: getattr(self, name) for name in self._settings()}
 
     def set_params(self, **params: Any) -> "GaussianMixture":
         """Change constructor settings."""
         for name, value in params.items():
-            if name not in _settings():
+            if name not in self._settings():
                 raise ParameterError(
-                    f"Invalid parameter {name!r} for GaussianMixture; there are {_settings()}"
+                    f"Invalid parameter {name!r} for {type(self).__name__}; there are "
+                    f"{self._settings()}"
                 )
             setattr(self, name, value)
         return self
 
     def __repr__(self) -> str:
+        changed = ", ".join(f"{name}={text}" for name, text in self._changed().items())
+        settings = f"{type(self).__name__}({changed})"
+        return f"<{settings}: {self._state}>" if hasattr(self, "result_") else settings
+
+    def _repr_html_(self) -> str:
+        settings = Table(["setting", "value"], [[n, t] for n, t in self._changed().items()])
+        told = paragraphs([f"{type(self).__name__}: {self._state}"]) + settings.html()
+        return told + (self.result_._repr_html_() if hasattr(self, "result_") else "")
+
+    @property
+    def _state(self) -> str:
+        """Whether it is fitted, and how that has ended."""
+        return self.result_.best.told if hasattr(self, "result_") else "not fitted yet"
+
+    def _changed(self) -> dict[str, str]:
+        """The settings that are not as they are by default."""
         defaults = inspect.signature(type(self)).parameters
-        changed = (
-            f"{name}={value!r}"
+        return {
+            name: brief(value)
             for name, value in self.get_params().items()
             if value is not defaults[name].default and repr(value) != repr(defaults[name].default)
-        )
-        return f"GaussianMixture({', '.join(changed)})"
+        }
+
+    @classmethod
+    def _settings(cls) -> list[str]:
+        """The names of the settings of the constructor, which a subclass may have its own of."""
+        parameters = inspect.signature(cls).parameters.values()
+        return [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "result_")
@@ -303,10 +334,6 @@ class GaussianMixture:
         self.n_features_in_ = result.n_features
 
 
-def _settings() -> list[str]:
-    return list(inspect.signature(GaussianMixture).parameters)
-
-
 def _precision_factors(result: Result) -> np.ndarray:
     """Upper triangular U with precision = U U^T, (component, feature, feature)."""
     model = demand(result.model, Mixture, "precisions")
@@ -316,7 +343,7 @@ def _precision_factors(result: Result) -> np.ndarray:
 
 
 def _inverse(matrices: np.ndarray, covariance_type: str) -> np.ndarray:
-    return np.linalg.inv(matrices) if covariance_type in ("full", "tied") else 1 / matrices
+    return inverse(matrices) if covariance_type in ("full", "tied") else 1 / matrices
 
 
 def _not_fitted() -> type[Exception]:

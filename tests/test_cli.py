@@ -516,7 +516,7 @@ def taken(request, tmp_path):
 def test_what_may_not_be_replaced_is_known_before_anything_runs(
     plain, taken, monkeypatch, capsys, command
 ):
-    for name in ("iterate", "choose"):
+    for name in ("prepare", "choose"):
         monkeypatch.setattr(cli, name, lambda *args, **options: 1 / 0)
     k = {"fit": "2", "select": "1-2"}[command]
     told = refusal(capsys, [command, plain, "-k", k, "--out", taken])
@@ -575,7 +575,7 @@ def test_rows_that_cannot_be_labelled_leave_no_labels_behind(plain, tmp_path, ca
 
 
 def test_other_errors_keep_their_traceback(plain, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "iterate", lambda *args, **options: 1 / 0)
+    monkeypatch.setattr(cli, "prepare", lambda *args, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(fit_command(plain, str(tmp_path / "model")))
 

@@ -307,6 +307,16 @@ def test_dimensions_and_coordinates_called_component_stay():
     assert mixture().fit(zonal).predict_proba(zonal)["component"].item() == "zonal"
 
 
+def test_names_of_answers_that_are_taken_too():
+    names = {"lat": "mixture_component", "lon": "component"}
+    data = xr.Dataset({v: (names.values(), ROWS[:, i].reshape(30, 20)) for i, v in enumerate("ts")})
+    shares = mixture().fit(data).predict_proba(data)
+    assert shares.dims == (*names.values(), "mixture_mixture_component")
+    both = dataset().assign_coords(component=1, mixture_component=2)
+    shares = mixture().fit(both).predict_proba(both)
+    assert (shares["component"].item(), shares["mixture_component"].item()) == (1, 2)
+
+
 @pytest.mark.parametrize("dim", ["feature", "variable", "component"])
 def test_rows_along_a_dimension_of_any_name(dim, expected):
     data = dataset().rename(n=dim)

@@ -253,7 +253,7 @@ def test_an_answer_is_written_and_read_as_it_is(result, field, tmp_path, method,
     assert again.dtype == answers.dtype
     xr.testing.assert_identical(again.load(), answers.load())
     assert again.attrs["instrument"] == "CTD"
-    assert again.attrs.get("units") == (None if method == "predict" else "1")
+    assert again.attrs["units"] == "1"
     assert again["lat"].attrs == {"units": "degrees_north"}
     assert again["time"].encoding["units"] == "hours since 1900-01-01"
 
@@ -355,7 +355,7 @@ def test_a_large_model_is_no_large_graph(rows, client):
 def test_what_is_read_in_a_notebook(result):
     assert "\n" not in repr(result)
     assert len(repr(result)) < 120
-    assert str(result) in html.unescape(result._repr_html_())
+    assert result.best.told in html.unescape(result._repr_html_())
 
 
 def test_axes_in_the_table_do_not_depend_on_units(rows):

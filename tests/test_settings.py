@@ -27,11 +27,11 @@ def settings(function):
 @pytest.mark.parametrize(
     ("verb", "source", "apart"),
     [
-        (daskem.fit, prepare, set()),
+        (daskem.fit, prepare, {"progress"}),
         (daskem.iterate, prepare, set()),
         (daskem.submit, prepare, {"name"}),
         (daskem.plan, prepare, {"cache", "checkpoint"}),
-        (daskem.select, prepare_selection, set()),
+        (daskem.select, prepare_selection, {"progress"}),
         (daskem.submit_selection, prepare_selection, {"name"}),
     ],
 )

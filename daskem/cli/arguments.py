@@ -69,6 +69,12 @@ def _data() -> argparse.ArgumentParser:
     add("--kernel", choices=KERNELS, default="auto", help=sums)
     kept = "folder for checkpoints after every pass, from which daskem resume goes on"
     add("--checkpoint", metavar="DIR", help=kept)
+    add(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        default="auto",
+        help="a line that says how far it has come, on stderr (default: in a terminal)",
+    )
     add("--random-state", type=int, metavar="S", help="seed of the sample and the starts")
     return parent
 
@@ -110,6 +116,12 @@ def _select(add: Callable[..., Any]) -> None:
 
 
 def _resume(add: Callable[..., Any]) -> None:
+    add(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        default="auto",
+        help="a line that says how far it has come, on stderr (default: in a terminal)",
+    )
     add("checkpoint", metavar="DIR", help="the --checkpoint of a fit or a selection")
     add("--out", metavar="MODEL", help="where to save the model, or the best one")
 

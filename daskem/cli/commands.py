@@ -26,7 +26,7 @@ from daskem.results.result import Result, load
 from daskem.running.coordinator import running
 from daskem.running.planning import planned
 from daskem.running.prepared import prepare
-from daskem.running.verbs import iterate
+from daskem.running.progress import Progress
 from daskem.selection.resuming import resume as go_on
 from daskem.selection.selection import Selection
 from daskem.selection.verbs import select as choose
@@ -51,6 +51,7 @@ def fit(
     scheduler: str | None,
     plan: bool,
     settings: Mapping[str, Sequence[str]],
+    progress: Progress,
     **options: Any,
 ) -> None:
     """Fit a mixture to the rows of a zarr store."""
@@ -66,11 +67,9 @@ def fit(
         if plan:
             print(planned(prepare(model, data, **{**options, "cache": "none", "checkpoint": None})))
             return
-        if scheduler is None:
-            result = follow(iterate(model, data, **options))
-        else:
-            with running(prepare(model, data, **options)) as run:
-                result = follow(run)
+        with running(prepare(model, data, **options), progress) as run:
+            result = follow(run)
+        if scheduler is not None:
             print(f"the loop ran {result.coordinator}")
     print(result.table())
     assert out is not None
@@ -108,14 +107,19 @@ def select(
 
 
 def resume(
-    store: str, array: str | None, checkpoint: str, out: str | None, scheduler: str | None
+    store: str,
+    array: str | None,
+    checkpoint: str,
+    out: str | None,
+    scheduler: str | None,
+    progress: Progress,
 ) -> None:
     """Go on with a fit or a selection that was interrupted, from its checkpoint."""
     if out is not None:
         check_target(out)
     data = open_rows(store, array)
     with _cluster(scheduler):
-        found = go_on(checkpoint, data)
+        found = go_on(checkpoint, data, progress=progress)
     print(found)
     if out is not None:
         (found.best if isinstance(found, Selection) else found).save(out)

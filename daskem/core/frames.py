@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from daskem.core.brief import Brief
 from daskem.core.numerics import EPS
 from daskem.core.resolution import Resolution
 
@@ -13,8 +14,8 @@ from daskem.core.resolution import Resolution
 FLAT = 1e-12
 
 
-@dataclass(frozen=True, eq=False)
-class Frame:
+@dataclass(frozen=True, eq=False, repr=False)
+class Frame(Brief):
     """An affine map from the data's units to coordinates of order one.
 
     Attributes

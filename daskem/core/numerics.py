@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -21,6 +21,9 @@ NOTHING = 2 * float(np.exp(_NEGLIGIBLE))
 # spreads above one over this have squares that are not rounded to nothing.
 LARGEST = 1e145
 SQUARABLE = f"finite numbers below {LARGEST:.0e}"
+# An eigenvalue that is no further below 0 may be the rounding of one that is 0: in other units, a
+# matrix loses half of its digits at most.
+_NEARLY = 1e-8
 
 
 def exponentiate(logits: np.ndarray, spare: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -81,6 +84,42 @@ def is_positive_definite(matrices: np.ndarray, least: float = 0.0) -> np.ndarray
     values = _smallest_eigenvalues(stack[answers] / (scales[:, :, None] * scales[:, None, :]))
     answers[answers] = values > max(4 * stack.shape[-1] * EPS, least)
     return answers.reshape(matrices.shape[:-2])
+
+
+def definite(matrices: np.ndarray) -> np.ndarray:
+    """Matrices (..., feature, feature), the diagonal of those raised that are singular.
+
+    By as little as makes them positive definite, where rounding can have made them singular.
+    """
+    stack = matrices.reshape(-1, *matrices.shape[-2:])
+    singular = np.flatnonzero(~is_positive_definite(stack))
+    stack = stack.copy() if len(singular) else stack
+    for k in singular:
+        scale = np.sqrt(np.maximum(np.diagonal(stack[k]), 0.0))
+        if not (np.isfinite(stack[k]).all() and (scale > 0).all()):
+            continue
+        least = _smallest_eigenvalues(stack[None, k] / np.outer(scale, scale))[0]
+        if least > -_NEARLY:
+            raised = 8 * len(scale) * EPS + max(-least, 0.0)
+            stack[k] += np.diag(raised * scale**2)
+    return stack.reshape(matrices.shape)
+
+
+def inverse(matrices: np.ndarray) -> np.ndarray:
+    """The inverse of positive definite matrices (..., feature, feature), or what comes near to it.
+
+    Of a direction whose eigenvalue is lost in the rounding of others, that rounding is taken.
+    """
+    with suppress(np.linalg.LinAlgError):
+        inverted = np.linalg.inv(matrices)
+        if (
+            is_positive_definite(inverted).all()
+            or not is_positive_definite(definite(matrices)).all()
+        ):
+            return np.asarray(inverted)
+    values, vectors = np.linalg.eigh((matrices + matrices.swapaxes(-1, -2)) / 2)
+    least = 4 * matrices.shape[-1] * EPS * np.abs(values[..., -1:])
+    return (vectors / np.maximum(values, least)[..., None, :]) @ vectors.swapaxes(-1, -2)
 
 
 def _smallest_eigenvalues(stack: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import NewType
 import numpy as np
 from scipy.special import expit, logit, softmax
 
-from daskem.core.numerics import is_positive_definite
+from daskem.core.numerics import definite, is_positive_definite
 from daskem.errors import ParameterError
 
 # Params in the coordinates of a model, in which E steps, M steps and algorithms work.
@@ -29,6 +29,8 @@ class Support:
         ``array -> bool array``; one answer for each element, vector or matrix.
     free : callable
         ``shape -> int``; the number of free values in an array of that shape.
+    mended : callable
+        ``array -> array``: the nearest values inside, of those that are but for their rounding.
     to_free, from_free : callable
         ``array -> array``: to coordinates without bounds, in which one may extrapolate, and back.
         Values on the edge of the set have infinite coordinates. Default: the values themselves.
@@ -47,6 +49,7 @@ class Support:
     to_steady: Callable[[np.ndarray], np.ndarray] | None = None
     from_steady: Callable[[np.ndarray], np.ndarray] | None = None
     edges: tuple[float, ...] = ()
+    mended: Callable[[np.ndarray], np.ndarray] = np.asarray
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -134,6 +137,8 @@ SIMPLEX = Support(
     from_steady=_shares,
     edges=(0.0,),
 )
+
+
 POSITIVE_DEFINITE = Support(
     "symmetric positive definite matrices",
     lambda a: (
@@ -143,6 +148,7 @@ POSITIVE_DEFINITE = Support(
     lambda shape: _size(shape[:-2]) * shape[-1] * (shape[-1] + 1) // 2,
     to_free=_log_cholesky,
     from_free=_from_log_cholesky,
+    mended=definite,
 )
 
 
@@ -189,9 +195,11 @@ def sizes(declared: Mapping[str, Parameter], params: Mapping[str, np.ndarray]) -
 
 
 def check(
-    declared: Mapping[str, Parameter], params: Mapping[str, np.ndarray]
+    declared: Mapping[str, Parameter], params: Mapping[str, np.ndarray], mend: bool = False
 ) -> dict[str, np.ndarray]:
     """Return `params` as float64 arrays after checking names, shapes and supports.
+
+    To `mend` is to take what is inside but for its rounding as the nearest that is.
 
     Raises
     ------
@@ -201,6 +209,8 @@ def check(
     params = {name: np.asarray(value, dtype=np.float64) for name, value in params.items()}
     sizes(declared, params)
     for name, parameter in declared.items():
+        if mend:
+            params[name] = parameter.support.mended(params[name])
         inside = np.asarray(parameter.support.contains(params[name]))
         if not inside.all():
             where = tuple(int(i) for i in np.argwhere(~inside)[0])

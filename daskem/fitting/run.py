@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from daskem.core.brief import Brief
 from daskem.core.numerics import EPS, one_blas_thread
 from daskem.core.parameters import Params, count_free
 from daskem.core.statistics import Statistics
@@ -36,8 +37,8 @@ class Read(NamedTuple):
     seconds: float
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
+@dataclass(frozen=True, eq=False, repr=False)
+class Run(Brief):
     """One fit of one model from one start.
 
     Attributes

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from daskem.core.brief import Brief
 from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import SIMPLEX, Parameter, Params
 from daskem.core.statistics import Statistics
@@ -12,8 +13,8 @@ from daskem.models.mixture import Mixture
 from daskem.models.protocol import Block, Tile
 
 
-@dataclass(frozen=True, eq=False)
-class Clusters:
+@dataclass(frozen=True, eq=False, repr=False)
+class Clusters(Brief):
     """What a row says of groups of components.
 
     Attributes

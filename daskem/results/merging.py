@@ -19,8 +19,8 @@ from daskem.fitting.starts.first_read import surveyed
 from daskem.models.clusters import Clusters, members
 from daskem.models.mixture import Mixture
 from daskem.models.protocol import Predicts, Starts, demand
-from daskem.results.report import aligned
 from daskem.results.result import Result
+from daskem.results.tables import Table
 
 Group = frozenset[int]
 
@@ -28,7 +28,7 @@ Group = frozenset[int]
 _SETS = 64
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Merging:
     """How the components of a mixture combine, one pair of clusters after the other.
 
@@ -70,7 +70,17 @@ class Merging:
         params = Params({"weights": model.members @ weights})
         return replace(self.result, runs=[replace(run, model=model, framed=params)])
 
+    def __repr__(self) -> str:
+        k = len(self.entropies)
+        return f"<daskem.Merging: {k} components to fewer clusters; print it, and .cut(n)>"
+
     def __str__(self) -> str:
+        return str(self._table())
+
+    def _repr_html_(self) -> str:
+        return self._table().short().html()
+
+    def _table(self) -> Table:
         pairs = [("", ""), *self.steps]
         rows = [
             {
@@ -80,7 +90,7 @@ class Merging:
             }
             for i, pair in enumerate(pairs)
         ]
-        return aligned(rows)
+        return Table.of(rows)
 
 
 def merge(

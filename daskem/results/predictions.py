@@ -18,13 +18,16 @@ def label_dtype(n_components: int) -> np.dtype[Any]:
 
 
 def flags(n_components: int, missing: bool) -> dict[str, Any]:
-    """Attributes that say what labels mean, by the CF conventions."""
+    """Attributes that say what labels mean, by the CF conventions; rasters say `nodata`."""
     meanings = ["missing"] * missing + [f"component_{k}" for k in range(n_components)]
     values = np.arange(-1 if missing else 0, n_components, dtype=label_dtype(n_components))
     return {
         "long_name": "most probable component of the mixture",
+        "units": "1",
         "flag_values": values,
         "flag_meanings": " ".join(meanings),
+        # Not ``_FillValue``, with which they would be read as floats.
+        **({"nodata": -1} if missing else {}),
     }
 
 

@@ -1,17 +1,21 @@
 """A fit as a person would describe it: size, location and shape of its clusters, its events."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from daskem.core.parameters import DataParams
 from daskem.fitting.record import Pass
 from daskem.models.families.protocol import Composed, Ellipses
+from daskem.results.tables import Table
 
+# What the last column is called.
+_AXES = "principal axes, in overall sd: length (direction)"
 _MOST_AXES = 3
 _MOST_EVENTS = 3
+# Features that a line has room for.
+_MOST_FEATURES = 8
 
 
 def table(
@@ -19,33 +23,49 @@ def table(
     params: DataParams,
     names: np.ndarray | None = None,
     constant: Sequence[int] = (),
-) -> str:
+) -> Table:
     """One line for each component, largest first.
 
     Weight (share of the rows), mean of every feature, and for components with a covariance the
     principal axes: the standard deviation along each, and its direction. Axes are measured in
     standard deviations of the features over all rows, so that they do not depend on units. The
-    features that are `constant` have no spread, whatever keeps their covariances open.
+    features that are `constant` have no spread, whatever keeps their covariances open. Of many
+    features those are shown that tell the components apart most.
     """
     family, weights = model.family, model.shares(params)
     locations = family.locations(params)
     names = np.arange(locations.shape[1]) if names is None else names
-    matrices = None
-    if isinstance(family, Ellipses):
-        matrices = _in_spreads(family.covariances(params), locations, weights)
+    covariances = family.covariances(params) if isinstance(family, Ellipses) else None
+    shown = _telling(locations, weights, covariances)
+    axes: list[list[str]] = [[] for _ in weights]
+    if covariances is not None:
+        matrices = _in_spreads(covariances, locations, weights)
         matrices[:, list(constant)] = matrices[:, :, list(constant)] = 0.0
-    width = max(10, *(len(str(name)) for name in names))
-    shown = min(locations.shape[1], 8)
-    dots = " ..." if shown < locations.shape[1] else ""
-    header = "component  weight  " + " ".join(f"{name!s:>{width}}" for name in names[:shown]) + dots
-    lines = [
-        header + ("" if matrices is None else "  principal axes, in overall sd: length (direction)")
+        axes = [[_axes(matrix)] for matrix in matrices]
+    order = np.argsort(-weights, kind="stable")
+    cells = [
+        [str(k), f"{weights[k]:.4f}", *(f"{v:>10.6g}" for v in locations[k, shown]), *axes[k]]
+        for k in order
     ]
-    for k in np.argsort(-weights, kind="stable"):
-        cells = " ".join(f"{value:>{width}.6g}" for value in locations[k, :shown])
-        line = f"{k:>9}  {weights[k]:>6.4f}  {cells}{dots}"
-        lines.append(line if matrices is None else f"{line}  {_axes(matrices[k])}")
-    return "\n".join(lines)
+    last = [] if covariances is None else [_AXES]
+    header = ["component", "weight", *(str(names[i]) for i in shown), *last]
+    left = len(names) - len(shown)
+    below = f"the {len(shown)} of {len(names):,} features that tell the components apart most"
+    return Table(header, cells, below if left else "")
+
+
+def _telling(
+    locations: np.ndarray, weights: np.ndarray, covariances: np.ndarray | None
+) -> np.ndarray:
+    """The features that are shown, in their order: where components differ most for their width."""
+    overall = weights @ locations
+    between = weights @ (locations - overall) ** 2
+    if covariances is None:
+        within = np.abs(overall)  # as counts vary, and yes and no
+    else:
+        within = weights @ np.diagonal(covariances, axis1=1, axis2=2)
+    share = between / np.where(between + within > 0, between + within, 1.0)
+    return np.sort(np.argsort(-share, kind="stable")[:_MOST_FEATURES])
 
 
 def _in_spreads(covariances: np.ndarray, means: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -81,19 +101,3 @@ def events(history: Sequence[Pass]) -> list[str]:
 
 def _of(number: int, n_passes: int) -> str:
     return "in every pass" if number == n_passes else f"in {number} of {n_passes} passes"
-
-
-def aligned(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A line for each of `rows`, under a line of their keys."""
-    cells = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
-        for row in cells
-    )
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.1f}" if abs(value) >= 1000 else f"{value:.5g}"
-    return str(value)

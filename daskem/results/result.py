@@ -1,7 +1,6 @@
 """A fitted model: its params in the data's own units, how it got there, what it says of rows."""
 
 import dataclasses
-import html
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -37,9 +36,11 @@ from daskem.models.protocol import (
     kernel_of,
 )
 from daskem.results import modelfile, predictions
-from daskem.results.description import describe, restore
-from daskem.results.fittedrun import FittedRun
+from daskem.results.description import describe, plain_names, restore
+from daskem.results.fittedrun import FittedRun, Runs
+from daskem.results.labelling import along_features, labelled
 from daskem.results.report import events, table
+from daskem.results.tables import Table, paragraphs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,6 +78,9 @@ class Result:
     coordinator: str = ""
     missing: str = "raise"
     constant: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "runs", Runs(self.runs))
 
     def stopped(self) -> "Result":
         """The same, for a fit that does not go on."""
@@ -161,13 +165,13 @@ class Result:
         """The most probable component of each row, (...), int; -1 where a row is missing.
 
         Labels are as small as the number of components allows, and CF flags if `data` have labels;
-        for NumPy arrays they are int64, as in scikit-learn. What the model needs besides goes
-        `along`, and the `lengths` of sequences with it, here and below, as in `daskem.fit`.
+        for NumPy arrays they are int64, as in scikit-learn. Tables get a Series with their index,
+        and a DataFrame where there are several answers for a row. What the model needs besides
+        goes `along`, and the `lengths` of sequences with it, here and below, as in `daskem.fit`.
         """
         dtype = predictions.label_dtype(self.n_components)
         about = predictions.flags(self.n_components, self.missing == "omit")
-        labels = self._map(data, along, lengths, predictions.labels, about, fill=-1, dtype=dtype)
-        return labels.astype(np.int64) if isinstance(labels, np.ndarray) else labels
+        return self._map(data, along, lengths, predictions.labels, about, fill=-1, dtype=dtype)
 
     def predict_proba(
         self, data: Data, along: Riders | None = None, lengths: Lengths | None = None
@@ -209,6 +213,8 @@ class Result:
         # Rows that were cut to sequences get their answers in the chunks that they came in.
         if edges is not None and isinstance(found, da.Array) and isinstance(rows.array, da.Array):
             found = found.rechunk(dict(enumerate(rows.array.chunks[:-1])))
+        if f is predictions.labels and rows.labels is None and isinstance(found, np.ndarray):
+            found = found.astype(np.int64)  # as scikit-learn's
         return relabel(found, rows, f.__name__, about)
 
     @property
@@ -301,19 +307,25 @@ class Result:
         return model.sample(self.best.framed, n_samples, generator(random_state))
 
     def to_dataset(self) -> xr.Dataset:
-        """The params as a labelled Dataset, dims ``component`` and ``feature``, in data units."""
+        """The params as a labelled Dataset, dims ``component`` and ``feature``, in data units.
+
+        Where other dimensions than the rows' were columns (`sample_dims`), params have the shape
+        of the data: ``TEMP`` (component, depth) is where the components lie, and
+        ``covariances_TEMP_PSAL`` (component, depth, depth_2) is of a pair of variables.
+        """
         declared = demand(self.model, Declares, "labelling").parameters
-        variables = {name: (declared[name].dims, value) for name, value in self.params.items()}
-        dataset = xr.Dataset(variables)
-        if self.features.names is not None:
-            for dim in {"feature", "feature_2"} & set(dataset.dims):
-                dataset = dataset.assign_coords({dim: self.features.names})
-        return dataset.assign_attrs(
-            log_likelihood=self.log_likelihood, n_rows=self.n_rows, n_passes=len(self.history)
-        )
+        return labelled(declared, self.params, self.features).assign_attrs(self._numbers)
+
+    @property
+    def _numbers(self) -> dict[str, float]:
+        numbers = {"log_likelihood": self.log_likelihood, "n_rows": self.n_rows}
+        return {**numbers, "n_passes": len(self.history)}
 
     def table(self) -> str:
         """Size, location and shape of every cluster, for reading."""
+        return str(self._table())
+
+    def _table(self) -> Table:
         model = demand(self.model, Composed, "the table of clusters")
         return table(model, self.params, self.features.names, self.constant)
 
@@ -329,8 +341,8 @@ class Result:
         Raises
         ------
         ParameterError
-            If `path` holds anything else, the model is of your own making, or its family is not
-            registered.
+            If `path` holds anything else, the family is not registered, or a model of your own
+            declares no ``parameters``.
         """
         about, state = describe(self.best, self.features)
         about |= {
@@ -339,36 +351,44 @@ class Result:
             "n_features": self.n_features,
             "n_rows": self.n_rows,
         }
-        modelfile.write(path, about, state, self.to_dataset())
+        declared = demand(self.model, Declares, "saving").parameters
+        readable = along_features(declared, self.params, plain_names(self.features.names))
+        modelfile.write(path, about, state, readable.assign_attrs(self._numbers))
 
     def __repr__(self) -> str:
-        return f"<daskem.Result: {type(self.model).__name__}, {self._head()}>"
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
-
-    def _head(self) -> str:
-        return (
-            f"{self.status.name.lower()} after {len(self.history)} passes, log-likelihood "
-            f"{self.log_likelihood:.6g} per row"
-        )
+        return f"<daskem.Result: {type(self.model).__name__}, {self.best.told}>"
 
     def __str__(self) -> str:
-        table = [self.table()] if isinstance(self.model, Composed) else []
+        table = [str(self._table().short())] if isinstance(self.model, Composed) else []
+        return "\n".join([*self._words(), *table])
+
+    def _repr_html_(self) -> str:
+        clusters = self._table().short().html() if isinstance(self.model, Composed) else ""
+        runs = Runs(self.runs)._repr_html_() if len(self.runs) > 1 else ""
+        return paragraphs(self._words()) + clusters + runs
+
+    def _words(self) -> list[str]:
         notes = [f"note: {note}" for note in self.notes]
         flaws = [f"improper: {flaw}" for flaw in self.flaws]
-        return "\n".join([self._head(), *notes, *flaws, *events(self.history), *table])
+        return [self.best.told, *notes, *flaws, *events(self.history)]
 
 
-def load(path: str | os.PathLike[str]) -> Result:
+def load(path: str | os.PathLike[str], model: type | Model | None = None) -> Result:
     """The fitted model that `Result.save` wrote to `path`; its predictions have the same bits.
+
+    Parameters
+    ----------
+    path : path or URL
+    model : type or Model, optional
+        Of a model of your own: its class, or one of it where the class alone is not enough.
 
     Raises
     ------
     StoreNotFoundError, ModelFileError
-        If there is none, or it is damaged, or its family is not registered.
+        If there is none, or it is damaged, its family is not registered, or its class is one of
+        yours and not given.
     """
     about, state, _ = modelfile.read(path)
-    run, features = restore(about, state)
+    run, features = restore(about, state, model)
     own = {"missing": about["missing"], "constant": tuple(about.get("constant", ()))}
     return Result([run], about["n_features"], about["n_rows"], features, **own)

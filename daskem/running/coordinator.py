@@ -1,6 +1,5 @@
 """Where the loop runs: on the scheduler if it can, else in the calling process."""
 
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -8,41 +7,43 @@ from distributed import Client
 
 from daskem.data.blocks import current_client, seceded
 from daskem.data.blocks.local import LocalBlocks
-from daskem.errors import ClusterError, ConvergenceWarning, ImproperFitWarning, SchedulerError
-from daskem.fitting.record import Status
+from daskem.errors import ClusterError, SchedulerError
+from daskem.running.ending import kept, told
 from daskem.running.handle import Handle, send, stopping
 from daskem.running.jobs import with_result
+from daskem.running.progress import Line, Progress, followed, shown
 from daskem.running.task import OutcomeT, Task
-
-_IMPROPER = (
-    "the fit is improper, as no proper one was found: {}. Fit fewer components, say how finely the "
-    "values are recorded (resolution=...), or hold components open by a prior (reg_covar > 0)"
-)
 
 
 @contextmanager
-def running(task: Task[OutcomeT]) -> Iterator[Iterable[OutcomeT]]:
-    """Run a task on the scheduler, or here; whatever interrupts the caller stops it."""
-    try:
-        handle: Handle[OutcomeT] | None = _sent(task)
-    except SchedulerError as reason:
-        handle, why = None, str(reason)
-    # Outside of the except: what goes wrong in a fit here has nothing to do with why it is here.
-    if handle is None:
-        yield task.results(f"here: {why}")
-        return
-    # Tracebacks keep the frames that they went through, and with them chunks on the cluster.
-    del task
-    with seceded(), stopping(handle):
-        yield handle
+def running(task: Task[OutcomeT], progress: Progress = False) -> Iterator[Iterable[OutcomeT]]:
+    """Run a task on the scheduler, or here; whatever interrupts the caller stops it.
+
+    A line says how far it has come, where `progress` wants one.
+    """
+    with shown(progress) as line:
+        try:
+            handle: Handle[OutcomeT] | None = _sent(task, line)
+        except SchedulerError as reason:
+            handle, why = None, str(reason)
+        # Outside of the except: what goes wrong in a fit here has nothing to do with why it is
+        # here.
+        if handle is None:
+            task = task.watched(line.sign) if line.is_live else task
+            yield followed(task.results(f"here: {why}"), line)
+            return
+        # Tracebacks keep the frames that they went through, and with them chunks on the cluster.
+        del task
+        with seceded(), stopping(handle):
+            yield handle
 
 
-def _sent(task: Task[OutcomeT]) -> Handle[OutcomeT]:
+def _sent(task: Task[OutcomeT], line: Line) -> Handle[OutcomeT]:
     if isinstance(task.blocks, LocalBlocks):
         raise SchedulerError("the data are in the memory of this process")
     if task.blocks.client is None:
         raise SchedulerError("no distributed client")
-    return send(task, task.blocks.client, None, keep=False)
+    return send(task, task.blocks.client, None, keep=False, line=line)
 
 
 def submitted(task: Task[OutcomeT], client: Client, name: str | None) -> Handle[OutcomeT]:
@@ -64,11 +65,14 @@ def a_client() -> Client:
 
 
 def _exhausted(results: Iterable[OutcomeT]) -> OutcomeT:
-    """The last of the results; what comes in between has the one before it."""
+    """The last of the results; what comes in between, an interrupt too, has the one before it."""
     last: OutcomeT | None = None
     try:
         for last in results:  # noqa: B007
             pass
+    except KeyboardInterrupt as interrupt:
+        kept(interrupt, None if last is None else last.stopped())
+        raise
     except Exception as error:
         with_result(error, last)
         raise
@@ -78,9 +82,6 @@ def _exhausted(results: Iterable[OutcomeT]) -> OutcomeT:
 
 def last_of(results: Iterable[OutcomeT], stacklevel: int) -> OutcomeT:
     """The last of the results, with a warning unless converged."""
-    last: OutcomeT = results.result() if isinstance(results, Handle) else _exhausted(results)
-    if last.status is not Status.CONVERGED:
-        warnings.warn(last.status.value, ConvergenceWarning, stacklevel=stacklevel)
-    if last.flaws:
-        warnings.warn(_IMPROPER.format("; ".join(last.flaws)), ImproperFitWarning, stacklevel)
+    last = results.last() if isinstance(results, Handle) else _exhausted(results)
+    told(last, stacklevel)
     return last

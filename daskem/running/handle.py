@@ -9,7 +9,7 @@ from typing import Any, Generic
 
 from distributed import Client
 
-from daskem.core.addresses import shown
+from daskem.core.addresses import shown as shown_address
 from daskem.data.blocks import (
     SILENCE,
     SLOW,
@@ -27,8 +27,13 @@ from daskem.errors import (
     SchedulerError,
     SchedulerLostError,
 )
-from daskem.fitting.record import Pass, Status
-from daskem.running.jobs import PATIENCE, Stand, begin, dumps, fetch, halt, loads, reserve, watch
+from daskem.fitting.record import Status
+from daskem.results.listings import History, ending
+from daskem.results.tables import Table
+from daskem.running.calls import begin, fetch, halt, reserve, watch
+from daskem.running.ending import kept, told
+from daskem.running.jobs import PATIENCE, Stand, dumps, loads
+from daskem.running.progress import Line, Progress, shown
 from daskem.running.task import OutcomeT, Task
 
 # How to go on without the scheduler.
@@ -36,6 +41,8 @@ _RESUME = "; daskem.resume({}, data) goes on from the last checkpoint of this on
 _FIT_AGAIN = ": fit again, or start from the params of the last result you have"
 # Seconds that a question gets at least, however little time one has for the answer.
 _LEAST = 1.0
+# Seconds that a look at a handle may take.
+_LOOK = 5.0
 
 
 class Handle(Generic[OutcomeT]):
@@ -50,10 +57,15 @@ class Handle(Generic[OutcomeT]):
         What `daskem.attach` finds it by.
     """
 
-    def __init__(self, name: str, client: Client, checkpoint: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        client: Client,
+        checkpoint: str | None = None,
+        line: Line | None = None,
+    ) -> None:
         self.name = name
-        self._client = client
-        self._checkpoint = checkpoint
+        self._client, self._checkpoint, self._line = client, checkpoint, line or Line(None)
 
     @property
     def status(self) -> Status:
@@ -61,9 +73,9 @@ class Handle(Generic[OutcomeT]):
         return self._watch().status
 
     @property
-    def history(self) -> tuple[Pass, ...]:
+    def history(self) -> History:
         """Every pass of the best run so far."""
-        return self._watch().history
+        return History(self._watch().history)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end, at most `timeout` seconds; returns whether it is known to have come.
@@ -87,8 +99,18 @@ class Handle(Generic[OutcomeT]):
             left = deadline - time.monotonic()
         return stand.ended
 
-    def result(self) -> OutcomeT:
-        """Wait for the end; the last result.
+    def result(self, progress: Progress = "auto") -> OutcomeT:
+        """Wait for the end; the last result. An interrupt ends the waiting, and not the fit.
+
+        Parameters
+        ----------
+        progress : {"auto", True, False}
+            As `daskem.fit` takes it.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the best run did not converge.
 
         Raises
         ------
@@ -100,9 +122,26 @@ class Handle(Generic[OutcomeT]):
         SchedulerLostError
             If the scheduler is lost.
         """
-        with seceded():
+        with seceded(), shown(progress) as line:
+            last = self._last(line)
+        told(last, stacklevel=2)
+        return last
+
+    def last(self) -> OutcomeT:
+        """The same without a warning, for who has another line of progress, and warns himself."""
+        return self._last(self._line)
+
+    def _last(self, line: Line) -> OutcomeT:
+        if not line.is_live:
             self.wait()
-        return self._fetch()[1]
+            return self._fetch()[1]
+        stand = self._watch()
+        while not stand.ended:
+            _tell(line, stand)
+            stand = self._watch(stand.passes, line.patience)
+        passes, last = self._fetch()
+        line.passed(passes, last.history, last.status)
+        return last
 
     def stop(self) -> None:
         """End the fit; the pass in progress is abandoned, and `result` is that of the last one."""
@@ -112,16 +151,29 @@ class Handle(Generic[OutcomeT]):
     def __iter__(self) -> Iterator[OutcomeT]:
         yielded, ended = 0, False
         while not ended:
-            stand = self._watch(yielded, PATIENCE)
+            stand = self._watch(yielded, self._line.patience if self._line.is_live else PATIENCE)
             ended = stand.ended
+            _tell(self._line, stand)
             if ended or stand.passes > yielded:
+                self._line.clear()
                 passes, result = self._fetch()
                 if passes > yielded or result.status is Status.STOPPED:
                     yield result
                 yielded = passes
 
     def __repr__(self) -> str:
-        return f"<fit {self.name!r} on {address_of(self._client)}>"
+        return f"<fit {self.name!r}: {', '.join(f'{k} {v}' for k, v in self._told().items())}>"
+
+    def _repr_html_(self) -> str:
+        return Table.of([{"fit": self.name, **self._told()}]).html()
+
+    def _told(self) -> dict[str, Any]:
+        """How it stands, as cells."""
+        try:
+            stand = self._watch(seconds=_LOOK)
+        except DaskemError as error:
+            return {"status": f"unknown, {error!s:.60}"}
+        return {**ending(stand.status.name, stand.history), "on": address_of(self._client)}
 
     def _watch(
         self, passes: int = -1, patience: float = 0.0, seconds: float | None = None
@@ -147,7 +199,9 @@ class Handle(Generic[OutcomeT]):
             return _ask(self._client, seconds, function, self.name, *args)
         except SchedulerLostError as error:
             after = (
-                _FIT_AGAIN if self._checkpoint is None else _RESUME.format(shown(self._checkpoint))
+                _FIT_AGAIN
+                if self._checkpoint is None
+                else _RESUME.format(shown_address(self._checkpoint))
             )
             told = f"{error}. If it has died, its fits are lost{after}"
             raise type(error)(told) from error.__cause__
@@ -155,10 +209,24 @@ class Handle(Generic[OutcomeT]):
 
 def _ask(client: Client, seconds: float, function: Any, *args: Any) -> Any:
     """What an async function says on the scheduler, in so many seconds."""
-    return asked(client, lambda: client.run_on_scheduler(function, *args), seconds)
+    answer = asked(client, lambda: client.run_on_scheduler(function, *args), seconds)
+    if isinstance(answer, DaskemError):
+        raise answer
+    return answer
 
 
-def send(task: Task[OutcomeT], client: Client, name: str | None, keep: bool) -> Handle[OutcomeT]:
+def _tell(line: Line, stand: Stand) -> None:
+    line.passed(stand.passes, stand.history, stand.status)
+    line.sign(stand.doing)
+
+
+def send(
+    task: Task[OutcomeT],
+    client: Client,
+    name: str | None,
+    keep: bool,
+    line: Line | None = None,
+) -> Handle[OutcomeT]:
     """Start a task on the scheduler; to `keep` it is to let it outlive the client.
 
     Raises
@@ -172,7 +240,7 @@ def send(task: Task[OutcomeT], client: Client, name: str | None, keep: bool) -> 
         raise SchedulerError(f"the fit cannot be pickled ({error!r:.200})") from error
     name, checkpoint = name or f"fit-{uuid.uuid4().hex[:8]}", task.checkpoint
     del task
-    handle: Handle[OutcomeT] = Handle(name, client, checkpoint)
+    handle: Handle[OutcomeT] = Handle(name, client, checkpoint, line)
     refusal = foreign(client)
     if refusal is not None:
         raise SchedulerError(refusal)
@@ -191,9 +259,13 @@ def stopping(handle: Handle[Any]) -> Iterator[None]:
         yield
     except SchedulerLostError:
         raise
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            kept(error, None)
         with contextlib.suppress(DaskemError):
             handle.stop()
+            if isinstance(error, KeyboardInterrupt):
+                kept(error, handle.last())
         raise
 
 

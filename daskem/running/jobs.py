@@ -1,6 +1,6 @@
 """The scheduler's side: each fit in a thread of its own, with a client of its own, found by name.
 
-The functions below are called by `Client.run_on_scheduler`, on the event loop of the scheduler;
+What is called of it, see `calls`, is called on the event loop of the scheduler;
 nothing that takes long may happen there. A job is told what to do and says how it stands on that
 loop only, so none of its attributes needs a lock.
 """
@@ -17,9 +17,18 @@ from typing import Any
 from distributed import Client, Scheduler, SchedulerPlugin
 from distributed.protocol.pickle import dumps, loads
 
+from daskem.data.blocks import Sign
 from daskem.errors import ParameterError, StoppedError
 from daskem.fitting.record import Pass, Status
-from daskem.running.scheduler import hold, knows, n_workers, own_security, plugin, release
+from daskem.running.scheduler import (
+    ended_of,
+    hold,
+    knows,
+    n_workers,
+    own_security,
+    plugin,
+    release,
+)
 from daskem.running.task import Outcome, Task
 
 _PLUGIN = "daskem-fits"
@@ -36,7 +45,7 @@ PATIENCE = 10.0
 
 @dataclass(frozen=True)
 class Stand:
-    """How a job stands: passes made, whether it has ended, where it is written, its best run."""
+    """How a job stands: passes made, whether it has ended, where it is written, what it is at."""
 
     passes: int
     ended: bool
@@ -44,6 +53,7 @@ class Stand:
     checkpoint: str | None
     status: Status
     history: tuple[Pass, ...]
+    doing: Sign
 
 
 class Job:
@@ -65,6 +75,8 @@ class Job:
         What it needs of what lies on the cluster already; None until it is loaded.
     checkpoint : str or None
         Where it is written down.
+    doing : Sign
+        What it is at, as its thread says.
     """
 
     def __init__(self, name: str, owner: str | None, scheduler: Scheduler) -> None:
@@ -76,6 +88,7 @@ class Job:
         self.client: str | None = None
         self.held: list[Any] | None = None
         self.checkpoint: str | None = None
+        self.doing = Sign("", 0, 0)
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._stopper: asyncio.Task[None] | None = None
@@ -146,7 +159,16 @@ class Job:
             self.checkpoint,
             self._status(),
             history,
+            self._doing(),
         )
+
+    def _doing(self) -> Sign:
+        now = self.doing
+        return now._replace(done=ended_of(self.scheduler, now.tasks)) if now.tasks else now
+
+    def _see(self, sign: Sign) -> None:
+        """Of the thread, which need not wait for the event loop."""
+        self.doing = sign
 
     def _status(self) -> Status:
         if not self.ended:
@@ -171,7 +193,7 @@ class Job:
                 direct_to_workers=True,
                 name=f"daskem-{self.name}",
             ) as client:
-                last = self._fit(loads(payload).on(client), client)
+                last = self._fit(loads(payload).on(client).watched(self._see), client)
         except BaseException as error:
             last = {"error": _portable(error)}
         finally:
@@ -257,42 +279,5 @@ class Jobs(SchedulerPlugin):
         self.by_name[job.name] = job
 
 
-def _jobs(scheduler: Scheduler) -> Jobs:
+def jobs_of(scheduler: Scheduler) -> Jobs:
     return plugin(scheduler, _PLUGIN, Jobs)
-
-
-async def reserve(name: str, owner: str, dask_scheduler: Scheduler) -> None:
-    """Take `name` for a fit that `owner` is about to send."""
-    _jobs(dask_scheduler).add(Job(name, owner, dask_scheduler))
-
-
-async def begin(name: str, payload: bytes, keep: bool, dask_scheduler: Scheduler) -> str | None:
-    """Start the fit; to `keep` it is to let it outlive its owner. Returns why it cannot start."""
-    job = _jobs(dask_scheduler).find(name)
-    if job.stopping:
-        return "it was stopped"
-    refusal = await job.start(payload)
-    if refusal is not None:
-        del _jobs(dask_scheduler).by_name[name]
-    elif keep:
-        job.owner = None
-    return refusal
-
-
-async def watch(name: str, passes: int, patience: float, dask_scheduler: Scheduler) -> Stand:
-    """How a job stands, once it has made more than `passes` passes or `patience` is over."""
-    job = _jobs(dask_scheduler).find(name)
-    await job.wait(passes, min(patience, PATIENCE))
-    return job.stand()
-
-
-async def fetch(name: str, dask_scheduler: Scheduler) -> bytes:
-    """Pickled: the passes a job has made, and its last result or the error that ended it."""
-    job = _jobs(dask_scheduler).find(name)
-    outcome = job.result if job.error is None else with_result(job.error, job.result)
-    return await asyncio.to_thread(dumps, (job.passes, outcome))
-
-
-async def halt(name: str, dask_scheduler: Scheduler) -> None:
-    """Make a job stop; its pass is abandoned."""
-    _jobs(dask_scheduler).find(name).stop()

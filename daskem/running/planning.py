@@ -29,6 +29,7 @@ from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.seedbed import begin
 from daskem.fitting.stopping import Stop
 from daskem.models.protocol import Model, Starts, demand
+from daskem.results.tables import Table
 from daskem.running.prepared import Prepared, prepare
 
 # Seconds of the scheduler for one task of a pass (see tests/benchmarks/scale.py).
@@ -78,31 +79,37 @@ class Plan:
         return max(waves * self.partition_seconds, self.outline.n_partitions * TASK_SECONDS)
 
     def __str__(self) -> str:
+        return "\n".join(f"{label:<12}{text}" for label, text in self._lines())
+
+    def _repr_html_(self) -> str:
+        return Table(["of a fit", "what it takes"], [list(line) for line in self._lines()]).html()
+
+    def _lines(self) -> list[tuple[str, str]]:
         o, limit = self.outline, min(self.machines.limits, default=0)
         threads = sum(self.machines.threads)
         rows = "an unknown number of rows" if math.isnan(o.n_rows) else f"{o.n_rows:,.0f} rows"
         fits = "fits" if self.memory <= limit else "DOES NOT FIT: use smaller chunks, fewer threads"
+        chunks = f"{o.n_partitions:,} of {o.n_chunks:,} chunks; the largest chunk is"
+        traffic = f"params {_size(self.params_bytes)} to each task, statistics"
+        on = f"on {self.machines} with {threads} threads ({self.partition_seconds:.3g} s for a"
         lines = [
-            f"data        {rows}, {_size(o.n_bytes)} to read in a pass",
-            f"partitions  {o.n_partitions:,} of {o.n_chunks:,} chunks; the largest chunk is "
-            f"{_size(o.chunk_bytes)}",
-            f"memory      {_size(self.memory)} of {_size(limit)} on the smallest worker: {fits}",
-            f"traffic     params {_size(self.params_bytes)} to each task, statistics "
-            f"{_size(self.statistics_bytes)} from it",
-            f"a pass      {self.seconds():.3g} s on {self.machines} with {threads} threads "
-            f"({self.partition_seconds:.3g} s for a partition)",
+            ("data", f"{rows}, {_size(o.n_bytes)} to read in a pass"),
+            ("partitions", f"{chunks} {_size(o.chunk_bytes)}"),
+            ("memory", f"{_size(self.memory)} of {_size(limit)} on the smallest worker: {fits}"),
+            ("traffic", f"{traffic} {_size(self.statistics_bytes)} from it"),
+            ("a pass", f"{self.seconds():.3g} s {on} partition)"),
         ]
         more = [n for n in (4, 16, 64, 256, 1024) if threads < n <= o.n_partitions]
         if more:
             times = ", ".join(f"{self.seconds(n):.3g} s on {n}" for n in more)
-            lines.append(f"            with more threads of workers: {times}")
+            lines.append(("", f"with more threads of workers: {times}"))
         if self.starts_seconds:
-            lines.append(f"starts      {self.starts_seconds:.1g} s on a sample, before the passes")
+            told = f"{self.starts_seconds:.1g} s on a sample, before the passes"
+            lines.append(("starts", told))
         if self.starts_seconds > LIKELY_PASSES * self.seconds():
-            lines.append(
-                f"            longer than {LIKELY_PASSES} passes: a fit with start= does without"
-            )
-        return "\n".join(lines)
+            told = f"longer than {LIKELY_PASSES} passes: a fit with start= does without"
+            lines.append(("", told))
+        return lines
 
     __repr__ = __str__
 

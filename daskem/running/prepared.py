@@ -8,8 +8,9 @@ from itertools import chain
 import numpy as np
 from distributed import Client
 
+from daskem.core.brief import Brief
 from daskem.core.settings import RandomState, generator, number, whole
-from daskem.data.blocks import Blocks, Survey, current_client, moved, place
+from daskem.data.blocks import Blocks, Survey, Watch, counted, current_client, moved, place
 from daskem.data.inputs import as_blocks
 from daskem.data.inputs.absent import absent_chunks
 from daskem.data.inputs.beside import names_among
@@ -44,8 +45,8 @@ from daskem.running.checkpoints.recording import Recording
 from daskem.running.kernels import check_kernel, with_kernel
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
+@dataclass(frozen=True, eq=False, repr=False)
+class Prepared(Brief):
     """A fit that is ready to run, in any process.
 
     Attributes
@@ -89,6 +90,9 @@ class Prepared:
         """The same fit, on the cluster of `client`."""
         return replace(self, blocks=moved(self.blocks, client))
 
+    def watched(self, watch: Watch) -> "Prepared":
+        return replace(self, blocks=self.blocks.watched(watch))
+
     def results(self, coordinator: str) -> Iterator[Result]:
         """Survey the data, start, and make one pass after the other; all runs after each."""
         for runs, survey in self.passes():
@@ -125,9 +129,9 @@ class Prepared:
 
     def _runs(self, first: FirstRead, rng: np.random.Generator) -> list[Run]:
         runs, sizes = [], (self.blocks.n_features, first.survey.weight)
-        for (k, start), seed in zip(
-            self.starts, rng.integers(2**63, size=len(self.starts)), strict=True
-        ):
+        seeds = rng.integers(2**63, size=len(self.starts))
+        starts = counted("starts", self.starts, self.blocks.watch)
+        for (k, start), seed in zip(starts, seeds, strict=True):
             draft = best_start(first, k, start, self.init_params, np.random.default_rng(seed))
             runs.append(Run.begin(first.model, self.algorithm, draft, *sizes))
         return runs

@@ -38,6 +38,13 @@ def n_workers(scheduler: Scheduler) -> int:
     return len(scheduler.workers)
 
 
+def ended_of(scheduler: Scheduler, name: str) -> int:
+    """How many of the tasks of this name have ended; 0 where the scheduler knows none."""
+    group = scheduler.task_groups.get(name)
+    states = {} if group is None else group.states
+    return sum(states.get(state, 0) for state in ("memory", "released", "forgotten"))
+
+
 def plugin(scheduler: Scheduler, name: str, make: Callable[[], P]) -> P:
     """The plugin called `name`, made where there is none yet."""
     if name not in scheduler.plugins:

@@ -5,7 +5,7 @@ from typing import Protocol, Self, TypeVar
 
 from distributed import Client
 
-from daskem.data.blocks import Blocks
+from daskem.data.blocks import Blocks, Watch
 from daskem.fitting.record import Pass, Status
 
 
@@ -35,6 +35,9 @@ class Task(Protocol[Yielded]):
     def checkpoint(self) -> str | None: ...  # where it is written down
     def on(self, client: Client) -> Self:
         """The same on the cluster of a client; what has travelled is on none."""
+
+    def watched(self, watch: Watch) -> Self:
+        """The same, of which `watch` is told how far it has come."""
 
     def results(self, coordinator: str) -> Iterator[Yielded]:
         """How it stands after each pass; `coordinator` says where it runs, and why there."""

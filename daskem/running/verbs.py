@@ -13,6 +13,7 @@ from daskem.results.result import Result
 from daskem.running.coordinator import a_client, last_of, running, submitted
 from daskem.running.handle import Handle
 from daskem.running.prepared import prepare
+from daskem.running.progress import Progress
 
 
 @helpful
@@ -40,6 +41,7 @@ def fit(
     cache: str = "auto",
     kernel: str = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
+    progress: Progress = "auto",
 ) -> Result:
     """Fit a model to all of the data, however large.
 
@@ -113,6 +115,9 @@ def fit(
         A folder to write down how the fit stands, after the starts and after every pass, for
         `daskem.resume` to go on from; the last two are kept. On a cluster the scheduler writes
         it: a path is one of its machine. There must be no checkpoints of another fit.
+    progress : {"auto", True, False}
+        Whether a line says how far the fit has come: where it is, what is left to gain, rows per
+        second. "auto" shows it in terminals and notebooks. With tqdm installed it is a bar.
 
     Returns
     -------
@@ -139,6 +144,8 @@ def fit(
     Exception
         Whatever else ends the fit on the way. All of them have the result of the last complete
         pass, ``error.result``, which is None before the first one.
+    KeyboardInterrupt
+        Of an interrupted fit, with what its passes have found so far as ``result``, or None.
 
     Examples
     --------
@@ -173,7 +180,7 @@ def fit(
         kernel=kernel,
         checkpoint=checkpoint,
     )
-    with running(prepared) as results:
+    with running(prepared, progress) as results:
         # The caller, past this function and what makes it helpful.
         return last_of(results, stacklevel=4)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dask.system import CPU_COUNT
 
+from daskem.data.blocks import counted
 from daskem.errors import CheckpointError
 from daskem.fitting.record import Status
 from daskem.running.checkpoints.recording import Log, Recording, Saved
@@ -51,7 +52,8 @@ def course(field: Field, cells: Sequence[Cell], recording: Recording | None) -> 
         return _left(field, recording.before)
     longest_first = sorted(cells, key=lambda cell: -cell[1])
     with ThreadPoolExecutor(CPU_COUNT) as pool:
-        begun = dict(zip(longest_first, pool.map(field.begin, longest_first), strict=True))
+        watched = counted("starts", longest_first, field.search.prepared.blocks.watch)
+        begun = dict(zip(watched, pool.map(field.begin, longest_first), strict=True))
     return Course(begun, 0, Progress(0.0, set()))
 
 

@@ -15,6 +15,7 @@ from daskem.results.result import Result
 from daskem.running.checkpoints.identity import About, model_of
 from daskem.running.checkpoints.recording import Saved, saved
 from daskem.running.coordinator import last_of, running
+from daskem.running.progress import Progress
 from daskem.running.resuming import again, going_on, resumed
 from daskem.selection.selection import Selecting, Selection
 from daskem.selection.verbs import prepare_selection
@@ -30,6 +31,7 @@ def resume(
     along: Riders | None = None,
     lengths: Lengths | None = None,
     algorithm: Algorithm | None = None,
+    progress: Progress = "auto",
 ) -> Result | Selection:
     """Go on with a fit, or a selection, from its last checkpoint, to the bits it would have had.
 
@@ -47,6 +49,8 @@ def resume(
         of the selection.
     algorithm : object, optional
         If it is not one of daskem's: the one that the fit had.
+    progress : {"auto", True, False}
+        As `daskem.fit` takes it.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def resume(
         if isinstance(model, Mapping):
             raise CheckpointError("the checkpoint is of a fit: give its model, not several by name")
         task = resumed(before, path, data, model, sample_weight, along, lengths, algorithm)
-        with running(task) as results:
+        with running(task, progress) as results:
             # The caller, past this function and what makes it helpful.
             return last_of(results, stacklevel=4)
     if lengths is not None or not (model is None or isinstance(model, Mapping)):
@@ -77,7 +81,7 @@ def resume(
             "daskem.resume(path, data, {name: model})"
         )
     selecting = _selecting(before, path, data, model, sample_weight, along, algorithm)
-    with running(selecting) as selections:
+    with running(selecting, progress) as selections:
         return last_of(selections, stacklevel=4)
 
 

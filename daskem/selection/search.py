@@ -7,7 +7,8 @@ from zlib import crc32
 import numpy as np
 from distributed import Client
 
-from daskem.data.blocks import Survey, current_client, place
+from daskem.core.brief import Brief
+from daskem.data.blocks import Survey, Watch, current_client, place
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.run import Run
 from daskem.fitting.starts.competition import Judged, best_of_many, ranking
@@ -29,8 +30,8 @@ Cell = tuple[str, int]
 SURVIVORS = 3
 
 
-@dataclass(frozen=True, eq=False)
-class Search:
+@dataclass(frozen=True, eq=False, repr=False)
+class Search(Brief):
     """A selection that is ready to run, in any process: nothing read.
 
     Attributes
@@ -50,6 +51,9 @@ class Search:
     def on(self, client: Client) -> "Search":
         """The same search, on the cluster of `client`."""
         return replace(self, prepared=self.prepared.on(client))
+
+    def watched(self, watch: Watch) -> "Search":
+        return replace(self, prepared=self.prepared.watched(watch))
 
     def placed(self) -> "Search":
         """The same search, on the current client if it has none of its own."""
@@ -72,8 +76,8 @@ class Search:
         return Field(self, reads, fitted)
 
 
-@dataclass(frozen=True, eq=False)
-class Field:
+@dataclass(frozen=True, eq=False, repr=False)
+class Field(Brief):
     """A search after the first read: what it takes to start candidates and to judge them.
 
     Attributes

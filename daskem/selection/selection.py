@@ -8,22 +8,32 @@ import numpy as np
 import xarray as xr
 from distributed import Client
 
+from daskem.core.brief import Brief
 from daskem.core.settings import whole
-from daskem.data.blocks import Blocks
+from daskem.data.blocks import Blocks, Watch
 from daskem.fitting.record import Pass, Status
 from daskem.fitting.run import Run
 from daskem.models.protocol import Predicts, demand
-from daskem.results.report import aligned
 from daskem.results.result import Result
+from daskem.results.tables import Table
 from daskem.running.coordinator import last_of, running
+from daskem.running.progress import Progress
 from daskem.selection.criteria import entropies, judge
 from daskem.selection.keeping import Course, course
 from daskem.selection.race import race
 from daskem.selection.search import Cell, Field, Search
-from daskem.selection.standing import Standing, best_of, ranked, spread, verdict
+from daskem.selection.standing import (
+    Candidates,
+    Standing,
+    Standings,
+    best_of,
+    ranked,
+    spread,
+    verdict,
+)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Selection:
     """What `daskem.select` returns.
 
@@ -50,7 +60,10 @@ class Selection:
     coordinator: str = ""
     notes: tuple[str, ...] = ()
 
-    def extend(self, n_components: Iterable[int]) -> "Selection":
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "runs", Candidates(self.runs))
+
+    def extend(self, n_components: Iterable[int], progress: Progress = "auto") -> "Selection":
         """The selection with more numbers of components; what is fitted already is kept."""
         counts = [whole("n_components", k) for k in n_components]
         wanted = [(name, k) for name in self.field.search.models for k in counts]
@@ -58,7 +71,7 @@ class Selection:
         if not cells:
             return self
         task = Selecting(self.field.search.placed(), cells, self)
-        with running(task) as selections:
+        with running(task, progress) as selections:
             return last_of(selections, stacklevel=3)
 
     def stopped(self) -> "Selection":
@@ -89,12 +102,12 @@ class Selection:
         return self.best.flaws
 
     @property
-    def standings(self) -> list[Standing]:
+    def standings(self) -> Standings:
         """How all candidates stand, the best one first."""
         standings = {cell: self._standing(cell) for cell in self.runs}
         runs = {cell: standing.run for cell, standing in standings.items()}
         values = {cell: standing.value for cell, standing in standings.items()}
-        return [standings[cell] for cell in ranked(runs, values)]
+        return Standings(standings[cell] for cell in ranked(runs, values))
 
     def _standing(self, cell: Cell) -> Standing:
         runs, entropy = self.runs[cell], 2 * self.entropies.get(cell, 0.0)
@@ -159,10 +172,21 @@ class Selection:
         ending = {"passes": len(run.history), "remaining": last.remaining}
         return {**row, "spread": standing.spread, **ending, "status": _status(run)}
 
+    def __repr__(self) -> str:
+        best, criterion = self.standings[0], self.field.search.criterion
+        told = f"{best} is best of {len(self.runs)} by {criterion}, {_status(best.run)}"
+        return f"<daskem.Selection: {told}>"
+
     def __str__(self) -> str:
+        return str(self._readable())
+
+    def _repr_html_(self) -> str:
+        return self._readable().short().html()
+
+    def _readable(self) -> Table:
         search, standings = self.field.search, self.standings
         rows = [{"model": s.cell[0], "K": s.cell[1], **self._row(s)} for s in standings]
-        return "\n".join([aligned(rows), verdict(search.criterion, search.n_init, standings)])
+        return Table.of(rows, verdict(search.criterion, search.n_init, standings))
 
     def plot(self) -> Any:
         """The criterion against the number of components; a matplotlib Figure."""
@@ -171,8 +195,8 @@ class Selection:
         return plot_criterion(self.table)
 
 
-@dataclass(frozen=True, eq=False)
-class Selecting:
+@dataclass(frozen=True, eq=False, repr=False)
+class Selecting(Brief):
     """A race of some candidates, as a task: here, or on a scheduler.
 
     Attributes
@@ -200,6 +224,9 @@ class Selecting:
     def on(self, client: Client) -> "Selecting":
         """The same race, on the cluster of `client`."""
         return replace(self, search=self.search.on(client))
+
+    def watched(self, watch: Watch) -> "Selecting":
+        return replace(self, search=self.search.watched(watch))
 
     def results(self, coordinator: str) -> Iterator[Selection]:
         """The selection after each pass."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from daskem.fitting.run import Run
+from daskem.results.listings import ending
+from daskem.results.tables import Listing, Table
 from daskem.selection.criteria import reachable
 from daskem.selection.search import SURVIVORS, Cell, Field
 
@@ -16,7 +18,7 @@ Key = TypeVar("Key")
 _NEAR = 10.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Standing:
     """How a candidate stands.
 
@@ -38,6 +40,35 @@ class Standing:
 
     def __str__(self) -> str:
         return f"{self.cell[0]}, K = {self.cell[1]}"
+
+    def __repr__(self) -> str:
+        return f"<{self}: {self.value:.6g}, give or take {self.spread:.3g}>"
+
+
+class Standings(Listing[Standing]):
+    """How candidates stand, the best one first."""
+
+    __slots__ = ()
+
+    def row(self, number: int, item: Standing) -> dict[str, Any]:
+        about = {"model": item.cell[0], "K": item.cell[1], "value": item.value}
+        return {**about, "spread": item.spread, **ending(item.run.status.name, item.run.history)}
+
+
+class Candidates(dict[Cell, Sequence[Run]]):
+    """The runs of every candidate, by name of the model and number of components."""
+
+    @property
+    def table(self) -> Table:
+        return Table.of(
+            [{"model": name, "K": k, "runs": len(runs)} for (name, k), runs in self.items()]
+        )
+
+    def __repr__(self) -> str:
+        return str(self.table.short()) if self else "{}"
+
+    def _repr_html_(self) -> str:
+        return self.table.short().html() if self else "{}"
 
 
 def ranked(runs: Mapping[Key, Run], badness: Mapping[Key, float]) -> list[Key]:

@@ -17,6 +17,7 @@ from daskem.running.coordinator import a_client, last_of, running, submitted
 from daskem.running.handle import Handle
 from daskem.running.kernels import with_kernel
 from daskem.running.prepared import prepare
+from daskem.running.progress import Progress
 from daskem.selection.criteria import CRITERIA
 from daskem.selection.search import Search
 from daskem.selection.selection import Selecting, Selection
@@ -47,6 +48,7 @@ def select(
     cache: str = "auto",
     kernel: str = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
+    progress: Progress = "auto",
 ) -> Selection:
     """Choose among mixtures by a criterion, all of them fitted in the same reads of the data.
 
@@ -81,7 +83,7 @@ def select(
         Restarts for each candidate; they cost no reads. Fewer than three do not tell how far
         restarts differ.
     sample_weight, along, features, sample_dims, feature_dim, missing, missing_chunks, init_params,
-    algorithm, tol, max_passes, max_seconds, random_state, cache, kernel, checkpoint
+    algorithm, tol, max_passes, max_seconds, random_state, cache, kernel, checkpoint, progress
         As `daskem.fit` takes them.
 
     Returns
@@ -124,7 +126,7 @@ def select(
         kernel=kernel,
         checkpoint=checkpoint,
     )
-    with running(task) as selections:
+    with running(task, progress) as selections:
         # The caller, past this function and what makes it helpful.
         return last_of(selections, stacklevel=4)
 

@@ -28,7 +28,9 @@ from daskem.data.blocks.placement import moved, place
 from daskem.data.blocks.protocol import Blocks
 from daskem.data.blocks.resources import Machines, machines
 from daskem.data.blocks.survey import Survey, sample_size, survey
+from daskem.data.blocks.void import void_features
 from daskem.data.blocks.waiting import check_workers, tell_without_workers, told_without_workers
+from daskem.data.blocks.watch import Sign, Watch, counted, unwatched
 
 __all__ = [
     "SILENCE",
@@ -40,13 +42,16 @@ __all__ = [
     "Machines",
     "Outline",
     "Piece",
+    "Sign",
     "SilentError",
     "Survey",
+    "Watch",
     "address_of",
     "asked",
     "check_reachable",
     "check_unchanged",
     "check_workers",
+    "counted",
     "current_client",
     "fingerprint",
     "foreign",
@@ -59,4 +64,6 @@ __all__ = [
     "survey",
     "tell_without_workers",
     "told_without_workers",
+    "unwatched",
+    "void_features",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from daskem.core.brief import Brief
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.sequences import (
     chosen_sequences,
@@ -18,8 +19,8 @@ Index = slice | np.ndarray
 WEIGHT = "sample_weight"
 
 
-@dataclass(frozen=True, eq=False)
-class Block:
+@dataclass(frozen=True, eq=False, repr=False)
+class Block(Brief):
     """The rows of one chunk, or of neighbouring chunks where they are small.
 
     Attributes

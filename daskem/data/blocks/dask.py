@@ -5,7 +5,6 @@ import operator
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from typing import Any
@@ -14,11 +13,11 @@ import dask
 import dask.array as da
 import numpy as np
 from dask.typing import Key
-from distributed import CancelledError, Client, KilledWorker
-from distributed.client import ClosedClientError
+from distributed import Client, KilledWorker
 
+from daskem.core.brief import Brief
 from daskem.core.statistics import FAN_IN
-from daskem.data.blocks.asking import address_of, foreign
+from daskem.data.blocks.asking import foreign
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.graph import (
     Delayed,
@@ -46,11 +45,12 @@ from daskem.data.blocks.partitions import (
 )
 from daskem.data.blocks.parts import Call, Parts, delayed
 from daskem.data.blocks.poison import one_by_one
+from daskem.data.blocks.reached import reached
 from daskem.data.blocks.resources import machines
 from daskem.data.blocks.sequences import edges_between
 from daskem.data.blocks.tree import plant_tree, tree_sum
 from daskem.data.blocks.waiting import check_workers
-from daskem.errors import ClusterError, SchedulerLostError
+from daskem.data.blocks.watch import Watch, counting, unwatched
 
 # Arguments and recipes may well be larger than what distributed likes to see in a graph.
 LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}
@@ -58,8 +58,8 @@ LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}
 _AT_ONCE = FAN_IN**2
 
 
-@dataclass(frozen=True, eq=False)
-class DaskBlocks:
+@dataclass(frozen=True, eq=False, repr=False)
+class DaskBlocks(Brief):
     """The chunks of an array whose last axis is the features, in one chunk.
 
     Attributes
@@ -85,6 +85,8 @@ class DaskBlocks:
         Which of the partitions to sum over.
     origin : str
         What errors call the data.
+    watch : callable
+        Who is told how far a sum has come.
     """
 
     array: da.Array
@@ -96,10 +98,12 @@ class DaskBlocks:
     client: Client | None = None
     span: slice = field(default_factory=lambda: slice(None))
     origin: str = "the data"
+    watch: Watch = unwatched
 
     def __getstate__(self) -> dict[str, Any]:
-        """What travels: no client, and nothing that lives on its cluster."""
-        return {f.name: getattr(self, f.name) for f in fields(self)} | {"client": None}
+        """What travels: no client, nothing that lives on its cluster, and nobody who watches."""
+        here = {"client": None, "watch": unwatched}
+        return {f.name: getattr(self, f.name) for f in fields(self)} | here
 
     @property
     def n_features(self) -> int:
@@ -127,10 +131,13 @@ class DaskBlocks:
         Each task loads its chunks, computes and returns the sum only. `args` travel once, as the
         value of a task of their own, which the scheduler can always make again.
         """
-        with dask.config.set(LARGE), self._reached():
+        with dask.config.set(LARGE), reached(self.client):
             call, parts = Call(f, args, name, source), self._partitions
+            tasks = f"{name}-{uuid.uuid4().hex}"
             try:
-                return tree_sum(self._subtrees(call, parts, self.span), self.client, parts.sealed)
+                with counting(name, tasks, len(parts.sources[self.span]), self.watch):
+                    sums = self._subtrees(call, parts, self.span, tasks)
+                    return tree_sum(sums, self.client, parts.sealed)
             except KilledWorker:
                 return self._one_by_one(call)
 
@@ -142,26 +149,35 @@ class DaskBlocks:
 
         def alone(recipe: Recipe) -> Any:
             one = replace(parts, sources=[delayed(recipe, parts.sealed)], recipes=[recipe])
-            return tree_sum(self._subtrees(call, one, slice(None)), self.client, parts.sealed)
+            sums = self._subtrees(call, one, slice(None), f"{call.name}-{uuid.uuid4().hex}")
+            return tree_sum(sums, self.client, parts.sealed)
 
         return one_by_one(parts.recipes[self.span], alone, call.name, self.origin, self._sizes)
 
-    def _subtrees(self, call: Call, parts: Parts, span: slice) -> Iterator[Delayed]:
-        """The sums over `_AT_ONCE` partitions each."""
-        token, name = uuid.uuid4().hex, call.name
-        work = f"{call.source or f'{name}-args'}-{token}"
+    def _subtrees(self, call: Call, parts: Parts, span: slice, tasks: str) -> Iterator[Delayed]:
+        """The sums over `_AT_ONCE` partitions each, by `tasks` of that name."""
+        work = f"{call.source or f'{call.name}-args'}-{uuid.uuid4().hex}"
         worker = node(work, partial(run, call.f, call.args), parts.sealed)
         chosen = list(zip(parts.sources, parts.needs, strict=True))[span]
         for first in range(0, len(chosen), _AT_ONCE):
             graph: dict[Key, Any] = {work: worker, **parts.shared}
             keys: list[Key] = []
             for i, (partition, names) in enumerate(chosen[first : first + _AT_ONCE], first):
-                key = (f"{name}-{token}", i)
+                key = (tasks, i)
                 graph.update(partition.dask)
                 needs = map(TaskRef, names)
                 graph[key] = Task(key, operator.call, TaskRef(work), TaskRef(partition.key), *needs)
                 keys.append(key)
             yield Delayed(plant_tree(graph, keys, parts.sealed), graph)
+
+    def watched(self, watch: Watch) -> "DaskBlocks":
+        same = replace(self, watch=watch)
+        # Partitions that lie on the cluster stay there.
+        vars(same).update({k: v for k, v in vars(self).items() if k == "_partitions"})
+        return same
+
+    def unomitted(self) -> "DaskBlocks":
+        return replace(self, omit=False)
 
     def partition(self, number: int) -> "DaskBlocks":
         return replace(self, span=slice(number, number + 1))
@@ -170,35 +186,9 @@ class DaskBlocks:
         """Make the client hold what lies on the cluster already, and return the keys of that."""
         return bind(self._arrays, self.client)
 
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        """Say what it means that workers or the cluster are lost, which Dask leaves to guess."""
-        try:
-            if self.client is not None and self.client.status in ("closing", "closed"):
-                raise ClosedClientError("the client was closed")
-            yield
-        except KilledWorker as error:
-            raise ClusterError(
-                f"one worker after the other died of what many chunks need ({error!s:.200}). Most "
-                "likely it does not fit in their memory: give workers more"
-            ) from error
-        except (ClosedClientError, CancelledError) as error:
-            if self.client is None:
-                raise
-            if self.client.status == "connecting":
-                raise SchedulerLostError(
-                    f"the scheduler at {address_of(self.client)} was lost during a pass "
-                    f"({error!r:.200}): fit again, or resume from a checkpoint"
-                ) from error
-            raise ClusterError(
-                f"what the fit had on the cluster is lost ({error!r:.200}): the client was closed, "
-                "the cluster restarted, or the only worker with a piece of persisted or scattered "
-                "data died. Fit again, from the last result if you have one"
-            ) from error
-
     def _persist(self, lazy: Sequence[Delayed]) -> tuple[Delayed, ...]:
         """The same, to be made at once and kept."""
-        with dask.config.set(LARGE), self._reached():
+        with dask.config.set(LARGE), reached(self.client):
             if self.client is None:
                 return dask.persist(*lazy, traverse=False)
             return tuple(self.client.persist(list(lazy)))

@@ -11,19 +11,21 @@ import numpy as np
 from dask.system import CPU_COUNT
 from dask.typing import Key
 
+from daskem.core.brief import Brief
 from daskem.core.statistics import TreeSum
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.joining import BLOCK_SIZE, Part, joined, part
 from daskem.data.blocks.partitions import Args, Outline, Result, partitions_of, row_bytes
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.sequences import edges_between
+from daskem.data.blocks.watch import Sign, Watch, unwatched
 
 # Of a chunk, so that what it costs besides its rows is little where these are long.
 _FEWEST_ROWS = 2**14
 
 
-@dataclass(frozen=True, eq=False)
-class LocalBlocks:
+@dataclass(frozen=True, eq=False, repr=False)
+class LocalBlocks(Brief):
     """Rows (sample, feature) in chunks whose size depends on nothing but features and sequences.
 
     Attributes
@@ -39,6 +41,8 @@ class LocalBlocks:
         Rows that are never parted; see `Block`.
     span : slice
         Which of the partitions to sum over.
+    watch : callable
+        Who is told how far a sum has come.
     """
 
     rows: np.ndarray
@@ -47,6 +51,7 @@ class LocalBlocks:
     notes: tuple[str, ...] = ()
     edges: np.ndarray | None = None
     span: slice = field(default_factory=lambda: slice(None))
+    watch: Watch = unwatched
 
     client: None = None
 
@@ -57,6 +62,12 @@ class LocalBlocks:
     @property
     def outline(self) -> Outline:
         return Outline.of(len(self.rows), self._sizes)
+
+    def watched(self, watch: Watch) -> "LocalBlocks":
+        return replace(self, watch=watch)
+
+    def unomitted(self) -> "LocalBlocks":
+        return replace(self, omit=False)
 
     def partition(self, number: int) -> "LocalBlocks":
         return replace(self, span=slice(number, number + 1))
@@ -87,17 +98,20 @@ class LocalBlocks:
     ) -> Result:
         """The tree sum of ``f(block, *args)``; names are for dashboards, which this has none of."""
         tree, partitions = TreeSum(), self._partitions()
+        self.watch(Sign(name, 0, len(partitions)))
         if len(partitions) == 1:
             return self._partition_sum(partitions[0], f, args)
         pool = ThreadPoolExecutor(CPU_COUNT)
         try:
             pending: deque[Future[Result]] = deque()
-            for numbers in partitions:
+            for number, numbers in enumerate(partitions, 1):
                 pending.append(pool.submit(self._partition_sum, numbers, f, args))
                 if len(pending) > 2 * CPU_COUNT:
                     tree.push(pending.popleft().result())
-            for future in pending:
+                    self.watch(Sign(name, number - len(pending), len(partitions)))
+            for number, future in enumerate(pending, len(partitions) - len(pending) + 1):
                 tree.push(future.result())
+                self.watch(Sign(name, number, len(partitions)))
         finally:
             pool.shutdown(cancel_futures=True)
         return tree.total()

@@ -8,6 +8,7 @@ from distributed import Client
 
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.partitions import Args, Outline, Result
+from daskem.data.blocks.watch import Watch
 
 
 class Blocks(Protocol):
@@ -20,6 +21,8 @@ class Blocks(Protocol):
     @property
     def notes(self) -> Sequence[str]: ...  # what a person should know of how they are read
     @property
+    def watch(self) -> Watch: ...  # who is told how far a sum has come
+    @property
     def client(self) -> Client | None: ...  # of the cluster that sums; None for this machine
 
     def sum(
@@ -29,6 +32,12 @@ class Blocks(Protocol):
 
         Dashboards show the sum as `name`, and `args` as their `source`: what has made them.
         """
+
+    def watched(self, watch: Watch) -> Self:
+        """The same, of whose sums `watch` is told how far they have come."""
+
+    def unomitted(self) -> Self:
+        """The same with the rows that have a NaN."""
 
     def partition(self, number: int) -> Self:
         """One partition of them alone."""

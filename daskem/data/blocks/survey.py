@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from daskem.core.brief import Brief
 from daskem.core.numerics import one_blas_thread
 from daskem.core.resolution import Resolution
 from daskem.data.blocks.block import WEIGHT, Block
@@ -23,8 +24,8 @@ _SPARE = 4
 _CENTRE_ROWS = 2**12
 
 
-@dataclass(frozen=True)
-class Survey:
+@dataclass(frozen=True, repr=False)
+class Survey(Brief):
     """What one read tells about some blocks; surveys of neighbouring blocks add.
 
     Where some values are far from all others (`far`), mean and covariance are those of the near

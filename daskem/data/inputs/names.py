@@ -1,13 +1,16 @@
 """What rows are called: labels that come off with the data, and go back on with the answers."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from daskem.core.brief import Brief
 from daskem.data.inputs.arrays import Array
+from daskem.data.inputs.grids import Grid
+from daskem.data.inputs.sources.protocol import Table
 
 # Attributes by which stored numbers become others when they are read, as an answer's must not.
 _OF_STORAGE = {
@@ -34,11 +37,26 @@ _OF_VALUES = {
     "flag_meanings",
     "flag_values",
     "number_of_significant_digits",
+    "least_significant_digit",
+    "cell_measures",
+    "coordinates",
+    "units_metadata",
+    "colormap",
+    "scales",
+    "offsets",
+    "fill_value",
+    "nodata",
+    "valid_values",
+    "unpacked_valid_range",
 }
+# Beginnings of such names: of rasters, and of what was GRIB.
+_BEGINNINGS = ("GRIB_", "STATISTICS_", "quantization")
+# What an encoding may say of dates: others could not be written as they were.
+_OF_DATES = ("units", "calendar", "dtype")
 
 
-@dataclass(frozen=True, eq=False)
-class Features:
+@dataclass(frozen=True, eq=False, repr=False)
+class Features(Brief):
     """What the columns of the data are called, and where they are found in labelled data.
 
     Attributes
@@ -50,15 +68,18 @@ class Features:
         where the data have no names for dimensions.
     variables : tuple of str or None
         The variables of a Dataset that the features are taken from.
+    grids : tuple of Grid
+        The shape that they have in the data, where that is more than a list.
     """
 
     names: np.ndarray | None = None
     dims: tuple[Hashable, ...] | None = None
     variables: tuple[Hashable, ...] | None = None
+    grids: tuple[Grid, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
+@dataclass(frozen=True, eq=False, repr=False)
+class Rows(Brief):
     """Data at the door.
 
     Attributes
@@ -74,8 +95,8 @@ class Rows:
         What had to be done to the data, and how to do without.
     beside : mapping of str to array
         What was asked for by name, to ride along with the rows.
-    index : pandas Index or None
-        Of the rows of a table.
+    table : Table or None
+        What they came from, whose kind the answers are of.
     """
 
     array: Array
@@ -84,7 +105,7 @@ class Rows:
     dims: tuple[Hashable, ...] = ()
     notes: tuple[str, ...] = ()
     beside: Mapping[Hashable, Any] = field(default_factory=dict)
-    index: Any = None
+    table: Table | None = None
 
     @property
     def is_point(self) -> bool:
@@ -100,20 +121,35 @@ def labels_of(data: xr.Dataset | xr.DataArray, dims: tuple[Hashable, ...]) -> xr
     for name, variable in labels.variables.items():
         # An encoding says how the input was stored, in chunks of its own; but dates keep theirs.
         stored = data[name].encoding
-        variable.encoding = {key: stored[key] for key in ("units", "calendar") if key in stored}
+        kept = _OF_DATES if "units" in stored else ()
+        variable.encoding = {key: stored[key] for key in kept if key in stored}
     if isinstance(data, xr.Dataset):
         mappings = [v.encoding | v.attrs for v in data.data_vars.values()]
         names = [m["grid_mapping"] for m in mappings if m.get("grid_mapping") in labels.coords]
-        labels.attrs = {k: v for k, v in data.attrs.items() if k not in _OF_STORAGE}
+        labels.attrs = _of_rows(data.attrs)
         return labels.assign_attrs({"grid_mapping": names[0]} if names else {})
-    kept = {k: v for k, v in data.attrs.items() if k not in _OF_VALUES and k[:5] != "GRIB_"}
-    return labels.assign_attrs(kept)
+    mapping = data.encoding.get("grid_mapping")
+    named = {"grid_mapping": mapping} if mapping in labels.coords else {}
+    labels.attrs = {**named, **_of_rows(data.attrs)}
+    return labels
 
 
-def relabel(
-    answers: Array, rows: Rows, name: str, attrs: Mapping[str, Any]
-) -> Array | xr.DataArray:
-    """`answers` (...) or (..., component) with the labels of `rows`, if they have any."""
+def _of_rows(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The attributes that describe the rows as well as the values."""
+    return {
+        k: v for k, v in attrs.items() if k not in _OF_VALUES and not str(k).startswith(_BEGINNINGS)
+    }
+
+
+def free(name: str, taken: Collection[Hashable]) -> str:
+    """`name`, or one like it that nobody has taken."""
+    return free(f"mixture_{name}", taken) if name in taken else name
+
+
+def relabel(answers: Array, rows: Rows, name: str, attrs: Mapping[str, Any]) -> Any:
+    """`answers` (...) or (..., component) with the labels of `rows`, or as a table like theirs."""
+    if rows.table is not None:
+        return rows.table.like(answers, name)
     if rows.labels is None:
         return answers
     dims, labels = rows.dims, rows.labels
@@ -121,9 +157,10 @@ def relabel(
     if answers.ndim > len(dims):
         words = {"long_name": "component of the mixture"}
         # Data may have a dimension or coordinate of that name, which stays theirs.
-        taken = "component" in (*dims, *labels.variables)
-        own = "mixture_component" if taken else "component"
+        own = free("component", {*dims, *labels.variables})
         component = (own, np.arange(answers.shape[-1]), words)
         dims, labels = (*dims, own), labels.assign_coords({own: component})
     about = {**labels.attrs, **attrs}
+    # A coordinate may have been an answer once.
+    name = free(name, {*dims, *labels.variables})
     return xr.DataArray(answers, dims=dims, coords=labels.coords, name=name, attrs=about)

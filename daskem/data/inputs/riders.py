@@ -90,7 +90,8 @@ def _like_index(name: str, table: Table, rows: Rows) -> Array:
     DataError
         If their labels are not the same.
     """
-    values, own, index = as_array(table), table.index, rows.index
+    of_rows = None if rows.table is None else rows.table.index
+    values, own, index = as_array(table), table.index, of_rows
     if own is None or index is None or own.equals(index):
         return values
     places = own.get_indexer(index) if own.is_unique else np.full(len(index), -1)

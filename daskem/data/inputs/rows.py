@@ -1,7 +1,7 @@
 """From anything that holds rows to an array of them, with the labels of rows and features aside."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -12,10 +12,13 @@ import xarray as xr
 from daskem.data.inputs.arrays import Array, check_numbers, opened, without_mask
 from daskem.data.inputs.beside import beside
 from daskem.data.inputs.columns import stack
+from daskem.data.inputs.grids import grids_of
 from daskem.data.inputs.kinds import Data
 from daskem.data.inputs.names import Features, Rows, labels_of
+from daskem.data.inputs.naming import check_names
 from daskem.data.inputs.sources import Table, opened_source
 from daskem.data.inputs.sources.declared import decoded
+from daskem.data.inputs.wanted import Wanted, listed, order_of, picked
 from daskem.errors import DataError
 
 # Columns that a note writes out.
@@ -25,43 +28,6 @@ _ALL = (
     "that none is an identifier"
 )
 Variables = Mapping[Hashable, xr.DataArray]
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """Which features somebody wants, and what is known of the dimensions.
-
-    Attributes
-    ----------
-    features : list of str, or None
-        What they are called; None for all.
-    variables : tuple of str, or None
-        The variables that they are in, where these have other names.
-    sample_dims, feature_dims : tuple of str, or None
-        The dimensions that number the rows, and those that hold features.
-    fitted : bool
-        Whether a model wants them. Features that have no names are then taken for its own, and its
-        dimensions are looked for among those that there are.
-    beside : sequence of str
-        What rides along with the rows, and is no feature unless it is asked for as one.
-    """
-
-    features: list[Hashable] | None
-    variables: tuple[Hashable, ...] | None = None
-    sample_dims: tuple[Hashable, ...] | None = None
-    feature_dims: tuple[Hashable, ...] | None = None
-    fitted: bool = False
-    beside: Sequence[Hashable] = ()
-
-    @property
-    def members(self) -> list[Hashable] | None:
-        """What to take of a Dataset."""
-        return self.features if self.variables is None else list(self.variables)
-
-    @property
-    def of_group(self) -> list[Hashable] | None:
-        """What to take of a group that nobody has labelled."""
-        return None if self.members is None else list(dict.fromkeys([*self.members, *self.beside]))
 
 
 def as_rows(
@@ -93,16 +59,18 @@ def as_rows(
     DataError
         If there is no such dimension or variable, or it could be any of several.
     """
-    samples = _listed(sample_dims)
-    return _rows(
+    samples = listed(sample_dims)
+    rows = _rows(
         data,
-        _Wanted(
-            _listed(features),
+        Wanted(
+            listed(features),
             sample_dims=None if samples is None else tuple(samples),
             feature_dims=None if feature_dim is None else (feature_dim,),
             beside=beside,
         ),
     )
+    check_names(rows.features.names, rows.features.variables)
+    return rows
 
 
 def rows_like(data: Data, fitted: Features, beside: Sequence[Hashable] = ()) -> Rows:
@@ -114,17 +82,17 @@ def rows_like(data: Data, fitted: Features, beside: Sequence[Hashable] = ()) -> 
         If they are not all there.
     """
     names = None if fitted.names is None else list(fitted.names)
-    return _rows(data, _Wanted(names, fitted.variables, None, fitted.dims, True, beside))
+    return _rows(data, Wanted(names, fitted.variables, None, fitted.dims, True, beside))
 
 
-def _rows(data: Any, wanted: _Wanted) -> Rows:
+def _rows(data: Any, wanted: Wanted) -> Rows:
     data = opened_source(data, wanted.of_group)
     found = beside(data, wanted.beside)
     if not isinstance(data, xr.Dataset | xr.DataArray):
         if wanted.sample_dims is not None:
             raise DataError("sample_dims=... needs an xarray object: these data have no dimensions")
         rows = _tabular(data, wanted) if isinstance(data, Table) else _opened(data, Features())
-        return replace(rows if isinstance(data, Table) else _pick(rows, wanted), beside=found)
+        return replace(rows if isinstance(data, Table) else picked(rows, wanted), beside=found)
     variables = _variables(data, wanted)
     rows = _labelled(data, variables, _feature_dims(data, variables, wanted))
     if rows.is_point and not wanted.fitted:
@@ -135,19 +103,15 @@ def _rows(data: Any, wanted: _Wanted) -> Rows:
             "is a single row"
         )
     # The variables of a Dataset have been picked already.
-    picked = wanted.fitted or isinstance(data, xr.DataArray)
-    return replace(_pick(rows, wanted) if picked else rows, beside=found)
+    whole = not wanted.fitted and isinstance(data, xr.Dataset)
+    return replace(rows if whole else picked(rows, wanted), beside=found)
 
 
-def _listed(names: Sequence[Hashable] | str | None) -> list[Hashable] | None:
-    return [names] if isinstance(names, str) else None if names is None else list(names)
-
-
-def _tabular(table: Table, wanted: _Wanted) -> Rows:
+def _tabular(table: Table, wanted: Wanted) -> Rows:
     """Rows of the columns of a table."""
     names = table.names
     notes: tuple[str, ...] = ()
-    places = _order(names, wanted)
+    places = order_of(names, wanted)
     if places is None:
         chosen = wanted.features or ()
         places = [i for i, n in enumerate(names) if n in chosen or n not in wanted.beside]
@@ -157,7 +121,7 @@ def _tabular(table: Table, wanted: _Wanted) -> Rows:
         more = f", ... {len(places):,} in all" if len(places) > _SHOWN else ""
         notes = (_ALL.format(shown + more),)
     rows = _opened(table.rows(places), Features(names[places]), notes=notes)
-    return replace(rows, index=table.index)
+    return replace(rows, table=table)
 
 
 def _opened(
@@ -171,7 +135,7 @@ def _opened(
     return Rows(array, features, labels, dims, (*notes, *gathered))
 
 
-def _variables(data: xr.Dataset | xr.DataArray, wanted: _Wanted) -> Variables:
+def _variables(data: xr.Dataset | xr.DataArray, wanted: Wanted) -> Variables:
     """The variables that hold the features, in their order."""
     if isinstance(data, xr.DataArray):
         return {data.name: _bare(data, "the DataArray")}
@@ -199,7 +163,7 @@ def _bare(variable: xr.DataArray, what: str) -> xr.DataArray:
 
 
 def _feature_dims(
-    data: xr.Dataset | xr.DataArray, variables: Variables, wanted: _Wanted
+    data: xr.Dataset | xr.DataArray, variables: Variables, wanted: Wanted
 ) -> tuple[Hashable, ...]:
     """The dimensions that hold features; all others number the rows."""
     dims = tuple(dict.fromkeys(dim for v in variables.values() for dim in v.dims))
@@ -226,7 +190,7 @@ def _feature_dims(
     return tuple(dim for dim in feature_dims if dim in dims)
 
 
-def _check_there(dims: tuple[Hashable, ...], wanted: _Wanted) -> None:
+def _check_there(dims: tuple[Hashable, ...], wanted: Wanted) -> None:
     """Raise DataError unless the dimensions that somebody names are there, each with one role."""
     samples, features = wanted.sample_dims or (), wanted.feature_dims or ()
     for dim in (*samples, *features):
@@ -266,9 +230,10 @@ def _labelled(
     dims = dict.fromkeys(dim for variable in by_size for dim in variable.dims)
     sample_dims = tuple(dim for dim in dims if dim not in feature_dims)
     labels = labels_of(data, sample_dims)
+    grids = grids_of(variables, feature_dims, isinstance(data, xr.DataArray))
     if isinstance(data, xr.DataArray) and len(feature_dims) == 1:
         index = data.indexes.get(feature_dims[0])
-        features = Features(None if index is None else index.to_numpy(), feature_dims)
+        features = Features(None if index is None else index.to_numpy(), feature_dims, grids=grids)
         (variable,) = variables.values()
         array = variable.transpose(..., *feature_dims).data
         return _opened(_row(array, sample_dims), features, labels, sample_dims)
@@ -276,7 +241,8 @@ def _labelled(
     array = _row(array, sample_dims)
     names = np.array([n for v in variables.items() for n in _names(*v, feature_dims)])
     chosen = tuple(variables) if isinstance(data, xr.Dataset) else None
-    features = Features(names if chosen or data.name is not None else None, feature_dims, chosen)
+    named = chosen or data.name is not None
+    features = Features(names if named else None, feature_dims, chosen, grids)
     return _opened(array, features, labels, sample_dims, notes)
 
 
@@ -294,32 +260,3 @@ def _names(name: Hashable, variable: xr.DataArray, feature_dims: tuple[Hashable,
     ]
     places = [", ".join(map(str, place)) for place in product(*axes)]
     return [f"{name}[{place}]" if place else str(name) for place in places]
-
-
-def _pick(rows: Rows, wanted: _Wanted) -> Rows:
-    """`rows` with the features that are wanted, in that order."""
-    labels = rows.features.names
-    order = _order(labels, wanted)
-    if labels is None or order is None:
-        return rows
-    features = replace(rows.features, names=labels[order])
-    return replace(rows, array=rows.array[..., order], features=features)
-
-
-def _order(labels: np.ndarray | None, wanted: _Wanted) -> list[int] | None:
-    """Where among `labels` the features are that are wanted; None if nothing need be moved."""
-    names = wanted.features
-    if names is None or (labels is None and wanted.fitted):
-        return None
-    if labels is None:
-        raise DataError("features=[...] needs data whose features have names, and these have none")
-    present = list(labels)
-    if present == names:
-        return None
-    if not set(names) <= set(present) or len(set(present)) < len(present):
-        verb = "the model was fitted to" if wanted.fitted else "you asked for"
-        raise DataError(
-            f"the features are {', '.join(map(str, present))}, but {verb} "
-            f"{', '.join(map(str, names))}"
-        )
-    return [present.index(name) for name in names]

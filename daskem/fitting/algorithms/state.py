@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
+from daskem.core.brief import Brief
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.fitting.algorithms.secants import Pair
@@ -51,8 +52,8 @@ class Candidate:
     reason: str
 
 
-@dataclass(frozen=True, eq=False)
-class State:
+@dataclass(frozen=True, eq=False, repr=False)
+class State(Brief):
     """Where a run stands; a checkpoint is this and the history.
 
     Attributes
@@ -97,8 +98,8 @@ class State:
     warm: tuple[Pair, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class Draft:
+@dataclass(frozen=True, eq=False, repr=False)
+class Draft(Brief):
     """Where a fit to a sample ended, and its last iterates, of which that is the newest.
 
     Attributes

@@ -5,16 +5,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from daskem.core.brief import Brief
 from daskem.core.numerics import LARGEST, one_blas_thread
 from daskem.core.settings import whole
-from daskem.data.blocks import Blocks, Domain, Survey, survey
+from daskem.data.blocks import Blocks, Domain, Survey, survey, void_features
 from daskem.errors import DataError
 from daskem.fitting.starts.oversampling import oversampled
 from daskem.models.protocol import Checks, Frames, Model
 
 
-@dataclass(frozen=True, eq=False)
-class FirstRead:
+@dataclass(frozen=True, eq=False, repr=False)
+class FirstRead(Brief):
     """What is known of the data before a fit begins.
 
     Attributes
@@ -72,11 +73,12 @@ def surveyed(model: Model, blocks: Blocks, seed: int, names: np.ndarray | None =
     cross = isinstance(model, Frames) and model.cross_moments
     measured = blocks.sum(survey, domain(model, names), seed, cross, name="survey")
     if measured.bad is not None:
-        raise DataError(measured.bad)
+        raise DataError("; ".join(filter(None, [_void(measured, blocks, names), measured.bad])))
     if not measured.n_rows:
         n = measured.n_missing
         empty = f"all {n:,} rows have a NaN" if n else "every chunk is empty"
-        raise DataError(f"there are no rows to fit: {empty}")
+        why = f"; {told}" if n and (told := void_features(blocks, names)) else ""
+        raise DataError(f"there are no rows to fit: {empty}{why}")
     if not measured.weight > 0:
         raise DataError("every sample_weight is zero")
     if isinstance(model, Frames):
@@ -94,6 +96,13 @@ def _check_spreads(measured: Survey, names: np.ndarray | None) -> None:
                 f"column {feature}{name} goes from {low:.6g} to {high:.6g}: the square of that "
                 f"range is rounded to 0. Multiply the column, as by {LARGEST:.0e}, or leave it out"
             )
+
+
+def _void(measured: Survey, blocks: Blocks, names: np.ndarray | None) -> str:
+    """What is said of features without any value, where the sample looks as if there were some."""
+    rows = measured.sample.rows
+    looks_void = bool(np.isnan(rows).all(axis=0).any()) if len(rows) else False
+    return void_features(blocks, names) if looks_void else ""
 
 
 def domain(model: object, names: np.ndarray | None = None) -> Domain:

@@ -41,7 +41,8 @@ def given_params(
         raise ParameterError(
             f"the start has {sorted(start)}, but the params are {sorted(declared)}"
         )
-    known = check({name: declared[name] for name in declared if name in start}, start)
+    # What is singular but for its rounding is where a fit of such data ends.
+    known = check({n: declared[n] for n in declared if n in start}, start, mend=True)
     _check_sizes(declared, known, {"feature": n_features, "component": n_components})
     return model.to_frame(DataParams(known)) if isinstance(model, Frames) else Params(known)
 

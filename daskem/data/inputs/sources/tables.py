@@ -30,6 +30,9 @@ class Columns:
             return da.stack(columns, axis=-1)
         return np.stack([plain(column) for column in columns], axis=-1)
 
+    def like(self, answers: Array, name: str) -> Array:
+        return answers
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -45,7 +48,8 @@ class Frame:
 
     @property
     def names(self) -> np.ndarray:
-        return np.asarray(self.frame.columns)
+        names = np.asarray(self.frame.columns)
+        return _alike(names) if names.dtype.kind == "O" else names
 
     @property
     def index(self) -> Any:
@@ -60,6 +64,20 @@ class Frame:
             columns = [chosen.iloc[:, i] for i in range(chosen.shape[1])]
             return np.stack([_numbers(column) for column in columns], axis=-1)
         return np.asarray(_floats(chosen).to_numpy())
+
+    def like(self, answers: Array, name: str) -> Any:
+        """Answers with the index of the rows, a column for each component; lazy if these are."""
+        columns: Any = name if answers.ndim == 1 else range(answers.shape[1])
+        if self.lazy:
+            from dask.dataframe import from_dask_array
+
+            return from_dask_array(answers, columns=columns, index=self.frame.index)
+        import pandas as pd
+
+        if answers.ndim == 1:
+            return pd.Series(answers, self.frame.index, name=name)
+        components = pd.RangeIndex(len(columns), name="component")
+        return pd.DataFrame(answers, self.frame.index, components)
 
     def _odd(self, place: int, dtype: Any) -> str:
         """What a column holds that is no real number; empty if it is numbers."""
@@ -183,5 +201,19 @@ def of_records(data: Any) -> Columns:
     return Columns(_objects(names), odd, lambda i: data[names[i]])
 
 
-def _objects(names: Sequence[str]) -> np.ndarray:
-    return np.array(list(names), dtype=object)
+def _objects(names: Sequence[Any]) -> np.ndarray:
+    found = np.empty(len(names), dtype=object)
+    for i, name in enumerate(names):
+        found[i] = name
+    return found
+
+
+def _alike(names: np.ndarray) -> np.ndarray:
+    """Names with one NaN for all, where one is missing: no other is equal to itself."""
+
+    def same(name: Any) -> Any:
+        if isinstance(name, tuple):
+            return tuple(map(same, name))
+        return np.nan if isinstance(name, float) and name != name else name
+
+    return _objects([same(name) for name in names])
