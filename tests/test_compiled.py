@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
@@ -144,6 +145,21 @@ def test_threads_make_the_same_bits():
             for a, b in zip(one, other, strict=True):
                 for name in a:
                     np.testing.assert_array_equal(a[name], b[name])
+
+
+@needs_numba
+@pytest.mark.parametrize("d", [3, 50])
+def test_a_sweep_needs_memory_for_its_tiles_only(d):
+    _, fast = both(TABLE[0], (50,), d)
+    block = Block(TABLE[0].rows(60_000, d))
+    fast.e_step(block)
+    tracemalloc.start()
+    fast.e_step(block)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    moments = 8 * 50 * (1 + d + d * (d + 1) // 2)
+    # Eight of each moment, where they are made by hand.
+    assert peak < 10 * moments + 8 * 264 * (50 + moments / 400) + 2**20
 
 
 @needs_numba
