@@ -8,6 +8,7 @@ from table import every_row
 
 import daskem
 from daskem import Gaussian, HiddenMarkov, Mixture, StudentT
+from daskem.core.numerics import squarable
 from daskem.errors import DataError
 
 pytestmark = [
@@ -60,6 +61,12 @@ def test_spreads_whose_squares_vanish_are_told_by_column(rows, family, exponent)
     spoilt = scaled(rows, 0, 10.0**exponent)
     with pytest.raises(DataError, match=rf"column 0 goes from .*e-{-exponent}.*Multiply"):
         daskem.fit(Mixture(family), spoilt, **SHORT)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, bool])
+def test_numbers_of_any_type_are_judged_without_a_warning(dtype):
+    assert squarable(np.array([[0, 1]], dtype)).all()
+    assert not squarable(np.array([np.inf, np.nan, 3e38], np.float32))[:2].any()
 
 
 def test_a_column_that_does_not_vary_at_all_is_another_matter(rows):

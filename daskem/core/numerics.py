@@ -177,4 +177,6 @@ def one_blas_thread() -> Iterator[None]:
 
 def squarable(values: np.ndarray) -> np.ndarray:
     """Which numbers are finite, with squares that can be added: bool, like `values`."""
-    return np.abs(values) < LARGEST
+    # Nothing else can hold larger numbers, nor this one.
+    wide = values.dtype.kind == "f" and values.dtype.itemsize >= 8
+    return np.abs(values) < LARGEST if wide else np.isfinite(values)
