@@ -197,7 +197,8 @@ def test_a_proper_split_is_taken_rather_than_one_that_nothing_but_rounding_bound
 @every_row
 @pytest.mark.parametrize("n_components", [3, 4])
 def test_a_fit_with_split_components_is_more_likely(row, n_components):
-    rows, model = row.rows(600, k=4), Mixture(row.family)
+    # Of two features that are yes or no, two components say all that there is to say.
+    rows, model = row.rows(600, d=4, k=4), Mixture(row.family)
     first = look(model, as_blocks(rows))
     fit = daskem.fit(model, rows, 2, random_state=0)
     draft = grown(first, fit.best.framed, n_components)

@@ -3,6 +3,8 @@
 A mixture of K + 1 components can be any mixture of K, so that its best fit is at least as likely.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from daskem.core.numerics import one_blas_thread
@@ -40,7 +42,10 @@ def grown(first: FirstRead, params: Params, n_components: int) -> Draft:
     draft = Draft(params)
     while model.n_components(draft.params) < n_components:
         draft = _climbed(model, _splits(model, draft.params, sample), sample)
-    return draft
+    if len(sample) == first.survey.n_rows:
+        return draft
+    # What the sample has not seen, the data may have.
+    return replace(draft, params=softened(model, draft.params, len(sample)))
 
 
 def _splits(model: Starts, params: Params, sample: Block) -> list[Params]:
@@ -83,4 +88,4 @@ def _climbed(model: Starts, starts: list[Params], sample: Block) -> Draft:
     """Where the best of some starts leads in a short climb; a proper one, if there is any."""
     runs = fitted(model, map(Draft, starts), sample, _BRIEF)
     best = min(runs, key=lambda run: (run.unfit, -run.history[-1].objective))
-    return Draft(softened(model, best.accepted, len(sample)), best.state.memory)
+    return Draft(best.accepted, best.state.memory)
