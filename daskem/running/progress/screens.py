@@ -143,7 +143,9 @@ class Bar:
             warnings.simplefilter("ignore")
             from tqdm.auto import tqdm
         form = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
-        self._bar: Any = tqdm(bar_format=form, total=1, leave=False, dynamic_ncols=True)
+        # Some terminals say that they have no room at all, and tqdm believes them.
+        width, height = (None, None) if _in_notebook() else get_terminal_size()
+        self._bar: Any = tqdm(bar_format=form, total=1, leave=False, ncols=width, nrows=height)
 
     def show(self, head: str, done: int, of: int, tail: str) -> None:
         if of != self._bar.total:
