@@ -24,7 +24,7 @@ from daskem.models.protocol import demand
 from daskem.results.result import Result
 from daskem.results.tables import Table, paragraphs
 from daskem.running.coordinator import last_of, running
-from daskem.running.prepared import prepare
+from daskem.running.preparing import prepare
 from daskem.running.progress import Progress
 
 

@@ -25,7 +25,7 @@ from daskem.fitting.loop import passes
 from daskem.fitting.record import Pass
 from daskem.fitting.run import Run
 from daskem.fitting.stopping import Stop
-from daskem.running.prepared import prepare
+from daskem.running.preparing import prepare
 
 every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
 every_leaping = pytest.mark.parametrize("algorithm", [n for n in ALGORITHMS if n != "em"])

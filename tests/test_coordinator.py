@@ -25,7 +25,7 @@ import daskem
 from daskem import Status
 from daskem.data.blocks import placement, resources
 from daskem.errors import ClusterError, DataError, ParameterError, SchedulerError, StoppedError
-from daskem.running.prepared import prepare
+from daskem.running.preparing import prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
 SHORT = {"max_passes": 2, "random_state": 0}

@@ -20,7 +20,7 @@ from samples import chunked
 import daskem
 from daskem.cli import main
 from daskem.errors import ConvergenceWarning, ParameterError
-from daskem.running.prepared import prepare
+from daskem.running.preparing import prepare
 from daskem.running.progress.line import Line, followed
 from daskem.running.progress.screens import Bar, Terminal
 from daskem.selection.verbs import prepare_selection

@@ -11,7 +11,7 @@ from daskem.cli.commands import fit as fit_command
 from daskem.cli.commands import select as select_command
 from daskem.core.settings import generator, number, whole
 from daskem.errors import ParameterError
-from daskem.running.prepared import prepare
+from daskem.running.preparing import prepare
 from daskem.selection.verbs import prepare_selection
 
 

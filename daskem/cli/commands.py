@@ -25,7 +25,7 @@ from daskem.results.modelfile import check_target
 from daskem.results.result import Result, load
 from daskem.running.coordinator import running
 from daskem.running.planning import planned
-from daskem.running.prepared import prepare
+from daskem.running.preparing import prepare
 from daskem.running.progress import Progress
 from daskem.selection.resuming import resume as go_on
 from daskem.selection.selection import Selection

@@ -30,7 +30,8 @@ from daskem.fitting.starts.seedbed import begin
 from daskem.fitting.stopping import Stop
 from daskem.models.protocol import Model, Starts, demand
 from daskem.results.tables import Table
-from daskem.running.prepared import Prepared, prepare
+from daskem.running.prepared import Prepared
+from daskem.running.preparing import prepare
 
 # Seconds of the scheduler for one task of a pass (see tests/benchmarks/scale.py).
 TASK_SECONDS = 6e-4

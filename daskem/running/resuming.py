@@ -10,7 +10,8 @@ from daskem.fitting.algorithms import Algorithm
 from daskem.models.protocol import Model
 from daskem.running.checkpoints.identity import algorithm_of, model_of
 from daskem.running.checkpoints.recording import Saved
-from daskem.running.prepared import Prepared, prepare
+from daskem.running.prepared import Prepared
+from daskem.running.preparing import prepare
 
 # Settings that `prepare` takes as the checkpoint has them.
 _GIVEN_AGAIN = (

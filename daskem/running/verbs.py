@@ -12,7 +12,7 @@ from daskem.models.protocol import Model
 from daskem.results.result import Result
 from daskem.running.coordinator import a_client, last_of, running, submitted
 from daskem.running.handle import Handle
-from daskem.running.prepared import prepare
+from daskem.running.preparing import prepare
 from daskem.running.progress import Progress
 
 

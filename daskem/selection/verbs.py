@@ -16,7 +16,7 @@ from daskem.running.checkpoints.identity import of_model
 from daskem.running.coordinator import a_client, last_of, running, submitted
 from daskem.running.handle import Handle
 from daskem.running.kernels import with_kernel
-from daskem.running.prepared import prepare
+from daskem.running.preparing import prepare
 from daskem.running.progress import Progress
 from daskem.selection.criteria import CRITERIA
 from daskem.selection.search import Search
@@ -228,17 +228,8 @@ def prepare_selection(
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Selecting:
     """Check what can be checked without reading the data; it takes the parameters of `select`."""
-    if criterion not in CRITERIA:
-        raise ParameterError(f"criterion={criterion!r} is not one of {list(CRITERIA)}")
     models = _gaussians(covariance_type) if models is None else models
-    if not isinstance(n_components, Iterable):
-        raise ParameterError(
-            f"n_components={n_components!r} leaves nothing to choose: pass several numbers, as in "
-            "range(1, 11), or fit that one"
-        )
-    counts = [whole("n_components", k) for k in n_components]
-    if not counts or not models:
-        raise ParameterError("n_components is empty: there is nothing to choose among")
+    counts = _counts(n_components, models, criterion)
     _check_models(models, along)
     prepared = prepare(
         max(models.values(), key=lambda model: model.cross_moments),
@@ -265,18 +256,38 @@ def prepare_selection(
     models = {
         name: with_kernel(model, kernel, rows, d, prepared.starts) for name, model in models.items()
     }
-    search = Search(prepared, models, criterion, whole("n_init", n_init))
-    if prepared.recording is not None:
-        own = {
-            "models": {name: of_model(model) for name, model in models.items()},
-            "criterion": criterion,
-            "n_init": search.n_init,
-            # Of models that differ in it, each knows its own.
-            "kernel": "auto" if any(model.compiled for model in models.values()) else "numpy",
-        }
-        recording = prepared.recording.of(own)
-        search = replace(search, prepared=replace(prepared, recording=recording))
+    search = _recorded(Search(prepared, models, criterion, whole("n_init", n_init)))
     return Selecting(search, list(dict.fromkeys((name, k) for name in models for k in counts)))
+
+
+def _counts(n_components: object, models: Mapping[str, Mixture], criterion: str) -> list[int]:
+    """The numbers of components; ParameterError unless there is something to choose among."""
+    if criterion not in CRITERIA:
+        raise ParameterError(f"criterion={criterion!r} is not one of {list(CRITERIA)}")
+    if not isinstance(n_components, Iterable):
+        raise ParameterError(
+            f"n_components={n_components!r} leaves nothing to choose: pass several numbers, as in "
+            "range(1, 11), or fit that one"
+        )
+    counts = [whole("n_components", k) for k in n_components]
+    if not counts or not models:
+        raise ParameterError("n_components is empty: there is nothing to choose among")
+    return counts
+
+
+def _recorded(search: Search) -> Search:
+    """The same search, with a checkpoint that is of a selection, if it has any."""
+    recording, models = search.prepared.recording, search.models
+    if recording is None:
+        return search
+    own = {
+        "models": {name: of_model(model) for name, model in models.items()},
+        "criterion": search.criterion,
+        "n_init": search.n_init,
+        # Of models that differ in it, each knows its own.
+        "kernel": "auto" if any(model.compiled for model in models.values()) else "numpy",
+    }
+    return replace(search, prepared=replace(search.prepared, recording=recording.of(own)))
 
 
 def _gaussians(covariance_type: str | Sequence[str]) -> dict[str, Mixture]:

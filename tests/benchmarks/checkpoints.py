@@ -12,7 +12,7 @@ import numpy as np
 
 import daskem
 from daskem.running.checkpoints.recording import Recording
-from daskem.running.prepared import prepare
+from daskem.running.preparing import prepare
 
 _WRITES = 50
 
