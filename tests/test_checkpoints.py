@@ -18,7 +18,7 @@ from table import every_row
 import daskem
 from daskem import Gaussian, Mixture
 from daskem.cli.commands import main
-from daskem.errors import CheckpointError
+from daskem.errors import CheckpointError, DataReadError
 from daskem.fitting.algorithms import EM
 from daskem.fitting.algorithms.choice import ALGORITHMS
 from daskem.running.checkpoints.format import decode, encode
@@ -424,7 +424,8 @@ def breaking(rows, folder, at):
             with open(folder / "reads", "ab") as file:
                 file.write(b".")
             if (folder / "reads").stat().st_size == at:
-                raise OSError("the disk is gone")
+                # Other errors of reading would be tried again.
+                raise FileNotFoundError("the disk is gone")
         return block
 
     lazy = da.from_array(rows, (200, -1), name="rows")
@@ -438,7 +439,7 @@ def test_a_fit_that_broke_on_the_scheduler_goes_on_there_and_here(tmp_path, rows
     # One read is the survey.
     data = breaking(rows, tmp_path, 1 + passes)
     handle = daskem.submit(Mixture(Gaussian()), data, checkpoint=path, **options)
-    with pytest.raises(OSError, match="the disk is gone"):
+    with pytest.raises(DataReadError, match="the disk is gone"):
         handle.result()
     assert last(str(path))[0].startswith(f"000001-00000{passes - 1}.checkpoint")
     shutil.copytree(path, tmp_path / "here")
