@@ -137,15 +137,16 @@ class _Neighbourhood:
 
     def at_edges(self) -> tuple[float, np.ndarray]:
         """The largest factor by which an EM step changes a small distance from an edge, and the
-        way from all edges that EM steps leave.
+        way from all edges that EM steps leave; what is on an edge is meant to be there.
         """
-        inwards = np.where(self._edges == 0, 1.0, -1.0) * self._at_edge
-        point = self._at(np.where(self._at_edge, self._edges + _ASIDE * inwards - self.origin, 0.0))
-        if point is None or not self._at_edge.any():
+        near = self._at_edge & (self.origin != self._edges)
+        inwards = np.where(self._edges == 0, 1.0, -1.0) * near
+        point = self._at(np.where(near, self._edges + _ASIDE * inwards - self.origin, 0.0))
+        if point is None or not near.any():
             return 0.0, inwards
         (step,) = self._steps([point])
         left = np.abs(to_steady(self._declared, step) - self._edges) / _ASIDE
-        factors = np.where(self._at_edge & np.isfinite(left), left, 0.0)
+        factors = np.where(near & np.isfinite(left), left, 0.0)
         return float(factors.max()), inwards * (factors > 1)
 
     def way_out(self, direction: np.ndarray) -> Params | None:
