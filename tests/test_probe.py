@@ -132,3 +132,10 @@ def test_a_fit_says_where_it_has_asked():
     rows = presences()
     found = daskem.fit(Mixture(Bernoulli()), rows, 8, random_state=0)
     assert [p.rate for p in found.history if p.rate is not None][-1] < 1.001
+
+
+def test_steps_longer_than_a_component_is_wide_tell_nothing():
+    rows = np.append(np.zeros(2000), np.random.default_rng(0).gamma(2.0, 2.0, 100))[:, None]
+    found = daskem.fit(Mixture(Gaussian()), rows, 2, random_state=0)
+    assert found.converged
+    assert np.isnan([p.rate for p in found.history if p.rate is not None]).any()

@@ -30,6 +30,8 @@ _SETTLED = 0.2
 # The furthest that a step aside moves a coordinate: a root of the rounding of EM steps, as then
 # rounding and curvature spoil the difference about equally little.
 _ASIDE = 1e-5
+# How much shorter a step along a vector is that has to show its rate, within this fraction of it.
+_SHORTER, _AGREEING = 0.2, 0.5
 # What is left of a direction that lies in the span of the others, relative to its length.
 _DEPENDENT = 1e-7
 # 1 - rate below which a direction is flat, as far as steps aside can tell.
@@ -46,7 +48,8 @@ class Slowest:
     Attributes
     ----------
     rate : float
-        The largest eigenvalue of the Jacobian J of the EM step, and what it may be wrong by.
+        The largest eigenvalue of the Jacobian J of the EM step, and what it may be wrong by; NaN
+        where steps aside cannot tell, as some component is narrower than they are long.
     out : Params or None
         Beyond a rate of 1, the best params of the sample along that direction, if they are better.
     """
@@ -69,8 +72,13 @@ def slowest(model: Model, sample: Block, params: Params) -> Slowest:
         An iterate.
     """
     around = _Neighbourhood(model, _part(sample), params)
-    rate, direction = max(_inside(around), around.at_edges(), key=lambda found: found[0])
-    return Slowest(rate, around.way_out(direction) if rate > 1 + FLAT else None)
+    inside, edges = _inside(around), around.at_edges()
+    rate, direction = max(inside, edges, key=lambda found: found[0])
+    if rate <= 1 + FLAT:
+        return Slowest(rate, None)
+    if rate == inside[0] and not around.confirms(rate, direction):
+        return Slowest(np.nan, None)
+    return Slowest(rate, around.way_out(direction))
 
 
 def _part(sample: Block) -> Block:
@@ -122,9 +130,15 @@ class _Neighbourhood:
         random = np.random.default_rng(0).standard_normal((_WIDTH, len(self.origin)))
         self.directions = np.where(self._free, random, 0.0)
 
-    def images(self, directions: np.ndarray) -> np.ndarray:
+    def confirms(self, rate: float, direction: np.ndarray) -> bool:
+        """Whether a shorter step along a vector of J shows about the same rate."""
+        unit = direction / np.linalg.norm(direction)
+        (image,) = self.images(unit[None], _ASIDE * _SHORTER)
+        return bool(np.linalg.norm(image - rate * unit) <= _AGREEING * rate)
+
+    def images(self, directions: np.ndarray, aside: float = _ASIDE) -> np.ndarray:
         """What J makes of each direction, (direction, coordinate); 0 where one cannot go."""
-        lengths = _ASIDE / np.abs(directions).max(axis=1)
+        lengths = aside / np.abs(directions).max(axis=1)
         points = [self._at(length * v) for length, v in zip(lengths, directions, strict=True)]
         steps = iter(self._steps([point for point in points if point is not None]))
         found = np.zeros_like(directions)

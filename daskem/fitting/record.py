@@ -51,7 +51,7 @@ class Pass:
         Why the params of the pass are no clusters; a fit with flaws is improper.
     rate : float or None
         What EM leaves of a step aside from the iterate, at most, where a sample was asked; beyond
-        1 the iterate is no optimum.
+        1 the iterate is no optimum; NaN where that could not tell.
     """
 
     log_likelihood: float

@@ -153,8 +153,8 @@ class Run(Brief):
         return replace(run, state=besides(run.state, "out of a saddle", found.out))
 
     def _left(self, rate: float | None) -> "Run":
-        """The same run, with what is left to gain by this rate, if one is known."""
-        if rate is None:
+        """The same run, with what is left to gain by this rate, if it tells anything."""
+        if rate is None or math.isnan(rate):
             return self
         *before, last = self.history
         left = gain_left(rate, self._last_gain)
