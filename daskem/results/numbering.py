@@ -32,6 +32,7 @@ def by_size(
         return params, tuple(history)
     shares = model.shares(params)
     order = np.argsort(-shares)
+    # Only ties need params in the units of the data, which are products of large matrices.
     if len(np.unique(shares)) < len(order):
         own = model.from_frame(params) if isinstance(model, Frames) else params
         order = np.lexsort((*model.family.locations(own).T[::-1], -shares))

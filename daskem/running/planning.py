@@ -203,9 +203,8 @@ def _starts_seconds(prepared: Prepared, first: FirstRead, rng: np.random.Generat
     """The expected time of all searches for a start, from that of some E steps on a sample."""
     n, d = prepared.blocks.outline.n_rows, prepared.blocks.n_features
     n = sample_size(d) if math.isnan(n) else min(int(n), sample_size(d))
-    reads = [(k, starting(first, k, start), start) for k, start in prepared.starts]
     searches = Counter(
-        whole("n_components", k) for k, read, start in reads if is_searched(read, k, start)
+        whole("n_components", k) for k, start in prepared.starts if is_searched(first, k, start)
     )
     seconds = 0.0
     for k, number in searches.items():

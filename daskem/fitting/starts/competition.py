@@ -82,7 +82,9 @@ def _begins_simply(model: Model) -> TypeGuard[Simplifies]:
 
 def is_searched(first: FirstRead, n_components: int | None, start: Start | None) -> bool:
     """Whether `best_start` looks for the best of many starts."""
-    return not start and n_components not in (None, 1) and isinstance(first.model, Starts)
+    if start or n_components in (None, 1):
+        return False
+    return isinstance(starting(first, n_components, start).model, Starts)
 
 
 @one_blas_thread()
