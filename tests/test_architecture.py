@@ -15,7 +15,9 @@ GROUND, ROOF, FACES = "errors", "estimators", {"parameters"}
 INSIDE = {
     "data": ["blocks", "inputs"],
     "models": ["protocol", "kernels", "families", "mixture", "hiddenmarkov", "clusters", "heldout"],
-    "fitting": ["algorithms", "record", "probe", "stopping", "run", "loop", "starts"],
+    "fitting": [
+        *("algorithms", "record", "probe", "stopping", "confirming", "run", "loop", "starts"),
+    ],
 }
 # Rooms that lie above one another and yet do not see each other.
 WALLS = {("models", "data"), *((room, "testing") for room in ROOMS)}

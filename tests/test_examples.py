@@ -101,7 +101,7 @@ def test_china_gets_lazy_labels_with_the_chunks_of_the_photograph(china):
 
 def test_china_keeps_the_names_of_the_bands(china):
     image, _, model, _ = china
-    assert list(model.to_dataset()["feature"].values) == list(image["band"].values)
+    assert list(model.to_dataset()["band"].values) == list(image["band"].values)
 
 
 def test_china_labels_are_those_of_the_pixels_as_plain_rows(china):

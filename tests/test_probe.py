@@ -9,6 +9,7 @@ import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Status
 from daskem.core.parameters import Params, from_steady, nearest_edges, to_steady
 from daskem.data.blocks import Block
+from daskem.fitting.confirming import shown_rate
 from daskem.fitting.probe import slowest
 from daskem.fitting.stopping import gain_left
 
@@ -47,6 +48,29 @@ def test_what_is_left_of_a_parabola(rate):
     before, left = 1.0, rate**2
     assert left <= gain_left(rate, before - left) <= 8 * before
     assert gain_left(1.1, 0.0) == np.inf
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.99, 1.1])
+def test_a_step_aside_shows_the_rate_of_the_data(rate):
+    model = Linear(np.linspace(0, 0.25, 60).reshape(20, 3))
+    model.rates[1, 1] = rate
+    means = np.zeros((20, 3))
+    means[1, 1] = 1e-5
+    rest = {"weights": np.ones(20) / 20, "covariances": np.ones((20, 3))}
+    asked = [(n, Params({"means": m, **rest})) for n, m in (("em", 0 * means), ("aside", means))]
+    statistics = [model.e_step(ROWS, params) for _, params in asked]
+    assert shown_rate(model, asked, statistics) == pytest.approx(rate)
+    assert shown_rate(model, asked[:1], statistics) is None
+
+
+def test_what_is_a_saddle_of_the_sample_alone_does_not_hold_up_a_fit():
+    """Three components where there is one: a rate beyond 1 in the sample, and below in the data."""
+    rows = np.random.default_rng(2).standard_normal((200_000, 2))
+    found = daskem.fit(Mixture(Gaussian()), rows, 3, random_state=0)
+    asides = [c for p in found.history for c in p.candidates if c.name == "aside"]
+    assert asides
+    assert not any(c.taken for c in asides)
+    assert all(p.rate < 1 for p in found.history if p.rate is not None)
 
 
 def edged():

@@ -50,12 +50,23 @@ class Slowest:
     rate : float
         The largest eigenvalue of the Jacobian J of the EM step, and what it may be wrong by; NaN
         where steps aside cannot tell, as some component is narrower than they are long.
+    direction : ndarray, (coordinate,)
+        In steady coordinates.
     out : Params or None
         Beyond a rate of 1, the best params of the sample along that direction, if they are better.
     """
 
     rate: float
-    out: Params | None
+    direction: np.ndarray
+    out: Params | None = None
+
+    def aside(self, model: Declares, params: Params) -> Params | None:
+        """A small step along the direction, if it leads anywhere inside the supports."""
+        longest = np.abs(self.direction).max()
+        if not longest > 0:
+            return None
+        step = to_steady(model.parameters, params) + _ASIDE / longest * self.direction
+        return from_steady(model.parameters, params, step)
 
 
 @one_blas_thread()
@@ -75,10 +86,10 @@ def slowest(model: Model, sample: Block, params: Params) -> Slowest:
     inside, edges = _inside(around), around.at_edges()
     rate, direction = max(inside, edges, key=lambda found: found[0])
     if rate <= 1 + FLAT:
-        return Slowest(rate, None)
+        return Slowest(rate, direction)
     if rate == inside[0] and not around.confirms(rate, direction):
-        return Slowest(np.nan, None)
-    return Slowest(rate, around.way_out(direction))
+        return Slowest(np.nan, direction)
+    return Slowest(rate, direction, around.way_out(direction))
 
 
 def _part(sample: Block) -> Block:

@@ -14,12 +14,11 @@ from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
 from daskem.errors import LikelihoodFellError, ModelError
 from daskem.fitting.algorithms import Algorithm, State, choose
-from daskem.fitting.algorithms.climb import Climb, besides
 from daskem.fitting.algorithms.gain import ROUNDING, predicted_gain
 from daskem.fitting.algorithms.state import Draft
-from daskem.fitting.probe import slowest
+from daskem.fitting.confirming import Told, confirmed, shown_rate
 from daskem.fitting.record import Pass, Status, unfit
-from daskem.fitting.stopping import Stop, gain_left, known_rate, resolution, seems_ended
+from daskem.fitting.stopping import Stop, resolution
 from daskem.models.families.protocol import Composed, Family
 from daskem.models.protocol import Conditioned, Declares, Flaw, Model, Penalises, Reports, demand
 
@@ -134,40 +133,12 @@ class Run(Brief):
             ]
             state = self.algorithm.tell(self.model, self.state, statistics, objectives)
             record = self._record(state, weight, read)
-        run = replace(self, state=state, history=(*self.history, record))
+            shown = shown_rate(self.model, self.state.tried, statistics)
         resolved = resolution(self.model, state.params, weight)
-        if sample is not None and isinstance(self.model, Declares):
-            run = run._confirmed(sample, stop.tolerance(resolved))
-        return replace(run, status=stop(run.history, resolved))
-
-    def _confirmed(self, sample: Block, tol: float) -> "Run":
-        """The same run, with what is left to gain by a rate that was found lately, or now."""
-        rate = known_rate(self.history)
-        if rate is not None or not seems_ended(self.history, tol):
-            return self._left(rate)
-        found = slowest(self.model, sample, self.accepted)
-        *before, last = self.history
-        run = replace(self, history=(*before, replace(last, rate=found.rate)))._left(found.rate)
-        if found.out is None or not isinstance(self.algorithm, Climb):
-            return run
-        return replace(run, state=besides(run.state, "out of a saddle", found.out))
-
-    def _left(self, rate: float | None) -> "Run":
-        """The same run, with what is left to gain by this rate, if it tells anything."""
-        if rate is None or math.isnan(rate):
-            return self
-        *before, last = self.history
-        left = gain_left(rate, self._last_gain)
-        return replace(self, history=(*before, replace(last, remaining=left)))
-
-    @property
-    def _last_gain(self) -> float:
-        """What the last EM step has gained, or the pass, if it tried none; infinite if unknown."""
-        if len(self.history) < 2:
-            return math.inf
-        before, last = self.history[-2:]
-        steps = [c.objective for c in last.candidates if c.name == "em"]
-        return max([last.objective, *steps][-1] - before.objective, 0.0)
+        told = Told(state, (*self.history, record), shown)
+        told = confirmed(told, self.model, self.algorithm, sample, stop.tolerance(resolved))
+        status = stop(told.history, resolved)
+        return replace(self, state=told.state, history=told.history, status=status)
 
     def _log_prior(self, params: Params, weight: float) -> float:
         if isinstance(self.model, Penalises):

@@ -16,7 +16,7 @@ FINEST = 1e-6
 # Passes for which a rate is believed, at least.
 _FRESH = 4
 # How many times more than by a parabola may be left, as curvature changes on the way.
-_CAUTION = 4.0
+_CAUTION = 2.0
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,9 @@ def gain_left(rate: float, gain: float) -> float:
 
     Of a parabola along the slowest direction gain / (1 - rate^2) is left.
     """
-    slowness = 1 - rate
-    return math.inf if slowness < -FLAT else _CAUTION * max(gain, 0.0) / max(slowness, FLAT)
+    if rate > 1 + FLAT:
+        return math.inf
+    return _CAUTION * max(gain, 0.0) / (1 - min(rate, 1 - FLAT) ** 2)
 
 
 def resolution(model: Model, params: Params, weight: float) -> float:

@@ -24,6 +24,9 @@ MEMORY = 12
 # No coordinate (logs, mostly) moves further than this in one leap; one alone, as that of a
 # probability on its way to 0, where nothing stops its logit, does not hold back the others.
 FARTHEST = 3.0
+# Candidates that no algorithm proposes: one that leads out of a saddle, and one a small step aside,
+# which shows how fast EM comes back and is not taken.
+OUT, ASIDE = "out of a saddle", "aside"
 # A gain in the objective, relative to its size, that may be rounding: then the EM step is better.
 _ROUNDING = 1e-14
 
@@ -47,7 +50,7 @@ class Climb:
 
     def ask(self, state: State) -> list[Params]:
         """The params at which the next pass should take its statistics."""
-        return [params for _, params in state.asked if params is not None]
+        return [params for _, params in state.tried]
 
     def tell(
         self,
@@ -57,7 +60,7 @@ class Climb:
         objectives: Sequence[float],
     ) -> State:
         """The next state, given statistics and objective of every params asked for, in order."""
-        tried = [(name, params) for name, params in state.asked if params is not None]
+        tried = state.tried
         best = _best(tried, objectives)
         leapt = tried[best][0] != "em"
         taken = not leapt or objectives[best] >= state.objective
@@ -112,9 +115,9 @@ class Climb:
         return replace(state, asked=tuple(leaps) if alone else (em, *leaps))
 
 
-def besides(state: State, name: str, params: Params) -> State:
+def besides(state: State, others: Sequence[tuple[str, Params]]) -> State:
     """The same state, but that the next pass tries the EM step and these params."""
-    return replace(state, asked=(("em", state.params), (name, params)))
+    return replace(state, asked=(("em", state.params), *others))
 
 
 def _params(model: Declares, like: Params, point: np.ndarray) -> Params | None:
@@ -149,7 +152,8 @@ def _bounded(x: np.ndarray, point: np.ndarray) -> np.ndarray:
 
 def _best(tried: Sequence[tuple[str, Params]], objectives: Sequence[float]) -> int:
     """The highest objective; the EM step, which comes first, where rounding decides."""
-    known = np.where(np.isfinite(objectives), objectives, -np.inf)
+    eligible = np.isfinite(objectives) & [name != ASIDE for name, _ in tried]
+    known = np.where(eligible, objectives, -np.inf)
     best = int(known.argmax())
     rounding = _ROUNDING * max(1.0, abs(known[0])) if np.isfinite(known[0]) else 0.0
     return 0 if tried[0][0] == "em" and known[best] <= known[0] + rounding else best
@@ -169,6 +173,8 @@ def _outcomes(
         best = state.objective if taken is None else objectives[taken]
         if is_taken:
             reason = "the best" if len(state.asked) > 1 else "no fall"
+        elif name == ASIDE:
+            reason = "a step aside, which shows how fast EM is"
         elif not math.isfinite(objective):
             reason = "its objective is no number"
         elif taken is None:

@@ -97,6 +97,11 @@ class State(Brief):
     remaining: float | None = None
     warm: tuple[Pair, ...] = ()
 
+    @property
+    def tried(self) -> list[tuple[str, Params]]:
+        """Those of `asked` that a pass evaluates."""
+        return [(name, params) for name, params in self.asked if params is not None]
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Draft(Brief):

@@ -1,0 +1,105 @@
+"""Whether little is left to gain: by the rate of EM, which steps aside show.
+
+A sample tells where EM is slowest, and about how slow it is; where that matters, a step aside rides
+along with the next pass, so that it is the data that say by how much.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from daskem.core.parameters import Params, to_steady
+from daskem.core.statistics import Statistics
+from daskem.data.blocks import Block
+from daskem.fitting.algorithms.climb import ASIDE, OUT, Climb, besides
+from daskem.fitting.algorithms.state import Algorithm, State
+from daskem.fitting.probe import ROWS, slowest
+from daskem.fitting.record import Pass
+from daskem.fitting.stopping import gain_left, known_rate, seems_ended
+from daskem.models.protocol import Declares, Model
+
+# Rates up to here a sample tells well enough.
+_SURE = 0.9
+
+
+@dataclass(frozen=True)
+class Told:
+    """Where a run stands after a pass.
+
+    Attributes
+    ----------
+    state : State
+    history : tuple of Pass
+    shown : float or None
+        The rate of EM that a step aside has shown in this pass.
+    """
+
+    state: State
+    history: tuple[Pass, ...]
+    shown: float | None = None
+
+
+def confirmed(
+    told: Told, model: Model, algorithm: Algorithm, sample: Block | None, tol: float
+) -> Told:
+    """The same, with what is left to gain by the rate of EM, and with what is to show the rate."""
+    if sample is None or not isinstance(model, Declares):
+        return told
+    if told.shown is not None:
+        return _at_rate(told, told.shown)
+    rate = known_rate(told.history)
+    if rate is not None or not seems_ended(told.history, tol):
+        return _left(told, rate)
+    assert told.state.accepted is not None
+    found = slowest(model, sample, told.state.accepted)
+    whole = told.history[-1].n_rows <= min(len(sample), ROWS)
+    if not isinstance(algorithm, Climb) or math.isnan(found.rate) or found.rate <= _SURE:
+        return _at_rate(told, found.rate)
+    if whole and found.out is None:
+        return _at_rate(told, min(found.rate, 1.0))
+    asides = ((OUT, found.out), (ASIDE, found.aside(model, told.state.params)))
+    state = besides(told.state, [(name, params) for name, params in asides if params is not None])
+    return _left(replace(told, state=state), math.inf)
+
+
+def shown_rate(
+    model: Model, asked: Sequence[tuple[str, Params]], statistics: Sequence[Statistics]
+) -> float | None:
+    """The rate of EM along a step aside, if these params have one: v^T J v / v^T v."""
+    names = [name for name, _ in asked]
+    if ASIDE not in names or not isinstance(model, Declares):
+        return None
+    steps = []
+    for name in ("em", ASIDE):
+        params, sums = asked[names.index(name)][1], statistics[names.index(name)]
+        step = Params(dict(model.m_step(sums, params)))
+        steps.append([to_steady(model.parameters, p) for p in (params, step)])
+    with np.errstate(invalid="ignore"):  # Values on an edge have infinite coordinates.
+        v, image = np.subtract(steps[1], steps[0])
+    known = np.isfinite(v) & np.isfinite(image)
+    return float(v[known] @ image[known] / (v[known] @ v[known]))
+
+
+def _at_rate(told: Told, rate: float) -> Told:
+    *before, last = told.history
+    return _left(replace(told, history=(*before, replace(last, rate=rate))), rate)
+
+
+def _left(told: Told, rate: float | None) -> Told:
+    """The same, with what is left to gain by this rate, if it tells anything."""
+    if rate is None or math.isnan(rate):
+        return told
+    *before, last = told.history
+    left = gain_left(rate, _last_gain(told.history))
+    return replace(told, history=(*before, replace(last, remaining=left)))
+
+
+def _last_gain(history: Sequence[Pass]) -> float:
+    """What the last EM step has gained, or the pass, if it tried none; infinite if unknown."""
+    if len(history) < 2:
+        return math.inf
+    before, last = history[-2:]
+    steps = [c.objective for c in last.candidates if c.name == "em"]
+    return max([last.objective, *steps][-1] - before.objective, 0.0)
