@@ -220,6 +220,15 @@ def test_an_interrupt_keeps_the_last_result(rows, start):
     assert caught.value.result is None
 
 
+@pytest.fixture
+def interruptible():
+    """What runs in the background of a shell may have been told to ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_keeps_the_last_result_of_a_cluster(client, rows, start, tmp_path):
     gate = Gate(tmp_path, 2)
 

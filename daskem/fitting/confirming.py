@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from daskem.core.parameters import Params, to_steady
+from daskem.core.parameters import Params, count_free, to_steady
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
 from daskem.fitting.algorithms.climb import ASIDE, OUT, Climb, besides
@@ -47,6 +47,8 @@ def confirmed(
     """The same, with what is left to gain by the rate of EM, and with what is to show the rate."""
     if sample is None or not isinstance(model, Declares):
         return told
+    if count_free(model.parameters, told.state.params) > told.history[-1].n_rows:
+        return told  # Rows that cannot tell the params cannot tell how fast EM finds them.
     if told.shown is not None:
         return _at_rate(told, told.shown)
     rate = known_rate(told.history)
