@@ -49,7 +49,8 @@ def fit_both(data, **options):
     """The Dataset, chunk by chunk, and its rows in memory."""
     area = np.cos(np.deg2rad(data["latitude"]))
     rows = stacked(data)
-    options = {"start": start_of(rows), "max_passes": 300, "tol": 1e-2, **options}
+    # The samples of the two are not the same, so that they may end at other passes.
+    options = {"start": start_of(rows), "max_passes": 20, "tol": 0, **options}
     lazy = daskem.fit(MODEL, data, features=FIELDS, sample_dims=DIMS, sample_weight=area, **options)
     weights = np.broadcast_to(area.to_numpy()[:, None], rows.shape[:-1])
     return lazy, daskem.fit(MODEL, rows, sample_weight=weights, **options), rows
@@ -62,6 +63,7 @@ def agree(lazy, plain):
         np.testing.assert_allclose(lazy.params[name] / scale, value / scale, rtol=0, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
 def test_nine_fields_over_all_months_and_places(store, tmp_path):
     data = xr.open_zarr(store)
     lazy, plain, rows = fit_both(data)
@@ -78,6 +80,7 @@ def test_nine_fields_over_all_months_and_places(store, tmp_path):
     np.testing.assert_allclose(stored, plain.predict_proba(rows), rtol=0, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
 def test_a_mask_over_part_of_the_grid_comes_back(store):
     data = xr.open_zarr(store)
     land = (data["longitude"] > 60) & (data["latitude"] > 10)
