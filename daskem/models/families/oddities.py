@@ -14,14 +14,13 @@ from scipy.stats import chi2
 
 from daskem.core.frames import Frame
 from daskem.core.parameters import Params
+from daskem.models.families.chance import CHANCE, by_chance
 from daskem.models.families.floor import SPURIOUS
 from daskem.models.families.structure import Narrow, Structure
 from daskem.models.protocol import Flaw
 
 # Rows for each coordinate, from which on repeated values are no accident.
 _MANY = 10
-# The probability that any row lies by chance as far out as one that is said to be isolated.
-_CHANCE = 1e-3
 # Rows of a component that is about to lose them all: no cluster, but none to mind either.
 _SOME = 0.1
 # Coordinates of a place that are written out.
@@ -32,6 +31,7 @@ _HELD = (
     "at what the record resolves"
 )
 _TOO_FEW = "fewer rows than its covariance needs"
+_BY_CHANCE = "as narrow as chance makes a component of so few rows"
 _UNBOUNDED = "so narrow in some direction that nothing but rounding bounds its likelihood"
 
 
@@ -67,7 +67,8 @@ class Oddity:
                 where = ", ".join(f"{value:.6g}" for value in place[:_SHOWN])
                 told.append(f"{self._who(k)}: far from all others, around ({where})")
             else:
-                why = _TOO_FEW if self._few[k] else _UNBOUNDED
+                why = _UNBOUNDED if self._excess[k] > 0 else _BY_CHANCE
+                why = _TOO_FEW if self._few[k] else why
                 told.append(Flaw(f"{self._who(k)}: {why}"))
         return told
 
@@ -101,7 +102,15 @@ class Oddity:
 
     @cached_property
     def _suspects(self) -> np.ndarray:
-        return (self._excess > 0) | self._few
+        return (self._excess > 0) | self._few | self._by_chance
+
+    @cached_property
+    def _by_chance(self) -> np.ndarray:
+        if self.structure.pooled:
+            return np.zeros(len(self.counts), bool)
+        means = self.params["means"]
+        expanded = self.structure.expand(self.params["covariances"], *means.shape)
+        return by_chance(expanded, means, self.counts)
 
     def _repeated(self, k: int) -> np.ndarray:
         """The features in which all rows of a component have one value, if it is narrow in these
@@ -123,7 +132,7 @@ class Oddity:
         apart = (means[k] - means[others])[:, :, None]
         white = [whiten(self._roots[j], u, u.copy()) for j, u in zip(others, apart, strict=True)]
         squares = np.square(white).sum(axis=(1, 2))
-        farthest = chi2.isf(_CHANCE / self.counts.sum(), means.shape[1])
+        farthest = chi2.isf(CHANCE / self.counts.sum(), means.shape[1])
         smeared = self.counts[k] * squares > self.counts[others]
         return bool(np.all((squares > farthest) & smeared))
 
