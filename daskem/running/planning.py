@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from dask.utils import format_bytes
@@ -220,7 +219,7 @@ def _starts_seconds(prepared: Prepared, first: FirstRead, rng: np.random.Generat
     return seconds
 
 
-def _nbytes(value: Any) -> int:
+def _nbytes(value: object) -> int:
     if isinstance(value, dict):
         return sum(map(_nbytes, value.values()))
     return np.asarray(value).nbytes

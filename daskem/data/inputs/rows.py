@@ -125,7 +125,7 @@ def _tabular(table: Table, wanted: Wanted) -> Rows:
 
 
 def _opened(
-    values: Any,
+    values: Array,
     features: Features,
     labels: xr.Dataset | None = None,
     dims: tuple[Hashable, ...] = (),

@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from daskem.data.blocks import Survey
 from daskem.data.inputs import address
@@ -124,7 +123,7 @@ class Log:
         self.shelf = shelf
         self._same: About = {"settings": settings, "seed": seed, "made by": of_arithmetic()}
 
-    def write(self, passes: int, runs: Sequence[Run], survey: Survey, **more: Any) -> None:
+    def write(self, passes: int, runs: Sequence[Run], survey: Survey, **more: object) -> None:
         """Write down how `runs` stand after so many passes, and whatever else JSON can hold."""
         if "survey" not in self._same:
             self._same["survey"] = of_survey(survey)
