@@ -13,7 +13,7 @@ ROOMS = ["core", "data", "models", "fitting", "testing", "results", "running", "
 GROUND, ROOF, FACES = "errors", "estimators", {"parameters"}
 # Inside a room: from the ground up again, where there is more than one floor.
 INSIDE = {
-    "data": ["blocks", "inputs"],
+    "data": ["cluster", "blocks", "survey", "inputs"],
     "models": ["protocol", "kernels", "families", "mixture", "hiddenmarkov", "clusters", "heldout"],
     "fitting": [
         *("algorithms", "record", "probe", "stopping", "confirming", "run", "loop", "starts"),
@@ -28,7 +28,7 @@ MACHINE = "daskem.models.kernels.machine"
 PURE = {"errors", "core", "models", "fitting"}
 OUTSIDE = {"dask", "distributed", "fsspec", "zarr", "xarray"}
 # What sums over data, but does not know where they are stored.
-BLOCKS, STORES = "daskem.data.blocks", {"zarr", "xarray"}
+BLOCKS, STORES = ("cluster", "blocks", "survey"), {"zarr", "xarray"}
 
 
 def room(module: str) -> str | None:
@@ -145,7 +145,8 @@ def test_blocks_know_no_stores():
         (module, name)
         for module, names in modules().items()
         for name, _ in names
-        if module.startswith(BLOCKS) and name.split(".")[0] in STORES
+        if module.startswith(tuple(f"daskem.data.{part}" for part in BLOCKS))
+        if name.split(".")[0] in STORES
     ]
     assert seen == []
 
@@ -159,6 +160,7 @@ def test_blocks_know_no_stores():
         ("daskem.data.blocks.dask", "from daskem.models import Mixture"),
         ("daskem.data.blocks.dask", "from ...models import Mixture"),
         ("daskem.data.blocks.dask", "from daskem.data.inputs import as_blocks"),
+        ("daskem.data.cluster.waiting", "from daskem.data.blocks.dask import DaskBlocks"),
         ("daskem.errors", "def f():\n    from daskem.results.result import Result"),
         ("daskem.core.frames", "from daskem import fit"),
         ("daskem.data.inputs.names", "import daskem"),

@@ -80,7 +80,7 @@ def test_chunks_that_are_kept_on_the_workers_give_the_same_bits(client, rows, st
 def test_a_graph_in_pieces_gives_the_same_bits(client, rows, start, monkeypatch):
     expected = bits(fit_here(chunked(rows), start))
     monkeypatch.setattr("daskem.data.blocks.dask._AT_ONCE", 4)
-    monkeypatch.setattr("daskem.data.blocks.tree.FAN_IN", 2)
+    monkeypatch.setattr("daskem.data.cluster.tree.FAN_IN", 2)
     monkeypatch.setattr("daskem.core.statistics.FAN_IN", 2)
     here = bits(fit_here(chunked(rows), start))
     assert here != expected  # in another tree

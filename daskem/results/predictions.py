@@ -7,7 +7,8 @@ import numpy as np
 
 from daskem.core.numerics import NOTHING
 from daskem.core.parameters import Params
-from daskem.data.blocks import Block, Domain
+from daskem.data.blocks import Block
+from daskem.data.survey import Domain
 from daskem.errors import DataError
 from daskem.fitting.loop import evaluate
 from daskem.models.protocol import Model, Predicts, Sequential

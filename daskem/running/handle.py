@@ -10,7 +10,7 @@ from typing import Any, Generic
 from distributed import Client
 
 from daskem.core.addresses import shown as shown_address
-from daskem.data.blocks import (
+from daskem.data.cluster import (
     SILENCE,
     SLOW,
     SilentError,

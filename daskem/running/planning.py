@@ -10,9 +10,11 @@ from dask.utils import format_bytes
 
 from daskem.core.settings import RandomState, whole
 from daskem.core.signatures import helpful
-from daskem.data.blocks import Machines, Outline, machines, sample_size
-from daskem.data.blocks.memory import OVERHEAD
+from daskem.data.blocks import Outline
+from daskem.data.cluster import Machines, machines
+from daskem.data.cluster.memory import OVERHEAD
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
+from daskem.data.survey import sample_size
 from daskem.fitting.algorithms import Algorithm, Draft
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run

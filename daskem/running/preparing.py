@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from daskem.core.settings import RandomState, generator, number, whole
-from daskem.data.blocks import current_client, place
+from daskem.data.blocks import place
+from daskem.data.cluster import current_client
 from daskem.data.inputs import as_blocks
 from daskem.data.inputs.absent import absent_chunks
-from daskem.data.inputs.beside import names_among
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
+from daskem.data.inputs.named_riders import names_among
 from daskem.data.inputs.origins import origin
 from daskem.data.inputs.riders import aligned
 from daskem.data.inputs.rows import as_rows

@@ -17,10 +17,10 @@ from dask.typing import Key
 
 from daskem.core.statistics import TreeSum
 from daskem.data.blocks.block import Block
-from daskem.data.blocks.graph import GraphNode, evaluated
 from daskem.data.blocks.joining import DTYPES, Part, joined, part
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.reading import patiently
+from daskem.data.cluster.graph import GraphNode, evaluated
 
 # The sizes of partitions depend on the data alone: the shape of the tree, and with it the last bit
 # of the result, must not depend on the cluster.

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import xarray as xr
 from dask.utils import format_bytes
 
-from daskem.data.blocks import check_reachable
 from daskem.data.blocks.plain import plain
+from daskem.data.cluster import check_reachable
 from daskem.data.inputs.kinds import Data
 from daskem.data.inputs.sources import Table, opened_source
 from daskem.data.inputs.sources.tables import numbers

@@ -6,7 +6,7 @@ import numpy as np
 from daskem.data.blocks import WEIGHT
 from daskem.data.blocks.dask import DaskBlocks
 from daskem.data.blocks.local import LocalBlocks
-from daskem.data.blocks.memory import CACHES
+from daskem.data.cluster.memory import CACHES
 from daskem.data.inputs.arrays import Array
 from daskem.data.inputs.kinds import Lengths, Riders, Values
 from daskem.data.inputs.lengths import cut

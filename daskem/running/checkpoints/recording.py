@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from daskem.data.blocks import Survey
 from daskem.data.inputs import address
+from daskem.data.survey import Survey
 from daskem.errors import CheckpointError
 from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.run import Run

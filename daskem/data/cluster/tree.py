@@ -10,8 +10,8 @@ from dask.typing import Key
 from distributed import Client
 
 from daskem.core.statistics import FAN_IN, Summand, TreeSum, add_all
-from daskem.data.blocks.graph import Delayed, Task, TaskRef, current_client, node
-from daskem.data.blocks.waiting import awaited
+from daskem.data.cluster.graph import Delayed, Task, TaskRef, current_client, node
+from daskem.data.cluster.waiting import awaited
 
 
 def plant_tree(graph: dict[Key, Any], keys: list[Key], sealed: bool = False) -> Key:
