@@ -35,7 +35,7 @@ from daskem.running.kernels import with_kernel
 from daskem.running.prepared import Prepared
 
 # What a checkpoint keeps as it was passed; what else a fit needs is in it already.
-_PASSED = (
+PASSED = (
     "features",
     "sample_dims",
     "feature_dim",
@@ -116,7 +116,7 @@ def prepare(
         return prepared
     dims = features and list(features), sample_dims and list(sample_dims), feature_dim
     passed = (*dims, tol, max_passes, max_seconds, cache, missing_chunks)
-    about = _settings(prepared) | dict(zip(_PASSED, passed, strict=True))
+    about = _settings(prepared) | dict(zip(PASSED, passed, strict=True))
     about |= {"riders": list(riders), "in sequences": lengths is not None}
     return replace(prepared, recording=Recording.at(checkpoint, about))
 
