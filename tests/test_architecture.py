@@ -22,6 +22,8 @@ INSIDE = {
 # Rooms that lie above one another and yet do not see each other.
 WALLS = {("models", "data"), *((room, "testing") for room in ROOMS)}
 OPTIONAL = {"matplotlib", "sklearn", "tqdm", "pandas", "PIL", "pyarrow", "numba", "llvmlite"}
+# What takes a second of every process that imports it, as workers do; the command line may.
+SLOW = ("scipy.stats", "scipy.optimize")
 # Where one of them is everywhere: a folder that is imported as such a package is.
 MACHINE = "daskem.models.kernels.machine"
 # What knows arrays only.
@@ -126,6 +128,16 @@ def test_optional_packages_are_imported_where_they_are_needed():
         for name, at_the_top in names
         if at_the_top and not module.startswith(MACHINE)
         if name.split(".")[0] in OPTIONAL or name.startswith(MACHINE)
+    ]
+    assert early == []
+
+
+def test_what_is_slow_to_import_is_imported_where_it_is_needed():
+    early = [
+        (module, name)
+        for module, names in modules().items()
+        for name, at_the_top in names
+        if at_the_top and room(module) != "cli" and name.startswith(SLOW)
     ]
     assert early == []
 
