@@ -240,7 +240,7 @@ class GaussianMixture:
         """Constructor settings by name."""
         return {name: getattr(self, name) for name in self._settings()}
 
-    def set_params(self, **params: Any) -> "GaussianMixture":
+    def set_params(self, **params: object) -> "GaussianMixture":
         """Change constructor settings."""
         for name, value in params.items():
             if name not in self._settings():

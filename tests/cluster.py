@@ -86,7 +86,7 @@ def workers(file: Path, number: int, threads: int = 1, *options: str) -> Iterato
 def in_random_order(seed):
     """A Dask scheduler that runs whatever task is ready, at random."""
     # Here, so that test_dask_names.py can still say which name of Dask has moved.
-    from daskem.data.blocks.graph import evaluated, nodes_of
+    from daskem.data.cluster.graph import evaluated, nodes_of
 
     rng = random.Random(seed)
 

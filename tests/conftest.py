@@ -36,8 +36,8 @@ def start(rows: np.ndarray) -> dict[str, np.ndarray]:
 @pytest.fixture
 def small_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """A survey in this process draws fewer rows, so that few are more than it draws."""
-    # By its name in `daskem.data.blocks` one gets the function.
-    monkeypatch.setattr(import_module("daskem.data.blocks.survey"), "_MOST_SAMPLED", 2**14)
+    # By its name in `daskem.data.survey` one gets the function.
+    monkeypatch.setattr(import_module("daskem.data.survey.survey"), "_MOST_SAMPLED", 2**14)
 
 
 @pytest.fixture(scope="session")

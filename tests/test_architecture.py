@@ -13,7 +13,7 @@ ROOMS = ["core", "data", "models", "fitting", "testing", "results", "running", "
 GROUND, ROOF, FACES = "errors", "estimators", {"parameters"}
 # Inside a room: from the ground up again, where there is more than one floor.
 INSIDE = {
-    "data": ["blocks", "inputs"],
+    "data": ["cluster", "blocks", "survey", "inputs"],
     "models": ["protocol", "kernels", "families", "mixture", "hiddenmarkov", "clusters", "heldout"],
     "fitting": [
         *("algorithms", "record", "probe", "stopping", "confirming", "run", "loop", "starts"),
@@ -22,13 +22,15 @@ INSIDE = {
 # Rooms that lie above one another and yet do not see each other.
 WALLS = {("models", "data"), *((room, "testing") for room in ROOMS)}
 OPTIONAL = {"matplotlib", "sklearn", "tqdm", "pandas", "PIL", "pyarrow", "numba", "llvmlite"}
+# What takes a second of every process that imports it, as workers do; the command line may.
+SLOW = ("scipy.stats", "scipy.optimize")
 # Where one of them is everywhere: a folder that is imported as such a package is.
 MACHINE = "daskem.models.kernels.machine"
 # What knows arrays only.
 PURE = {"errors", "core", "models", "fitting"}
 OUTSIDE = {"dask", "distributed", "fsspec", "zarr", "xarray"}
 # What sums over data, but does not know where they are stored.
-BLOCKS, STORES = "daskem.data.blocks", {"zarr", "xarray"}
+BLOCKS, STORES = ("cluster", "blocks", "survey"), {"zarr", "xarray"}
 
 
 def room(module: str) -> str | None:
@@ -130,6 +132,16 @@ def test_optional_packages_are_imported_where_they_are_needed():
     assert early == []
 
 
+def test_what_is_slow_to_import_is_imported_where_it_is_needed():
+    early = [
+        (module, name)
+        for module, names in modules().items()
+        for name, at_the_top in names
+        if at_the_top and room(module) != "cli" and name.startswith(SLOW)
+    ]
+    assert early == []
+
+
 def test_inference_sees_arrays_only():
     seen = [
         (module, name)
@@ -145,7 +157,8 @@ def test_blocks_know_no_stores():
         (module, name)
         for module, names in modules().items()
         for name, _ in names
-        if module.startswith(BLOCKS) and name.split(".")[0] in STORES
+        if module.startswith(tuple(f"daskem.data.{part}" for part in BLOCKS))
+        if name.split(".")[0] in STORES
     ]
     assert seen == []
 
@@ -159,6 +172,7 @@ def test_blocks_know_no_stores():
         ("daskem.data.blocks.dask", "from daskem.models import Mixture"),
         ("daskem.data.blocks.dask", "from ...models import Mixture"),
         ("daskem.data.blocks.dask", "from daskem.data.inputs import as_blocks"),
+        ("daskem.data.cluster.waiting", "from daskem.data.blocks.dask import DaskBlocks"),
         ("daskem.errors", "def f():\n    from daskem.results.result import Result"),
         ("daskem.core.frames", "from daskem import fit"),
         ("daskem.data.inputs.names", "import daskem"),

@@ -11,10 +11,10 @@ from cluster import bits, in_random_order
 from dask.callbacks import Callback
 
 import daskem
-from daskem.data.blocks import memory
 from daskem.data.blocks.dask import DaskBlocks
 from daskem.data.blocks.local import LocalBlocks
-from daskem.data.blocks.resources import Machines
+from daskem.data.cluster import memory
+from daskem.data.cluster.resources import Machines
 from daskem.data.inputs import as_blocks
 from daskem.data.inputs.rows import as_rows
 

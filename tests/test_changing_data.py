@@ -8,9 +8,9 @@ from samples import overlapping
 
 import daskem
 from daskem import Gaussian, Mixture
-from daskem.data.blocks import fingerprint
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.piece import Piece
+from daskem.data.survey import fingerprint
 from daskem.errors import DataChangedError
 from daskem.selection.verbs import prepare_selection
 

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import dask.array as da
@@ -607,6 +608,10 @@ def test_the_demo_can_fail(tmp_path, monkeypatch, capsys):
     make = demo.make
     monkeypatch.setattr(demo, "make", lambda params, rows: make(altered, rows))
     monkeypatch.setattr(demo, "WORKERS", 1)
+    # That the demo brings processes of its own up is seen by the test before.
+    monkeypatch.setattr(
+        demo, "LocalCluster", partial(demo.LocalCluster, processes=False, protocol="tcp://")
+    )
     assert main(["demo", "--rows", "20000", "--out", str(tmp_path / "demo")]) == 1
     assert "the truth is NOT recovered" in capsys.readouterr().out
 

@@ -18,7 +18,7 @@ from daskem.core.frames import identity, scaling, whitening
 from daskem.data.blocks import Block
 from daskem.errors import KernelError, ParameterError
 from daskem.models.families.protocol import Compiles
-from daskem.models.kernels.passed import Natural, Rows, Task
+from daskem.models.kernels.compiled_arguments import Natural, Rows, Task
 from daskem.running.kernels import check_kernel, with_kernel
 
 compilable = [row for row in TABLE if isinstance(row.family, Compiles)]

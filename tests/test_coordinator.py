@@ -23,7 +23,8 @@ from samples import chunked
 
 import daskem
 from daskem import Status
-from daskem.data.blocks import placement, resources
+from daskem.data.blocks import placement
+from daskem.data.cluster import resources
 from daskem.errors import ClusterError, DataError, ParameterError, SchedulerError, StoppedError
 from daskem.running.preparing import prepare
 
@@ -170,7 +171,7 @@ def test_a_fit_runs_here_where_the_scheduler_has_no_daskem(foreigner, rows, star
             assert score == expected.score(chunked(rows))
         with pytest.raises(SchedulerError, match="cannot import daskem"):
             daskem.submit(MODEL, chunked(rows), start=start)
-        monkeypatch.setattr("daskem.data.blocks.tree.FAN_IN", 2)
+        monkeypatch.setattr("daskem.data.cluster.tree.FAN_IN", 2)
         monkeypatch.setattr("daskem.data.blocks.dask._AT_ONCE", 4)
         assert daskem.fit(MODEL, chunked(rows), **options).converged == expected.converged
 
@@ -185,7 +186,7 @@ def test_a_scheduler_of_another_python_or_daskem(foreigner, rows, start, monkeyp
         with pytest.raises(SchedulerError, match=r"has daskem 0\.0, this process"):
             daskem.submit(MODEL, chunked(rows), start=start)
         # Nothing is sent by value then: the code of one Python is not that of another.
-        monkeypatch.setattr("daskem.data.blocks.asking.python_version", lambda: "3.99.0")
+        monkeypatch.setattr("daskem.data.cluster.asking.python_version", lambda: "3.99.0")
         monkeypatch.setattr(Client, "run_on_scheduler", None)
         found = daskem.fit(MODEL, chunked(rows), start=start, max_passes=1)
     assert found.coordinator.startswith("here: the scheduler runs Python 3.")

@@ -25,7 +25,7 @@ from distributed import (
 from imports import imports, modules
 
 ROOT = Path(__file__).parents[1]
-FENCES = {"daskem.data.blocks.graph", "daskem.running.scheduler"}
+FENCES = {"daskem.data.cluster.graph", "daskem.running.scheduler"}
 UNDOCUMENTED = {"dask.core", "dask.base.get_scheduler", "distributed.scheduler"}
 # What of a scheduler any file may look at.
 PUBLIC = {"address"}

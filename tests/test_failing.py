@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_diabetes, load_iris
+from sklearn.datasets import load_diabetes
 from table import every_row
 
 import daskem
@@ -100,9 +100,3 @@ def test_a_feature_that_is_recorded_beside_one_that_is_not_costs_no_digit():
     assert not result.flaws
     objectives = [p.objective for p in result.history]
     assert np.diff(objectives).min() > -1e-12
-
-
-def test_iris_from_twenty_starts_without_a_prior():
-    for k in (2, 3, 5):
-        result = daskem.fit(Mixture(Gaussian()), load_iris().data, k, n_init=20, random_state=0)
-        assert {run.status for run in result.runs} <= {Status.CONVERGED, Status.MAX_PASSES}

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 import daskem
 from daskem.core.statistics import add_all
-from daskem.data.blocks import Block, Domain, Piece, survey
-from daskem.data.blocks.extremes import FEW, extremes
+from daskem.data.blocks import Block, Piece
 from daskem.data.inputs import as_blocks
+from daskem.data.survey import Domain, survey
+from daskem.data.survey.extremes import FEW, extremes
 
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
 

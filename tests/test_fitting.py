@@ -40,8 +40,10 @@ def record(objective, remaining=math.inf):
 @given(data=st.data(), seed=st.integers(0, 2**32), k=st.integers(1, 5))
 @settings(max_examples=20)
 def test_the_objective_never_falls(row, data, seed, k):
-    family = data.draw(st.sampled_from(all_settings(row))).family
-    result = fit(family, row.rows(150, seed=seed), k, random_state=seed, max_passes=40)
+    one = data.draw(st.sampled_from(all_settings(row)))
+    # Anywhere: what a search for a start finds is near the top, and little is left to climb.
+    start = one.mixture(k, 2, np.random.default_rng(seed))
+    result = fit(one.family, one.rows(150, seed=seed), start=start, max_passes=40)
     objectives = [p.objective for p in result.history]
     assert (np.diff(objectives) >= -1e-12 * np.maximum(1, np.abs(objectives[1:]))).all()
 

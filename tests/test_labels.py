@@ -10,7 +10,7 @@ import xarray as xr
 from dask.base import is_dask_collection
 
 import daskem
-from daskem.data.blocks.graph import nodes_of
+from daskem.data.cluster.graph import nodes_of
 from daskem.results.predictions import label_dtype
 
 METHODS = ["predict", "predict_proba", "score_samples"]

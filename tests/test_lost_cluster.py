@@ -51,7 +51,7 @@ def counted(start):
 
 
 def test_nothing_begins_without_workers(client, rows, start, monkeypatch):
-    monkeypatch.setattr(import_module("daskem.data.blocks.waiting"), "_WAIT", 0.2)
+    monkeypatch.setattr(import_module("daskem.data.cluster.waiting"), "_WAIT", 0.2)
     data, result = chunked(rows), daskem.fit(MODEL, rows, start=start, max_passes=1)
     for attempt in (
         lambda: daskem.fit(MODEL, data, start=start),
@@ -73,7 +73,7 @@ def test_nothing_begins_without_workers(client, rows, start, monkeypatch):
 def test_workers_that_go_on_the_way_are_told_and_not_waited_for_forever(
     empty, client, rows, counted, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(import_module("daskem.data.blocks.waiting"), "_LOOK", 0.1)
+    monkeypatch.setattr(import_module("daskem.data.cluster.waiting"), "_LOOK", 0.1)
     with workers(empty, 1, 1, "--no-nanny"):
         client.wait_for_workers(1, timeout=PATIENCE)
         fit = daskem.iterate(Dying(MODEL, tmp_path, [(1, 3)]), chunked(rows), start=counted)

@@ -82,7 +82,7 @@ def test_nothing_is_gained_by_going_on_from_a_little_off_the_edges(family, rows,
 @pytest.mark.parametrize("seed", range(3))
 def test_what_the_sample_has_never_seen_is_not_impossible(seed, monkeypatch):
     """Of 1,024 rows in the sample of a component hardly one says yes, of 20,000 some do."""
-    monkeypatch.setattr(import_module("daskem.data.blocks.survey"), "_MOST_SAMPLED", 2**11)
+    monkeypatch.setattr(import_module("daskem.data.survey.survey"), "_MOST_SAMPLED", 2**11)
     gained, _ = gained_off_the_edges(Bernoulli(), rare(40_000, seed), 2, seed)
     assert gained < 1e-7 * 40_000
 

@@ -10,7 +10,8 @@ from threadpoolctl import threadpool_limits
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.core.statistics import add
-from daskem.data.blocks import Block, survey
+from daskem.data.blocks import Block
+from daskem.data.survey import survey
 from daskem.errors import ConvergenceWarning
 from daskem.fitting.starts.first_read import domain
 from daskem.models.kernels import guard

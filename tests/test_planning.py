@@ -6,7 +6,8 @@ import pytest
 from samples import count_rows
 
 import daskem
-from daskem.data.blocks import Machines, Outline
+from daskem.data.blocks import Outline
+from daskem.data.cluster import Machines
 from daskem.fitting.starts import competition
 
 MODEL = daskem.Mixture(daskem.Gaussian())

@@ -9,6 +9,7 @@ import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Status
 from daskem.core.parameters import Params, from_steady, nearest_edges, to_steady
 from daskem.data.blocks import Block
+from daskem.fitting.algorithms.choice import ALGORITHMS
 from daskem.fitting.confirming import shown_rate
 from daskem.fitting.probe import slowest
 from daskem.fitting.stopping import gain_left
@@ -112,7 +113,7 @@ def test_a_probability_that_is_on_its_way_back_from_an_edge_is_seen():
     assert found.out["probabilities"][0, 5] > 1e-4
 
 
-@pytest.mark.parametrize("algorithm", ["em", "auto", "squarem", "anderson"])
+@pytest.mark.parametrize("algorithm", ["auto", *ALGORITHMS])
 def test_a_saddle_is_no_end(algorithm):
     """Of two components that are the same, EM makes the same again for ever."""
     rng = np.random.default_rng(1)

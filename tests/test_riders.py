@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 import daskem
 from daskem import Mixture
-from daskem.data.blocks import Block, Domain, moved, survey
+from daskem.data.blocks import Block, moved
 from daskem.data.inputs import as_blocks
 from daskem.data.inputs.riders import aligned
 from daskem.data.inputs.rows import as_rows
+from daskem.data.survey import Domain, survey
 from daskem.errors import DataError, DataTypeError
 from daskem.fitting.starts.first_read import first_read
 from daskem.models.protocol import Tile

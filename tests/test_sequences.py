@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daskem.data.blocks import Block, Domain, moved, survey
+from daskem.data.blocks import Block, moved
 from daskem.data.inputs import as_blocks
+from daskem.data.survey import Domain, survey
 from daskem.errors import DataError
 from daskem.models.heldout import HeldOut
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from daskem.core.statistics import add_all
-from daskem.data.blocks import Block, Domain, Piece, survey
+from daskem.data.blocks import Block, Piece
 from daskem.data.inputs import as_blocks
+from daskem.data.survey import Domain, survey
 
 
 def look(data, weights=None, seed=0, cross=True, valid=np.isfinite, missing="raise"):

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from daskem.cli.families import options
-from daskem.data.blocks.memory import CACHES
+from daskem.data.cluster.memory import CACHES
 from daskem.fitting.algorithms.choice import ALGORITHMS
 from daskem.fitting.starts.seeds import SEEDERS
 from daskem.running.kernels import KERNELS

@@ -15,6 +15,7 @@ from daskem.cli.arguments import parser
 from daskem.cli.families import candidates
 from daskem.cli.weights import weights
 from daskem.data.inputs import address, member, opened_source
+from daskem.data.inputs.kinds import Data
 from daskem.data.inputs.sources.files import is_netcdf
 from daskem.errors import ClusterError, DaskemError, ParameterError
 from daskem.fitting.record import Pass
@@ -214,7 +215,7 @@ def open_rows(store: str, name: str | None) -> Any:
     return store if name is None else member(store, name)
 
 
-def _weights(text: str | None, data: Any) -> Any:
+def _weights(text: str | None, data: Data) -> Any:
     return text if text is None or text.isidentifier() else weights(text, opened_source(data))
 
 

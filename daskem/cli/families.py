@@ -104,7 +104,7 @@ def _called(name: str, family: Family, given: Mapping[str, str]) -> str:
     return " ".join([*(words.values() or [name]), *numbers])
 
 
-def _read(setting: str, hint: Any, text: str) -> Any:
+def _read(setting: str, hint: object, text: str) -> Any:
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     readers = [reader for kind, reader in _READERS.items() if kind in kinds]
     for _, read in readers:

@@ -23,7 +23,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {"sqrt": np.sqrt, "exp": np.exp, 
 _OF_ANGLES: Mapping[str, Callable[..., Any]] = {"cos": np.cos, "sin": np.sin}
 
 
-def weights(text: str | None, data: Any) -> Any:
+def weights(text: str | None, data: object) -> Any:
     """A name as it is; else what an expression says of the coordinates and variables of `data`.
 
     Raises
@@ -64,6 +64,6 @@ def _value(node: ast.AST, data: xr.Dataset | xr.DataArray) -> Any:
     )
 
 
-def _in_radians(angle: Any) -> Any:
+def _in_radians(angle: float | xr.DataArray) -> Any:
     units = str(angle.attrs.get("units", "")) if isinstance(angle, xr.DataArray) else ""
     return angle if units.startswith("radian") else np.deg2rad(angle)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sized
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ class Brief:
         return f"{type(self).__name__}({told})"
 
 
-def brief(value: Any) -> str:
+def brief(value: object) -> str:
     """A value in a few words."""
     if isinstance(value, np.ndarray) and value.size > 3:
         return f"<{value.dtype} {value.shape}>"

@@ -1,7 +1,6 @@
 """Settings: what a person may pass as a number, a count or a seed."""
 
 import numbers
-from typing import Any
 
 import numpy as np
 
@@ -11,14 +10,14 @@ from daskem.errors import ParameterError
 RandomState = int | np.random.Generator | np.random.RandomState | None
 
 
-def number(name: str, value: Any, least: float) -> float:
+def number(name: str, value: object, least: float) -> float:
     """A setting that is a number, or ParameterError."""
     if not isinstance(value, numbers.Real) or not float(value) >= least:
         raise ParameterError(f"{name}={value!r} should be a number >= {least}")
     return float(value)
 
 
-def whole(name: str, value: Any) -> int:
+def whole(name: str, value: object) -> int:
     """A setting that counts something, or ParameterError."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not int(value) >= 1:
         raise ParameterError(f"{name}={value!r} should be a whole number >= 1")

@@ -1,10 +1,11 @@
 """Statistics: nested dicts of arrays that add, and the fixed tree in which they are added."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 # What an E step returns: arrays that add, in dicts that may be nested.
 Statistics = dict[str, Any]
+Summand = TypeVar("Summand")  # whatever `add` adds
 
 # Partial sums that are added together at a time. It fixes the shape of the tree, and with it
 # the last bits of every sum, whatever computes the parts and in whatever order they arrive.
@@ -20,7 +21,7 @@ def add(a: Any, b: Any) -> Any:
     return a + b
 
 
-def add_all(parts: Sequence[Any]) -> Any:
+def add_all(parts: Sequence[Summand]) -> Summand:
     """Add a sequence of statistics from left to right."""
     total = parts[0]
     for part in parts[1:]:
@@ -28,7 +29,7 @@ def add_all(parts: Sequence[Any]) -> Any:
     return total
 
 
-class TreeSum:
+class TreeSum(Generic[Summand]):
     """The tree of `FAN_IN` for parts that arrive one by one, in order.
 
     Holds at most ``FAN_IN`` partial sums per level, and gives the same bits as adding the parts
@@ -36,9 +37,9 @@ class TreeSum:
     """
 
     def __init__(self) -> None:
-        self._levels: list[list[Any]] = []
+        self._levels: list[list[Summand]] = []
 
-    def push(self, part: Any, level: int = 0) -> None:
+    def push(self, part: Summand, level: int = 0) -> None:
         if level == len(self._levels):
             self._levels.append([])
         group = self._levels[level]
@@ -47,9 +48,9 @@ class TreeSum:
             self._levels[level] = []
             self.push(add_all(group), level + 1)
 
-    def total(self) -> Any:
+    def total(self) -> Summand:
         """The sum of all parts pushed so far; needs at least one."""
-        carried: list[Any] = []
+        carried: list[Summand] = []
         for group in self._levels:
             group = group + carried
             carried = [add_all(group)] if group else []

@@ -1,1 +1,5 @@
-"""The data: `inputs` makes arrays of what holds rows, `blocks` sums over them. No word of EM."""
+"""The data: no word of EM.
+
+`cluster` asks who computes, `blocks` sums over rows, `survey` reads them first, and `inputs` makes
+arrays of whatever holds them.
+"""

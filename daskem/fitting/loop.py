@@ -8,7 +8,8 @@ from daskem.core.candidates import Candidates
 from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
-from daskem.data.blocks import Block, Blocks, Survey, check_unchanged, fingerprint
+from daskem.data.blocks import Block, Blocks
+from daskem.data.survey import Survey, check_unchanged, fingerprint
 from daskem.fitting.record import Status
 from daskem.fitting.run import Read, Run
 from daskem.fitting.stopping import Stop

@@ -14,12 +14,13 @@ from daskem.data.inputs.kinds import Data, Riders, Values
 from daskem.fitting.algorithms import Candidate
 from daskem.fitting.record import Pass
 from daskem.models.protocol import Predicts, demand
+from daskem.results.fitted import Fitted, result_of
 from daskem.results.fittedrun import FittedRun
 from daskem.results.result import Result
 
 
 def diagnose(
-    result: Result,
+    result: Result | Fitted,
     data: Data | None = None,
     sample_weight: Values | None = None,
     along: Riders | None = None,
@@ -46,7 +47,7 @@ def diagnose(
         ``agreement`` (run, run_2), the adjusted Rand index of the most probable components
         (Hubert and Arabie 1985), 1 where two runs found the same clusters.
     """
-    result = getattr(result, "result_", result)
+    result = result_of(result)
     runs = [run for run in result.runs if run.history]
     top = max(run.history[-1].objective for run in runs)
     variables: dict[str, Any] = {

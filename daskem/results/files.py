@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
 from daskem.core.addresses import cause, reason, shown
@@ -131,7 +132,9 @@ def _replace_objects(url: str, objects: Mapping[str, bytes], made: Collection[st
         fs.clear_instance_cache()
 
 
-def _exchange(fs: Any, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> None:
+def _exchange(
+    fs: AbstractFileSystem, before: Mapping[str, bytes], after: Mapping[str, bytes]
+) -> None:
     for place, value in after.items():
         fs.pipe_file(place, value)
     for place in before.keys() - after.keys():

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -19,6 +18,7 @@ from daskem.fitting.starts.first_read import surveyed
 from daskem.models.clusters import Clusters, members
 from daskem.models.mixture import Mixture
 from daskem.models.protocol import Predicts, Starts, demand
+from daskem.results.fitted import Fitted, result_of
 from daskem.results.result import Result
 from daskem.results.tables import Table
 
@@ -94,7 +94,7 @@ class Merging:
 
 
 def merge(
-    result: Result,
+    result: Result | Fitted,
     data: Data,
     sample_weight: Values | None = None,
     random_state: int | None = 0,
@@ -126,7 +126,7 @@ def merge(
     ----------
     Baudry et al. (2010), Combining mixture components for clustering, J. Comp. Graph. Stat. 19.
     """
-    result = getattr(result, "result_", result)
+    result = result_of(result)
     model, params = demand(result.model, Starts, "merging"), result.best.framed
     blocks = result.blocks(data, sample_weight, along)
     sample = surveyed(model, blocks, random_state or 0, result.features.names).sample
@@ -177,7 +177,7 @@ class _Measure:
         if any(g not in self._known for g in sets):
             foreseen = dict.fromkeys(sets)
 
-            def on_the_sample(_: Any, sets: Sequence[Group]) -> dict[Group, float]:
+            def on_the_sample(_: Sequence[Group], sets: Sequence[Group]) -> dict[Group, float]:
                 foreseen.update(dict.fromkeys(sets))
                 chosen = members(sets, self._model.n_components(self._params))
                 return dict(zip(sets, self._sums(self._sample, chosen), strict=True))
@@ -213,5 +213,5 @@ def sums_of_t_log_t(
     return totals
 
 
-def _words(pair: tuple[Any, Any]) -> str:
+def _words(pair: tuple[Sequence[object], Sequence[object]]) -> str:
     return " and ".join("+".join(map(str, group)) for group in pair if group)

@@ -1,15 +1,19 @@
 """What a fitted model says of the rows of a block."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from daskem.core.numerics import NOTHING
 from daskem.core.parameters import Params
-from daskem.data.blocks import Block, Domain
+from daskem.data.blocks import Block
+from daskem.data.survey import Domain
 from daskem.errors import DataError
 from daskem.fitting.loop import evaluate
 from daskem.models.protocol import Model, Predicts, Sequential
+
+Answer = TypeVar("Answer")
 
 
 def label_dtype(n_components: int) -> np.dtype[Any]:
@@ -31,7 +35,13 @@ def flags(n_components: int, missing: bool) -> dict[str, Any]:
     }
 
 
-def checked(block: Block, f: Any, domain: Domain, model: Model, params: Params) -> Any:
+def checked(
+    block: Block,
+    f: Callable[[Block, Model, Params], Answer],
+    domain: Domain,
+    model: Model,
+    params: Params,
+) -> Answer:
     """`f` of a block, unless the model cannot use some of its values."""
     bad = domain.first_bad(block)
     if bad is not None:

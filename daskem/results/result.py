@@ -12,15 +12,17 @@ import xarray as xr
 
 from daskem.core.parameters import DataParams
 from daskem.core.settings import RandomState, generator
-from daskem.data.blocks import Blocks, Domain, map_rows, tell_without_workers
+from daskem.data.blocks import Blocks, map_rows
+from daskem.data.cluster import tell_without_workers
 from daskem.data.inputs import as_blocks
-from daskem.data.inputs.beside import names_among
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.data.inputs.lengths import cut
+from daskem.data.inputs.named_riders import names_among
 from daskem.data.inputs.names import Features, Rows, relabel
 from daskem.data.inputs.origins import origin
 from daskem.data.inputs.riders import aligned, as_riders
 from daskem.data.inputs.rows import rows_like
+from daskem.data.survey import Domain
 from daskem.errors import DataError
 from daskem.fitting.record import Pass, Status, unfit
 from daskem.fitting.starts.first_read import domain

@@ -27,7 +27,7 @@ class Table:
     below: str = ""
 
     @classmethod
-    def of(cls, rows: Sequence[Mapping[str, Any]], below: str = "") -> "Table":
+    def of(cls, rows: Sequence[Mapping[str, object]], below: str = "") -> "Table":
         """A line for each of `rows`, under a line of their keys."""
         header = list(rows[0]) if rows else []
         return cls(header, [[cell(value) for value in row.values()] for row in rows], below)
@@ -58,7 +58,7 @@ class Table:
         return str(frame.to_html(escape=True, index=False, border=0)) + paragraphs([self.below])
 
 
-def cell(value: Any) -> str:
+def cell(value: object) -> str:
     """A value as a cell."""
     if isinstance(value, float):
         return f"{value:.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.5g}"

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from distributed import Client
 
-from daskem.data.blocks import current_client, seceded
 from daskem.data.blocks.local import LocalBlocks
+from daskem.data.cluster import current_client, seceded
 from daskem.errors import ClusterError, SchedulerError
 from daskem.running.ending import kept, told
 from daskem.running.handle import Handle, send, stopping

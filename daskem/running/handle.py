@@ -4,13 +4,13 @@ import contextlib
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Generic
 
 from distributed import Client
 
 from daskem.core.addresses import shown as shown_address
-from daskem.data.blocks import (
+from daskem.data.cluster import (
     SILENCE,
     SLOW,
     SilentError,
@@ -194,7 +194,7 @@ class Handle(Generic[OutcomeT]):
             raise outcome
         return passes, outcome
 
-    def _ask(self, seconds: float, function: Any, *args: Any) -> Any:
+    def _ask(self, seconds: float, function: Callable[..., Awaitable[Any]], *args: object) -> Any:
         try:
             return _ask(self._client, seconds, function, self.name, *args)
         except SchedulerLostError as error:
@@ -207,7 +207,9 @@ class Handle(Generic[OutcomeT]):
             raise type(error)(told) from error.__cause__
 
 
-def _ask(client: Client, seconds: float, function: Any, *args: Any) -> Any:
+def _ask(
+    client: Client, seconds: float, function: Callable[..., Awaitable[Any]], *args: object
+) -> Any:
     """What an async function says on the scheduler, in so many seconds."""
     answer = asked(client, lambda: client.run_on_scheduler(function, *args), seconds)
     if isinstance(answer, DaskemError):

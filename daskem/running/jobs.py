@@ -179,7 +179,7 @@ class Job:
 
     # In the thread.
 
-    def _tell(self, **news: Any) -> None:
+    def _tell(self, **news: object) -> None:
         with contextlib.suppress(RuntimeError):  # the scheduler has closed its loop
             self._loop.call_soon_threadsafe(self._hear, news)
 

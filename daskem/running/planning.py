@@ -4,16 +4,17 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from dask.utils import format_bytes
 
 from daskem.core.settings import RandomState, whole
 from daskem.core.signatures import helpful
-from daskem.data.blocks import Machines, Outline, machines, sample_size
-from daskem.data.blocks.memory import OVERHEAD
+from daskem.data.blocks import Outline
+from daskem.data.cluster import Machines, machines
+from daskem.data.cluster.memory import OVERHEAD
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
+from daskem.data.survey import sample_size
 from daskem.fitting.algorithms import Algorithm, Draft
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
@@ -220,7 +221,7 @@ def _starts_seconds(prepared: Prepared, first: FirstRead, rng: np.random.Generat
     return seconds
 
 
-def _nbytes(value: Any) -> int:
+def _nbytes(value: object) -> int:
     if isinstance(value, dict):
         return sum(map(_nbytes, value.values()))
     return np.asarray(value).nbytes

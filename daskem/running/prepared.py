@@ -8,8 +8,9 @@ import numpy as np
 from distributed import Client
 
 from daskem.core.brief import Brief
-from daskem.data.blocks import Blocks, Survey, Watch, counted, moved
+from daskem.data.blocks import Blocks, Watch, counted, moved
 from daskem.data.inputs.names import Features
+from daskem.data.survey import Survey
 from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.loop import passes
 from daskem.fitting.record import Status

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from daskem.core.settings import RandomState, generator, number, whole
-from daskem.data.blocks import current_client, place
+from daskem.data.blocks import place
+from daskem.data.cluster import current_client
 from daskem.data.inputs import as_blocks
 from daskem.data.inputs.absent import absent_chunks
-from daskem.data.inputs.beside import names_among
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
+from daskem.data.inputs.named_riders import names_among
 from daskem.data.inputs.origins import origin
 from daskem.data.inputs.riders import aligned
 from daskem.data.inputs.rows import as_rows
@@ -34,7 +35,7 @@ from daskem.running.kernels import with_kernel
 from daskem.running.prepared import Prepared
 
 # What a checkpoint keeps as it was passed; what else a fit needs is in it already.
-_PASSED = (
+PASSED = (
     "features",
     "sample_dims",
     "feature_dim",
@@ -115,7 +116,7 @@ def prepare(
         return prepared
     dims = features and list(features), sample_dims and list(sample_dims), feature_dim
     passed = (*dims, tol, max_passes, max_seconds, cache, missing_chunks)
-    about = _settings(prepared) | dict(zip(_PASSED, passed, strict=True))
+    about = _settings(prepared) | dict(zip(PASSED, passed, strict=True))
     about |= {"riders": list(riders), "in sequences": lengths is not None}
     return replace(prepared, recording=Recording.at(checkpoint, about))
 

@@ -11,23 +11,10 @@ from daskem.models.protocol import Model
 from daskem.running.checkpoints.identity import algorithm_of, model_of
 from daskem.running.checkpoints.recording import Saved
 from daskem.running.prepared import Prepared
-from daskem.running.preparing import prepare
+from daskem.running.preparing import PASSED, prepare
 
 # Settings that `prepare` takes as the checkpoint has them.
-_GIVEN_AGAIN = (
-    "n_components",
-    "features",
-    "sample_dims",
-    "feature_dim",
-    "missing",
-    "missing_chunks",
-    "init_params",
-    "tol",
-    "max_passes",
-    "max_seconds",
-    "cache",
-    "kernel",
-)
+_GIVEN_AGAIN = (*PASSED, "n_components", "missing", "init_params", "kernel")
 
 
 def resumed(

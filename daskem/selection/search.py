@@ -8,7 +8,9 @@ import numpy as np
 from distributed import Client
 
 from daskem.core.brief import Brief
-from daskem.data.blocks import Survey, Watch, current_client, place
+from daskem.data.blocks import Watch, place
+from daskem.data.cluster import current_client
+from daskem.data.survey import Survey
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.run import Run
 from daskem.fitting.starts.competition import Judged, best_of_many, ranking

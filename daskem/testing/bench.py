@@ -3,17 +3,21 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 import numpy as np
 
 from daskem.core.parameters import Params
+from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.fitting.starts.first_read import first_read
 from daskem.fitting.starts.seedbed import begin
 from daskem.models.protocol import Model
 from daskem.testing.differences import sizes
+
+Args = TypeVarTuple("Args")
+Answer = TypeVar("Answer")
 
 
 class RaisedError(Exception):
@@ -41,7 +45,7 @@ class Bench:
         params = copy.deepcopy(self.start if params is None else params)
         return attempt(place, self.model.e_step, block, params)
 
-    def m_step(self, statistics: Any, params: Params | None = None) -> Any:
+    def m_step(self, statistics: Statistics, params: Params | None = None) -> Any:
         params = copy.deepcopy(self.start if params is None else params)
         return attempt("m_step", self.model.m_step, copy.deepcopy(statistics), params)
 
@@ -60,7 +64,7 @@ def bench_of(
     return Bench(first.model, rows, begin(first, n_components, start, "k-means++", rng))
 
 
-def attempt(place: str, f: Callable[..., Any], *args: Any) -> Any:
+def attempt(place: str, f: Callable[[*Args], Answer], *args: *Args) -> Answer:
     try:
         return f(*args)
     except Exception as error:

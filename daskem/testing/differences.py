@@ -1,6 +1,6 @@
 """Nested statistics and params, compared: what differs, where, and by how much."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 ROUNDING = 1e-9
 
 
-def leaves(value: Any, name: str = "") -> dict[str, np.ndarray]:
+def leaves(value: object, name: str = "") -> dict[str, np.ndarray]:
     """Arrays of nested dicts and sequences by their path."""
     if not isinstance(value, dict | list | tuple):
         return {name: np.asarray(value)}
@@ -27,7 +27,7 @@ def scaled(value: Any, factor: float) -> Any:
     return value * factor
 
 
-def sizes(parts: list[Any]) -> dict[str, float]:
+def sizes(parts: Sequence[object]) -> dict[str, float]:
     """Sum over `parts` of the largest magnitude in each array, which rounding is relative to."""
     totals: dict[str, float] = {}
     for part in parts:
@@ -36,7 +36,7 @@ def sizes(parts: list[Any]) -> dict[str, float]:
     return totals
 
 
-def not_numbers(value: dict[str, Any], what: str) -> Iterator[str]:
+def not_numbers(value: Mapping[str, object], what: str) -> Iterator[str]:
     for name, leaf in leaves(value).items():
         if leaf.dtype.kind not in "fiub":
             yield f"{what} {name!r} is of type {leaf.dtype}, not an array of numbers"
@@ -72,13 +72,13 @@ def differences(
             yield f"{name!r}{place} is {got[name][where]:.10g}, not {wanted[name][where]:.10g}"
 
 
-def changed(now: Any, before: Any) -> list[str]:
+def changed(now: object, before: object) -> list[str]:
     """Names of the arrays that are not the same to the last bit."""
     new, old = leaves(now), leaves(before)
     return [name for name in {**old, **new} if not same_bits(new.get(name), old.get(name))]
 
 
-def same_bits(a: Any, b: Any) -> bool:
+def same_bits(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     if a is None or b is None:
         return a is b
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()

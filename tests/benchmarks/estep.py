@@ -20,7 +20,8 @@ from threadpoolctl import threadpool_limits
 
 from daskem import Gaussian, Mixture
 from daskem.core.statistics import add_all
-from daskem.data.blocks import Block, survey
+from daskem.data.blocks import Block
+from daskem.data.survey import survey
 from daskem.fitting.loop import evaluate
 from daskem.fitting.starts.first_read import domain
 

@@ -15,8 +15,9 @@ import numpy as np
 import zarr
 
 from daskem import Gaussian, Mixture
-from daskem.data.blocks import Block, Blocks, fingerprint
+from daskem.data.blocks import Block, Blocks
 from daskem.data.inputs import as_blocks
+from daskem.data.survey import fingerprint
 from daskem.fitting import loop
 
 # Chunks of 4 MiB, and how often each way is tried: the fastest counts.

@@ -24,7 +24,8 @@ from estep import SIZES, dgemm_rate, problem, theirs
 from daskem import Gaussian, Mixture
 from daskem.core.numerics import one_blas_thread
 from daskem.core.statistics import add_all
-from daskem.data.blocks import Block, survey
+from daskem.data.blocks import Block
+from daskem.data.survey import survey
 from daskem.fitting.starts.first_read import domain
 
 AVX2 = {

@@ -140,7 +140,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.sample is not None:
-        module = import_module("daskem.data.blocks.survey")
+        module = import_module("daskem.data.survey.survey")
         module._MOST_SAMPLED, module._SAMPLE_BYTES = options.sample, 2**40
     names = ["warm statistical", "cold statistical", "warm 1e-6", "cold 1e-6"]
     print(f"N = {options.rows:,}; reads of the data, with the survey; cold is plain EM")

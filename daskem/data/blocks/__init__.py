@@ -15,55 +15,25 @@ belong together (a sequence) are parted on none of the rungs.
 What is summed is none of the concern of these files, and neither is where the data are stored.
 """
 
-from daskem.data.blocks.asking import SILENCE, SLOW, SilentError, address_of, asked, foreign
 from daskem.data.blocks.block import WEIGHT, Block
-from daskem.data.blocks.changes import check_unchanged
-from daskem.data.blocks.domain import Domain
-from daskem.data.blocks.fingerprint import fingerprint
-from daskem.data.blocks.graph import check_reachable, current_client, seceded
 from daskem.data.blocks.mapping import map_rows
 from daskem.data.blocks.partitions import Outline
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.placement import moved, place
 from daskem.data.blocks.protocol import Blocks
-from daskem.data.blocks.resources import Machines, machines
-from daskem.data.blocks.survey import Survey, sample_size, survey
-from daskem.data.blocks.void import void_features
-from daskem.data.blocks.waiting import check_workers, tell_without_workers, told_without_workers
 from daskem.data.blocks.watch import Sign, Watch, counted, unwatched
 
 __all__ = [
-    "SILENCE",
-    "SLOW",
     "WEIGHT",
     "Block",
     "Blocks",
-    "Domain",
-    "Machines",
     "Outline",
     "Piece",
     "Sign",
-    "SilentError",
-    "Survey",
     "Watch",
-    "address_of",
-    "asked",
-    "check_reachable",
-    "check_unchanged",
-    "check_workers",
     "counted",
-    "current_client",
-    "fingerprint",
-    "foreign",
-    "machines",
     "map_rows",
     "moved",
     "place",
-    "sample_size",
-    "seceded",
-    "survey",
-    "tell_without_workers",
-    "told_without_workers",
     "unwatched",
-    "void_features",
 ]

@@ -17,20 +17,7 @@ from distributed import Client, KilledWorker
 
 from daskem.core.brief import Brief
 from daskem.core.statistics import FAN_IN
-from daskem.data.blocks.asking import foreign
 from daskem.data.blocks.block import Block
-from daskem.data.blocks.graph import (
-    Delayed,
-    GraphNode,
-    Task,
-    TaskRef,
-    bind,
-    current_client,
-    keys_of,
-    node,
-    nodes_of,
-)
-from daskem.data.blocks.memory import check_fits, choose_cache
 from daskem.data.blocks.partitions import (
     Args,
     Chunk,
@@ -45,12 +32,25 @@ from daskem.data.blocks.partitions import (
 )
 from daskem.data.blocks.parts import Call, Parts, delayed
 from daskem.data.blocks.poison import one_by_one
-from daskem.data.blocks.reached import reached
-from daskem.data.blocks.resources import machines
 from daskem.data.blocks.sequences import edges_between
-from daskem.data.blocks.tree import plant_tree, tree_sum
-from daskem.data.blocks.waiting import check_workers
 from daskem.data.blocks.watch import Watch, counting, unwatched
+from daskem.data.cluster.asking import foreign
+from daskem.data.cluster.graph import (
+    Delayed,
+    GraphNode,
+    Task,
+    TaskRef,
+    bind,
+    current_client,
+    keys_of,
+    node,
+    nodes_of,
+)
+from daskem.data.cluster.lost import reached
+from daskem.data.cluster.memory import check_fits, choose_cache
+from daskem.data.cluster.resources import machines
+from daskem.data.cluster.tree import plant_tree, tree_sum
+from daskem.data.cluster.waiting import check_workers
 
 # Arguments and recipes may well be larger than what distributed likes to see in a graph.
 LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}

@@ -97,7 +97,8 @@ class LocalBlocks(Brief):
         self, f: Callable[[Block, *Args], Result], *args: *Args, name: str = "sum", source: str = ""
     ) -> Result:
         """The tree sum of ``f(block, *args)``; names are for dashboards, which this has none of."""
-        tree, partitions = TreeSum(), self._partitions()
+        tree: TreeSum[Result] = TreeSum()
+        partitions = self._partitions()
         self.watch(Sign(name, 0, len(partitions)))
         if len(partitions) == 1:
             return self._partition_sum(partitions[0], f, args)
@@ -127,7 +128,7 @@ class LocalBlocks(Brief):
     def _partition_sum(
         self, numbers: range, f: Callable[..., Result], args: tuple[Any, ...]
     ) -> Result:
-        tree = TreeSum()
+        tree: TreeSum[Result] = TreeSum()
         for block in joined(map(self._chunk, numbers), self.omit):
             tree.push(f(block, *args))
         return tree.total()

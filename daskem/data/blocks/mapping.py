@@ -13,11 +13,11 @@ from numpy.typing import DTypeLike
 
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.dask import LARGE
-from daskem.data.blocks.graph import Delayed
 from daskem.data.blocks.joining import joined, part
 from daskem.data.blocks.partitions import Args
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.sequences import edges_between
+from daskem.data.cluster.graph import Delayed
 
 # Arguments of more bytes than this lie on the cluster before anybody computes answers.
 _LARGE_BYTES = 2**20

@@ -17,10 +17,10 @@ from dask.typing import Key
 
 from daskem.core.statistics import TreeSum
 from daskem.data.blocks.block import Block
-from daskem.data.blocks.graph import GraphNode, evaluated
 from daskem.data.blocks.joining import DTYPES, Part, joined, part
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.reading import patiently
+from daskem.data.cluster.graph import GraphNode, evaluated
 
 # The sizes of partitions depend on the data alone: the shape of the tree, and with it the last bit
 # of the result, must not depend on the cluster.
@@ -150,12 +150,12 @@ class Recipe:
     shared: Sequence[Key]
     origin: str = "the data"
 
-    def blocks(self, shared: Sequence[Any]) -> Iterator[Block]:
+    def blocks(self, shared: Sequence[object]) -> Iterator[Block]:
         """Make one block after the other, given the values of `shared`."""
         return joined(self._parts(shared), self.omit)
 
-    def _parts(self, shared: Sequence[Any]) -> Iterator[Part]:
-        values = dict(zip(self.shared, shared, strict=True))
+    def _parts(self, shared: Sequence[object]) -> Iterator[Part]:
+        values: dict[Key, Any] = dict(zip(self.shared, shared, strict=True))
         orders = [_order(self.tasks, chunk.keys) for chunk in self.chunks]
         last = {key: i for i, order in enumerate(orders) for key in order}
         for i, (chunk, order) in enumerate(zip(self.chunks, orders, strict=True)):
@@ -184,11 +184,11 @@ class Loaded:
 
     kept: Sequence[Block]
 
-    def blocks(self, shared: Sequence[Any]) -> Iterator[Block]:
+    def blocks(self, shared: Sequence[object]) -> Iterator[Block]:
         return iter(self.kept)
 
 
-def load(recipe: Recipe, *shared: Any) -> Loaded:
+def load(recipe: Recipe, *shared: object) -> Loaded:
     """Make all blocks of a partition at once."""
     return Loaded(list(recipe.blocks(shared)))
 
@@ -212,10 +212,11 @@ def run(
     f: Callable[[Block, *Args], Result],
     args: tuple[*Args],
     source: Recipe | Loaded,
-    *shared: Any,
+    *shared: object,
 ) -> Result:
     """The tree sum of ``f(block, *args)`` over a partition."""
-    tree, blocks = TreeSum(), source.blocks(shared)
+    tree: TreeSum[Result] = TreeSum()
+    blocks = source.blocks(shared)
     # The next block is read while this one is computed.
     with ThreadPoolExecutor(1) as reader:
         upcoming = reader.submit(next, blocks, None)

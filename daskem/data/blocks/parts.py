@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from dask.typing import Key
 
-from daskem.data.blocks.graph import DataNode, Delayed, GraphNode, node
 from daskem.data.blocks.partitions import Recipe
+from daskem.data.cluster.graph import DataNode, Delayed, GraphNode, node
 
 
 class Call(NamedTuple):

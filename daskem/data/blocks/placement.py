@@ -12,8 +12,8 @@ from distributed import Client, Future
 from daskem.data.blocks.dask import DaskBlocks
 from daskem.data.blocks.local import LocalBlocks
 from daskem.data.blocks.protocol import Blocks
-from daskem.data.blocks.resources import machines
-from daskem.data.blocks.waiting import check_workers
+from daskem.data.cluster.resources import machines
+from daskem.data.cluster.waiting import check_workers
 
 # Where a cluster begins to be worth the journey.
 _LEAST_BYTES = 2**26

@@ -44,7 +44,7 @@ def one_by_one(
     PoisonChunkError
         If one worker after the other dies of a partition that is alone; says which of its chunks.
     """
-    tree = TreeSum()
+    tree: TreeSum[Result] = TreeSum()
     for recipe in recipes:
         try:
             tree.push(alone(recipe))

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from dask.callbacks import Callback
+from dask.typing import Key
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ def counting(what: str, tasks: str, of: int, watch: Watch) -> Iterator[None]:
     """Signs of a sum that Dask computes: of every one of its `tasks`, where that is done here."""
     done = 0
 
-    def ended(key: Any, *_: Any) -> None:
+    def ended(key: Key, *_: object) -> None:
         nonlocal done
         if isinstance(key, tuple) and key[0] == tasks:
             done += 1

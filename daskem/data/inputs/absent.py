@@ -77,7 +77,7 @@ def _arrays(data: Data, features: Sequence[Hashable] | None) -> Iterator[zarr.Ar
             yield array
 
 
-def _opened(data: Any) -> zarr.Array | zarr.Group | None:
+def _opened(data: Data) -> zarr.Array | zarr.Group | None:
     """The node of a store that data come from; None where that is not known."""
     if isinstance(data, zarr.Array | zarr.Group):
         return data

@@ -1,15 +1,16 @@
 """From what holds an array to a NumPy or Dask array of rows, or to a refusal with a reason."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import dask.array as da
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from dask.utils import format_bytes
 
-from daskem.data.blocks import check_reachable
 from daskem.data.blocks.plain import plain
+from daskem.data.cluster import check_reachable
+from daskem.data.inputs.kinds import Data
 from daskem.data.inputs.sources import Table, opened_source
 from daskem.data.inputs.sources.tables import numbers
 from daskem.errors import DataError, DataTypeError
@@ -24,7 +25,7 @@ _GATHERED = (
 )
 
 
-def opened(data: Any) -> tuple[Array, tuple[str, ...]]:
+def opened(data: Data) -> tuple[Array, tuple[str, ...]]:
     """Rows (..., feature) with the features in one chunk, and what had to be done for that.
 
     Parameters
@@ -46,16 +47,16 @@ def opened(data: Any) -> tuple[Array, tuple[str, ...]]:
     return features_in_one_chunk(array), (_GATHERED.format(array.chunks[-1]),)
 
 
-def as_array(data: Any) -> Array:
+def as_array(data: object) -> Array:
     """NumPy or Dask array of what `opened` takes, which nobody has looked at yet."""
-    data = opened_source(data)
-    if isinstance(data, Table):
-        data = _only_column(data)
-    if isinstance(data, xr.DataArray):
-        data = data.data
-    if isinstance(data, xr.Dataset):
-        raise DataTypeError(f"a Dataset is no array: pass one of {list(data.data_vars)}")
-    return without_mask(data) if isinstance(data, da.Array) else _as_numpy(data)
+    found = opened_source(data)
+    if isinstance(found, Table):
+        found = _only_column(found)
+    if isinstance(found, xr.DataArray):
+        found = found.data
+    if isinstance(found, xr.Dataset):
+        raise DataTypeError(f"a Dataset is no array: pass one of {list(found.data_vars)}")
+    return without_mask(found) if isinstance(found, da.Array) else _as_numpy(found)
 
 
 def without_mask(array: da.Array) -> da.Array:
@@ -117,7 +118,7 @@ def _check_rows(array: Array) -> None:
         )
 
 
-def _as_numpy(data: Any) -> np.ndarray:
+def _as_numpy(data: npt.ArrayLike) -> np.ndarray:
     if isinstance(data, np.ma.MaskedArray):
         data = plain(data)
     try:
@@ -143,7 +144,7 @@ def _as_numpy(data: Any) -> np.ndarray:
     return array
 
 
-def _kind(data: Any) -> str:
+def _kind(data: object) -> str:
     return f"{type(data).__module__}.{type(data).__qualname__}"
 
 

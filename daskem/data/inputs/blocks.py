@@ -1,17 +1,14 @@
 """From arrays of rows to blocks of them: with what rides along, and in sequences."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import dask.array as da
 import numpy as np
 
 from daskem.data.blocks import WEIGHT
 from daskem.data.blocks.dask import DaskBlocks
 from daskem.data.blocks.local import LocalBlocks
-from daskem.data.blocks.memory import CACHES
+from daskem.data.cluster.memory import CACHES
 from daskem.data.inputs.arrays import Array
-from daskem.data.inputs.kinds import Lengths
+from daskem.data.inputs.kinds import Lengths, Riders, Values
 from daskem.data.inputs.lengths import cut
 from daskem.data.inputs.riders import as_riders
 from daskem.errors import ParameterError
@@ -21,11 +18,11 @@ MISSING = ("raise", "omit")
 
 def as_blocks(
     array: Array,
-    weights: Any = None,
+    weights: Values | None = None,
     missing: str = "raise",
     cache: str = "none",
     *,
-    along: Mapping[str, Any] | None = None,
+    along: Riders | None = None,
     lengths: Lengths | None = None,
     origin: str = "the data",
 ) -> LocalBlocks | DaskBlocks:

@@ -1,8 +1,7 @@
 """What names of features must be, and what is said of those that are not those of a model."""
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from daskem.errors import DataError
 _SHOWN = 9
 
 
-def check_names(names: np.ndarray | None, variables: Sequence[Any] | None) -> None:
+def check_names(names: np.ndarray | None, variables: Sequence[Hashable] | None) -> None:
     """Raise DataError unless names tell the features apart, and a model file could hold them."""
     if names is None:
         return
@@ -29,7 +28,7 @@ def check_names(names: np.ndarray | None, variables: Sequence[Any] | None) -> No
     spelled_dims(variables)
 
 
-def differs(present: Sequence[Any], wanted: Sequence[Any], verb: str) -> str:
+def differs(present: Sequence[Hashable], wanted: Sequence[Hashable], verb: str) -> str:
     """That the features are not those that somebody wants, and where they differ."""
     twice = [name for name, n in Counter(present).items() if n > 1]
     if twice and set(wanted) <= set(present):
@@ -53,7 +52,7 @@ def differs(present: Sequence[Any], wanted: Sequence[Any], verb: str) -> str:
     return f"{told}; {len(missing):,} are not there, the first of them: {first}"
 
 
-def _told(name: Any) -> str:
+def _told(name: Hashable) -> str:
     """A name so that it is not mistaken for another one."""
     value = repr(name.item() if isinstance(name, np.generic) else name)
     return f"{value} ({name.dtype if isinstance(name, np.generic) else type(name).__name__})"

@@ -1,7 +1,6 @@
 """What errors call the data: where they are stored."""
 
 import os
-from typing import Any
 
 import xarray as xr
 import zarr
@@ -10,7 +9,7 @@ from daskem.core.addresses import hidden
 from daskem.data.inputs.sources.stores import is_address
 
 
-def origin(data: Any) -> str:
+def origin(data: object) -> str:
     """The address of the store that data come from, without secrets, as far as they know it."""
     found = ""
     if is_address(data):

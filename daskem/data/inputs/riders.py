@@ -1,6 +1,5 @@
 """Riders: arrays that belong to the rows, such as their weights, and go wherever these go."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import dask.array as da
@@ -9,13 +8,14 @@ import xarray as xr
 
 from daskem.data.blocks import WEIGHT
 from daskem.data.inputs.arrays import Array, as_array, features_in_one_chunk
+from daskem.data.inputs.kinds import Riders, Values
 from daskem.data.inputs.names import Rows
 from daskem.data.inputs.sources import Table, opened_source
 from daskem.errors import DataError, DataTypeError
 
 
 def aligned(
-    rows: Rows, sample_weight: Any = None, along: Mapping[str, Any] | None = None
+    rows: Rows, sample_weight: Values | None = None, along: Riders | None = None
 ) -> dict[str, Any]:
     """The riders of `rows` by name, the weights first; labelled ones laid out by their dims.
 
@@ -36,7 +36,7 @@ def aligned(
     return {name: _aligned(name, values, rows) for name, values in riders.items()}
 
 
-def _aligned(name: str, values: Any, rows: Rows) -> Any:
+def _aligned(name: str, values: Values, rows: Rows) -> Any:
     values = opened_source(rows.beside[values] if isinstance(values, str) else values)
     if isinstance(values, Table):
         return _like_index(name, values, rows)
@@ -105,19 +105,19 @@ def _like_index(name: str, table: Table, rows: Rows) -> Array:
     return values[places]
 
 
-def _without_noise(weights: Any) -> Any:
+def _without_noise(weights: Values) -> Any:
     """Zero where `weights` are negative by rounding only, as cos(lat) is at a pole in float32."""
     if isinstance(weights, xr.DataArray):
         return weights.copy(data=_without_noise(weights.data))
-    special = np.memmap | np.ma.MaskedArray
-    in_memory = isinstance(weights, np.ndarray) and not isinstance(weights, special)
-    if not in_memory or weights.dtype.kind != "f":
+    if not isinstance(weights, np.ndarray) or weights.dtype.kind != "f":
+        return weights
+    if isinstance(weights, np.memmap | np.ma.MaskedArray):
         return weights
     noise = np.finfo(weights.dtype).eps * np.abs(weights).max(initial=0)
     return np.where((weights < 0) & (weights >= -noise), 0, weights)
 
 
-def as_riders(along: Mapping[str, Any], array: Array) -> dict[str, Any]:
+def as_riders(along: Riders, array: Array) -> dict[str, Any]:
     """What rides along with the rows of `array`: of the same kind as that, in the same chunks.
 
     Raises
@@ -128,7 +128,7 @@ def as_riders(along: Mapping[str, Any], array: Array) -> dict[str, Any]:
     return {name: _rider(name, values, array) for name, values in along.items()}
 
 
-def _rider(name: str, values: Any, array: Array) -> Array:
+def _rider(name: str, values: Values, array: Array) -> Array:
     values = as_array(values)
     if values.dtype.kind not in "fiub":
         raise DataTypeError(

@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 
 from daskem.data.inputs.arrays import Array, check_numbers, opened, without_mask
-from daskem.data.inputs.beside import beside
 from daskem.data.inputs.columns import stack
 from daskem.data.inputs.grids import grids_of
 from daskem.data.inputs.kinds import Data
+from daskem.data.inputs.named_riders import beside
 from daskem.data.inputs.names import Features, Rows, labels_of
 from daskem.data.inputs.naming import check_names
 from daskem.data.inputs.sources import Table, opened_source
@@ -125,7 +125,7 @@ def _tabular(table: Table, wanted: Wanted) -> Rows:
 
 
 def _opened(
-    values: Any,
+    values: Array,
     features: Features,
     labels: xr.Dataset | None = None,
     dims: tuple[Hashable, ...] = (),

@@ -14,7 +14,7 @@ from daskem.errors import DataTypeError
 _PLAIN = (str, bool, int, float, type(None))
 
 
-def spelled(name: Any) -> Any:
+def spelled(name: Hashable) -> Any:
     """One name as JSON can hold it: itself, or its type and what it is made of.
 
     Raises
@@ -76,7 +76,7 @@ def spelled_dims(dims: Sequence[Hashable] | None) -> Any:
     return None if dims is None else [spelled(dim) for dim in dims]
 
 
-def unspelled_dims(told: Any) -> tuple[Hashable, ...] | None:
+def unspelled_dims(told: Sequence[Any] | None) -> tuple[Hashable, ...] | None:
     return None if told is None else tuple(unspelled(dim) for dim in told)
 
 

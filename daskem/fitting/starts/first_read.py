@@ -8,7 +8,8 @@ import numpy as np
 from daskem.core.brief import Brief
 from daskem.core.numerics import LARGEST, one_blas_thread
 from daskem.core.settings import whole
-from daskem.data.blocks import Blocks, Domain, Survey, survey, void_features
+from daskem.data.blocks import Blocks
+from daskem.data.survey import Domain, Survey, survey, void_features
 from daskem.errors import DataError
 from daskem.fitting.starts.oversampling import oversampled
 from daskem.models.protocol import Checks, Frames, Model

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from daskem.data.blocks import WEIGHT, Block, Blocks, Survey
+from daskem.data.blocks import WEIGHT, Block, Blocks
+from daskem.data.survey import Survey
 from daskem.fitting.starts.seeds import kmeans_plus_plus, standardised
 
 # Rounds, each of which reads the data.

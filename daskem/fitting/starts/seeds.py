@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from daskem.data.blocks import Block
-from daskem.data.blocks.far import far_in
+from daskem.data.survey.far import far_in
 
 # Rounds of k-means, at most: EM goes on from there in any case.
 MOST_ROUNDS = 30

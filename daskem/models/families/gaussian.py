@@ -12,8 +12,8 @@ from daskem.core.resolution import Resolution
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.families.covariances import STRUCTURES
+from daskem.models.families.degenerate import Oddity
 from daskem.models.families.densities import Normals
-from daskem.models.families.oddities import Oddity
 from daskem.models.families.registry import register
 from daskem.models.families.structure import Structure
 from daskem.models.kernels.centred import CentredForm

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import digamma
 
 from daskem.core.frames import Frame
@@ -193,6 +192,8 @@ class StudentT:
 
 
 def _best_df(mean: float) -> float:
+    from scipy.optimize import brentq  # It takes a third of a second: not of every process.
+
     def slope(df: float) -> float:
         return float(1 + np.log(df / 2) - digamma(df / 2) + mean)
 

@@ -15,8 +15,16 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.statistics import Statistics, add_all
 from daskem.errors import KernelError
 from daskem.models.kernels.centred import CentredForm
+from daskem.models.kernels.compiled_arguments import (
+    Moments,
+    Natural,
+    Normals,
+    Rows,
+    Sums,
+    Task,
+    even,
+)
 from daskem.models.kernels.guard import LIMIT
-from daskem.models.kernels.passed import Moments, Natural, Normals, Rows, Sums, Task, even
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.kernels.terms import Terms

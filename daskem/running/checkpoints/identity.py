@@ -13,7 +13,7 @@ import scipy
 from dask.base import tokenize
 
 from daskem.core.numerics import one_blas_thread
-from daskem.data.blocks import Survey
+from daskem.data.survey import Survey
 from daskem.errors import CheckpointError, ParameterError
 from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.algorithms.choice import ALGORITHMS

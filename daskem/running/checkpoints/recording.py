@@ -4,10 +4,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
-from daskem.data.blocks import Survey
 from daskem.data.inputs import address
+from daskem.data.survey import Survey
 from daskem.errors import CheckpointError
 from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.run import Run
@@ -124,7 +123,7 @@ class Log:
         self.shelf = shelf
         self._same: About = {"settings": settings, "seed": seed, "made by": of_arithmetic()}
 
-    def write(self, passes: int, runs: Sequence[Run], survey: Survey, **more: Any) -> None:
+    def write(self, passes: int, runs: Sequence[Run], survey: Survey, **more: object) -> None:
         """Write down how `runs` stand after so many passes, and whatever else JSON can hold."""
         if "survey" not in self._same:
             self._same["survey"] = of_survey(survey)

@@ -34,7 +34,7 @@ SOURCES: Sequence[Source] = (
 )
 
 
-def opened_source(data: Any, names: Sequence[Hashable] | None = None) -> Any:
+def opened_source(data: object, names: Sequence[Hashable] | None = None) -> Any:
     """`data` in one of the canonical forms, lazily; what nobody knows comes out as it is.
 
     Parameters

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import dask.array as da
 import numpy as np
+import numpy.typing as npt
 
 from daskem.errors import DataError
 
@@ -62,13 +63,13 @@ def _missing(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return np.where(where, values.dtype.type(np.nan), values) if where.any() else values
 
 
-def _codes(code: Any) -> list[float]:
+def _codes(code: npt.ArrayLike | None) -> list[float]:
     """The numbers in an attribute, which may have none or several."""
     numbers = np.ravel(np.asarray([] if code is None else code))
     return [float(c) for c in numbers] if numbers.dtype.kind in "fiu" else []
 
 
-def _same(value: Any, idle: float) -> bool:
+def _same(value: str | float, idle: float) -> bool:
     try:
         return float(value) == idle
     except (TypeError, ValueError):

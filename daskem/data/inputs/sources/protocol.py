@@ -22,7 +22,7 @@ class Source(NamedTuple):
         ``(data, names) -> `` something nearer to an array; `names` as in `opened_source`.
     """
 
-    holds: Callable[[Any], bool]
+    holds: Callable[[object], bool]
     open: Callable[[Any, Names], Any]
 
 
@@ -40,10 +40,10 @@ class Table(Protocol):
     def like(self, answers: Array, name: str) -> Any: ...  # (row,) or (row, column), as a table
 
 
-def kind(module: str, *classes: str) -> Callable[[Any], bool]:
+def kind(module: str, *classes: str) -> Callable[[object], bool]:
     """Whether something is of one of the classes of a module that nobody need have imported."""
 
-    def holds(data: Any) -> bool:
+    def holds(data: object) -> bool:
         loaded = sys.modules.get(module)
         known = (vars(loaded).get(name) for name in classes) if loaded is not None else ()
         return any(isinstance(one, type) and isinstance(data, one) for one in known)

@@ -18,24 +18,24 @@ _SPARSE = (
 )
 
 
-def _is_sparse(data: Any) -> bool:
+def _is_sparse(data: object) -> bool:
     inside = data._meta if isinstance(data, PlainArray) else data
     return issparse(inside) or kind("sparse", "SparseArray")(inside)
 
 
-def _is_planned(data: Any) -> bool:
+def _is_planned(data: object) -> bool:
     return isinstance(data, da.Array) and not isinstance(data, PlainArray)
 
 
-def _is_list_of_lazy(data: Any) -> bool:
+def _is_list_of_lazy(data: object) -> bool:
     return isinstance(data, list | tuple) and any(map(is_dask_collection, data[:9]))
 
 
-def _is_mapping(data: Any) -> bool:
+def _is_mapping(data: object) -> bool:
     return isinstance(data, dict)
 
 
-REFUSED: tuple[tuple[Callable[[Any], bool], str], ...] = (
+REFUSED: tuple[tuple[Callable[[object], bool], str], ...] = (
     (_is_sparse, _SPARSE),
     (
         _is_planned,

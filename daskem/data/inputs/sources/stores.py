@@ -4,7 +4,7 @@ import base64
 import os
 import re
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import dask.array as da
 import numpy as np
@@ -47,7 +47,7 @@ def address(path: str | os.PathLike[str]) -> str:
     return re.sub("^(file|local)://", "", os.fspath(path))
 
 
-def is_address(data: Any) -> bool:
+def is_address(data: object) -> TypeGuard[str | os.PathLike[str]]:
     """Whether this is a path or a URL."""
     return isinstance(data, str | os.PathLike)
 

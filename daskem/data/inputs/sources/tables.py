@@ -1,6 +1,6 @@
 """Tables of every make as columns that are numbers, and columns that are not."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +90,7 @@ class Frame:
         return "" if real else str(dtype)
 
 
-def _is_objects(dtype: Any) -> bool:
+def _is_objects(dtype: object) -> bool:
     return isinstance(dtype, np.dtype) and dtype.kind == "O"
 
 
@@ -186,7 +186,7 @@ def _unmasked(column: Any) -> np.ndarray:
     return plain(masked(column) if kind("astropy.utils.masked", "Masked")(column) else column)
 
 
-def is_record(data: Any) -> bool:
+def is_record(data: object) -> bool:
     """Whether this is an array whose dtype has fields."""
     return isinstance(data, np.ndarray | da.Array) and data.dtype.names is not None
 
@@ -201,7 +201,7 @@ def of_records(data: Any) -> Columns:
     return Columns(_objects(names), odd, lambda i: data[names[i]])
 
 
-def _objects(names: Sequence[Any]) -> np.ndarray:
+def _objects(names: Sequence[Hashable]) -> np.ndarray:
     found = np.empty(len(names), dtype=object)
     for i, name in enumerate(names):
         found[i] = name
@@ -211,7 +211,7 @@ def _objects(names: Sequence[Any]) -> np.ndarray:
 def _alike(names: np.ndarray) -> np.ndarray:
     """Names with one NaN for all, where one is missing: no other is equal to itself."""
 
-    def same(name: Any) -> Any:
+    def same(name: Hashable) -> Hashable:
         if isinstance(name, tuple):
             return tuple(map(same, name))
         return np.nan if isinstance(name, float) and name != name else name

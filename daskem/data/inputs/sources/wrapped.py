@@ -18,7 +18,7 @@ def masked(data: Any) -> np.ma.MaskedArray:
     return np.ma.MaskedArray(np.asarray(data.unmasked), np.asarray(data.mask))
 
 
-def variable(data: Any) -> xr.DataArray:
+def variable(data: xr.Variable) -> xr.DataArray:
     return xr.DataArray(data)
 
 

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from daskem.models.kernels.compiled_arguments import Moments, Normals, Rows, Task, even
 from daskem.models.kernels.machine.compiling import part, whole
 from daskem.models.kernels.machine.members import answer
 from daskem.models.kernels.machine.products import add_moments, add_totals, product, total
 from daskem.models.kernels.machine.tile import PRODUCTS, SQUARES, read, weigh
 from daskem.models.kernels.machine.vectors import LANES, fma, load, splat, store
-from daskem.models.kernels.passed import Moments, Normals, Rows, Task, even
 
 
 class Room(NamedTuple):

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from daskem.models.kernels.compiled_arguments import Natural, Rows, Sums, Task
 from daskem.models.kernels.machine.compiling import part, whole
 from daskem.models.kernels.machine.members import answer
 from daskem.models.kernels.machine.products import add_moments, add_totals, product
 from daskem.models.kernels.machine.tile import add_features, reach, read, weigh
 from daskem.models.kernels.machine.vectors import LANES, load, store
-from daskem.models.kernels.passed import Natural, Rows, Sums, Task
 
 
 class Room(NamedTuple):

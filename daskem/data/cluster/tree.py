@@ -9,9 +9,9 @@ import dask
 from dask.typing import Key
 from distributed import Client
 
-from daskem.core.statistics import FAN_IN, TreeSum, add_all
-from daskem.data.blocks.graph import Delayed, Task, TaskRef, current_client, node
-from daskem.data.blocks.waiting import awaited
+from daskem.core.statistics import FAN_IN, Summand, TreeSum, add_all
+from daskem.data.cluster.graph import Delayed, Task, TaskRef, current_client, node
+from daskem.data.cluster.waiting import awaited
 
 
 def plant_tree(graph: dict[Key, Any], keys: list[Key], sealed: bool = False) -> Key:
@@ -35,7 +35,7 @@ def tree_sum(subtrees: Iterable[Delayed], client: Client | None, sealed: bool = 
     """
     client = client or current_client()
     if client is None:
-        tree = TreeSum()
+        tree: TreeSum[Any] = TreeSum()
         for part in dask.compute(*subtrees, traverse=False):
             tree.push(part)
         return tree.total()
@@ -61,5 +61,5 @@ def _name() -> str:
     return f"reduce-{uuid.uuid4().hex}"
 
 
-def _add_all(*parts: Any) -> Any:
+def _add_all(*parts: Summand) -> Summand:
     return add_all(parts)

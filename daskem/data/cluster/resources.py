@@ -8,7 +8,7 @@ from dask.system import CPU_COUNT
 from distributed import Client
 from distributed.system import MEMORY_LIMIT
 
-from daskem.data.blocks.graph import current_client
+from daskem.data.cluster.graph import current_client
 
 # The share of free memory that data may fill and still leave room for everything else; Dask begins
 # to move data to disk when 0.6 of all memory is in use.

@@ -1,22 +1,23 @@
 """What is asked for by its name, to ride along with the rows: columns, variables, coordinates."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import xarray as xr
 
 from daskem.data.inputs.arrays import check_numbers
+from daskem.data.inputs.kinds import Riders, Values
 from daskem.data.inputs.sources import Table
 from daskem.errors import DataError
 
 
-def names_among(sample_weight: Any, along: Mapping[str, Any] | None) -> tuple[str, ...]:
+def names_among(sample_weight: Values | None, along: Riders | None) -> tuple[str, ...]:
     """Names that are given in the place of values."""
     values = [sample_weight, *(along or {}).values()]
     return tuple(dict.fromkeys(value for value in values if isinstance(value, str)))
 
 
-def beside(data: Any, names: Sequence[Hashable]) -> dict[Hashable, Any]:
+def beside(data: object, names: Sequence[Hashable]) -> dict[Hashable, Any]:
     """The columns of a table, or the variables and coordinates of labelled data, of these names.
 
     Raises
@@ -27,7 +28,7 @@ def beside(data: Any, names: Sequence[Hashable]) -> dict[Hashable, Any]:
     return {name: _found(data, name) for name in names}
 
 
-def _found(data: Any, name: Hashable) -> Any:
+def _found(data: object, name: Hashable) -> Any:
     if isinstance(data, Table):
         present = list(data.names)
         if name in present:

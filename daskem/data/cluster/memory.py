@@ -6,7 +6,7 @@ import dask.array as da
 import numpy as np
 from dask.utils import format_bytes
 
-from daskem.data.blocks.resources import Machines
+from daskem.data.cluster.resources import Machines
 from daskem.errors import ChunkTooLargeError
 
 # What a worker needs besides its chunks: the interpreter with its libraries, and the tiles.

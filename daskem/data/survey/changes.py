@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from daskem.data.blocks.block import Block
-from daskem.data.blocks.fingerprint import fingerprint
 from daskem.data.blocks.protocol import Blocks
-from daskem.data.blocks.survey import Survey
+from daskem.data.survey.fingerprint import fingerprint
+from daskem.data.survey.survey import Survey
 from daskem.errors import DataChangedError
 
 _REMEDY = (

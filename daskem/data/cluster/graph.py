@@ -48,7 +48,7 @@ def nodes_of(graph: Mapping[Key, Any]) -> dict[Key, GraphNode]:
     return convert_legacy_graph(graph)
 
 
-def node(key: Key, value: Any, sealed: bool) -> GraphNode:
+def node(key: Key, value: object, sealed: bool) -> GraphNode:
     """A task with this value; if `sealed`, as bytes that workers open, and no scheduler has to."""
     return Task(key, loads, dumps(value)) if sealed else DataNode(key, value)
 

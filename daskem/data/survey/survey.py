@@ -9,10 +9,10 @@ from daskem.core.brief import Brief
 from daskem.core.numerics import one_blas_thread
 from daskem.core.resolution import Resolution
 from daskem.data.blocks.block import WEIGHT, Block
-from daskem.data.blocks.domain import Domain
-from daskem.data.blocks.extremes import Extremes, extremes
-from daskem.data.blocks.far import Far, judged
-from daskem.data.blocks.fingerprint import fingerprint
+from daskem.data.survey.domain import Domain
+from daskem.data.survey.extremes import Extremes, extremes
+from daskem.data.survey.far import Far, judged
+from daskem.data.survey.fingerprint import fingerprint
 
 # Rows of a sample: enough to start from, and few enough to be fitted in no time.
 _MOST_SAMPLED = 2**16

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from distributed import CancelledError, Client, KilledWorker
 from distributed.client import ClosedClientError
 
-from daskem.data.blocks.asking import address_of
+from daskem.data.cluster.asking import address_of
 from daskem.errors import ClusterError, SchedulerLostError
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from daskem.core.frames import Frame
 from daskem.core.parameters import Params
@@ -132,7 +132,7 @@ class Oddity:
         apart = (means[k] - means[others])[:, :, None]
         white = [whiten(self._roots[j], u, u.copy()) for j, u in zip(others, apart, strict=True)]
         squares = np.square(white).sum(axis=(1, 2))
-        farthest = chi2.isf(CHANCE / self.counts.sum(), means.shape[1])
+        farthest = chdtri(means.shape[1], CHANCE / self.counts.sum())  # quantile of chi^2
         smeared = self.counts[k] * squares > self.counts[others]
         return bool(np.all((squares > farthest) & smeared))
 

@@ -8,8 +8,8 @@ import dask
 from dask.utils import format_time, parse_timedelta
 from distributed import Client, Future
 
-from daskem.data.blocks.asking import address_of, asked
-from daskem.data.blocks.graph import NoWorkerError, current_client, seceded
+from daskem.data.cluster.asking import address_of, asked
+from daskem.data.cluster.graph import NoWorkerError, current_client, seceded
 from daskem.errors import NoWorkersError, NoWorkersWarning
 
 # Seconds that a cluster without workers gets before a fit begins on it.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from daskem.data.blocks.block import Block
-from daskem.data.blocks.extremes import Extremes, extremes
+from daskem.data.survey.extremes import Extremes, extremes
 
 # A gap of more than this fraction of the range of all values parts them.
 _GAP = 1 / 3

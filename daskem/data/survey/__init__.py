@@ -1,0 +1,17 @@
+"""The first read of the data, what it tells, and what later reads are checked against."""
+
+from daskem.data.survey.changes import check_unchanged
+from daskem.data.survey.domain import Domain
+from daskem.data.survey.empty_features import void_features
+from daskem.data.survey.fingerprint import fingerprint
+from daskem.data.survey.survey import Survey, sample_size, survey
+
+__all__ = [
+    "Domain",
+    "Survey",
+    "check_unchanged",
+    "fingerprint",
+    "sample_size",
+    "survey",
+    "void_features",
+]
