@@ -47,7 +47,7 @@ def test_a_selection_has_the_settings_of_a_fit():
     own, known = settings(daskem.select), settings(daskem.fit)
     # A start is of one size, and mixtures know no sequences; restarts of a selection cost no
     # reads, and there are more of them.
-    assert set(known) - set(own) == {"start", "lengths"}
+    assert set(known) - set(own) == {"start", "lengths", "sequence_dim"}
     assert {name for name in known if name in own and own[name] != known[name]} == {"n_init"}
 
 
@@ -58,7 +58,7 @@ def test_the_estimator_has_the_settings_of_a_fit():
     }
     # By scikit-learn's names: max_iter, and weights_init, means_init, precisions_init. Mixtures
     # need nothing that rides along. What goes on from a checkpoint is a result, no estimator.
-    apart = {"max_passes", "start", "along", "lengths", "checkpoint"}
+    apart = {"max_passes", "start", "along", "lengths", "sequence_dim", "checkpoint"}
     assert set(settings(daskem.fit)) - names == apart
 
 
@@ -69,11 +69,13 @@ def test_the_command_line_has_the_settings_of_a_fit(command, function):
     given = ["-k", "2"] if command is fit_command else []
     options = vars(parser([command]).parse_args([command.__name__, "store", *given]))
     known = inspect.signature(function).parameters
-    # What is an array in memory is not written on a command line.
+    # What is an array in memory is not written on a command line, which fits mixtures: they know
+    # no sequences.
     assert set(settings(function)) - set(options) == set(known) & {
         "start",
         "along",
         "lengths",
+        "sequence_dim",
         "models",
     }
     shared = (options.keys() & settings(function).keys()) - {"n_components"}

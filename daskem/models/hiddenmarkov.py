@@ -213,7 +213,7 @@ class _Steps(NamedTuple):
     kept : slice or ndarray of bool, (step,)
         Which steps the rows of the block are.
     counts : ndarray, (sequence,)
-        How many times each counts.
+        How many times each counts: one in which all is missing does not.
     """
 
     edges: np.ndarray
@@ -230,9 +230,10 @@ class _Steps(NamedTuple):
             If the rows of a sequence have different weights.
         """
         edges = np.arange(len(block) + 1) if block.edges is None else block.edges
-        kept = slice(None) if block.kept is None or block.edges is None else block.kept
+        observed = None if block.edges is None else block.kept
+        kept = slice(None) if observed is None else observed
         if block.weights is None:
-            return cls(edges, kept, np.ones(len(edges) - 1))
+            return cls(edges, kept, _has_rows(edges, observed).astype(np.float64))
         of_steps = np.full(edges[-1], np.nan)
         of_steps[kept] = block.weights
         starts = edges[:-1]
@@ -260,3 +261,10 @@ class _Steps(NamedTuple):
     def each_step(self, values: np.ndarray) -> np.ndarray:
         """One value for each sequence as one for each step, (step,)."""
         return np.repeat(values, np.diff(self.edges))
+
+
+def _has_rows(edges: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
+    """Which sequences have an observed row, bool, (sequence,)."""
+    if kept is None or len(edges) == 1:
+        return np.ones(len(edges) - 1, dtype=bool)
+    return np.logical_or.reduceat(kept, edges[:-1])

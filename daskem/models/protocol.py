@@ -294,5 +294,6 @@ def check_sequences(model: object, lengths: object) -> None:
     if isinstance(model, Sequential) and lengths is None:
         raise DataError(
             f"{type(model).__name__} wants to know which rows are a sequence: pass lengths=[...], "
-            "the rows of each, in their order, and [len(data)] for a single one"
+            "the rows of each, in their order, and [len(data)] for a single one; of labelled data "
+            "sequence_dim=..., such as 'time', says it"
         )

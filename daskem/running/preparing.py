@@ -12,6 +12,7 @@ from daskem.data.inputs import as_blocks
 from daskem.data.inputs.absent import absent_chunks
 from daskem.data.inputs.beside import names_among
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
+from daskem.data.inputs.lengths import lengths_of
 from daskem.data.inputs.origins import origin
 from daskem.data.inputs.riders import aligned
 from daskem.data.inputs.rows import as_rows
@@ -38,6 +39,7 @@ _PASSED = (
     "features",
     "sample_dims",
     "feature_dim",
+    "sequence_dim",
     "tol",
     "max_passes",
     "max_seconds",
@@ -55,6 +57,7 @@ def prepare(
     sample_weight: Values | None = None,
     along: Riders | None = None,
     lengths: Lengths | None = None,
+    sequence_dim: Hashable | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -90,10 +93,11 @@ def prepare(
         raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
     stop = _stop(tol, max_passes, max_seconds)
     beside = names_among(sample_weight, along)
-    rows = as_rows(data, features, sample_dims, feature_dim, beside)
+    rows = as_rows(data, features, sample_dims, feature_dim, beside, sequence_dim)
     absent, where = absent_chunks(data, features, missing_chunks), origin(data)
     riders = aligned(rows, sample_weight, along)
     check_riders(model, riders)
+    lengths = lengths_of(rows, lengths)
     check_sequences(model, lengths)
     blocks = as_blocks(
         rows.array, missing=missing, cache=cache, along=riders, lengths=lengths, origin=where
@@ -113,7 +117,7 @@ def prepare(
     )
     if checkpoint is None:
         return prepared
-    dims = features and list(features), sample_dims and list(sample_dims), feature_dim
+    dims = features and list(features), sample_dims and list(sample_dims), feature_dim, sequence_dim
     passed = (*dims, tol, max_passes, max_seconds, cache, missing_chunks)
     about = _settings(prepared) | dict(zip(_PASSED, passed, strict=True))
     about |= {"riders": list(riders), "in sequences": lengths is not None}

@@ -19,6 +19,7 @@ _GIVEN_AGAIN = (
     "features",
     "sample_dims",
     "feature_dim",
+    "sequence_dim",
     "missing",
     "missing_chunks",
     "init_params",
