@@ -119,7 +119,7 @@ def test_every_path_is_summed(row, lengths, k, gaps, seed):
     if len(rows):
         (tile,) = model.posterior(block, params)
         np.testing.assert_allclose(tile.responsibilities.T, gamma, atol=1e-12)
-        np.testing.assert_array_equal(model.decode(block, params), path)
+        np.testing.assert_array_equal(model.decode(block, params).states, path)
 
 
 @pytest.mark.parametrize(("k", "expected"), [(1, -391.9189), (2, -341.8787), (3, -328.5275)])

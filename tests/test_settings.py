@@ -51,15 +51,26 @@ def test_a_selection_has_the_settings_of_a_fit():
     assert {name for name in known if name in own and own[name] != known[name]} == {"n_init"}
 
 
-def test_the_estimator_has_the_settings_of_a_fit():
+# What has a name of scikit-learn's or hmmlearn's: max_iter or n_iter, weights_init, means_init and
+# so on. Estimators need nothing that rides along. What goes on from a checkpoint is a result.
+APART = {"max_passes", "start", "along", "checkpoint"}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "apart"),
+    [
+        # Mixtures know no sequences.
+        (daskem.GaussianMixture, {"lengths", "sequence_dim"}),
+        # Chains have no compiled kernel.
+        (daskem.GaussianHMM, {"kernel"}),
+    ],
+)
+def test_the_estimators_have_the_settings_of_a_fit(estimator, apart):
     names = {
-        *inspect.signature(daskem.GaussianMixture).parameters,
-        *inspect.signature(daskem.GaussianMixture.fit).parameters,
+        *inspect.signature(estimator).parameters,
+        *inspect.signature(estimator.fit).parameters,
     }
-    # By scikit-learn's names: max_iter, and weights_init, means_init, precisions_init. Mixtures
-    # need nothing that rides along. What goes on from a checkpoint is a result, no estimator.
-    apart = {"max_passes", "start", "along", "lengths", "sequence_dim", "checkpoint"}
-    assert set(settings(daskem.fit)) - names == apart
+    assert set(settings(daskem.fit)) - names == APART | apart
 
 
 @pytest.mark.parametrize(

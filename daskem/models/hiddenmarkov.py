@@ -15,7 +15,7 @@ from daskem.models.families.protocol import Conditioned, Draws, Family
 from daskem.models.kernels.chain import Chains
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.mixture import Mixture
-from daskem.models.protocol import Block, Survey, Tile, demand
+from daskem.models.protocol import Block, Decoded, Survey, Tile, demand
 
 # The probability of staying in a state where a mixture becomes a chain: some ten steps.
 _STICKY = 0.9
@@ -168,11 +168,12 @@ class HiddenMarkov:
         states = smoothed.states[steps.kept].T
         yield Tile(slice(0, len(block)), smoothed.log_prob[steps.kept], states)
 
-    def decode(self, block: Block, params: Params) -> np.ndarray:
-        """The most probable states of every sequence as a whole, (sample,)."""
+    def decode(self, block: Block, params: Params) -> Decoded:
+        """The most probable states of every sequence as a whole."""
         with one_blas_thread():
             steps, _, chains = self._chains(block, params)
-            return chains.decode(params["initial"], params["transitions"])[steps.kept]
+            states, log_prob = chains.decode(params["initial"], params["transitions"])
+        return Decoded(states[steps.kept], np.where(steps.counts > 0, log_prob, 0.0))
 
     def sample(
         self, params: Params, n_samples: int, rng: np.random.Generator

@@ -47,11 +47,16 @@ def statistics(block: Block, model: Model, params: Params) -> dict[str, Any]:
 def labels(block: Block, model: Predicts, params: Params) -> np.ndarray:
     """The most probable component of each row, or path of each sequence, (sample,)."""
     if isinstance(model, Sequential):
-        return model.decode(block, params).astype(label_dtype(model.n_components(params)))
+        return model.decode(block, params).states.astype(label_dtype(model.n_components(params)))
     labelled = np.empty(len(block), dtype=label_dtype(model.n_components(params)))
     for span, _, shares in model.posterior(block, params):
         labelled[span] = shares.argmax(axis=0)
     return labelled
+
+
+def path_log_prob(block: Block, model: Sequential, params: Params) -> float:
+    """log p(x, path) of the most probable paths of the sequences of a block, in nats."""
+    return float(model.decode(block, params).log_prob.sum())
 
 
 def responsibilities(block: Block, model: Predicts, params: Params) -> np.ndarray:

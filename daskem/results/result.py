@@ -277,7 +277,7 @@ class Result:
         lengths: Lengths | None = None,
     ) -> float:
         """Mean log p(x) per row of `data`, in nats; one pass over it."""
-        return self._total(data, sample_weight, along, lengths)[0]
+        return self.total(data, sample_weight, along, lengths)[0]
 
     def bic(
         self,
@@ -287,7 +287,7 @@ class Result:
         lengths: Lengths | None = None,
     ) -> float:
         """Bayesian information criterion, -2 L + p log n (Schwarz 1978); lower is better."""
-        mean, n = self._total(data, sample_weight, along, lengths)
+        mean, n = self.total(data, sample_weight, along, lengths)
         return float(self.n_parameters * np.log(n) - 2 * n * mean)
 
     def aic(
@@ -298,7 +298,7 @@ class Result:
         lengths: Lengths | None = None,
     ) -> float:
         """Akaike information criterion, -2 L + 2 p; lower is better."""
-        mean, n = self._total(data, sample_weight, along, lengths)
+        mean, n = self.total(data, sample_weight, along, lengths)
         return float(2 * self.n_parameters - 2 * n * mean)
 
     @property
@@ -306,13 +306,14 @@ class Result:
         """Free parameters."""
         return self.best.n_parameters
 
-    def _total(
+    def total(
         self,
         data: Data,
-        sample_weight: Values | None,
-        along: Riders | None,
-        lengths: Lengths | None,
+        sample_weight: Values | None = None,
+        along: Riders | None = None,
+        lengths: Lengths | None = None,
     ) -> tuple[float, float]:
+        """Mean log p(x) per row of `data`, in nats, and the number of rows, or their weight."""
         args = (predictions.statistics, self._domain, self.model, self.best.framed)
         blocks = self.blocks(data, sample_weight, along, lengths)
         sums = blocks.sum(predictions.checked, *args, name="score")
