@@ -45,9 +45,8 @@ def test_every_verb_has_the_settings_of_what_it_prepares(verb, source, apart):
 
 def test_a_selection_has_the_settings_of_a_fit():
     own, known = settings(daskem.select), settings(daskem.fit)
-    # A start is of one size, and mixtures know no sequences; restarts of a selection cost no
-    # reads, and there are more of them.
-    assert set(known) - set(own) == {"start", "lengths", "sequence_dim"}
+    # A start is of one size; restarts of a selection cost no reads, and there are more of them.
+    assert set(known) - set(own) == {"start"}
     assert {name for name in known if name in own and own[name] != known[name]} == {"n_init"}
 
 

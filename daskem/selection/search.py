@@ -11,9 +11,10 @@ from daskem.core.brief import Brief
 from daskem.data.blocks import Survey, Watch, current_client, place
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.run import Run
-from daskem.fitting.starts.competition import Judged, best_of_many, ranking
+from daskem.fitting.starts.competition import Judged, ranking, searched
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.models.heldout import HeldOut
+from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.models.mixture import Mixture
 from daskem.models.protocol import Model
 from daskem.running.kernels import check_kernel
@@ -21,6 +22,8 @@ from daskem.running.prepared import Prepared
 from daskem.selection.criteria import judge
 from daskem.selection.splitting import grown
 
+# What a selection chooses among, by name: models that begin with a mixture.
+Models = Mapping[str, Mixture | HiddenMarkov]
 # A candidate: the name of a model, and its number of components.
 Cell = tuple[str, int]
 
@@ -38,13 +41,13 @@ class Search(Brief):
     ----------
     prepared : Prepared
         A fit of the model that needs most of the survey, with all numbers of components.
-    models : mapping of str to Mixture
+    models : mapping of str to Mixture or HiddenMarkov
     criterion : str
     n_init : int
     """
 
     prepared: Prepared
-    models: Mapping[str, Mixture]
+    models: Models
     criterion: str
     n_init: int
 
@@ -120,7 +123,7 @@ class Field(Brief):
     def _start(self, cell: Cell, restart: int) -> Judged:
         (name, k), prepared = cell, self.search.prepared
         rng = np.random.default_rng([prepared.seed, crc32(name.encode()), k, restart])
-        return best_of_many(self.reads[name], k, prepared.init_params, rng)
+        return searched(self.reads[name], k, prepared.init_params, rng)
 
     def _run(self, name: str, draft: Draft) -> Run:
         prepared = self.search.prepared

@@ -3,7 +3,7 @@ compare, regrow, polish, in this order; of a simpler model, where rows are few f
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -113,6 +113,17 @@ def is_searched(first: FirstRead, n_components: int | None, start: Start | None)
     if _known_to(read, start) or n_components in (None, 1):
         return False
     return isinstance(read.model, Starts)
+
+
+def searched(
+    first: FirstRead, n_components: int, init_params: str, rng: np.random.Generator
+) -> Judged:
+    """The best of many starts, grown from those of a simpler model where it alone has any."""
+    read = starting(first, n_components, None)
+    unfit, objective, draft = best_of_many(read, n_components, init_params, rng)
+    if read is first:
+        return unfit, objective, draft
+    return unfit, objective, Draft(_grown(first.model, read.model, draft.params))
 
 
 @one_blas_thread()
@@ -227,10 +238,21 @@ def fitted(model: Model, drafts: Iterable[Draft], part: Block, stop: Stop) -> li
     algorithm = Squarem()
     plain = (part.counts == 1).all()
     along = {name: a for name, a in part.along.items() if not (plain and name == WEIGHT)}
-    blocks = LocalBlocks(part.rows, along)
+    blocks = _in_memory(part, along)
     runs = [Run(model, algorithm, draft.start(algorithm)) for draft in drafts]
     (ended,) = deque(passes(runs, blocks, stop), maxlen=1)
     return ended
+
+
+def _in_memory(part: Block, along: Mapping[str, np.ndarray]) -> LocalBlocks:
+    """The rows of a block, with those among them that were omitted from its sequences."""
+    if part.edges is None or part.kept is None:
+        return LocalBlocks(part.rows, along, edges=part.edges)
+    filled = {}
+    for name, values in {"": part.rows, **along}.items():
+        filled[name] = np.full((part.edges[-1], *values.shape[1:]), np.nan)
+        filled[name][part.kept] = values
+    return LocalBlocks(filled.pop(""), filled, omit=True, edges=part.edges)
 
 
 def _grown(model: Model, simpler: Model, params: Params) -> Params:
