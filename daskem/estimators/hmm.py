@@ -66,8 +66,8 @@ class GaussianHMM(Estimator):
     >>> states = np.repeat([0, 1, 0, 1], [60, 40, 80, 50])
     >>> rows = rng.normal(size=(230, 1)) + 6 * states[:, None]
     >>> model = daskem.GaussianHMM(2, random_state=0).fit(rows)
-    >>> (model.predict(rows) == states).all()
-    np.True_
+    >>> bool((model.predict(rows) == states).all())
+    True
 
     References
     ----------

@@ -140,7 +140,10 @@ class HiddenMarkov:
         return float(self.shares(params) @ self.family.magnitudes(params))
 
     def events(self, statistics: Statistics, params: Params) -> list[str]:
-        return self.independent.events(statistics, params)
+        told = list(self.independent.events(statistics, params))
+        if not statistics["transitions"].any():
+            told.append("no sequence has a second step: the transitions are those of the start")
+        return told
 
     @property
     def simpler(self) -> Mixture:

@@ -243,7 +243,7 @@ class Result:
         known = self.features
         # Lengths count rows in the order of the data.
         fitted = known if lengths is None else dataclasses.replace(known, sequence_dim=None)
-        rows = rows_like(data, fitted, names_among(sample_weight, along))
+        rows = rows_like(data, fitted, names_among(sample_weight, along, lengths))
         if rows.array.shape[-1] != self.n_features:
             raise DataError(
                 f"X has {rows.array.shape[-1]} features, but {type(self.model).__name__} is "

@@ -92,7 +92,7 @@ def prepare(
     if init_params not in SEEDERS:
         raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
     stop = _stop(tol, max_passes, max_seconds)
-    beside = names_among(sample_weight, along)
+    beside = names_among(sample_weight, along, lengths)
     rows = as_rows(data, features, sample_dims, feature_dim, beside, sequence_dim)
     absent, where = absent_chunks(data, features, missing_chunks), origin(data)
     riders = aligned(rows, sample_weight, along)

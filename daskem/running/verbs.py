@@ -66,10 +66,12 @@ def fit(
         Other arrays that belong to the rows, which the model finds in ``block.along``: what it
         names in its ``needs``, such as the noise of each row. A DataArray broadcasts by the names
         of its dims, and may have others of its own, which go last.
-    lengths : sequence of int, or int, optional
+    lengths : sequence of int, int or str, optional
         Rows of each sequence, in their order, for a model of sequences such as `HiddenMarkov`, or
-        the one number that all have; ``[len(data)]`` for a single one. No sequence is ever parted:
-        chunks are cut where one ends.
+        the one number that all have; ``[len(data)]`` for a single one. A name is that of a
+        variable with the lengths (CF's ragged arrays, ``"rowsize"``), or of a column with an
+        identifier for each row, by which the rows are sorted. No sequence is ever parted: chunks
+        are cut where one ends.
     sequence_dim : str, optional
         For xarray objects, in the place of `lengths`: the dimension along which rows follow one
         another, such as ``"time"``. All others that number the rows number the sequences. The

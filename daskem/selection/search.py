@@ -9,6 +9,7 @@ from distributed import Client
 
 from daskem.core.brief import Brief
 from daskem.data.blocks import Survey, Watch, current_client, place
+from daskem.errors import ParameterError
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.run import Run
 from daskem.fitting.starts.competition import Judged, ranking, searched
@@ -31,6 +32,8 @@ Cell = tuple[str, int]
 # find, see `spread`: n restarts drawn anew from these n miss the best three with a probability of
 # (1 - 3/n)^n < e^-3 = 5 %.
 SURVIVORS = 3
+# Sequences of which a tenth is held out: of fewer, it would often be none of them.
+_FEWEST_SEQUENCES = 40
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,12 +74,25 @@ class Search(Brief):
         """Read the data once: all models in their coordinates, with one survey."""
         check_kernel(list(self.models.values()), self.prepared.blocks.client)
         first = self.prepared.first_read(np.random.default_rng(self.prepared.seed))
+        if self.criterion == "heldout":
+            _check_held_out(first.survey)
         reads = {name: first.of(model) for name, model in self.models.items()}
         fitted: dict[str, Model] = {name: read.model for name, read in reads.items()}
         if self.criterion == "heldout":
             seed = self.prepared.seed
             fitted = {name: HeldOut(model, seed=seed) for name, model in fitted.items()}
         return Field(self, reads, fitted)
+
+
+def _check_held_out(survey: Survey) -> None:
+    """Raise ParameterError if whole sequences are held out, and there are few of them."""
+    edges = survey.sample.edges
+    if edges is None or len(survey.sample) < survey.n_rows or len(edges) > _FEWEST_SEQUENCES:
+        return
+    raise ParameterError(
+        f"criterion='heldout' holds out whole sequences, a tenth of them, and there are "
+        f"{len(edges) - 1}; there should be {_FEWEST_SEQUENCES} or more: choose by 'bic'"
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -10,9 +10,11 @@ from daskem.data.inputs.sources import Table
 from daskem.errors import DataError
 
 
-def names_among(sample_weight: Any, along: Mapping[str, Any] | None) -> tuple[str, ...]:
+def names_among(
+    sample_weight: Any, along: Mapping[str, Any] | None, lengths: Any = None
+) -> tuple[str, ...]:
     """Names that are given in the place of values."""
-    values = [sample_weight, *(along or {}).values()]
+    values = [sample_weight, *(along or {}).values(), lengths]
     return tuple(dict.fromkeys(value for value in values if isinstance(value, str)))
 
 

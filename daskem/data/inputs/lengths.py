@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import dask.array as da
 import numpy as np
+import xarray as xr
 
 from daskem.data.blocks.sequences import Edges, edges_of_lengths
 from daskem.data.inputs.arrays import Array
@@ -49,19 +50,45 @@ def cut(array: Array, lengths: Lengths | None) -> Cut:
 def lengths_of(rows: Rows, lengths: Lengths | None) -> Lengths | None:
     """The lengths of sequences that are given, or that of the dimension that they lie along.
 
+    A name is that of the lengths, a variable of its own dimension (CF's contiguous ragged arrays),
+    or that of identifiers of the rows, which are sorted by them.
+
     Raises
     ------
     DataError
-        If both are there.
+        If both are there, or the rows are not sorted.
     """
     dim = rows.features.sequence_dim
     if dim is None:
-        return lengths
+        return _named(lengths, rows) if isinstance(lengths, str) else lengths
     if lengths is not None:
         raise DataError(
             f"sequence_dim={dim!r} and lengths both say which rows are a sequence; pass one of them"
         )
     return int(rows.array.shape[-2])
+
+
+def _named(name: str, rows: Rows) -> np.ndarray:
+    """The lengths of that name, or those of the runs of identifiers of that name."""
+    values = rows.beside[name]
+    labelled = isinstance(values, xr.DataArray)
+    counts = labelled and (values.dims != rows.dims or "sample_dimension" in values.attrs)
+    numbers = np.asarray(values)
+    return numbers if counts else _runs(name, numbers.ravel())
+
+
+def _runs(name: str, ids: np.ndarray) -> np.ndarray:
+    """How many rows have the same identifier, one after the other, (sequence,)."""
+    starts = np.flatnonzero(ids[1:] != ids[:-1]) + 1
+    starts = np.concatenate([[0], starts])
+    _, first = np.unique(ids[starts], return_index=True)
+    if len(first) < len(starts):
+        again = starts[np.setdiff1d(np.arange(len(starts)), first)[0]]
+        raise DataError(
+            f"the rows are not sorted by {name!r}: {ids[again]} is there again in row {again:,}, "
+            f"after other values; sort them by {name!r}, and in time within each"
+        )
+    return np.diff(starts, append=len(ids))
 
 
 def edges_of(lengths: Lengths, shape: tuple[float, ...]) -> Edges:
