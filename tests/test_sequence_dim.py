@@ -106,6 +106,12 @@ def test_sequences_without_any_row_are_not_there(field):
     labels, scores = with_land.predict(holed), with_land.score_samples(holed)
     np.testing.assert_array_equal(labels == -1, missing)
     np.testing.assert_array_equal(scores.isnull(), ~sea)
+    # Of some chunks there is nothing but land.
+    lazy = holed.chunk(lat=1)
+    in_chunks = daskem.fit(MODEL, lazy, **settings)
+    np.testing.assert_allclose(in_chunks.params["means"], only_sea.params["means"], rtol=1e-10)
+    xr.testing.assert_equal(with_land.predict(lazy).compute(), labels)
+    xr.testing.assert_allclose(with_land.score_samples(lazy).compute(), scores)
 
 
 def test_a_sequence_of_weight_two_is_there_twice(field):

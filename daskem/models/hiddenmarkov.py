@@ -176,7 +176,7 @@ class HiddenMarkov:
         with one_blas_thread():
             steps, _, chains = self._chains(block, params)
             states, log_prob = chains.decode(params["initial"], params["transitions"])
-        return Decoded(states[steps.kept], np.where(steps.counts > 0, log_prob, 0.0))
+        return Decoded(states[steps.kept], log_prob)
 
     def sample(
         self, params: Params, n_samples: int, rng: np.random.Generator
@@ -209,7 +209,7 @@ def _of_states(parameter: Parameter) -> Parameter:
 
 
 class _Steps(NamedTuple):
-    """The steps of the sequences of a block, those among them whose rows are missing.
+    """The steps of the sequences of a block that have any row; some of their rows may be missing.
 
     Attributes
     ----------
@@ -217,7 +217,7 @@ class _Steps(NamedTuple):
     kept : slice or ndarray of bool, (step,)
         Which steps the rows of the block are.
     counts : ndarray, (sequence,)
-        How many times each counts: one in which all is missing does not.
+        How many times each counts.
     """
 
     edges: np.ndarray
@@ -234,10 +234,11 @@ class _Steps(NamedTuple):
             If the rows of a sequence have different weights.
         """
         edges = np.arange(len(block) + 1) if block.edges is None else block.edges
-        observed = None if block.edges is None else block.kept
-        kept = slice(None) if observed is None else observed
+        kept: slice | np.ndarray = slice(None)
+        if block.kept is not None and block.edges is not None:
+            edges, kept = _with_rows(edges, block.kept)
         if block.weights is None:
-            return cls(edges, kept, _has_rows(edges, observed).astype(np.float64))
+            return cls(edges, kept, np.ones(len(edges) - 1))
         of_steps = np.full(edges[-1], np.nan)
         of_steps[kept] = block.weights
         starts = edges[:-1]
@@ -249,7 +250,7 @@ class _Steps(NamedTuple):
                 f"the rows of a sequence have weights from {least[first]:.6g} to "
                 f"{weights[first]:.6g}; give all rows of a sequence the same"
             )
-        return cls(edges, kept, np.nan_to_num(weights))
+        return cls(edges, kept, weights)
 
     def log_density(self, kernel: Kernel, block: Block, n_states: int) -> np.ndarray:
         """Of every step in every state, (step, state); 0 where nothing was observed."""
@@ -267,8 +268,9 @@ class _Steps(NamedTuple):
         return np.repeat(values, np.diff(self.edges))
 
 
-def _has_rows(edges: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
-    """Which sequences have an observed row, bool, (sequence,)."""
-    if kept is None or len(edges) == 1:
-        return np.ones(len(edges) - 1, dtype=bool)
-    return np.logical_or.reduceat(kept, edges[:-1])
+def _with_rows(edges: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`edges` and `kept` of the sequences that have rows: of others nothing is known."""
+    if len(edges) == 1:
+        return edges, kept
+    some, lengths = np.logical_or.reduceat(kept, edges[:-1]), np.diff(edges)
+    return np.concatenate([[0], np.cumsum(lengths[some])]), kept[np.repeat(some, lengths)]

@@ -69,7 +69,7 @@ class Decoded(NamedTuple):
     """The most probable path of every sequence of a block as a whole."""
 
     states: np.ndarray  # int, (sample,)
-    log_prob: np.ndarray  # (sequence,), log p(x, path) in nats; 0 where all is missing
+    log_prob: np.ndarray  # (sequence with rows,), log p(x, path) in nats
 
 
 @runtime_checkable
