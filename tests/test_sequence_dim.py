@@ -75,6 +75,7 @@ def test_chunks_are_whole_sequences_of_which_the_first_axis_need_not_be_whole(ro
         assert isinstance(found.data, da.Array)
         assert found.chunksizes["time"] == lazy.chunksizes["time"]
         assert found.dims[:3] == ("time", "lat", "lon")
+        assert "path" in found.attrs["long_name"] or found.ndim == 4
         assert found["time"].identical(field["time"])
         there = found.transpose("lat", "lon", "time", ...).to_numpy()
         np.testing.assert_allclose(there.reshape(expected.shape), expected, rtol=1e-9, atol=1e-12)

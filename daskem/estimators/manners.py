@@ -36,11 +36,11 @@ class Estimator:
     result_: Result
 
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Draw rows (sample, feature) and the component (sample,) of each."""
+        """Draw rows (sample, feature) and the component, or state, (sample,) of each."""
         return self._fitted.sample(n_samples, self.random_state)
 
     def to_dataset(self) -> xr.Dataset:
-        """The parameters, with dims ``component`` and ``feature``."""
+        """The parameters, with dims ``component``, or ``state``, and ``feature``."""
         return self._fitted.to_dataset()
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -17,12 +17,16 @@ def label_dtype(n_components: int) -> np.dtype[Any]:
     return np.min_scalar_type(-n_components)
 
 
-def flags(n_components: int, missing: bool) -> dict[str, Any]:
-    """Attributes that say what labels mean, by the CF conventions; rasters say `nodata`."""
+def flags(n_components: int, missing: bool, path: bool = False) -> dict[str, Any]:
+    """Attributes that say what labels, or a `path`, mean, by the CF conventions; rasters say
+    `nodata`.
+    """
     meanings = ["missing"] * missing + [f"component_{k}" for k in range(n_components)]
     values = np.arange(-1 if missing else 0, n_components, dtype=label_dtype(n_components))
     return {
-        "long_name": "most probable component of the mixture",
+        "long_name": "state on the most probable path"
+        if path
+        else "most probable component of the mixture",
         "units": "1",
         "flag_values": values,
         "flag_meanings": " ".join(meanings),

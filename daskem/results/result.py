@@ -30,6 +30,7 @@ from daskem.models.protocol import (
     Model,
     Predicts,
     Samples,
+    Sequential,
     check_riders,
     check_sequences,
     demand,
@@ -171,7 +172,8 @@ class Result:
         a `sequence_dim` of the fit is looked for in `data`.
         """
         dtype = predictions.label_dtype(self.n_components)
-        about = predictions.flags(self.n_components, self.missing == "omit")
+        path = isinstance(self.model, Sequential)
+        about = predictions.flags(self.n_components, self.missing == "omit", path)
         return self._map(data, along, lengths, predictions.labels, about, fill=-1, dtype=dtype)
 
     def predict_proba(
