@@ -1,6 +1,6 @@
 """Soft clustering, and any model that EM can fit, on data larger than memory."""
 
-from daskem.estimators import GaussianMixture
+from daskem.estimators import GaussianHMM, GaussianMixture
 from daskem.fitting.algorithms import EM
 from daskem.fitting.record import Status
 from daskem.models import Mixture
@@ -21,6 +21,7 @@ __all__ = [
     "EM",
     "Bernoulli",
     "Gaussian",
+    "GaussianHMM",
     "GaussianMixture",
     "HiddenMarkov",
     "Merging",

@@ -135,3 +135,18 @@ def test_dataset_comes_back_from_its_store_labelled_on_the_same_grid():
     assert labels.coords.to_dataset().identical(warm.coords.to_dataset())
     # The two water masses lie 8.6 standard deviations apart: about one row in 120,000 is wrong.
     assert adjusted_rand_score(warm.values.ravel(), labels.values.ravel()) > 0.999
+
+
+def test_earthquakes_come_in_quiet_and_busy_times():
+    chosen, states = example("earthquakes").main()
+    assert chosen.best_candidate == ("chain", 2)
+    # As published by Zucchini, MacDonald and Langrock (2016), section 4.2.
+    published = {1: -391.9189, 2: -341.8787, 3: -328.5275}
+    for k, expected in published.items():
+        per_year = chosen.table["log_likelihood"].sel(model="chain", n_components=k)
+        assert 107 * per_year.item() == pytest.approx(expected, abs=0.01)
+    assert sorted(chosen.best.params["rates"].ravel()) == pytest.approx([15.42, 26.02], abs=0.01)
+    busy = int(chosen.best.params["rates"].argmax())
+    assert states.dims == ("year",)
+    assert (states.sel(year=slice(1938, 1950)) == busy).all()
+    assert (states.sel(year=slice(1980, 2006)) != busy).all()

@@ -63,7 +63,10 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, scheduler_file):
     assert names["result"].status in daskem.Status
 
 
-@pytest.mark.parametrize("thing", [daskem.fit, daskem.select, daskem.GaussianMixture, check_model])
+@pytest.mark.parametrize(
+    "thing",
+    [daskem.fit, daskem.select, daskem.GaussianMixture, daskem.GaussianHMM, check_model],
+)
 def test_the_examples_of_docstrings_are_right(thing):
     (test,) = (t for t in doctest.DocTestFinder(recurse=False).find(thing, module=False))
     assert test.examples

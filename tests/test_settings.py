@@ -45,21 +45,31 @@ def test_every_verb_has_the_settings_of_what_it_prepares(verb, source, apart):
 
 def test_a_selection_has_the_settings_of_a_fit():
     own, known = settings(daskem.select), settings(daskem.fit)
-    # A start is of one size, and mixtures know no sequences; restarts of a selection cost no
-    # reads, and there are more of them.
-    assert set(known) - set(own) == {"start", "lengths"}
+    # A start is of one size; restarts of a selection cost no reads, and there are more of them.
+    assert set(known) - set(own) == {"start"}
     assert {name for name in known if name in own and own[name] != known[name]} == {"n_init"}
 
 
-def test_the_estimator_has_the_settings_of_a_fit():
+# What has a name of scikit-learn's or hmmlearn's: max_iter or n_iter, weights_init, means_init and
+# so on. Estimators need nothing that rides along. What goes on from a checkpoint is a result.
+APART = {"max_passes", "start", "along", "checkpoint"}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "apart"),
+    [
+        # Mixtures know no sequences.
+        (daskem.GaussianMixture, {"lengths", "sequence_dim"}),
+        # Chains have no compiled kernel.
+        (daskem.GaussianHMM, {"kernel"}),
+    ],
+)
+def test_the_estimators_have_the_settings_of_a_fit(estimator, apart):
     names = {
-        *inspect.signature(daskem.GaussianMixture).parameters,
-        *inspect.signature(daskem.GaussianMixture.fit).parameters,
+        *inspect.signature(estimator).parameters,
+        *inspect.signature(estimator.fit).parameters,
     }
-    # By scikit-learn's names: max_iter, and weights_init, means_init, precisions_init. Mixtures
-    # need nothing that rides along. What goes on from a checkpoint is a result, no estimator.
-    apart = {"max_passes", "start", "along", "lengths", "checkpoint"}
-    assert set(settings(daskem.fit)) - names == apart
+    assert set(settings(daskem.fit)) - names == APART | apart
 
 
 @pytest.mark.parametrize(
@@ -69,11 +79,13 @@ def test_the_command_line_has_the_settings_of_a_fit(command, function):
     given = ["-k", "2"] if command is fit_command else []
     options = vars(parser([command]).parse_args([command.__name__, "store", *given]))
     known = inspect.signature(function).parameters
-    # What is an array in memory is not written on a command line.
+    # What is an array in memory is not written on a command line, which fits mixtures: they know
+    # no sequences.
     assert set(settings(function)) - set(options) == set(known) & {
         "start",
         "along",
         "lengths",
+        "sequence_dim",
         "models",
     }
     shared = (options.keys() & settings(function).keys()) - {"n_components"}

@@ -82,7 +82,7 @@ def slowest(model: Model, sample: Block, params: Params) -> Slowest:
     params : Params
         An iterate.
     """
-    around = _Neighbourhood(model, _part(sample), params)
+    around = _Neighbourhood(model, sample.head(ROWS), params)
     inside, edges = _inside(around), around.at_edges()
     rate, direction = max(inside, edges, key=lambda found: found[0])
     if rate <= 1 + FLAT:
@@ -90,13 +90,6 @@ def slowest(model: Model, sample: Block, params: Params) -> Slowest:
     if rate == inside[0] and not around.confirms(rate, direction):
         return Slowest(np.nan, direction)
     return Slowest(rate, direction, around.way_out(direction))
-
-
-def _part(sample: Block) -> Block:
-    """The first rows of a sample; whole sequences, where it has any."""
-    if sample.edges is None or len(sample) <= ROWS:
-        return sample[:ROWS]
-    return sample[: max(sample.edges[sample.edges <= ROWS].max(), sample.edges[1])]
 
 
 def _inside(around: "_Neighbourhood") -> tuple[float, np.ndarray]:

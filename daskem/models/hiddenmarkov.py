@@ -15,7 +15,7 @@ from daskem.models.families.protocol import Conditioned, Draws, Family
 from daskem.models.kernels.chain import Chains
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.mixture import Mixture
-from daskem.models.protocol import Block, Survey, Tile, demand
+from daskem.models.protocol import Block, Decoded, Survey, Tile, demand
 
 # The probability of staying in a state where a mixture becomes a chain: some ten steps.
 _STICKY = 0.9
@@ -140,7 +140,10 @@ class HiddenMarkov:
         return float(self.shares(params) @ self.family.magnitudes(params))
 
     def events(self, statistics: Statistics, params: Params) -> list[str]:
-        return self.independent.events(statistics, params)
+        told = list(self.independent.events(statistics, params))
+        if not statistics["transitions"].any():
+            told.append("no sequence has a second step: the transitions are those of the start")
+        return told
 
     @property
     def simpler(self) -> Mixture:
@@ -168,11 +171,12 @@ class HiddenMarkov:
         states = smoothed.states[steps.kept].T
         yield Tile(slice(0, len(block)), smoothed.log_prob[steps.kept], states)
 
-    def decode(self, block: Block, params: Params) -> np.ndarray:
-        """The most probable states of every sequence as a whole, (sample,)."""
+    def decode(self, block: Block, params: Params) -> Decoded:
+        """The most probable states of every sequence as a whole."""
         with one_blas_thread():
             steps, _, chains = self._chains(block, params)
-            return chains.decode(params["initial"], params["transitions"])[steps.kept]
+            states, log_prob = chains.decode(params["initial"], params["transitions"])
+        return Decoded(states[steps.kept], log_prob)
 
     def sample(
         self, params: Params, n_samples: int, rng: np.random.Generator
@@ -205,7 +209,7 @@ def _of_states(parameter: Parameter) -> Parameter:
 
 
 class _Steps(NamedTuple):
-    """The steps of the sequences of a block, those among them whose rows are missing.
+    """The steps of the sequences of a block that have any row; some of their rows may be missing.
 
     Attributes
     ----------
@@ -230,7 +234,9 @@ class _Steps(NamedTuple):
             If the rows of a sequence have different weights.
         """
         edges = np.arange(len(block) + 1) if block.edges is None else block.edges
-        kept = slice(None) if block.kept is None or block.edges is None else block.kept
+        kept: slice | np.ndarray = slice(None)
+        if block.kept is not None and block.edges is not None:
+            edges, kept = _with_rows(edges, block.kept)
         if block.weights is None:
             return cls(edges, kept, np.ones(len(edges) - 1))
         of_steps = np.full(edges[-1], np.nan)
@@ -244,7 +250,7 @@ class _Steps(NamedTuple):
                 f"the rows of a sequence have weights from {least[first]:.6g} to "
                 f"{weights[first]:.6g}; give all rows of a sequence the same"
             )
-        return cls(edges, kept, np.nan_to_num(weights))
+        return cls(edges, kept, weights)
 
     def log_density(self, kernel: Kernel, block: Block, n_states: int) -> np.ndarray:
         """Of every step in every state, (step, state); 0 where nothing was observed."""
@@ -260,3 +266,11 @@ class _Steps(NamedTuple):
     def each_step(self, values: np.ndarray) -> np.ndarray:
         """One value for each sequence as one for each step, (step,)."""
         return np.repeat(values, np.diff(self.edges))
+
+
+def _with_rows(edges: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`edges` and `kept` of the sequences that have rows: of others nothing is known."""
+    if len(edges) == 1:
+        return edges, kept
+    some, lengths = np.logical_or.reduceat(kept, edges[:-1]), np.diff(edges)
+    return np.concatenate([[0], np.cumsum(lengths[some])]), kept[np.repeat(some, lengths)]

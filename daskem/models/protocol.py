@@ -65,6 +65,13 @@ class Tile(NamedTuple):
     responsibilities: np.ndarray  # (component, row), in a buffer that the next tile overwrites
 
 
+class Decoded(NamedTuple):
+    """The most probable path of every sequence of a block as a whole."""
+
+    states: np.ndarray  # int, (sample,)
+    log_prob: np.ndarray  # (sequence with rows,), log p(x, path) in nats
+
+
 @runtime_checkable
 class Model(Protocol):
     """What every model must have; it buys `fit`, on any data, anywhere."""
@@ -141,7 +148,7 @@ class Predicts(Protocol):
 class Sequential(Protocol):
     """Rows that depend on one another within sequences: `predict` is the most probable path."""
 
-    def decode(self, block: Block, params: Params) -> np.ndarray: ...  # int, (sample,)
+    def decode(self, block: Block, params: Params) -> Decoded: ...
 
 
 @runtime_checkable
@@ -294,5 +301,6 @@ def check_sequences(model: object, lengths: object) -> None:
     if isinstance(model, Sequential) and lengths is None:
         raise DataError(
             f"{type(model).__name__} wants to know which rows are a sequence: pass lengths=[...], "
-            "the rows of each, in their order, and [len(data)] for a single one"
+            "the rows of each, in their order, and [len(data)] for a single one; of labelled data "
+            "sequence_dim=..., such as 'time', says it"
         )

@@ -9,7 +9,14 @@ import xarray as xr
 
 from daskem.data.inputs.grids import spelled_grids, unspelled_grids
 from daskem.data.inputs.names import Features
-from daskem.data.inputs.spelling import spelled_all, spelled_dims, unspelled_all, unspelled_dims
+from daskem.data.inputs.spelling import (
+    spelled,
+    spelled_all,
+    spelled_dims,
+    unspelled,
+    unspelled_all,
+    unspelled_dims,
+)
 from daskem.fitting.record import Pass, Status
 from daskem.models.protocol import Model, kernel_of
 from daskem.results.fittedrun import FittedRun
@@ -33,6 +40,7 @@ def describe(run: FittedRun, features: Features) -> tuple[dict[str, Any], xr.Dat
         "variables": spelled_dims(features.variables),
         "feature_names": None if names is None else spelled_all(names),
         "grids": spelled_grids(features.grids),
+        "sequence_dim": spelled(features.sequence_dim),
         "status": run.status.name,
         "history": [dataclasses.asdict(record) for record in run.history],
     }
@@ -59,6 +67,7 @@ def restore(
         unspelled_dims(dims),
         unspelled_dims(variables),
         unspelled_grids(about.get("grids", ())),
+        unspelled(about.get("sequence_dim")),
     )
 
 

@@ -14,6 +14,7 @@ from daskem.fitting.loop import evaluate
 from daskem.models.protocol import Model, Predicts, Sequential
 
 Answer = TypeVar("Answer")
+ModelT = TypeVar("ModelT", bound=Model)
 
 
 def label_dtype(n_components: int) -> np.dtype[Any]:
@@ -21,12 +22,16 @@ def label_dtype(n_components: int) -> np.dtype[Any]:
     return np.min_scalar_type(-n_components)
 
 
-def flags(n_components: int, missing: bool) -> dict[str, Any]:
-    """Attributes that say what labels mean, by the CF conventions; rasters say `nodata`."""
+def flags(n_components: int, missing: bool, path: bool = False) -> dict[str, Any]:
+    """Attributes that say what labels, or a `path`, mean, by the CF conventions; rasters say
+    `nodata`.
+    """
     meanings = ["missing"] * missing + [f"component_{k}" for k in range(n_components)]
     values = np.arange(-1 if missing else 0, n_components, dtype=label_dtype(n_components))
     return {
-        "long_name": "most probable component of the mixture",
+        "long_name": "state on the most probable path"
+        if path
+        else "most probable component of the mixture",
         "units": "1",
         "flag_values": values,
         "flag_meanings": " ".join(meanings),
@@ -37,9 +42,9 @@ def flags(n_components: int, missing: bool) -> dict[str, Any]:
 
 def checked(
     block: Block,
-    f: Callable[[Block, Model, Params], Answer],
+    f: Callable[[Block, ModelT, Params], Answer],
     domain: Domain,
-    model: Model,
+    model: ModelT,
     params: Params,
 ) -> Answer:
     """`f` of a block, unless the model cannot use some of its values."""
@@ -57,11 +62,16 @@ def statistics(block: Block, model: Model, params: Params) -> dict[str, Any]:
 def labels(block: Block, model: Predicts, params: Params) -> np.ndarray:
     """The most probable component of each row, or path of each sequence, (sample,)."""
     if isinstance(model, Sequential):
-        return model.decode(block, params).astype(label_dtype(model.n_components(params)))
+        return model.decode(block, params).states.astype(label_dtype(model.n_components(params)))
     labelled = np.empty(len(block), dtype=label_dtype(model.n_components(params)))
     for span, _, shares in model.posterior(block, params):
         labelled[span] = shares.argmax(axis=0)
     return labelled
+
+
+def path_log_prob(block: Block, model: Sequential, params: Params) -> float:
+    """log p(x, path) of the most probable paths of the sequences of a block, in nats."""
+    return float(model.decode(block, params).log_prob.sum())
 
 
 def responsibilities(block: Block, model: Predicts, params: Params) -> np.ndarray:

@@ -16,7 +16,7 @@ from daskem.data.blocks import Blocks, map_rows
 from daskem.data.cluster import tell_without_workers
 from daskem.data.inputs import as_blocks
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
-from daskem.data.inputs.lengths import cut
+from daskem.data.inputs.lengths import cut, lengths_of
 from daskem.data.inputs.named_riders import names_among
 from daskem.data.inputs.names import Features, Rows, relabel
 from daskem.data.inputs.origins import origin
@@ -32,6 +32,7 @@ from daskem.models.protocol import (
     Model,
     Predicts,
     Samples,
+    Sequential,
     check_riders,
     check_sequences,
     demand,
@@ -169,10 +170,12 @@ class Result:
         Labels are as small as the number of components allows, and CF flags if `data` have labels;
         for NumPy arrays they are int64, as in scikit-learn. Tables get a Series with their index,
         and a DataFrame where there are several answers for a row. What the model needs besides
-        goes `along`, and the `lengths` of sequences with it, here and below, as in `daskem.fit`.
+        goes `along`, and the `lengths` of sequences with it, here and below, as in `daskem.fit`;
+        a `sequence_dim` of the fit is looked for in `data`.
         """
         dtype = predictions.label_dtype(self.n_components)
-        about = predictions.flags(self.n_components, self.missing == "omit")
+        path = isinstance(self.model, Sequential)
+        about = predictions.flags(self.n_components, self.missing == "omit", path)
         return self._map(data, along, lengths, predictions.labels, about, fill=-1, dtype=dtype)
 
     def predict_proba(
@@ -187,9 +190,18 @@ class Result:
     def score_samples(
         self, data: Data, along: Riders | None = None, lengths: Lengths | None = None
     ) -> Any:
-        """log p(x) of each row, (...), in nats."""
+        """log p(x) of each row, (...), in nats.
+
+        In sequences, of each row given those before it; of each sequence as a whole, without its
+        dimension, where the fit had a `sequence_dim`: NaN for one in which all is missing.
+        """
         about = {"long_name": "log-likelihood of the row, in nats", "units": "1"}
-        return self._map(data, along, lengths, predictions.log_prob, about)
+        found = self._map(data, along, lengths, predictions.log_prob, about)
+        dim = self.features.sequence_dim
+        if dim is None or lengths is not None or not isinstance(found, xr.DataArray):
+            return found
+        whole = found.sum([dim], min_count=1, keep_attrs=True)
+        return whole.assign_attrs(long_name="log-likelihood of the sequence, in nats")
 
     def _map(
         self,
@@ -203,7 +215,8 @@ class Result:
         **form: Any,
     ) -> Any:
         demand(self.model, Predicts, "predicting")
-        rows, riders = self._rows(data, None, along)
+        rows, riders = self._rows(data, None, along, lengths)
+        lengths = lengths_of(rows, lengths)
         check_sequences(self.model, lengths)
         array, edges, _ = cut(rows.array, lengths)
         form |= {"fill": fill if self.missing == "omit" else None, "name": f.__name__}
@@ -224,10 +237,17 @@ class Result:
         return domain(self.model, self.features.names)
 
     def _rows(
-        self, data: Data, sample_weight: Values | None, along: Riders | None
+        self,
+        data: Data,
+        sample_weight: Values | None,
+        along: Riders | None,
+        lengths: Lengths | None,
     ) -> tuple[Rows, dict[str, Any]]:
         """The rows of `data`, as the model was fitted to such, and what rides along with them."""
-        rows = rows_like(data, self.features, names_among(sample_weight, along))
+        known = self.features
+        # Lengths count rows in the order of the data.
+        fitted = known if lengths is None else dataclasses.replace(known, sequence_dim=None)
+        rows = rows_like(data, fitted, names_among(sample_weight, along, lengths))
         if rows.array.shape[-1] != self.n_features:
             raise DataError(
                 f"X has {rows.array.shape[-1]} features, but {type(self.model).__name__} is "
@@ -245,7 +265,8 @@ class Result:
         lengths: Lengths | None = None,
     ) -> Blocks:
         """The rows of `data`, as the model was fitted to such, for passes over them."""
-        rows, riders = self._rows(data, sample_weight, along)
+        rows, riders = self._rows(data, sample_weight, along, lengths)
+        lengths = lengths_of(rows, lengths)
         check_sequences(self.model, lengths)
         called = origin(data)
         return as_blocks(
@@ -260,7 +281,7 @@ class Result:
         lengths: Lengths | None = None,
     ) -> float:
         """Mean log p(x) per row of `data`, in nats; one pass over it."""
-        return self._total(data, sample_weight, along, lengths)[0]
+        return self.total(data, sample_weight, along, lengths)[0]
 
     def bic(
         self,
@@ -270,7 +291,7 @@ class Result:
         lengths: Lengths | None = None,
     ) -> float:
         """Bayesian information criterion, -2 L + p log n (Schwarz 1978); lower is better."""
-        mean, n = self._total(data, sample_weight, along, lengths)
+        mean, n = self.total(data, sample_weight, along, lengths)
         return float(self.n_parameters * np.log(n) - 2 * n * mean)
 
     def aic(
@@ -281,7 +302,7 @@ class Result:
         lengths: Lengths | None = None,
     ) -> float:
         """Akaike information criterion, -2 L + 2 p; lower is better."""
-        mean, n = self._total(data, sample_weight, along, lengths)
+        mean, n = self.total(data, sample_weight, along, lengths)
         return float(2 * self.n_parameters - 2 * n * mean)
 
     @property
@@ -289,13 +310,14 @@ class Result:
         """Free parameters."""
         return self.best.n_parameters
 
-    def _total(
+    def total(
         self,
         data: Data,
-        sample_weight: Values | None,
-        along: Riders | None,
-        lengths: Lengths | None,
+        sample_weight: Values | None = None,
+        along: Riders | None = None,
+        lengths: Lengths | None = None,
     ) -> tuple[float, float]:
+        """Mean log p(x) per row of `data`, in nats, and the number of rows, or their weight."""
         args = (predictions.statistics, self._domain, self.model, self.best.framed)
         blocks = self.blocks(data, sample_weight, along, lengths)
         sums = blocks.sum(predictions.checked, *args, name="score")

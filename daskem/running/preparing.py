@@ -12,6 +12,7 @@ from daskem.data.cluster import current_client
 from daskem.data.inputs import as_blocks
 from daskem.data.inputs.absent import absent_chunks
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
+from daskem.data.inputs.lengths import lengths_of
 from daskem.data.inputs.named_riders import names_among
 from daskem.data.inputs.origins import origin
 from daskem.data.inputs.riders import aligned
@@ -39,6 +40,7 @@ PASSED = (
     "features",
     "sample_dims",
     "feature_dim",
+    "sequence_dim",
     "tol",
     "max_passes",
     "max_seconds",
@@ -56,6 +58,7 @@ def prepare(
     sample_weight: Values | None = None,
     along: Riders | None = None,
     lengths: Lengths | None = None,
+    sequence_dim: Hashable | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -90,11 +93,12 @@ def prepare(
     if init_params not in SEEDERS:
         raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
     stop = _stop(tol, max_passes, max_seconds)
-    beside = names_among(sample_weight, along)
-    rows = as_rows(data, features, sample_dims, feature_dim, beside)
+    beside = names_among(sample_weight, along, lengths)
+    rows = as_rows(data, features, sample_dims, feature_dim, beside, sequence_dim)
     absent, where = absent_chunks(data, features, missing_chunks), origin(data)
     riders = aligned(rows, sample_weight, along)
     check_riders(model, riders)
+    lengths = lengths_of(rows, lengths)
     check_sequences(model, lengths)
     blocks = as_blocks(
         rows.array, missing=missing, cache=cache, along=riders, lengths=lengths, origin=where
@@ -114,7 +118,7 @@ def prepare(
     )
     if checkpoint is None:
         return prepared
-    dims = features and list(features), sample_dims and list(sample_dims), feature_dim
+    dims = features and list(features), sample_dims and list(sample_dims), feature_dim, sequence_dim
     passed = (*dims, tol, max_passes, max_seconds, cache, missing_chunks)
     about = _settings(prepared) | dict(zip(PASSED, passed, strict=True))
     about |= {"riders": list(riders), "in sequences": lengths is not None}

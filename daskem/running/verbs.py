@@ -26,6 +26,7 @@ def fit(
     sample_weight: Values | None = None,
     along: Riders | None = None,
     lengths: Lengths | None = None,
+    sequence_dim: Hashable | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -65,9 +66,17 @@ def fit(
         Other arrays that belong to the rows, which the model finds in ``block.along``: what it
         names in its ``needs``, such as the noise of each row. A DataArray broadcasts by the names
         of its dims, and may have others of its own, which go last.
-    lengths : sequence of int, optional
-        Rows of each sequence, in their order, for a model of sequences such as `HiddenMarkov`;
-        ``[len(data)]`` for a single one. No sequence is ever parted: chunks are cut where one ends.
+    lengths : sequence of int, int or str, optional
+        Rows of each sequence, in their order, for a model of sequences such as `HiddenMarkov`, or
+        the one number that all have; ``[len(data)]`` for a single one. A name is that of a
+        variable with the lengths (CF's ragged arrays, ``"rowsize"``), or of a column with an
+        identifier for each row, by which the rows are sorted. No sequence is ever parted: chunks
+        are cut where one ends.
+    sequence_dim : str, optional
+        For xarray objects, in the place of `lengths`: the dimension along which rows follow one
+        another, such as ``"time"``. All others that number the rows number the sequences. The
+        result knows it, and looks for it in what it predicts. Sequences in several chunks are
+        gathered in every pass, and `Result.notes` says so.
     features : sequence of str, optional
         The variables of a Dataset, arrays of a zarr group, columns of a DataFrame or coordinates
         of a DataArray that are used, in this order. Default: all.
@@ -164,6 +173,7 @@ def fit(
         sample_weight=sample_weight,
         along=along,
         lengths=lengths,
+        sequence_dim=sequence_dim,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,
@@ -195,6 +205,7 @@ def iterate(
     sample_weight: Values | None = None,
     along: Riders | None = None,
     lengths: Lengths | None = None,
+    sequence_dim: Hashable | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -226,6 +237,7 @@ def iterate(
         sample_weight=sample_weight,
         along=along,
         lengths=lengths,
+        sequence_dim=sequence_dim,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,
@@ -255,6 +267,7 @@ def submit(
     sample_weight: Values | None = None,
     along: Riders | None = None,
     lengths: Lengths | None = None,
+    sequence_dim: Hashable | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -297,6 +310,7 @@ def submit(
         sample_weight=sample_weight,
         along=along,
         lengths=lengths,
+        sequence_dim=sequence_dim,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,

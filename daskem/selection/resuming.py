@@ -10,6 +10,7 @@ from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.errors import CheckpointError
 from daskem.fitting.algorithms import Algorithm
 from daskem.models import Mixture
+from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.models.protocol import Model
 from daskem.results.result import Result
 from daskem.running.checkpoints.identity import About, model_of
@@ -17,6 +18,7 @@ from daskem.running.checkpoints.recording import Saved, saved
 from daskem.running.coordinator import last_of, running
 from daskem.running.progress import Progress
 from daskem.running.resuming import again, going_on, resumed
+from daskem.selection.search import Models
 from daskem.selection.selection import Selecting, Selection
 from daskem.selection.verbs import prepare_selection
 
@@ -25,7 +27,7 @@ from daskem.selection.verbs import prepare_selection
 def resume(
     path: str | os.PathLike[str],
     data: Data,
-    model: Model | Mapping[str, Mixture] | None = None,
+    model: Model | Models | None = None,
     *,
     sample_weight: Values | None = None,
     along: Riders | None = None,
@@ -44,7 +46,7 @@ def resume(
         The `checkpoint` of the fit, which goes on to be written there.
     data, sample_weight, along, lengths
         As the fit had them.
-    model : Model or dict of str to Mixture, optional
+    model : Model or dict of str to Mixture or HiddenMarkov, optional
         If it is not a mixture of a registered family: the one that the fit had, or the ``models``
         of the selection.
     algorithm : object, optional
@@ -75,12 +77,12 @@ def resume(
         with running(task, progress) as results:
             # The caller, past this function and what makes it helpful.
             return last_of(results, stacklevel=4)
-    if lengths is not None or not (model is None or isinstance(model, Mapping)):
+    if not (model is None or isinstance(model, Mapping)):
         raise CheckpointError(
-            "the checkpoint is of a selection: it takes no lengths, and models by name, as in "
+            "the checkpoint is of a selection: it takes models by name, as in "
             "daskem.resume(path, data, {name: model})"
         )
-    selecting = _selecting(before, path, data, model, sample_weight, along, algorithm)
+    selecting = _selecting(before, path, data, model, sample_weight, along, lengths, algorithm)
     with running(selecting, progress) as selections:
         return last_of(selections, stacklevel=4)
 
@@ -89,9 +91,10 @@ def _selecting(
     before: Saved,
     path: str | os.PathLike[str],
     data: Data,
-    given_models: Mapping[str, Mixture] | None,
+    given_models: Models | None,
     sample_weight: Values | None,
     along: Riders | None,
+    lengths: Lengths | None,
     algorithm: Algorithm | None,
 ) -> Selecting:
     """The selection of a checkpoint, prepared again."""
@@ -102,13 +105,19 @@ def _selecting(
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{before.name} does not hold a selection: {error!r}") from error
     task = prepare_selection(
-        data, models=models, sample_weight=sample_weight, along=along, **own, **given
+        data,
+        models=models,
+        sample_weight=sample_weight,
+        along=along,
+        lengths=lengths,
+        **own,
+        **given,
     )
     prepared = going_on(task.search.prepared, before)
     return replace(task, search=replace(task.search, prepared=prepared))
 
 
-def _models(known: Mapping[str, About]) -> dict[str, Mixture]:
+def _models(known: Mapping[str, About]) -> dict[str, Mixture | HiddenMarkov]:
     """The models of a selection, made again; CheckpointError if they have to be given again."""
     own = [name for name, about in known.items() if "family" not in about]
     if own:
@@ -117,4 +126,6 @@ def _models(known: Mapping[str, About]) -> dict[str, Mixture]:
             "all of them again, as in daskem.resume(path, data, {name: model, ...})"
         )
     made = {name: model_of(about) for name, about in known.items()}
-    return {name: model for name, model in made.items() if isinstance(model, Mixture)}
+    return {
+        name: model for name, model in made.items() if isinstance(model, Mixture | HiddenMarkov)
+    }

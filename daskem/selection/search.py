@@ -11,11 +11,13 @@ from daskem.core.brief import Brief
 from daskem.data.blocks import Watch, place
 from daskem.data.cluster import current_client
 from daskem.data.survey import Survey
+from daskem.errors import ParameterError
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.run import Run
-from daskem.fitting.starts.competition import Judged, best_of_many, ranking
+from daskem.fitting.starts.competition import Judged, ranking, searched
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.models.heldout import HeldOut
+from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.models.mixture import Mixture
 from daskem.models.protocol import Model
 from daskem.running.kernels import check_kernel
@@ -23,6 +25,8 @@ from daskem.running.prepared import Prepared
 from daskem.selection.criteria import judge
 from daskem.selection.splitting import grown
 
+# What a selection chooses among, by name: models that begin with a mixture.
+Models = Mapping[str, Mixture | HiddenMarkov]
 # A candidate: the name of a model, and its number of components.
 Cell = tuple[str, int]
 
@@ -30,6 +34,8 @@ Cell = tuple[str, int]
 # find, see `spread`: n restarts drawn anew from these n miss the best three with a probability of
 # (1 - 3/n)^n < e^-3 = 5 %.
 SURVIVORS = 3
+# Sequences of which a tenth is held out: of fewer, it would often be none of them.
+_FEWEST_SEQUENCES = 40
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,13 +46,13 @@ class Search(Brief):
     ----------
     prepared : Prepared
         A fit of the model that needs most of the survey, with all numbers of components.
-    models : mapping of str to Mixture
+    models : mapping of str to Mixture or HiddenMarkov
     criterion : str
     n_init : int
     """
 
     prepared: Prepared
-    models: Mapping[str, Mixture]
+    models: Models
     criterion: str
     n_init: int
 
@@ -70,12 +76,25 @@ class Search(Brief):
         """Read the data once: all models in their coordinates, with one survey."""
         check_kernel(list(self.models.values()), self.prepared.blocks.client)
         first = self.prepared.first_read(np.random.default_rng(self.prepared.seed))
+        if self.criterion == "heldout":
+            _check_held_out(first.survey)
         reads = {name: first.of(model) for name, model in self.models.items()}
         fitted: dict[str, Model] = {name: read.model for name, read in reads.items()}
         if self.criterion == "heldout":
             seed = self.prepared.seed
             fitted = {name: HeldOut(model, seed=seed) for name, model in fitted.items()}
         return Field(self, reads, fitted)
+
+
+def _check_held_out(survey: Survey) -> None:
+    """Raise ParameterError if whole sequences are held out, and there are few of them."""
+    edges = survey.sample.edges
+    if edges is None or len(survey.sample) < survey.n_rows or len(edges) > _FEWEST_SEQUENCES:
+        return
+    raise ParameterError(
+        f"criterion='heldout' holds out whole sequences, a tenth of them, and there are "
+        f"{len(edges) - 1}; there should be {_FEWEST_SEQUENCES} or more: choose by 'bic'"
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -122,7 +141,7 @@ class Field(Brief):
     def _start(self, cell: Cell, restart: int) -> Judged:
         (name, k), prepared = cell, self.search.prepared
         rng = np.random.default_rng([prepared.seed, crc32(name.encode()), k, restart])
-        return best_of_many(self.reads[name], k, prepared.init_params, rng)
+        return searched(self.reads[name], k, prepared.init_params, rng)
 
     def _run(self, name: str, draft: Draft) -> Run:
         prepared = self.search.prepared

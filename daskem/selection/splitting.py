@@ -1,20 +1,22 @@
 """A start with more components: a fit with fewer, of which some are split.
 
-A mixture of K + 1 components can be any mixture of K, so that its best fit is at least as likely.
+A mixture of K + 1 components can be any mixture of K, so that its best fit is at least as likely;
+and so it is with the states of a chain.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from daskem.core.numerics import one_blas_thread
-from daskem.core.parameters import Params
+from daskem.core.parameters import Parameter, Params
 from daskem.data.blocks import Block
 from daskem.fitting.algorithms import Draft
-from daskem.fitting.starts.competition import fitted
+from daskem.fitting.starts.competition import fitted, starting
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import Starts, demand, softened
+from daskem.models.protocol import Declares, Model, Predicts, Starts, demand, softened
 
 # Rows of the sample that tell which component to split: each of them is tried.
 _MOST_ROWS = 2**14
@@ -36,39 +38,55 @@ def grown(first: FirstRead, params: Params, n_components: int) -> Draft:
         Of fewer components, in the coordinates of the model.
     n_components : int
     """
-    model = demand(first.model, Starts, "splitting components")
+    model = demand(first.model, Predicts, "splitting components")
+    halving = demand(starting(first, n_components, None).model, Starts, "splitting components")
     sample = first.survey.sample
-    sample = sample[sample.counts > 0][:_MOST_ROWS]
+    sample = sample[sample.counts > 0].head(_MOST_ROWS)
     draft = Draft(params)
     while model.n_components(draft.params) < n_components:
-        draft = _climbed(model, _splits(model, draft.params, sample), sample)
+        splits = _splits(first.model, halving, draft.params, sample)
+        draft = _climbed(first.model, splits, sample)
     if len(sample) == first.survey.n_rows:
         return draft
     # What the sample has not seen, the data may have.
     return replace(draft, params=softened(model, draft.params, len(sample)))
 
 
-def _splits(model: Starts, params: Params, sample: Block) -> list[Params]:
-    """The mixture with one of its components split, for each that has two rows or more."""
+def _splits(model: Model, halving: Starts, params: Params, sample: Block) -> list[Params]:
+    """The params with one of the components split, for each that has two rows or more."""
+    predicting = demand(model, Predicts, "splitting components")
     labels = np.empty(len(sample), dtype=np.intp)
-    for span, _, r in model.posterior(sample, params):
+    for span, _, r in predicting.posterior(sample, params):
         labels[span] = r.argmax(axis=0)
-    sizes = np.bincount(labels, minlength=model.n_components(params))
-    return [_split(model, params, int(k), sample[labels == k]) for k in np.flatnonzero(sizes > 1)]
+    sizes = np.bincount(labels, minlength=predicting.n_components(params))
+    declared = demand(model, Declares, "splitting components").parameters
+    return [
+        _split(declared, params, int(k), _halved(halving, sample[labels == k]))
+        for k in np.flatnonzero(sizes > 1)
+    ]
 
 
-def _split(model: Starts, params: Params, k: int, rows: Block) -> Params:
-    """The mixture with component k in two halves; `rows` are those that belong to it."""
+def _halved(model: Starts, rows: Block) -> Params:
+    """Two components, of the halves of rows that belong to one."""
     labels = _halves(rows.rows)
     centres = np.stack([rows.rows[labels == half].mean(axis=0) for half in (0, 1)])
-    halves = model.from_labels(rows, labels, centres)
+    return model.from_labels(rows, labels, centres)
+
+
+def _split(declared: Mapping[str, Parameter], params: Params, k: int, halves: Params) -> Params:
+    """The params with component k in two halves; what leads to it leads to them by their sizes."""
     split = {}
     for name, value in params.items():
-        dims = model.parameters[name].dims
-        if "component" in dims:
-            axis = dims.index("component")
-            share = params["weights"][k] if name == "weights" else 1.0
-            value = np.concatenate([np.delete(value, k, axis), share * halves[name]], axis)
+        dims = declared[name].dims
+        for axis, dim in enumerate(dims):
+            if dim.removesuffix("_2") not in ("component", "state"):
+                continue
+            if name in halves and name != "weights":
+                both = halves[name]
+            else:
+                shares = halves["weights"] if axis == len(dims) - 1 else np.ones((2, 1))
+                both = shares * value.take([k], axis)
+            value = np.concatenate([np.delete(value, k, axis), both], axis)
         split[name] = value
     return Params(split)
 
@@ -84,7 +102,7 @@ def _halves(rows: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _climbed(model: Starts, starts: list[Params], sample: Block) -> Draft:
+def _climbed(model: Model, starts: list[Params], sample: Block) -> Draft:
     """Where the best of some starts leads in a short climb; a proper one, if there is any."""
     runs = fitted(model, map(Draft, starts), sample, _BRIEF)
     best = min(runs, key=lambda run: (run.unfit, -run.history[-1].objective))

@@ -1,17 +1,18 @@
 """What a person calls: select, and a selection that is submitted to a scheduler."""
 
 import os
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 
 from daskem.core.settings import RandomState, whole
 from daskem.core.signatures import helpful
-from daskem.data.inputs.kinds import Data, Riders, Values
+from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.errors import ParameterError
 from daskem.fitting.algorithms import Algorithm
 from daskem.models.families import Gaussian
+from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.models.mixture import Mixture
-from daskem.models.protocol import check_riders
+from daskem.models.protocol import check_riders, check_sequences, kernel_of
 from daskem.running.checkpoints.identity import of_model
 from daskem.running.coordinator import a_client, last_of, running, submitted
 from daskem.running.handle import Handle
@@ -19,7 +20,7 @@ from daskem.running.kernels import with_kernel
 from daskem.running.preparing import prepare
 from daskem.running.progress import Progress
 from daskem.selection.criteria import CRITERIA
-from daskem.selection.search import Search
+from daskem.selection.search import Models, Search
 from daskem.selection.selection import Selecting, Selection
 
 
@@ -29,11 +30,13 @@ def select(
     n_components: Iterable[int] = range(1, 11),
     covariance_type: str | Sequence[str] = "full",
     *,
-    models: Mapping[str, Mixture] | None = None,
+    models: Models | None = None,
     criterion: str = "bic",
     n_init: int = 5,
     sample_weight: Values | None = None,
     along: Riders | None = None,
+    lengths: Lengths | None = None,
+    sequence_dim: Hashable | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -71,9 +74,10 @@ def select(
         As `daskem.fit` takes it.
     n_components : iterable of int
     covariance_type : {"full", "tied", "diag", "spherical"} or sequence of them
-    models : dict of str to Mixture, optional
+    models : dict of str to Mixture or HiddenMarkov, optional
         What to choose among instead of Gaussians, by name, such as
-        ``{"poisson": Mixture(Poisson())}``.
+        ``{"poisson": Mixture(Poisson())}``. Chains and mixtures may compete: which one wins says
+        whether the order of the rows tells anything.
     criterion : {"bic", "aic", "icl", "heldout"}
         Schwarz (1978); Akaike (1974); BIC plus twice the entropy of the responsibilities, which
         favours components that do not overlap (Biernacki, Celeux and Govaert 2000), for one
@@ -82,8 +86,9 @@ def select(
     n_init : int
         Restarts for each candidate; they cost no reads. Fewer than three do not tell how far
         restarts differ.
-    sample_weight, along, features, sample_dims, feature_dim, missing, missing_chunks, init_params,
-    algorithm, tol, max_passes, max_seconds, random_state, cache, kernel, checkpoint, progress
+    sample_weight, along, lengths, sequence_dim, features, sample_dims, feature_dim, missing,
+    missing_chunks, init_params, algorithm, tol, max_passes, max_seconds, random_state, cache,
+    kernel, checkpoint, progress
         As `daskem.fit` takes them.
 
     Returns
@@ -111,6 +116,8 @@ def select(
         n_init=n_init,
         sample_weight=sample_weight,
         along=along,
+        lengths=lengths,
+        sequence_dim=sequence_dim,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,
@@ -137,11 +144,13 @@ def submit_selection(
     n_components: Iterable[int] = range(1, 11),
     covariance_type: str | Sequence[str] = "full",
     *,
-    models: Mapping[str, Mixture] | None = None,
+    models: Models | None = None,
     criterion: str = "bic",
     n_init: int = 5,
     sample_weight: Values | None = None,
     along: Riders | None = None,
+    lengths: Lengths | None = None,
+    sequence_dim: Hashable | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -184,6 +193,8 @@ def submit_selection(
         n_init=n_init,
         sample_weight=sample_weight,
         along=along,
+        lengths=lengths,
+        sequence_dim=sequence_dim,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,
@@ -207,11 +218,13 @@ def prepare_selection(
     n_components: Iterable[int] = range(1, 11),
     covariance_type: str | Sequence[str] = "full",
     *,
-    models: Mapping[str, Mixture] | None = None,
+    models: Models | None = None,
     criterion: str = "bic",
     n_init: int = 5,
     sample_weight: Values | None = None,
     along: Riders | None = None,
+    lengths: Lengths | None = None,
+    sequence_dim: Hashable | None = None,
     features: Sequence[Hashable] | None = None,
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
@@ -230,13 +243,15 @@ def prepare_selection(
     """Check what can be checked without reading the data; it takes the parameters of `select`."""
     models = _gaussians(covariance_type) if models is None else models
     counts = _counts(n_components, models, criterion)
-    _check_models(models, along)
+    _check_models(models, along, lengths if sequence_dim is None else sequence_dim)
     prepared = prepare(
         max(models.values(), key=lambda model: model.cross_moments),
         data,
         counts,
         sample_weight=sample_weight,
         along=along,
+        lengths=lengths,
+        sequence_dim=sequence_dim,
         features=features,
         sample_dims=sample_dims,
         feature_dim=feature_dim,
@@ -260,7 +275,7 @@ def prepare_selection(
     return Selecting(search, list(dict.fromkeys((name, k) for name in models for k in counts)))
 
 
-def _counts(n_components: object, models: Mapping[str, Mixture], criterion: str) -> list[int]:
+def _counts(n_components: object, models: Models, criterion: str) -> list[int]:
     """The numbers of components; ParameterError unless there is something to choose among."""
     if criterion not in CRITERIA:
         raise ParameterError(f"criterion={criterion!r} is not one of {list(CRITERIA)}")
@@ -285,22 +300,24 @@ def _recorded(search: Search) -> Search:
         "criterion": search.criterion,
         "n_init": search.n_init,
         # Of models that differ in it, each knows its own.
-        "kernel": "auto" if any(model.compiled for model in models.values()) else "numpy",
+        "kernel": "auto" if "compiled" in map(kernel_of, models.values()) else "numpy",
     }
     return replace(search, prepared=replace(search.prepared, recording=recording.of(own)))
 
 
-def _gaussians(covariance_type: str | Sequence[str]) -> dict[str, Mixture]:
+def _gaussians(covariance_type: str | Sequence[str]) -> dict[str, Mixture | HiddenMarkov]:
     kinds = [covariance_type] if isinstance(covariance_type, str) else covariance_type
     return {kind: Mixture(Gaussian(kind)) for kind in kinds}
 
 
-def _check_models(models: Mapping[str, Mixture], along: Riders | None) -> None:
-    """Raise ParameterError unless all are mixtures, DataError unless they have what they need."""
+def _check_models(models: Models, along: Riders | None, in_sequences: object) -> None:
+    """Raise ParameterError unless all can be chosen, DataError unless they have what they need."""
     for name, model in models.items():
-        if not isinstance(model, Mixture):
+        if not isinstance(model, Mixture | HiddenMarkov):
             raise ParameterError(
-                f"models[{name!r}] is a {type(model).__name__}, and select chooses among mixtures; "
-                "fit it with each number of components, and compare result.bic(data, ...)"
+                f"models[{name!r}] is a {type(model).__name__}, and select chooses among mixtures "
+                "and hidden Markov models; fit it with each number of components, and compare "
+                "result.bic(data, ...)"
             )
         check_riders(model, along or {})
+        check_sequences(model, in_sequences)

@@ -119,6 +119,13 @@ class Block(Brief):
         lengths = lengths[lengths > 0]
         return np.repeat(keys[np.cumsum(lengths) - lengths], lengths)
 
+    def head(self, n_rows: int) -> "Block":
+        """The first so many rows; whole sequences, one at least, where there are any."""
+        if self.edges is None or len(self) <= n_rows:
+            return self[:n_rows]
+        ends = np.cumsum(observed_lengths(self.edges, self.kept))
+        return self[: max(ends[ends <= n_rows].max(initial=0), ends[ends > 0][0])]
+
     @classmethod
     def joined(cls, one: "Block", other: "Block") -> "Block":
         """The rows of two blocks, of which nobody asks any more where they come from."""

@@ -32,7 +32,7 @@ from daskem.data.blocks.partitions import (
 )
 from daskem.data.blocks.parts import Call, Parts, delayed
 from daskem.data.blocks.poison import one_by_one
-from daskem.data.blocks.sequences import edges_between
+from daskem.data.blocks.sequences import Edges, edges_between
 from daskem.data.blocks.watch import Watch, counting, unwatched
 from daskem.data.cluster.asking import foreign
 from daskem.data.cluster.graph import (
@@ -76,9 +76,9 @@ class DaskBlocks(Brief):
         "auto" does so if they fit with room.
     about_input : tuple of str
         What had to be done to the input, and how to do without.
-    edges : ndarray of int, (sequence + 1,), or None
+    edges : ndarray of int, (sequence + 1,), range or None
         Rows that are never parted, see `Block`. Chunks end where a sequence ends, and only the
-        first axis has several.
+        first axis has several; or they have all of the last axis, and that is a sequence (range).
     client : distributed Client or None
         Of the cluster to compute on; None for what Dask computes on by default.
     span : slice
@@ -94,7 +94,7 @@ class DaskBlocks(Brief):
     omit: bool = False
     cache: str = "none"
     about_input: tuple[str, ...] = ()
-    edges: np.ndarray | None = None
+    edges: Edges | None = None
     client: Client | None = None
     span: slice = field(default_factory=lambda: slice(None))
     origin: str = "the data"
@@ -257,18 +257,19 @@ class DaskBlocks(Brief):
         chunks = []
         for i, index in enumerate(np.ndindex(*self.array.numblocks[:-1])):
             offset = tuple(int(s[j]) for s, j in zip(starts, index, strict=True)) if known else None
-            edges = None if offset is None else self._edges_of(index[0], offset[0])
+            edges = None if offset is None else self._edges_of(index, offset[0])
             riders = {name: keys[i] for name, keys in along.items()}
             chunks.append(Chunk(rows[i], riders, index, i, offset, edges))
         return [[chunks[i] for i in numbers] for numbers in partitions_of(self._sizes)]
 
-    def _edges_of(self, number: int, first: int) -> np.ndarray | None:
-        """The edges of the sequences in the chunk `number` of that axis, whose first is `first`."""
+    def _edges_of(self, index: tuple[int, ...], first: int) -> Edges | None:
+        """The edges of the sequences in a chunk, which begins at `first` on the first axis."""
         if self.edges is None:
             return None
-        inner = math.prod(self.array.shape[1:-1])
-        stop = first + self.array.chunks[0][number]
-        return edges_between(self.edges, first * inner, stop * inner)
+        start = first * math.prod(self.array.shape[1:-1])
+        lengths = zip(self.array.chunks[:-1], index, strict=True)
+        n_rows = math.prod(of_axis[i] for of_axis, i in lengths)
+        return edges_between(self.edges, start, start + n_rows)
 
     @property
     def _row_bytes(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from daskem.data.blocks.block import WEIGHT, Block
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.plain import plain
-from daskem.data.blocks.sequences import edges_of_lengths
+from daskem.data.blocks.sequences import Edges, edges_of_lengths
 from daskem.errors import DataError
 
 # Numbers in a block, 4 MiB in double precision; larger chunks are blocks of their own. What a block
@@ -33,7 +33,7 @@ def part(
     piece: Piece,
     rows: np.ndarray,
     along: Mapping[str, np.ndarray],
-    edges: np.ndarray | None = None,
+    edges: Edges | None = None,
 ) -> Part:
     """Flatten a chunk of rows (..., feature), and its riders (..., *own axes)."""
     # What comes off the network may lie at odd addresses, where NumPy adds in another order.
@@ -46,7 +46,7 @@ def part(
                 f"chunk {piece.chunk} has {len(flat)} rows, but {name} has {len(values)} "
                 "there; chunk them alike"
             )
-    return Part(piece, flat, riders, edges)
+    return Part(piece, flat, riders, None if edges is None else np.asarray(edges))
 
 
 def joined(parts: Iterable[Part], omit: bool) -> Iterator[Block]:

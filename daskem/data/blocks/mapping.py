@@ -16,7 +16,7 @@ from daskem.data.blocks.dask import LARGE
 from daskem.data.blocks.joining import joined, part
 from daskem.data.blocks.partitions import Args
 from daskem.data.blocks.piece import Piece
-from daskem.data.blocks.sequences import edges_between
+from daskem.data.blocks.sequences import Edges, edges_between
 from daskem.data.cluster.graph import Delayed
 
 # Arguments of more bytes than this lie on the cluster before anybody computes answers.
@@ -26,11 +26,12 @@ _LARGE_BYTES = 2**20
 class _Sequences(NamedTuple):
     """Rows that are never parted, and where the chunks of the first axis begin and end."""
 
-    edges: np.ndarray
+    edges: Edges
     bounds: np.ndarray
 
-    def of_chunk(self, number: int) -> np.ndarray:
-        return edges_between(self.edges, *self.bounds[number : number + 2])
+    def of_chunk(self, number: int, n_rows: int) -> Edges:
+        start = int(self.bounds[number])
+        return edges_between(self.edges, start, start + n_rows)
 
 
 class _Ridden(NamedTuple):
@@ -45,7 +46,7 @@ def map_rows(
     f: Callable[[Block, *Args], np.ndarray],
     *args: *Args,
     along: Mapping[str, np.ndarray | da.Array] | None = None,
-    edges: np.ndarray | None = None,
+    edges: Edges | None = None,
     dtype: DTypeLike = np.float64,
     columns: int | None = None,
     fill: float | None = None,
@@ -61,9 +62,8 @@ def map_rows(
         ``(block, *args) -> ndarray, (sample,) or (sample, column)``.
     along : mapping of str to ndarray or dask Array, (..., *own axes), optional
         What rides along with the rows, chunked like them.
-    edges : ndarray of int, (sequence + 1,), optional
-        Rows that are never parted, see `Block`: chunks end where a sequence ends, and only the
-        first axis has several.
+    edges : ndarray of int, (sequence + 1,), or range, optional
+        Rows that are never parted, and their chunks, as in `DaskBlocks`.
     dtype, columns
         Of the answers; `columns` is None where there is one number for each row.
     fill : number, optional
@@ -140,7 +140,7 @@ def _answer(
 ) -> np.ndarray:
     (f, args, fill, sequences), shape = shared, chunk.rows.shape[:-1]
     piece = Piece(tuple(block_id[:-1]), 0, shape)
-    edges = None if sequences is None else sequences.of_chunk(block_id[0])
+    edges = None if sequences is None else sequences.of_chunk(block_id[0], len(piece))
     (block,) = joined([part(piece, chunk.rows, chunk.along, edges)], omit=fill is not None)
     answers = f(block, *args)
     if block.kept is not None:

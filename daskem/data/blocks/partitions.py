@@ -20,6 +20,7 @@ from daskem.data.blocks.block import Block
 from daskem.data.blocks.joining import DTYPES, Part, joined, part
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.reading import patiently
+from daskem.data.blocks.sequences import Edges
 from daskem.data.cluster.graph import GraphNode, evaluated
 
 # The sizes of partitions depend on the data alone: the shape of the tree, and with it the last bit
@@ -92,7 +93,7 @@ class Chunk:
         Of what rides along with the rows.
     index, number, offset
         As in `Piece`.
-    edges : ndarray or None
+    edges : ndarray, range or None
         Of the sequences in it.
     """
 
@@ -101,7 +102,7 @@ class Chunk:
     index: tuple[int, ...]
     number: int
     offset: tuple[int, ...] | None = None
-    edges: np.ndarray | None = None
+    edges: Edges | None = None
 
     @property
     def keys(self) -> list[Key]:

@@ -1,10 +1,12 @@
 """Sequences: rows that belong together, in their order, and are never parted.
 
 A sequence is ``rows[edges[i]:edges[i + 1]]`` for ascending `edges`, which count the rows before
-any are omitted.
+any are omitted. Where all have the same length, a `range` says so and needs no memory.
 """
 
 import numpy as np
+
+Edges = np.ndarray | range
 
 
 def observed_lengths(edges: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
@@ -54,8 +56,10 @@ def edges_of_lengths(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
-def edges_between(edges: np.ndarray, start: int, stop: int) -> np.ndarray:
+def edges_between(edges: Edges, start: int, stop: int) -> Edges:
     """The edges of the sequences from row `start` to row `stop`, which are two of them."""
+    if isinstance(edges, range):
+        return range(0, stop - start + 1, edges.step)
     first, last = np.searchsorted(edges, [start, stop])
     return edges[first : last + 1] - start
 

@@ -40,7 +40,7 @@ def as_blocks(
         Whether chunks of Dask arrays are kept in memory after they are first read.
     along : mapping of str to array-like, (..., *own axes), optional
         Other arrays that belong to the rows, by name.
-    lengths : sequence of int, optional
+    lengths : sequence of int, or int, optional
         Rows of every sequence, in the order of the flattened rows; no sequence is parted.
     origin : str
         What errors call the data.
@@ -63,4 +63,5 @@ def as_blocks(
         return DaskBlocks(array, riders, omit, cache, notes, edges, origin=origin)
     n_rows, n_axes = int(np.prod(samples)), len(samples)
     flat = {name: r.reshape(n_rows, *r.shape[n_axes:]) for name, r in riders.items()}
-    return LocalBlocks(array.reshape(n_rows, n_features), flat, omit, edges=edges)
+    in_memory = None if edges is None else np.asarray(edges)
+    return LocalBlocks(array.reshape(n_rows, n_features), flat, omit, edges=in_memory)

@@ -33,5 +33,6 @@ Data = (
 Values = npt.ArrayLike | xr.DataArray | da.Array
 # Arrays that ride along with the rows, by name.
 Riders = Mapping[str, Values]
-# Rows of each sequence, in the order of the rows.
-Lengths = Sequence[int] | np.ndarray
+# Rows of each sequence, in the order of the rows; the one number that all have; or the name of what
+# holds them, or the identifier of each row.
+Lengths = Sequence[int] | np.ndarray | int | str

@@ -1,13 +1,15 @@
-"""From the lengths of sequences to their edges, and to chunks that end where a sequence ends."""
+"""From the lengths of sequences to their edges, and to chunks that part none of them."""
 
 from typing import NamedTuple
 
 import dask.array as da
 import numpy as np
+import xarray as xr
 
-from daskem.data.blocks.sequences import edges_of_lengths
+from daskem.data.blocks.sequences import Edges, edges_of_lengths
 from daskem.data.inputs.arrays import Array
 from daskem.data.inputs.kinds import Lengths
+from daskem.data.inputs.names import Rows
 from daskem.errors import DataError
 
 # Chunks that a note writes out.
@@ -16,13 +18,19 @@ _CUT = (
     "the rows are cut to chunks that end where a sequence ends, {} instead of {}; data that are "
     "read often are better written in such chunks"
 )
+# Bytes of a chunk of several sequences that are gathered, at most.
+_MOST_GATHERED = 2**27
+_GATHERED = (
+    "the sequences lie in chunks of {}, and are gathered into chunks of {} in every pass, which "
+    "holds all chunks along a sequence at a time; data that are read often are better written so"
+)
 
 
 class Cut(NamedTuple):
     """Rows that are cut nowhere but where a sequence ends, and what had to be done for that."""
 
     array: Array
-    edges: np.ndarray | None
+    edges: Edges | None
     notes: tuple[str, ...]
 
 
@@ -31,12 +39,62 @@ def cut(array: Array, lengths: Lengths | None) -> Cut:
     edges = None if lengths is None else edges_of(lengths, array.shape[:-1])
     if edges is None or not isinstance(array, da.Array):
         return Cut(array, edges, ())
-    chunked, notes = cut_at_sequences(array, edges)
-    return Cut(chunked, edges, notes)
+    if isinstance(edges, range) and edges.step == array.shape[-2]:
+        whole, notes = with_whole_sequences(array)
+        return Cut(whole, edges, notes)
+    known = np.asarray(edges)
+    chunked, notes = cut_at_sequences(array, known)
+    return Cut(chunked, known, notes)
 
 
-def edges_of(lengths: Lengths, shape: tuple[float, ...]) -> np.ndarray:
+def lengths_of(rows: Rows, lengths: Lengths | None) -> Lengths | None:
+    """The lengths of sequences that are given, or that of the dimension that they lie along.
+
+    A name is that of the lengths, a variable of its own dimension (CF's contiguous ragged arrays),
+    or that of identifiers of the rows, which are sorted by them.
+
+    Raises
+    ------
+    DataError
+        If both are there, or the rows are not sorted.
+    """
+    dim = rows.features.sequence_dim
+    if dim is None:
+        return _named(lengths, rows) if isinstance(lengths, str) else lengths
+    if lengths is not None:
+        raise DataError(
+            f"sequence_dim={dim!r} and lengths both say which rows are a sequence; pass one of them"
+        )
+    return int(rows.array.shape[-2])
+
+
+def _named(name: str, rows: Rows) -> np.ndarray:
+    """The lengths of that name, or those of the runs of identifiers of that name."""
+    values = rows.beside[name]
+    labelled = isinstance(values, xr.DataArray)
+    counts = labelled and (values.dims != rows.dims or "sample_dimension" in values.attrs)
+    numbers = np.asarray(values)
+    return numbers if counts else _runs(name, numbers.ravel())
+
+
+def _runs(name: str, ids: np.ndarray) -> np.ndarray:
+    """How many rows have the same identifier, one after the other, (sequence,)."""
+    starts = np.flatnonzero(ids[1:] != ids[:-1]) + 1
+    starts = np.concatenate([[0], starts])
+    _, first = np.unique(ids[starts], return_index=True)
+    if len(first) < len(starts):
+        again = starts[np.setdiff1d(np.arange(len(starts)), first)[0]]
+        raise DataError(
+            f"the rows are not sorted by {name!r}: {ids[again]} is there again in row {again:,}, "
+            f"after other values; sort them by {name!r}, and in time within each"
+        )
+    return np.diff(starts, append=len(ids))
+
+
+def edges_of(lengths: Lengths, shape: tuple[float, ...]) -> Edges:
     """Where sequences of these lengths begin and end among rows of this shape, (sequence + 1,).
+
+    A range, where `lengths` is the one number that all have.
 
     Raises
     ------
@@ -49,6 +107,8 @@ def edges_of(lengths: Lengths, shape: tuple[float, ...]) -> np.ndarray:
             "call array.compute_chunk_sizes() first"
         )
     given = np.asarray(lengths)
+    if given.ndim == 0 and given.dtype.kind in "iu":
+        return _alike(int(given), int(np.prod(shape)))
     if given.ndim != 1 or given.dtype.kind not in "iu":
         raise DataError(
             f"lengths are {given.dtype} {given.shape}; one whole number for each sequence"
@@ -66,6 +126,33 @@ def edges_of(lengths: Lengths, shape: tuple[float, ...]) -> np.ndarray:
             f"{n_rows:,}"
         )
     return edges
+
+
+def _alike(length: int, n_rows: int) -> range:
+    """The edges of sequences of one length."""
+    if length < 1 or n_rows % length:
+        raise DataError(
+            f"the data have {n_rows:,} rows, which are no sequences of {length:,} rows each; pass "
+            "lengths=[...], the rows of each of them"
+        )
+    return range(0, n_rows + 1, length)
+
+
+def with_whole_sequences(array: da.Array) -> tuple[da.Array, tuple[str, ...]]:
+    """The same rows with all of the last axis of the samples in each chunk, and what that took.
+
+    The other axes are cut anew, where chunks would be larger than `_MOST_GATHERED` else.
+    """
+    axis = array.ndim - 2
+    if array.numblocks[axis] == 1:
+        return array, ()
+    largest = [max(lengths) for lengths in array.chunks]
+    largest[axis] = array.shape[axis]
+    fits = np.prod(largest, dtype=float) * array.dtype.itemsize <= _MOST_GATHERED
+    others = {} if fits else dict.fromkeys(range(axis), "auto")
+    # Shuffles by workers among themselves are no tasks, of which partitions are made.
+    whole = array.rechunk({**others, axis: -1}, block_size_limit=_MOST_GATHERED, method="tasks")
+    return whole, (_GATHERED.format(_shown(array.chunks), _shown(whole.chunks)),)
 
 
 def cut_at_sequences(array: da.Array, edges: np.ndarray) -> tuple[da.Array, tuple[str, ...]]:

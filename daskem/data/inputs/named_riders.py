@@ -6,14 +6,16 @@ from typing import Any
 import xarray as xr
 
 from daskem.data.inputs.arrays import check_numbers
-from daskem.data.inputs.kinds import Riders, Values
+from daskem.data.inputs.kinds import Lengths, Riders, Values
 from daskem.data.inputs.sources import Table
 from daskem.errors import DataError
 
 
-def names_among(sample_weight: Values | None, along: Riders | None) -> tuple[str, ...]:
+def names_among(
+    sample_weight: Values | None, along: Riders | None, lengths: Lengths | None = None
+) -> tuple[str, ...]:
     """Names that are given in the place of values."""
-    values = [sample_weight, *(along or {}).values()]
+    values = [sample_weight, *(along or {}).values(), lengths]
     return tuple(dict.fromkeys(value for value in values if isinstance(value, str)))
 
 

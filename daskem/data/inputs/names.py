@@ -70,12 +70,15 @@ class Features(Brief):
         The variables of a Dataset that the features are taken from.
     grids : tuple of Grid
         The shape that they have in the data, where that is more than a list.
+    sequence_dim : str or None
+        The dimension along which rows follow one another; the others number the sequences.
     """
 
     names: np.ndarray | None = None
     dims: tuple[Hashable, ...] | None = None
     variables: tuple[Hashable, ...] | None = None
     grids: tuple[Grid, ...] = ()
+    sequence_dim: Hashable | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,7 +93,9 @@ class Rows(Brief):
     labels : Dataset or None
         Coordinates and attributes that describe the rows as well, if they have labels.
     dims : tuple of str
-        Of the rows, where they have labels.
+        Of the rows, where they have labels; that of the sequences is the last.
+    order : tuple of str
+        The order of these dims in the data.
     notes : tuple of str
         What had to be done to the data, and how to do without.
     beside : mapping of str to array
@@ -103,6 +108,7 @@ class Rows(Brief):
     features: Features = field(default_factory=Features)
     labels: xr.Dataset | None = None
     dims: tuple[Hashable, ...] = ()
+    order: tuple[Hashable, ...] = ()
     notes: tuple[str, ...] = ()
     beside: Mapping[Hashable, Any] = field(default_factory=dict)
     table: Table | None = None
@@ -163,4 +169,5 @@ def relabel(answers: Array, rows: Rows, name: str, attrs: Mapping[str, Any]) -> 
     about = {**labels.attrs, **attrs}
     # A coordinate may have been an answer once.
     name = free(name, {*dims, *labels.variables})
-    return xr.DataArray(answers, dims=dims, coords=labels.coords, name=name, attrs=about)
+    found = xr.DataArray(answers, dims=dims, coords=labels.coords, name=name, attrs=about)
+    return found.transpose(*rows.order, ...)

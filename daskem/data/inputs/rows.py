@@ -18,7 +18,7 @@ from daskem.data.inputs.names import Features, Rows, labels_of
 from daskem.data.inputs.naming import check_names
 from daskem.data.inputs.sources import Table, opened_source
 from daskem.data.inputs.sources.declared import decoded
-from daskem.data.inputs.wanted import Wanted, listed, order_of, picked
+from daskem.data.inputs.wanted import Wanted, ending_in, listed, order_of, picked
 from daskem.errors import DataError
 
 # Columns that a note writes out.
@@ -36,6 +36,7 @@ def as_rows(
     sample_dims: Sequence[Hashable] | None = None,
     feature_dim: Hashable | None = None,
     beside: Sequence[Hashable] = (),
+    sequence_dim: Hashable | None = None,
 ) -> Rows:
     """The rows in `data`, and what they and their features are called.
 
@@ -53,6 +54,8 @@ def as_rows(
         if there is such a dimension; else, in a DataArray of two, the last one.
     beside : sequence of str
         Columns, variables or coordinates that ride along with the rows.
+    sequence_dim : str, optional
+        The dimension along which rows follow one another; it becomes the last of the rows.
 
     Raises
     ------
@@ -67,6 +70,7 @@ def as_rows(
             sample_dims=None if samples is None else tuple(samples),
             feature_dims=None if feature_dim is None else (feature_dim,),
             beside=beside,
+            sequence_dim=sequence_dim,
         ),
     )
     check_names(rows.features.names, rows.features.variables)
@@ -82,7 +86,8 @@ def rows_like(data: Data, fitted: Features, beside: Sequence[Hashable] = ()) -> 
         If they are not all there.
     """
     names = None if fitted.names is None else list(fitted.names)
-    return _rows(data, Wanted(names, fitted.variables, None, fitted.dims, True, beside))
+    dims, sequence_dim = fitted.dims, fitted.sequence_dim
+    return _rows(data, Wanted(names, fitted.variables, None, dims, True, beside, sequence_dim))
 
 
 def _rows(data: Any, wanted: Wanted) -> Rows:
@@ -91,10 +96,16 @@ def _rows(data: Any, wanted: Wanted) -> Rows:
     if not isinstance(data, xr.Dataset | xr.DataArray):
         if wanted.sample_dims is not None:
             raise DataError("sample_dims=... needs an xarray object: these data have no dimensions")
+        if wanted.sequence_dim is not None and not wanted.fitted:
+            raise DataError(
+                "sequence_dim=... needs an xarray object: these data have no dimensions; pass "
+                "lengths=[...], the rows of each sequence"
+            )
         rows = _tabular(data, wanted) if isinstance(data, Table) else _opened(data, Features())
         return replace(rows if isinstance(data, Table) else picked(rows, wanted), beside=found)
     variables = _variables(data, wanted)
-    rows = _labelled(data, variables, _feature_dims(data, variables, wanted))
+    feature_dims = _feature_dims(data, variables, wanted)
+    rows = _labelled(data, variables, feature_dims, wanted.sequence_dim)
     if rows.is_point and not wanted.fitted:
         shape = tuple(data.sizes.values())
         raise DataError(
@@ -223,19 +234,35 @@ def _check_alike(variables: Variables, feature_dims: tuple[Hashable, ...]) -> No
 
 
 def _labelled(
-    data: xr.Dataset | xr.DataArray, variables: Variables, feature_dims: tuple[Hashable, ...]
+    data: xr.Dataset | xr.DataArray,
+    variables: Variables,
+    feature_dims: tuple[Hashable, ...],
+    sequence_dim: Hashable | None,
 ) -> Rows:
     """Rows of `variables`, whose dims but for `feature_dims` number the rows."""
     by_size = sorted(variables.values(), key=lambda variable: -variable.ndim)
     dims = dict.fromkeys(dim for variable in by_size for dim in variable.dims)
-    sample_dims = tuple(dim for dim in dims if dim not in feature_dims)
+    order = tuple(dim for dim in dims if dim not in feature_dims)
+    sample_dims = order if sequence_dim is None else ending_in(sequence_dim, order, feature_dims)
+    rows = _arranged(data, variables, feature_dims, sample_dims)
+    features = replace(rows.features, sequence_dim=sequence_dim)
+    return replace(rows, order=order, features=features)
+
+
+def _arranged(
+    data: xr.Dataset | xr.DataArray,
+    variables: Variables,
+    feature_dims: tuple[Hashable, ...],
+    sample_dims: tuple[Hashable, ...],
+) -> Rows:
+    """Rows of `variables` along `sample_dims`, in this order."""
     labels = labels_of(data, sample_dims)
     grids = grids_of(variables, feature_dims, isinstance(data, xr.DataArray))
     if isinstance(data, xr.DataArray) and len(feature_dims) == 1:
         index = data.indexes.get(feature_dims[0])
         features = Features(None if index is None else index.to_numpy(), feature_dims, grids=grids)
         (variable,) = variables.values()
-        array = variable.transpose(..., *feature_dims).data
+        array = variable.transpose(*sample_dims, *feature_dims).data
         return _opened(_row(array, sample_dims), features, labels, sample_dims)
     array, notes = stack(variables, sample_dims)
     array = _row(array, sample_dims)

@@ -27,6 +27,8 @@ class Wanted:
         dimensions are looked for among those that there are.
     beside : sequence of str
         What rides along with the rows, and is no feature unless it is asked for as one.
+    sequence_dim : str or None
+        The dimension of the rows that follow one another.
     """
 
     features: list[Hashable] | None
@@ -35,6 +37,7 @@ class Wanted:
     feature_dims: tuple[Hashable, ...] | None = None
     fitted: bool = False
     beside: Sequence[Hashable] = ()
+    sequence_dim: Hashable | None = None
 
     @property
     def members(self) -> list[Hashable] | None:
@@ -75,3 +78,20 @@ def order_of(labels: np.ndarray | None, wanted: Wanted) -> list[int] | None:
         verb = "the model was fitted to" if wanted.fitted else "you asked for"
         raise DataError(differs(present, names, verb))
     return [present.index(name) for name in names]
+
+
+def ending_in(
+    sequence_dim: Hashable, dims: tuple[Hashable, ...], feature_dims: tuple[Hashable, ...]
+) -> tuple[Hashable, ...]:
+    """The dims of rows with that of the sequences last."""
+    if sequence_dim in feature_dims:
+        raise DataError(
+            f"the features lie along {sequence_dim!r}, and so sequences cannot; pass "
+            "sample_dims=[...], the dimensions that number the rows, or feature_dim=..."
+        )
+    if sequence_dim not in dims:
+        raise DataError(
+            f"there is no dimension {sequence_dim!r} for sequences to lie along; the rows have "
+            f"{dims}. Where each is one step, data.expand_dims({sequence_dim!r}) says so"
+        )
+    return (*(dim for dim in dims if dim != sequence_dim), sequence_dim)

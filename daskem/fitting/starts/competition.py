@@ -3,7 +3,7 @@ compare, regrow, polish, in this order; of a simpler model, where rows are few f
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -19,11 +19,20 @@ from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
 from daskem.fitting.starts.effort import BRIEF, GROWTH, MOST_PASSES, Effort, simpler_read
 from daskem.fitting.starts.first_read import FirstRead
-from daskem.fitting.starts.given import Start
+from daskem.fitting.starts.given import Start, given_params
 from daskem.fitting.starts.pruning import joined, pruned
 from daskem.fitting.starts.seedbed import Seedbed, begin
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import Frames, Model, Simplifies, Starts, demand, softened
+from daskem.models.protocol import (
+    Declares,
+    Frames,
+    Model,
+    Simplifies,
+    Starts,
+    allowed,
+    demand,
+    softened,
+)
 
 # A start, after whether it has failed or is improper and its objective, on rows that it is not
 # fitted to.
@@ -48,8 +57,8 @@ def best_start(
     """
     read = starting(first, n_components, start)
     if read is not first:
-        draft = best_start(read, n_components, None, init_params, rng)
-        return Draft(_grown(first.model, read.model, draft.params))
+        draft = best_start(read, n_components, _known_to(read, start), init_params, rng)
+        return Draft(_grown_to(first, read, draft.params, n_components, start))
     if not is_searched(first, n_components, start):
         return Draft(begin(first, n_components, start, init_params, rng))
     return best_of_many(first, whole("n_components", n_components), init_params, rng)[-1]
@@ -64,15 +73,33 @@ def unsearched_start(
 ) -> Params:
     """Params of the shapes of `best_start`, which no search has chosen."""
     read = starting(first, n_components, start)
-    params = begin(read, n_components, start, init_params, rng)
-    return params if read is first else _grown(first.model, read.model, params)
+    params = begin(read, n_components, _known_to(read, start), init_params, rng)
+    return params if read is first else _grown_to(first, read, params, n_components, start)
 
 
 def starting(first: FirstRead, n_components: int | None, start: Start | None) -> FirstRead:
     """The first read for the model that makes the starts: a simpler one, where it alone has any."""
-    if start or n_components is None or not _begins_simply(first.model):
+    if n_components is None or not _begins_simply(first.model):
+        return first
+    if isinstance(first.model, Declares) and set(start or {}) >= set(first.model.parameters):
         return first
     return first.of(demand(first.model.simpler, Starts, "starting"))
+
+
+def _known_to(read: FirstRead, start: Start | None) -> Start | None:
+    """What of a start is of the model that makes the rest of it."""
+    if start is None or not isinstance(read.model, Declares):
+        return start
+    return {name: value for name, value in start.items() if name in read.model.parameters}
+
+
+def _grown_to(
+    first: FirstRead, read: FirstRead, params: Params, n_components: int | None, start: Start | None
+) -> Params:
+    """What params of the simpler model are for this one, with what is given of its own."""
+    grown = _grown(first.model, read.model, params)
+    known = given_params(first.model, start, len(first.survey.mean), n_components)
+    return allowed(first.model, Params({**grown, **known})) if known else grown
 
 
 def _begins_simply(model: Model) -> TypeGuard[Simplifies]:
@@ -82,9 +109,21 @@ def _begins_simply(model: Model) -> TypeGuard[Simplifies]:
 
 def is_searched(first: FirstRead, n_components: int | None, start: Start | None) -> bool:
     """Whether `best_start` looks for the best of many starts."""
-    if start or n_components in (None, 1):
+    read = starting(first, n_components, start)
+    if _known_to(read, start) or n_components in (None, 1):
         return False
-    return isinstance(starting(first, n_components, start).model, Starts)
+    return isinstance(read.model, Starts)
+
+
+def searched(
+    first: FirstRead, n_components: int, init_params: str, rng: np.random.Generator
+) -> Judged:
+    """The best of many starts, grown from those of a simpler model where it alone has any."""
+    read = starting(first, n_components, None)
+    unfit, objective, draft = best_of_many(read, n_components, init_params, rng)
+    if read is first:
+        return unfit, objective, draft
+    return unfit, objective, Draft(_grown(first.model, read.model, draft.params))
 
 
 @one_blas_thread()
@@ -199,10 +238,21 @@ def fitted(model: Model, drafts: Iterable[Draft], part: Block, stop: Stop) -> li
     algorithm = Squarem()
     plain = (part.counts == 1).all()
     along = {name: a for name, a in part.along.items() if not (plain and name == WEIGHT)}
-    blocks = LocalBlocks(part.rows, along)
+    blocks = _in_memory(part, along)
     runs = [Run(model, algorithm, draft.start(algorithm)) for draft in drafts]
     (ended,) = deque(passes(runs, blocks, stop), maxlen=1)
     return ended
+
+
+def _in_memory(part: Block, along: Mapping[str, np.ndarray]) -> LocalBlocks:
+    """The rows of a block, with those among them that were omitted from its sequences."""
+    if part.edges is None or part.kept is None:
+        return LocalBlocks(part.rows, along, edges=part.edges)
+    filled = {}
+    for name, values in {"": part.rows, **along}.items():
+        filled[name] = np.full((part.edges[-1], *values.shape[1:]), np.nan)
+        filled[name][part.kept] = values
+    return LocalBlocks(filled.pop(""), filled, omit=True, edges=part.edges)
 
 
 def _grown(model: Model, simpler: Model, params: Params) -> Params:

@@ -43,7 +43,9 @@ def given_params(
         )
     # What is singular but for its rounding is where a fit of such data ends.
     known = check({n: declared[n] for n in declared if n in start}, start, mend=True)
-    _check_sizes(declared, known, {"feature": n_features, "component": n_components})
+    _check_sizes(
+        declared, known, {"feature": n_features, "component": n_components, "state": n_components}
+    )
     return model.to_frame(DataParams(known)) if isinstance(model, Frames) else Params(known)
 
 

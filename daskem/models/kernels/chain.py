@@ -64,8 +64,10 @@ class Chains:
             beta[before] = ahead @ transitions.T
         return Smoothed(peak + np.log(c), a * beta, xi * transitions)
 
-    def decode(self, initial: np.ndarray, transitions: np.ndarray) -> np.ndarray:
-        """The most probable states of every sequence as a whole, (step,) (Viterbi 1967)."""
+    def decode(self, initial: np.ndarray, transitions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The most probable states (step,) of every sequence as a whole, and log p(x, states) of
+        each sequence (Viterbi 1967).
+        """
         with np.errstate(divide="ignore"):
             log_initial, log_transitions = np.log(initial), np.log(transitions)
         best = np.empty_like(self.log_density)
@@ -84,7 +86,7 @@ class Chains:
         for here, before in reversed(steps):
             if before is not None:
                 states[before] = came_from[here, states[here]]
-        return states
+        return states, best[ends].max(axis=1)
 
     @property
     def _order(self) -> np.ndarray:

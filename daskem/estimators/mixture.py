@@ -1,34 +1,26 @@
-"""scikit-learn's manners: constructor, attributes and methods; all the work is done by `fit`."""
+"""Gaussian mixtures, with scikit-learn's names."""
 
-import inspect
-import os
-import sys
 from collections.abc import Hashable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
-from daskem.core.brief import brief
 from daskem.core.numerics import inverse
 from daskem.core.settings import RandomState, whole
 from daskem.data.inputs.kinds import Data, Values
-from daskem.errors import NotFittedError, ParameterError
+from daskem.estimators.manners import Estimator
 from daskem.fitting.algorithms import Algorithm
 from daskem.models import Mixture
 from daskem.models.families import Gaussian
 from daskem.models.families.protocol import Ellipses
 from daskem.models.protocol import demand
 from daskem.results.result import Result
-from daskem.results.tables import Table, paragraphs
-from daskem.running.coordinator import last_of, running
-from daskem.running.preparing import prepare
 from daskem.running.progress import Progress
 
 
-class GaussianMixture:
+class GaussianMixture(Estimator):
     """Gaussian mixture for arrays of any size.
 
     NumPy arrays in give NumPy arrays out, Dask arrays lazy Dask arrays, DataArrays labelled
@@ -168,31 +160,19 @@ class GaussianMixture:
             As `daskem.fit`.
         """
         family = Gaussian(self.covariance_type, self.reg_covar, self.resolution)
-        with running(
-            prepare(
-                Mixture(family),
-                X,
-                self.n_components,
-                start=self._start(),
-                sample_weight=sample_weight,
-                features=features,
-                sample_dims=sample_dims,
-                feature_dim=feature_dim,
-                missing=missing,
-                missing_chunks=missing_chunks,
-                n_init=self.n_init,
-                init_params=self.init_params,
-                algorithm=self.algorithm,
-                tol=self.tol,
-                max_passes=whole("max_iter", self.max_iter),
-                max_seconds=self.max_seconds,
-                random_state=self.random_state,
-                cache=self.cache,
-                kernel=self.kernel,
-            ),
-            self.progress,
-        ) as run:
-            self.result_ = last_of(run, stacklevel=3)
+        self.result_ = self._run(
+            Mixture(family),
+            X,
+            whole("max_iter", self.max_iter),
+            kernel=self.kernel,
+            start=self._start(),
+            sample_weight=sample_weight,
+            features=features,
+            sample_dims=sample_dims,
+            feature_dim=feature_dim,
+            missing=missing,
+            missing_chunks=missing_chunks,
+        )
         self._publish(self.result_)
         return self
 
@@ -224,81 +204,6 @@ class GaussianMixture:
         """Akaike information criterion on `X`; lower is better."""
         return self._fitted.aic(X, sample_weight)
 
-    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Draw rows (sample, feature) and the component (sample,) of each."""
-        return self._fitted.sample(n_samples, self.random_state)
-
-    def to_dataset(self) -> xr.Dataset:
-        """The parameters, with dims ``component`` and ``feature``."""
-        return self._fitted.to_dataset()
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to a zarr store, for `daskem.load`."""
-        self._fitted.save(path)
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Constructor settings by name."""
-        return {name: getattr(self, name) for name in self._settings()}
-
-    def set_params(self, **params: object) -> "GaussianMixture":
-        """Change constructor settings."""
-        for name, value in params.items():
-            if name not in self._settings():
-                raise ParameterError(
-                    f"Invalid parameter {name!r} for {type(self).__name__}; there are "
-                    f"{self._settings()}"
-                )
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self) -> str:
-        changed = ", ".join(f"{name}={text}" for name, text in self._changed().items())
-        settings = f"{type(self).__name__}({changed})"
-        return f"<{settings}: {self._state}>" if hasattr(self, "result_") else settings
-
-    def _repr_html_(self) -> str:
-        settings = Table(["setting", "value"], [[n, t] for n, t in self._changed().items()])
-        told = paragraphs([f"{type(self).__name__}: {self._state}"]) + settings.html()
-        return told + (self.result_._repr_html_() if hasattr(self, "result_") else "")
-
-    @property
-    def _state(self) -> str:
-        """Whether it is fitted, and how that has ended."""
-        return self.result_.best.told if hasattr(self, "result_") else "not fitted yet"
-
-    def _changed(self) -> dict[str, str]:
-        """The settings that are not as they are by default."""
-        defaults = inspect.signature(type(self)).parameters
-        return {
-            name: brief(value)
-            for name, value in self.get_params().items()
-            if value is not defaults[name].default and repr(value) != repr(defaults[name].default)
-        }
-
-    @classmethod
-    def _settings(cls) -> list[str]:
-        """The names of the settings of the constructor, which a subclass may have its own of."""
-        parameters = inspect.signature(cls).parameters.values()
-        return [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "result_")
-
-    def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import InputTags, Tags, TargetTags
-
-        return Tags(
-            estimator_type="density_estimator",
-            target_tags=TargetTags(required=False),
-            input_tags=InputTags(),
-        )
-
-    @property
-    def _fitted(self) -> Result:
-        if not hasattr(self, "result_"):
-            raise _not_fitted()("this GaussianMixture is not fitted yet: call fit(X) first")
-        return self.result_
-
     def _start(self) -> dict[str, np.ndarray]:
         start = {"weights": self.weights_init, "means": self.means_init}
         if self.precisions_init is not None:
@@ -327,11 +232,8 @@ class GaussianMixture:
         self.weights_, self.means_ = params["weights"], params["means"]
         self.covariances_ = params["covariances"]
         self.__dict__.pop("precisions_cholesky_", None)
-        self.converged_ = result.converged
-        self.n_iter_ = len(result.history)
         self.lower_bound_ = result.log_likelihood
         self.lower_bounds_ = [p.log_likelihood for p in result.history]
-        self.n_features_in_ = result.n_features
 
 
 def _precision_factors(result: Result) -> np.ndarray:
@@ -344,12 +246,3 @@ def _precision_factors(result: Result) -> np.ndarray:
 
 def _inverse(matrices: np.ndarray, covariance_type: str) -> np.ndarray:
     return inverse(matrices) if covariance_type in ("full", "tied") else 1 / matrices
-
-
-def _not_fitted() -> type[Exception]:
-    """scikit-learn's own error, which its tools catch, wherever scikit-learn is in use."""
-    if "sklearn" in sys.modules:
-        import sklearn.exceptions
-
-        return sklearn.exceptions.NotFittedError
-    return NotFittedError
