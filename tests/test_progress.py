@@ -21,6 +21,7 @@ import daskem
 from daskem.cli import main
 from daskem.errors import ConvergenceWarning, ParameterError
 from daskem.running.preparing import prepare
+from daskem.running.progress import screens
 from daskem.running.progress.line import Line, followed
 from daskem.running.progress.screens import Bar, Terminal
 from daskem.selection.verbs import prepare_selection
@@ -159,6 +160,17 @@ def test_a_bar_of_tqdm(monkeypatch):
     assert "16/64, log-likelihood -1" in stream.getvalue()
     bar.close("converged")
     assert stream.getvalue().endswith("converged\n")
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_a_notebook_without_widgets_has_a_line_that_is_replaced(monkeypatch, widgets):
+    pytest.importorskip("tqdm")
+    there = {"tqdm": True, "ipywidgets": widgets}
+    monkeypatch.setattr(screens, "_in_notebook", lambda: True)
+    monkeypatch.setattr(screens.importlib.util, "find_spec", lambda n: there[n] or None)
+    monkeypatch.setattr(screens, "Bar", lambda: "a bar")
+    found = screens.screen("auto")
+    assert found == "a bar" if widgets else isinstance(found, screens.Notebook)
 
 
 def test_elsewhere_than_in_the_main_thread_nobody_looks(rows, monkeypatch, capfd):
