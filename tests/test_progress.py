@@ -230,6 +230,7 @@ def test_an_interrupt_keeps_the_last_result(rows, start):
     with pytest.raises(KeyboardInterrupt) as caught:
         daskem.fit(Interrupted(0), rows, start=counted, tol=0)
     assert caught.value.result is None
+    assert "nothing is found yet" in caught.value.__notes__[0]
 
 
 @pytest.fixture
