@@ -1,6 +1,7 @@
 """One door for every kind of container: a table of them, each fitted and predicted, or refused."""
 
 import asyncio
+import os
 import subprocess
 import sys
 
@@ -49,7 +50,12 @@ def quantified():
 
 CONTAINERS = {
     "list": lambda: ROWS.tolist(),
+    "tuples": lambda: list(map(tuple, ROWS)),
     "numpy": lambda: ROWS,
+    "Fortran": lambda: np.asfortranarray(ROWS),
+    "big-endian": lambda: ROWS.astype(">f8"),
+    "read-only": lambda: np.frombuffer(ROWS.tobytes()).reshape(ROWS.shape),
+    "backwards": lambda: ROWS[::-1].copy()[::-1],
     "objects": lambda: ROWS.astype(object),
     "records": lambda: np.rec.fromarrays(ROWS.T, names="a,b"),
     "lazy records": lambda: da.from_array(np.rec.fromarrays(ROWS.T, names="a,b"), chunks=200),
@@ -81,16 +87,76 @@ CONTAINERS = {
 }
 
 
+# Variables do not keep their files open.
+FILES = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _closed():
+    yield
+    while FILES:
+        FILES.pop().close()
+
+
+def on_disk(folder):
+    mapped = np.memmap(folder / "rows", "f8", "w+", shape=ROWS.shape)
+    mapped[:] = ROWS
+    mapped.flush()
+    return mapped
+
+
+def zarr_array(folder):
+    return zarr.create_array(folder / "z", data=ROWS, chunks=(200, 2))
+
+
+def labelled_group(folder):
+    dataset().chunk(n=200).to_zarr(folder / "g", group="deep/er", consolidated=False)
+    return folder / "g" / "deep" / "er"
+
+
+def variable_of(package, **options):
+    """A variable of an open file of netCDF, read by one of the packages that do."""
+
+    def make(folder):
+        module = pytest.importorskip(package)
+        dataset().to_dataarray().T.to_dataset(name="v").to_netcdf(folder / "f.nc", **options)
+        opened = module.Dataset if package == "netCDF4" else module.File
+        FILES.append(opened(str(folder / "f.nc"), "r"))
+        return FILES[-1]["v"]
+
+    return make
+
+
+STORED = {
+    "memmap": on_disk,
+    "read-only memmap": lambda folder: np.memmap(on_disk(folder).filename, "f8", "r").reshape(
+        -1, 2
+    ),
+    "lazy zarr": zarr_array,
+    "lazy path": lambda folder: zarr_array(folder) and str(folder / "z"),
+    "lazy group": lambda folder: zarr.open_group(labelled_group(folder), mode="r"),
+    "lazy path of a group": labelled_group,
+    "lazy netCDF": variable_of("netCDF4", engine="netcdf4"),
+    "lazy HDF5": variable_of("h5py", engine="h5netcdf"),
+    "lazy h5netcdf": variable_of("h5netcdf", engine="h5netcdf"),
+}
+
+
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("name", CONTAINERS)
-def test_every_container_gives_the_same_answer(name, expected):
-    data = CONTAINERS[name]()
+@pytest.mark.parametrize("name", [*CONTAINERS, *STORED])
+def test_every_container_gives_the_same_answer(name, expected, tmp_path):
+    data = CONTAINERS[name]() if name in CONTAINERS else STORED[name](tmp_path)
     model = mixture().fit(data)
     np.testing.assert_allclose(np.sort(model.means_, 0), np.sort(expected[0], 0), atol=1e-2)
     found = model.predict(data)
     lazy = "dask" in name or "lazy" in name or name == "pint"
     assert dask.is_dask_collection(found) is lazy
     np.testing.assert_array_equal(np.asarray(found), expected[1])
+    model.save(tmp_path / "model")
+    again = daskem.load(tmp_path / "model")
+    assert type(again.predict(data)) is type(found)
+    np.testing.assert_array_equal(np.asarray(again.predict(data)), expected[1])
+    assert again.score(data) == model.score(data)
 
 
 def tree():
@@ -104,6 +170,14 @@ REFUSED = {
     "generator": (lambda: (x for x in ROWS), "holds no rows"),
     "bag": (lambda: __import__("dask.bag").bag.from_sequence([1, 2]), "to_dataframe"),
     "list of dask": (lambda: [da.ones(9), da.ones(9)], "dask.array.stack"),
+    "list of Series": (lambda: [PANDAS["a"], PANDAS["b"]], r"pandas\.concat, with axis=1"),
+    "list of Datasets": (lambda: [dataset(), dataset()], r"xarray\.concat"),
+    "list of paths": (lambda: ["a.nc", "b.nc"], "open_mfdataset"),
+    "no number in any column": (lambda: PANDAS.astype(str), r"'b' \(str\).*astype\(float\)"),
+    "records in xarray": (
+        lambda: xr.DataArray(np.rec.fromarrays(ROWS.T, names="a,b"), dims="n"),
+        r"fields \['a', 'b'\]",
+    ),
     "groups": (lambda: PANDAS.groupby("a"), "fit each group"),
     "strings as objects": (lambda: np.array([["1", 2.0]], dtype=object), "not all of them"),
     "lazy frame": (of("polars", lambda pl: pl.LazyFrame({"a": [1.0]})), "collect"),
@@ -130,6 +204,61 @@ def test_what_is_refused_by_name(name):
     if "sparse" not in name and "list" not in name:
         with pytest.raises(DataTypeError, match=words):
             mixture().fit(ROWS).predict(make())
+
+
+@pytest.mark.parametrize("package", ["h5py", "netCDF4", "h5netcdf"])
+def test_open_files_are_no_variables_and_variables_need_open_files(tmp_path, package):
+    variable = variable_of(package, engine="h5netcdf" if package == "h5py" else None)(tmp_path)
+    with pytest.raises(DataTypeError, match=r"one of its variables, .*open_dataset"):
+        mixture().fit(FILES[-1])
+    FILES.pop().close()
+    with pytest.raises(DataError, match=r"is it closed\? .*open_dataset"):
+        mixture().fit(variable)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate dimension names")
+def test_a_dimension_that_comes_twice():
+    data = xr.DataArray(np.corrcoef(ROWS[:9]), dims=("n", "n"), name="r")
+    for given in (data, data.to_dataset()):
+        with pytest.raises(DataError, match=r"a dimension twice, \('n', 'n'\)"):
+            mixture().fit(given)
+
+
+def test_a_group_of_groups_says_which_there_are(tmp_path):
+    labelled_group(tmp_path)
+    with pytest.raises(StoreNotFoundError, match=r"it holds the groups \['deep'\]"):
+        mixture().fit(tmp_path / "g")
+
+
+class OnDevice:
+    """An array that does not become one of NumPy's unless it is asked to, as those of CuPy."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.ndim = values, values.shape, values.ndim
+
+    def __array__(self, *args, **options):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed")
+
+
+def test_chunks_on_a_device_say_how_they_come_off():
+    lazy = da.map_blocks(OnDevice, da.from_array(ROWS, chunks=(200, 2)), meta=ROWS[:0])
+    with pytest.raises(DataTypeError, match=r"OnDevice, .*chunk\.get\(\)"):
+        mixture().fit(lazy)
+    taken = lazy.map_blocks(lambda chunk: chunk.values, meta=ROWS[:0])
+    assert mixture().fit(taken).result_.n_rows == 600
+
+
+def test_query_planning_of_arrays_is_refused_by_name():
+    code = (
+        "import numpy as np, xarray as xr, dask.array as da, daskem\n"
+        "rows = da.from_array(np.zeros((9, 2)))\n"
+        "for data in rows, xr.DataArray(rows, dims=('n', 'm')).to_dataset('m'):\n"
+        "    try: daskem.GaussianMixture(2).fit(data)\n"
+        "    except daskem.errors.DataTypeError as error: assert 'query planning' in str(error)\n"
+        "    else: raise SystemExit('it was fitted')"
+    )
+    planned = {**os.environ, "DASK_ARRAY__QUERY_PLANNING": "True"}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, env=planned)
 
 
 # Masks, and what is declared to be missing.

@@ -77,6 +77,13 @@ def cells(text):
     return [html.unescape(cell) for cell in re.findall(r"<t[dh]>(.*?)</t[dh]>", text)]
 
 
+def test_what_is_merged_tells_of_which_components(wide):
+    cut = daskem.merge(wide, WIDE).cut(1)
+    for name in ("cluster", "weight", "of the components", "1.0000", "0 + 1"):
+        assert name in cells(cut._repr_html_())
+        assert name in str(cut)
+
+
 def test_a_notebook_is_shown_real_tables(wide, selection):
     estimator = daskem.GaussianMixture(2, random_state=0, tol=0.1)
     assert "not fitted yet" in estimator._repr_html_()
@@ -104,6 +111,8 @@ def test_the_features_that_matter_are_shown(wide):
         int(re.sub(r"\D", "", name)) for name in shown
     )
     assert "the 8 of 40 features that tell the components apart most" in wide.table()
+    # Directions of 40 entries would say nothing, cut to a few.
+    assert "(" not in wide.table()
 
 
 def test_counts_show_the_features_that_matter_too():
@@ -134,6 +143,7 @@ def test_an_estimator_tells_its_state():
     with pytest.warns(ConvergenceWarning):
         model.fit(WIDE)
     assert "max passes after 2 passes, log-likelihood" in repr(model)
+    assert model._repr_html_().count("max passes after 2 passes") == 1
 
 
 def test_a_run_that_failed_says_why(wide):

@@ -21,6 +21,7 @@ import daskem
 from daskem.cli import main
 from daskem.errors import ConvergenceWarning, ParameterError
 from daskem.running.preparing import prepare
+from daskem.running.progress import screens
 from daskem.running.progress.line import Line, followed
 from daskem.running.progress.screens import Bar, Terminal
 from daskem.selection.verbs import prepare_selection
@@ -161,6 +162,17 @@ def test_a_bar_of_tqdm(monkeypatch):
     assert stream.getvalue().endswith("converged\n")
 
 
+@pytest.mark.parametrize("widgets", [True, False])
+def test_a_notebook_without_widgets_has_a_line_that_is_replaced(monkeypatch, widgets):
+    pytest.importorskip("tqdm")
+    there = {"tqdm": True, "ipywidgets": widgets}
+    monkeypatch.setattr(screens, "_in_notebook", lambda: True)
+    monkeypatch.setattr(screens.importlib.util, "find_spec", lambda n: there[n] or None)
+    monkeypatch.setattr(screens, "Bar", lambda: "a bar")
+    found = screens.screen("auto")
+    assert found == "a bar" if widgets else isinstance(found, screens.Notebook)
+
+
 def test_elsewhere_than_in_the_main_thread_nobody_looks(rows, monkeypatch, capfd):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     fit = threading.Thread(target=daskem.fit, args=(MODEL, rows, 1), kwargs={"random_state": 0})
@@ -218,6 +230,7 @@ def test_an_interrupt_keeps_the_last_result(rows, start):
     with pytest.raises(KeyboardInterrupt) as caught:
         daskem.fit(Interrupted(0), rows, start=counted, tol=0)
     assert caught.value.result is None
+    assert "nothing is found yet" in caught.value.__notes__[0]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from daskem.fitting.starts.first_read import domain
 from daskem.models.families import Gaussian
 from daskem.models.families.protocol import Ellipses
 from daskem.models.hiddenmarkov import HiddenMarkov
-from daskem.models.protocol import demand
+from daskem.models.protocol import Sequential, demand
 from daskem.results import predictions
 from daskem.results.result import Result
 from daskem.running.progress import Progress
@@ -179,7 +179,8 @@ class GaussianHMM(Estimator):
         """
         lengths, result = _or_all(X, lengths), self._fitted
         usable = domain(result.model, result.features.names)
-        args = (predictions.path_log_prob, usable, result.model, result.best.framed)
+        model = demand(result.model, Sequential, "decoding")
+        args = (predictions.path_log_prob, usable, model, result.best.framed)
         blocks = result.blocks(X, lengths=lengths)
         log_prob = blocks.sum(predictions.checked, *args, name="decode")
         return log_prob, result.predict(X, lengths=lengths)

@@ -7,11 +7,13 @@ import numpy as np
 
 from daskem.core.parameters import DataParams
 from daskem.fitting.record import Pass
+from daskem.models.clusters import Clusters
 from daskem.models.families.protocol import Composed, Ellipses
 from daskem.results.tables import Table
 
 # What the last column is called.
 _AXES = "principal axes, in overall sd: length (direction)"
+_LENGTHS = "longest axes, in overall sd"
 _MOST_AXES = 3
 _MOST_EVENTS = 3
 # Features that a line has room for.
@@ -30,7 +32,7 @@ def table(
     principal axes: the standard deviation along each, and its direction. Axes are measured in
     standard deviations of the features over all rows, so that they do not depend on units. The
     features that are `constant` have no spread, whatever keeps their covariances open. Of many
-    features those are shown that tell the components apart most.
+    features those are shown that tell the components apart most, and of axes the lengths.
     """
     family, weights = model.family, model.shares(params)
     locations = family.locations(params)
@@ -41,17 +43,26 @@ def table(
     if covariances is not None:
         matrices = _in_spreads(covariances, locations, weights)
         matrices[:, list(constant)] = matrices[:, :, list(constant)] = 0.0
-        axes = [[_axes(matrix)] for matrix in matrices]
+        axes = [[_axes(matrix, len(shown) == len(names))] for matrix in matrices]
     order = np.argsort(-weights, kind="stable")
     cells = [
         [str(k), f"{weights[k]:.4f}", *(f"{v:>10.6g}" for v in locations[k, shown]), *axes[k]]
         for k in order
     ]
-    last = [] if covariances is None else [_AXES]
-    header = ["component", "weight", *(str(names[i]) for i in shown), *last]
     left = len(names) - len(shown)
+    last = [] if covariances is None else [_LENGTHS if left else _AXES]
+    header = ["component", "weight", *(str(names[i]) for i in shown), *last]
     below = f"the {len(shown)} of {len(names):,} features that tell the components apart most"
     return Table(header, cells, below if left else "")
+
+
+def table_of_clusters(model: Clusters, params: DataParams) -> Table:
+    """One line for each cluster of components, largest first."""
+    weights = params["weights"]
+    order = np.argsort(-weights, kind="stable")
+    joined = [" + ".join(map(str, model.groups[k])) for k in order]
+    cells = [[str(k), f"{weights[k]:.4f}", of] for k, of in zip(order, joined, strict=True)]
+    return Table(["cluster", "weight", "of the components"], cells)
 
 
 def _telling(
@@ -76,10 +87,12 @@ def _in_spreads(covariances: np.ndarray, means: np.ndarray, weights: np.ndarray)
     return covariances / np.multiply.outer(spreads, spreads)
 
 
-def _axes(covariance: np.ndarray) -> str:
-    """The longest principal axes of an ellipsoid."""
+def _axes(covariance: np.ndarray, directed: bool) -> str:
+    """The longest principal axes of an ellipsoid, with their directions where a line has room."""
     values, vectors = np.linalg.eigh(covariance)
     order = np.argsort(-values)[:_MOST_AXES]
+    if not directed:
+        return ", ".join(f"{np.sqrt(max(values[i], 0)):.4g}" for i in order) + " ..."
     texts = []
     for i in order:
         direction = vectors[:, i] * np.sign(vectors[np.argmax(np.abs(vectors[:, i])), i])

@@ -26,6 +26,7 @@ from daskem.data.survey import Domain
 from daskem.errors import DataError
 from daskem.fitting.record import Pass, Status, unfit
 from daskem.fitting.starts.first_read import domain
+from daskem.models.clusters import Clusters
 from daskem.models.families.protocol import Composed
 from daskem.models.protocol import (
     Declares,
@@ -42,8 +43,11 @@ from daskem.results import modelfile, predictions
 from daskem.results.description import describe, plain_names, restore
 from daskem.results.fittedrun import FittedRun, Runs
 from daskem.results.labelling import along_features, labelled
-from daskem.results.report import events, table
+from daskem.results.report import events, table, table_of_clusters
 from daskem.results.tables import Table, paragraphs
+
+# Models of which there is a table.
+_TABLED = Composed | Clusters
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -350,6 +354,8 @@ class Result:
         return str(self._table())
 
     def _table(self) -> Table:
+        if isinstance(self.model, Clusters):
+            return table_of_clusters(self.model, self.params)
         model = demand(self.model, Composed, "the table of clusters")
         return table(model, self.params, self.features.names, self.constant)
 
@@ -383,11 +389,11 @@ class Result:
         return f"<daskem.Result: {type(self.model).__name__}, {self.best.told}>"
 
     def __str__(self) -> str:
-        table = [str(self._table().short())] if isinstance(self.model, Composed) else []
+        table = [str(self._table().short())] if isinstance(self.model, _TABLED) else []
         return "\n".join([*self._words(), *table])
 
     def _repr_html_(self) -> str:
-        clusters = self._table().short().html() if isinstance(self.model, Composed) else ""
+        clusters = self._table().short().html() if isinstance(self.model, _TABLED) else ""
         runs = Runs(self.runs)._repr_html_() if len(self.runs) > 1 else ""
         return paragraphs(self._words()) + clusters + runs
 

@@ -26,6 +26,7 @@ def kept(interrupt: KeyboardInterrupt, last: Outcome | None) -> None:
     """Give an interrupt what was there when it came, as its attribute ``result``."""
     vars(interrupt)["result"] = last
     if last is None:
+        interrupt.add_note("it came before a pass had ended: nothing is found yet")
         return
     with suppress(IndexError):
         interrupt.add_note(

@@ -26,5 +26,6 @@ def plain(chunk: object) -> np.ndarray:
         kind = f"{type(chunk).__module__}.{type(chunk).__qualname__}"
         raise DataTypeError(
             f"chunks of the data are {kind}, which does not become a NumPy array ({error!s:.120}); "
-            "make them such, for instance with array.map_blocks(lambda chunk: chunk.todense())"
+            "make them such, for instance with array.map_blocks(lambda chunk: chunk.todense()), or "
+            "chunk.get() of those on a GPU"
         ) from error

@@ -87,12 +87,18 @@ def check_numbers(table: Table, places: Sequence[int]) -> None:
     odd = {table.names[i]: table.odd[i] for i in places if i in table.odd}
     if not odd:
         return
-    told = ", ".join(f"{name!r} ({word})" for name, word in list(odd.items())[:9])
-    others = [table.names[i] for i in places if i not in table.odd][:9]
+    told = ", ".join(f"{_bare(name)!r} ({word})" for name, word in list(odd.items())[:9])
+    others = [_bare(table.names[i]) for i in places if i not in table.odd][:9]
+    way = f"Choose those that do with features={others}, or convert them first"
     raise DataTypeError(
-        f"some columns hold no numbers: {told}; rows must be real numbers. Choose those that do "
-        f"with features={others}, or convert them first"
+        f"some columns hold no numbers: {told}; rows must be real numbers. "
+        f"{way if others else 'None of them does: convert them first, as with astype(float)'}"
     )
+
+
+def _bare(name: object) -> object:
+    """A name without the type of the array that it came out of."""
+    return name.item() if isinstance(name, np.generic) else name
 
 
 def _check_rows(array: Array) -> None:
@@ -102,7 +108,8 @@ def _check_rows(array: Array) -> None:
     if array.dtype.kind not in "fiub":
         raise DataTypeError(
             f"the data are {array.dtype}; rows must be real numbers. Convert them first, for "
-            "instance dates to days since a reference date, or names to indicator columns"
+            "instance numbers that are called otherwise with astype(float), dates to days since a "
+            "reference date, or names to indicator columns"
         )
     if array.ndim < 2:
         raise DataError(

@@ -19,7 +19,7 @@ from daskem.data.inputs.naming import check_names
 from daskem.data.inputs.sources import Table, opened_source
 from daskem.data.inputs.sources.declared import decoded
 from daskem.data.inputs.wanted import Wanted, ending_in, listed, order_of, picked
-from daskem.errors import DataError
+from daskem.errors import DataError, DataTypeError
 
 # Columns that a note writes out.
 _SHOWN = 9
@@ -166,7 +166,17 @@ def _variables(data: xr.Dataset | xr.DataArray, wanted: Wanted) -> Variables:
 
 def _bare(variable: xr.DataArray, what: str) -> xr.DataArray:
     """A variable whose values are an array without units or masks, and decoded."""
+    if len(set(variable.dims)) < variable.ndim:
+        raise DataError(
+            f"{what} has a dimension twice, {variable.dims}, and nobody knows which is meant; make "
+            "it again with a name for each of its axes"
+        )
     values = opened_source(variable.data)
+    if isinstance(values, Table):
+        raise DataTypeError(
+            f"{what} has the fields {list(values.names)} in each of its values; make a variable of "
+            "each, data.data[field], in a Dataset"
+        )
     if isinstance(values, da.Array):
         values = without_mask(values)
     values = decoded(values, variable.attrs, what)

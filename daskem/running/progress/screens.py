@@ -44,7 +44,9 @@ def screen(progress: Progress) -> Screen | None:
         return None
     if not (notebook or terminal):
         return Log(sys.stderr)
-    if importlib.util.find_spec("tqdm") is not None:
+    # Without widgets a bar is a line of its own in a notebook for each time that it moved.
+    needed = ("tqdm", "ipywidgets") if notebook else ("tqdm",)
+    if all(importlib.util.find_spec(name) is not None for name in needed):
         return Bar()
     return Notebook() if notebook else Terminal(sys.stderr)
 
@@ -122,7 +124,8 @@ class Notebook:
         pass
 
     def close(self, text: str) -> None:
-        self._put(text)
+        if text or self._handle is not None:
+            self._put(text)
 
     def _put(self, text: str) -> None:
         from IPython.display import display
@@ -139,7 +142,7 @@ class Bar:
 
     def __init__(self) -> None:
         with warnings.catch_warnings():
-            # Without widgets a notebook gets the bar of a terminal, and a warning.
+            # Old widgets are told, and do.
             warnings.simplefilter("ignore")
             from tqdm.auto import tqdm
         form = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"

@@ -29,6 +29,7 @@ SOURCES: Sequence[Source] = (
     Source(kind("pint", "Quantity"), alone(wrapped.magnitude)),
     Source(kind("astropy.utils.masked", "Masked"), alone(wrapped.masked)),
     Source(kind("h5py", "Dataset"), alone(wrapped.in_file)),
+    Source(kind("h5netcdf", "Variable"), alone(wrapped.in_file)),
     Source(kind("netCDF4", "Variable"), alone(wrapped.in_file)),
     *(Source(holds, refused.because(words)) for holds, words in refused.REFUSED),
 )

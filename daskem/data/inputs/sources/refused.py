@@ -1,5 +1,6 @@
 """What is refused by name at the door, each with the way out."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -17,18 +18,38 @@ _SPARSE = (
     "chunk.todense())), or dimension reduction first"
 )
 
+_FILE = (
+    "an open file holds several arrays: pass one of its variables, file['name'], or what "
+    "xarray.open_dataset(path, chunks={}) makes of the file"
+)
+
 
 def _is_sparse(data: object) -> bool:
     inside = data._meta if isinstance(data, PlainArray) else data
     return issparse(inside) or kind("sparse", "SparseArray")(inside)
 
 
+def _is_open_file(data: object) -> bool:
+    files = (("h5py", "Group"), ("netCDF4", "Dataset"), ("h5netcdf", "Group"))
+    return any(kind(module, name)(data) for module, name in files)
+
+
 def _is_planned(data: object) -> bool:
     return isinstance(data, da.Array) and not isinstance(data, PlainArray)
 
 
-def _is_list_of_lazy(data: object) -> bool:
-    return isinstance(data, list | tuple) and any(map(is_dask_collection, data[:9]))
+def _is_list_of(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda data: isinstance(data, list | tuple) and any(map(holds, data[:9]))
+
+
+def _is_labelled(data: object) -> bool:
+    tables = ("pandas", "DataFrame", "Series"), ("polars", "DataFrame", "Series")
+    arrays = ("xarray", "Dataset", "DataArray", "Variable"), ("pyarrow", "Table", "Array")
+    return any(kind(*one)(data) for one in (*tables, *arrays))
+
+
+def _is_path(data: object) -> bool:
+    return isinstance(data, str | os.PathLike)
 
 
 def _is_mapping(data: object) -> bool:
@@ -57,6 +78,7 @@ REFUSED: tuple[tuple[Callable[[object], bool], str], ...] = (
         "a Future is no array: pass future.result(), or dask.array.from_delayed("
         "dask.delayed(future), shape=..., dtype=...)",
     ),
+    (_is_open_file, _FILE),
     (kind("dask.bag", "Bag"), "a bag has no columns: pass data.to_dataframe()"),
     (
         kind("pyarrow.dataset", "Dataset"),
@@ -64,9 +86,19 @@ REFUSED: tuple[tuple[Callable[[object], bool], str], ...] = (
     ),
     (kind("pyarrow", "RecordBatchReader"), "a reader is no table yet: pass data.read_all()"),
     (
-        _is_list_of_lazy,
+        _is_list_of(is_dask_collection),
         "a list of Dask collections would be computed into memory: join them first, for instance "
         "with dask.array.stack(data, axis=-1) where each is a feature",
+    ),
+    (
+        _is_list_of(_is_labelled),
+        "a list has no names for rows and features: join what it holds first, with xarray.concat "
+        "or pandas.concat, with axis=1 where each is a feature",
+    ),
+    (
+        _is_list_of(_is_path),
+        "a list of paths is no data: open them together, as with xarray.open_mfdataset, or pass "
+        "one zarr store",
     ),
     (_is_mapping, "a dict has no order of rows: pass pandas.DataFrame(data) or xarray.Dataset"),
     (

@@ -59,7 +59,7 @@ class Frame:
         whole = list(places) == list(range(self.frame.shape[1]))
         chosen = self.frame if whole else self.frame.iloc[:, list(places)]
         if self.lazy:
-            return _floats(chosen).to_dask_array()
+            return _partitioned(_floats(chosen)).to_dask_array()
         if any(map(_is_objects, chosen.dtypes)):
             columns = [chosen.iloc[:, i] for i in range(chosen.shape[1])]
             return np.stack([_numbers(column) for column in columns], axis=-1)
@@ -71,7 +71,8 @@ class Frame:
         if self.lazy:
             from dask.dataframe import from_dask_array
 
-            return from_dask_array(answers, columns=columns, index=self.frame.index)
+            index = _partitioned(self.frame.index)
+            return from_dask_array(answers, columns=columns, index=index)
         import pandas as pd
 
         if answers.ndim == 1:
@@ -88,6 +89,20 @@ class Frame:
             return "" if found in _NUMBERS else f"object: {found}"
         real = is_numeric_dtype(dtype) and dtype.kind != "c"
         return "" if real else str(dtype)
+
+
+def _partitioned(frame: Any) -> Any:
+    """A table of Dask in the partitions that it says it has.
+
+    Dask joins those of files once few of their columns are used, as many as are few: other ones
+    for the features than for their weights, or for the index that the answers are to have.
+    """
+    from dask.dataframe import from_graph
+
+    # All that makes a plan shorter, but for what joins partitions.
+    plan = frame.simplify().expr.lower_completely()
+    keys, name = plan.__dask_keys__(), "partitioned"
+    return from_graph(plan.__dask_graph__(), plan._meta, plan.divisions, keys, name)
 
 
 def _is_objects(dtype: object) -> bool:

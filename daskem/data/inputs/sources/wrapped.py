@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from daskem.data.inputs.sources.declared import decoded
+from daskem.errors import DataError
 
 
 def magnitude(data: Any) -> Any:
@@ -25,9 +26,15 @@ def variable(data: xr.Variable) -> xr.DataArray:
 def in_file(data: Any) -> da.Array:
     """A variable of an open file of HDF5 or netCDF, lazily."""
     named = "ncattrs" in dir(data)
-    attrs = {k: data.getncattr(k) for k in data.ncattrs()} if named else dict(data.attrs)
-    # What netCDF4 decodes by itself has another type than what is stored.
-    one = data[(slice(0, 1),) * data.ndim]
+    try:
+        attrs = {k: data.getncattr(k) for k in data.ncattrs()} if named else dict(data.attrs)
+        # What netCDF4 decodes by itself has another type than what is stored.
+        one = data[(slice(0, 1),) * data.ndim]
+    except Exception as error:  # Each of the packages has words of its own.
+        raise DataError(
+            f"the file of the variable cannot be read; is it closed? ({error!s:.120}) Keep it "
+            "open, or open it with xarray.open_dataset(path, chunks={})"
+        ) from error
     lazy = da.from_array(
         data, lock=True, asarray=False, name=False, meta=one[(slice(0, 0),) * data.ndim]
     ).astype(one.dtype)
