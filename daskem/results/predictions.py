@@ -14,7 +14,7 @@ from daskem.fitting.loop import evaluate
 from daskem.models.protocol import Model, Predicts, Sequential
 
 Answer = TypeVar("Answer")
-ModelT = TypeVar("ModelT", bound=Model)
+ModelT = TypeVar("ModelT")
 
 
 def label_dtype(n_components: int) -> np.dtype[Any]:
