@@ -143,7 +143,7 @@ def _opened(
     notes: tuple[str, ...] = (),
 ) -> Rows:
     array, gathered = opened(values)
-    return Rows(array, features, labels, dims, (*notes, *gathered))
+    return Rows(array, features, labels, dims, notes=(*notes, *gathered))
 
 
 def _variables(data: xr.Dataset | xr.DataArray, wanted: Wanted) -> Variables:
