@@ -265,7 +265,7 @@ def test_an_array_that_is_not_in_the_store(tmp_path):
     zarr.open_group(tmp_path / "g.zarr", mode="w")
     for name in ("temperature", "salinity"):
         zarr.create_array(tmp_path / "g.zarr", name=name, data=good())
-    listed = r"it holds \['salinity', 'temperature'\]"
+    listed = r"it holds (the arrays )?\['salinity', 'temperature'\]"
     with pytest.raises(StoreNotFoundError, match=rf"is a group, not an array; {listed}"):
         fit(tmp_path / "g.zarr")
     with pytest.raises(StoreNotFoundError, match=rf"has no array 'density'; {listed}"):
@@ -389,5 +389,5 @@ def test_packed_values_are_not_taken_for_numbers(tmp_path):
 
 def test_a_zarr_group_is_not_an_array(tmp_path):
     zarr.open_group(tmp_path / "group", mode="w").create_array("rows", shape=(9, 2), dtype="f8")
-    with pytest.raises(DataError, match=r"one of its arrays, \['rows'\], or choose"):
+    with pytest.raises(DataError, match=r"one of its arrays \['rows'\], or choose"):
         fit(zarr.open_group(tmp_path / "group"))

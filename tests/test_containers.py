@@ -507,6 +507,8 @@ def test_fits_inside_tasks_end_where_there_is_one_thread(tmp_path):
     def job(k):
         model = daskem.GaussianMixture(k, random_state=0)
         data = da.from_array(ROWS, chunks=(200, 2))
+        best = daskem.select(data, [k], random_state=0, tol=0.1).best
+        assert best.predict(data).compute().max() == k - 1
         return model.fit(data).score(data)
 
     with cluster.scheduler(tmp_path) as file, cluster.workers(file, 1):

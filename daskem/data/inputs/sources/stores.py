@@ -35,7 +35,7 @@ def open_zarr(path: str | os.PathLike[str], name: str | None = None) -> zarr.Arr
         return node
     if name is None:
         raise StoreNotFoundError(
-            f"{shown(path)} is a group, not an array; {_inside(node)}."
+            f"{shown(path)} is a group, not an array; it holds the {_inside(node)}."
             " Add the name to the path, or choose with features=[...], or with --array or "
             "--features on the command line"
         )
@@ -82,8 +82,7 @@ def in_group(group: zarr.Group, names: Sequence[Hashable] | None) -> xr.Dataset:
         return dataset[sorted(dataset.data_vars, key=str)]
     if names is None:
         raise DataError(
-            f"this is a zarr group; {_inside(group)}; pass one of its members, or choose with "
-            "features=[...]"
+            f"this is a zarr group; pass one of its {_inside(group)}, or choose with features=[...]"
         )
     arrays = {name: _member(group, name) for name in names}
     return xr.Dataset(
@@ -104,7 +103,7 @@ def member(path: str, name: str) -> Any:
 def _inside(group: zarr.Group) -> str:
     """What a group holds: arrays, or groups where there are no arrays."""
     arrays, groups = sorted(dict(group.arrays())), sorted(group.group_keys())
-    return f"it holds the groups {groups}" if groups and not arrays else f"it holds {arrays}"
+    return f"groups {groups}" if groups and not arrays else f"arrays {arrays}"
 
 
 def _holds_labels(group: zarr.Group) -> bool:
