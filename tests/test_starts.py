@@ -10,6 +10,7 @@ import pytest
 from cluster import bits
 from reading import look
 from samples import counting, overlapping
+from scipy.special import ndtri
 from table import every_row
 
 import daskem
@@ -26,7 +27,7 @@ from daskem.fitting.run import Run
 from daskem.fitting.starts.competition import best_start
 from daskem.fitting.starts.oversampling import DRAWN, ROUNDS, oversampled
 from daskem.fitting.starts.seedbed import begin
-from daskem.fitting.starts.seeds import kmeans_plus_plus, lloyd
+from daskem.fitting.starts.seeds import denser, kmeans_plus_plus, lloyd
 from daskem.fitting.stopping import Stop
 
 N, D = 20_000, 2
@@ -296,3 +297,29 @@ def test_of_the_draws_of_a_seed_the_one_that_leaves_least_is_taken():
     many = np.arange(9.0)[:, None] ** 3
     draws = [[1, 2, 3, 8], *([i, i, i, i] for i in range(1, 7))]
     assert kmeans_plus_plus(many, np.ones(9), 8, Loaded(0, *draws))[1] == 8
+
+
+@pytest.mark.parametrize("kind", ["full", "diag"])
+@pytest.mark.parametrize("seed", range(2))
+def test_clusters_are_found_that_one_feature_of_sixty_parts(kind, seed):
+    """Standard deviations hide it: in their units no feature has a wider spread than another."""
+    rng = np.random.default_rng(seed)
+    truth, units = rng.integers(2, size=4000), 10 ** rng.uniform(-3, 3, 60)
+    rows = rng.standard_normal((4000, 60))
+    rows[:, 7] += 8 * truth
+    result = daskem.fit(Mixture(Gaussian(kind)), rows * units, 2, random_state=seed)
+    found = result.predict(rows * units)
+    assert max((found == truth).mean(), (found != truth).mean()) > 0.99
+
+
+def test_the_densest_interval_is_that_of_one_cluster():
+    rng = np.random.default_rng(0)
+    points = rng.standard_normal((20_000, 3))
+    points[:, 1] = 5 * points[:, 1] + 200 * rng.integers(2, size=20_000)
+    points[:, 2] = rng.random(20_000) < 0.3
+    weights = np.ones(20_000)
+    # Half of the rows are as dense over twice the width; most values of the last one are the same.
+    scale = points.std(axis=0) / denser(points, weights).std(axis=0)
+    np.testing.assert_allclose(scale, [1, 5 * ndtri(0.7) / ndtri(0.6), 1], rtol=0.1)
+    twice = denser(np.repeat(points, 2, axis=0), np.ones(40_000))[::2]
+    np.testing.assert_array_equal(denser(points, 2 * weights), twice)

@@ -154,7 +154,7 @@ def best_of_many(
     contest = _Contest(first.model, parts, n_components, bed, effort.n_others)
 
     # More components than wanted are an over-fit.
-    seeds = [bed.seeded(k) for k in effort.counts] + [bed.partitioned(n_components)]
+    seeds = [bed.seeded(k) for k in effort.counts] + bed.partitioned(n_components)
     ranked = contest.compare(contest.prune(seeds))
     for _ in range(effort.n_regrown):
         best = ranked[0][-1].params

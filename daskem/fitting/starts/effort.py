@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daskem.fitting.starts.first_read import FirstRead
-from daskem.fitting.starts.seedbed import MOST_PARTITION_ROUNDS
+from daskem.fitting.starts.seedbed import MOST_PARTITION_ROUNDS, N_PARTITIONED
 from daskem.fitting.stopping import Stop
 from daskem.models.families.protocol import Composed, Softens
 from daskem.models.protocol import Declares, Simplifies
@@ -83,7 +83,7 @@ class Effort:
 
     @property
     def most_rows(self) -> int:
-        """Rows through E steps, at most: about 700 passes over a small sample, 250 over a large."""
+        """Rows through E steps, at most: about 850 passes over a small sample, 250 over a large."""
         return self._rows(self.n_others, MOST_PASSES, MOST_PARTITION_ROUNDS)
 
     @property
@@ -92,7 +92,7 @@ class Effort:
         return self._rows(0, round(_LIKELY * MOST_PASSES), round(_QUICK * MOST_PARTITION_ROUNDS))
 
     def _rows(self, n_others: int, long_passes: int, partition_rounds: int) -> int:
-        small, number = self.sizes[0], len(self.counts) + 1 + self.n_regrown
+        small, number = self.sizes[0], len(self.counts) + N_PARTITIONED + self.n_regrown
         # Each start climbs twice, and is pruned in between; what is regrown, before that as well.
         rows = ((2 * BRIEF.max_passes + 1) * number + self.n_regrown + partition_rounds) * small
         rows += number * self.sizes[1]

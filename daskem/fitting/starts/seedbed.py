@@ -13,14 +13,16 @@ from daskem.data.blocks import Block
 from daskem.errors import DataError, ParameterError
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start, given_params
-from daskem.fitting.starts.seeds import MOST_ROUNDS, SEEDERS, lloyd, standardised
+from daskem.fitting.starts.seeds import MOST_ROUNDS, SEEDERS, denser, lloyd, standardised
 from daskem.models.protocol import Declares, Starts, allowed
 
 # Partitions by k-means from other seeds, of which the best is taken: a single one leaves a cluster
 # without a seed, or two with one, in every third or fourth sample.
 _PARTITIONS = 4
+# Starts from partitions: in units of standard deviations, and of the densest intervals.
+N_PARTITIONED = 2
 # Rounds of k-means of all of them, at most.
-MOST_PARTITION_ROUNDS = _PARTITIONS * MOST_ROUNDS
+MOST_PARTITION_ROUNDS = N_PARTITIONED * _PARTITIONS * MOST_ROUNDS
 
 
 @one_blas_thread()
@@ -71,16 +73,22 @@ class Seedbed:
 
     def seeded(self, n_components: int) -> Params:
         """The M step for rows each of which belongs to the nearest of some seeds."""
-        seeds = self._seeds(n_components)
+        seeds = self._seeds(n_components, self._points)
         nearest = cdist(self._points, self._points[seeds], "sqeuclidean").argmin(axis=1)
         return self.model.from_labels(self.sample, nearest, self.sample.rows[seeds])
 
-    def partitioned(self, n_components: int) -> Params:
-        """The M step for the best of some partitions by k-means, each from other seeds."""
+    def partitioned(self, n_components: int) -> list[Params]:
+        """The M steps for partitions by k-means, by which spread features are measured."""
+        weights = self.sample.counts
+        both = self._points, denser(self._points, weights)
+        return [self._partitioned(n_components, points) for points in both]
+
+    def _partitioned(self, n_components: int, points: np.ndarray) -> Params:
+        """The M step for the best of some partitions, each from other seeds."""
         trials = []
         for _ in range(_PARTITIONS):
-            seeds = self._seeds(n_components)
-            found = lloyd(self._points, self.sample.counts, self._points[seeds])
+            seeds = self._seeds(n_components, points)
+            found = lloyd(points, self.sample.counts, points[seeds])
             trials.append((seeds, *found))
         seeds, labels, _ = min(trials, key=lambda trial: trial[2])
         return self.model.from_labels(self.sample, labels, self.sample.rows[seeds])
@@ -91,7 +99,7 @@ class Seedbed:
         mean, scale = standardised(self.sample)
         return (self.sample.rows - mean) / scale
 
-    def _seeds(self, n_components: int) -> np.ndarray:
+    def _seeds(self, n_components: int, points: np.ndarray) -> np.ndarray:
         """Numbers of the rows that are seeds, (component,)."""
         if len(self.sample) < n_components:
             raise DataError(
@@ -99,4 +107,4 @@ class Seedbed:
                 f"n_samples = {len(self.sample)}"
             )
         seeder = SEEDERS[self.init_params]
-        return seeder(self._points, self.sample.counts, n_components, self.rng)
+        return seeder(points, self.sample.counts, n_components, self.rng)

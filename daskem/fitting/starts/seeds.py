@@ -4,10 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.spatial.distance import cdist
+from scipy.special import ndtri
 
 from daskem.data.blocks import Block
 from daskem.data.survey.far import far_in
 
+# The share of the rows in the densest interval of a feature, and how wide it is for a normal one.
+_DENSEST = 0.2
+_WIDTH = 2 * float(ndtri((1 + _DENSEST) / 2))
 # Rounds of k-means, at most: EM goes on from there in any case.
 MOST_ROUNDS = 30
 
@@ -86,3 +90,23 @@ def standardised(sample: Block) -> tuple[np.ndarray, np.ndarray]:
     squares = np.square(sample.rows - mean)
     deviation = np.sqrt(np.average(squares, axis=0, weights=sample.counts))
     return mean, np.where(deviation > 0, deviation, 1.0)
+
+
+def denser(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Standardised points (sample, feature), in units of the densest interval of each feature.
+
+    Where a feature has several clusters, its standard deviation has their distances in it, which
+    are hidden that way among many features of no clusters. The interval lies within one of them.
+    A feature most of whose values are one stays as it is.
+    """
+    widths = np.array([_densest(column, weights) for column in points.T]) / _WIDTH
+    return points / np.where(widths > 0, widths, 1.0)
+
+
+def _densest(values: np.ndarray, weights: np.ndarray) -> float:
+    """The width of the shortest interval that has a share of the rows."""
+    order = values.argsort(kind="stable")
+    values, reached = values[order], weights[order].cumsum()
+    last = np.searchsorted(reached, reached + _DENSEST * reached[-1] * (1 - 1e-9))
+    inside = last < len(values)
+    return float((values[last[inside]] - values[inside]).min())
