@@ -57,7 +57,7 @@ def best_start(
     """
     read = starting(first, n_components, start)
     if read is not first:
-        draft = best_start(read, n_components, _known_to(read, start), init_params, rng)
+        draft = best_start(read, n_components, _known_to(first, read, start), init_params, rng)
         return Draft(_grown_to(first, read, draft.params, n_components, start))
     if not is_searched(first, n_components, start):
         return Draft(begin(first, n_components, start, init_params, rng))
@@ -73,7 +73,7 @@ def unsearched_start(
 ) -> Params:
     """Params of the shapes of `best_start`, which no search has chosen."""
     read = starting(first, n_components, start)
-    params = begin(read, n_components, _known_to(read, start), init_params, rng)
+    params = begin(read, n_components, _known_to(first, read, start), init_params, rng)
     return params if read is first else _grown_to(first, read, params, n_components, start)
 
 
@@ -86,9 +86,9 @@ def starting(first: FirstRead, n_components: int | None, start: Start | None) ->
     return first.of(demand(first.model.simpler, Starts, "starting"))
 
 
-def _known_to(read: FirstRead, start: Start | None) -> Start | None:
+def _known_to(first: FirstRead, read: FirstRead, start: Start | None) -> Start | None:
     """What of a start is of the model that makes the rest of it."""
-    if start is None or not isinstance(read.model, Declares):
+    if start is None or read is first or not isinstance(read.model, Declares):
         return start
     return {name: value for name, value in start.items() if name in read.model.parameters}
 
@@ -110,7 +110,7 @@ def _begins_simply(model: Model) -> TypeGuard[Simplifies]:
 def is_searched(first: FirstRead, n_components: int | None, start: Start | None) -> bool:
     """Whether `best_start` looks for the best of many starts."""
     read = starting(first, n_components, start)
-    if _known_to(read, start) or n_components in (None, 1):
+    if _known_to(first, read, start) or n_components in (None, 1):
         return False
     return isinstance(read.model, Starts)
 
