@@ -69,7 +69,7 @@ def test_rows_that_are_expected_of_others_are_counted():
     own, other = np.array([[0.5, 0.2], [0.2, 0.3]]), np.diag([2.0, 1.0])
     x = rng.multivariate_normal([0, 0], other, 200_000) - [1.0, 0.5]
     share = np.exp(-np.einsum("ni,ij,nj->n", x, np.linalg.inv(own), x) / 2)
-    found = _expected(np.stack([own, other]), np.array([1.0, 0.5]), 100.0)
+    found = _expected(own, other[None], np.array([[1.0, 0.5]]), np.array([100.0]))
     assert found == pytest.approx(100 * share.mean(), abs=400 * share.std() / np.sqrt(len(x)))
 
 

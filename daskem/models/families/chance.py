@@ -9,10 +9,14 @@ chance, in all places that rows make, ever find as many there as there are?
 import numpy as np
 from scipy.linalg import eigh
 
+from daskem.core.triangular import are_definite
+
 # The probability that chance finds such a component somewhere, from which on it may have.
 CHANCE = 1e-3
 # A direction is narrow if a component has less of the variance of the others there than this.
 _NARROW = 1e-2
+# Rows that are expected where there are none.
+_NONE = 1e-300
 
 
 def by_chance(covariances: np.ndarray, means: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -39,19 +43,23 @@ def by_chance(covariances: np.ndarray, means: np.ndarray, counts: np.ndarray) ->
         if not len(others):
             continue
         usual = np.einsum("k,kij->ij", counts[others] / counts[others].sum(), covariances[others])
+        if not are_definite(usual[None])[0]:
+            continue  # In some direction the others have no width that one could be narrow beside.
         narrow = eigh(covariances[k], usual, eigvals_only=True) < _NARROW
-        expected = sum(
-            _expected(covariances[[k, j]], means[k] - means[j], counts[j]) for j in others
-        )
-        makers = 1 + (~narrow).sum()
-        m, b = max(counts[k] - makers, 0.0), max(expected, 1e-300)
-        tail = m - (b + m) * np.log1p(m / b)
-        found[k] = narrow.any() and tail + makers * places > np.log(CHANCE)
+        if narrow.any():
+            makers, apart = 1 + (~narrow).sum(), means[k] - means[others]
+            expected = _expected(covariances[k], covariances[others], apart, counts[others])
+            m, b = max(counts[k] - makers, 0.0), max(expected, _NONE)
+            found[k] = m - (b + m) * np.log1p(m / b) + makers * places > np.log(CHANCE)
     return found
 
 
-def _expected(pair: np.ndarray, apart: np.ndarray, count: float) -> float:
-    """Rows of a component j, n_j integral N(x; m_j, C_j) exp(-(x - m_k)^T C_k^-1 (x - m_k) / 2)."""
-    both = pair.sum(axis=0)
-    log_share = np.linalg.slogdet(pair[0])[1] - np.linalg.slogdet(both)[1]
-    return float(count * np.exp((log_share - apart @ np.linalg.solve(both, apart)) / 2))
+def _expected(own: np.ndarray, others: np.ndarray, apart: np.ndarray, counts: np.ndarray) -> float:
+    """Rows at the place of component k: of each other one, at m_k - `apart`,
+
+    n_j integral N(x; m_j, C_j) exp(-(x - m_k)^T C_k^-1 (x - m_k) / 2) dx.
+    """
+    both = own + others
+    log_share = np.linalg.slogdet(own)[1] - np.linalg.slogdet(both)[1]
+    squares = (apart * np.linalg.solve(both, apart[..., None])[..., 0]).sum(axis=-1)
+    return float(counts @ np.exp((log_share - squares) / 2))
