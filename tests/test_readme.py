@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 import daskem
-from daskem.errors import ConvergenceWarning
+from daskem.errors import ConvergenceWarning, ImproperFitWarning
 from daskem.testing import check_model
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -50,7 +50,9 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, scheduler_file):
         "counts": rng.poisson(3.0, size=(300, 1)) * rng.integers(2, size=(300, 1)),
     }
     with warnings.catch_warnings():
+        # So few rows have not as many clusters as those of the README.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", ImproperFitWarning)
         # xarray consolidates the metadata of what it writes, of which zarr warns.
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         for block in BLOCKS:
