@@ -1,6 +1,7 @@
 """What predictions do not see: a saddle, and a probability on its way back from an edge."""
 
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from daskem.core.parameters import Params, from_steady, nearest_edges, to_steady
 from daskem.data.blocks import Block
 from daskem.fitting.algorithms.choice import ALGORITHMS
 from daskem.fitting.confirming import shown_rate
-from daskem.fitting.probe import slowest
+from daskem.fitting.probe import Slowest, slowest
 from daskem.fitting.stopping import gain_left
 
 ROWS = Block(np.zeros((8, 3)))
@@ -72,6 +73,17 @@ def test_what_is_a_saddle_of_the_sample_alone_does_not_hold_up_a_fit():
     assert asides
     assert not any(c.taken for c in asides)
     assert all(p.rate < 1 for p in found.history if p.rate is not None)
+
+
+def test_where_nothing_can_be_asked_of_the_data_the_sample_decides(monkeypatch):
+    """A slow way back from an edge has no direction in which one could step aside."""
+    confirming = import_module("daskem.fitting.confirming")
+    monkeypatch.setattr(confirming, "slowest", lambda *_: Slowest(0.95, np.zeros(1)))
+    rows = np.random.default_rng(0).standard_normal((20_000, 1))
+    rows[::2] += 9
+    found = daskem.fit(Mixture(Gaussian()), rows, 2, random_state=0)
+    assert found.converged
+    assert 0.95 in [p.rate for p in found.history]
 
 
 def edged():

@@ -56,12 +56,13 @@ def confirmed(
         return _left(told, rate)
     assert told.state.accepted is not None
     found = slowest(model, sample, told.state.accepted)
-    whole = told.history[-1].n_rows <= min(len(sample), ROWS)
     if not isinstance(algorithm, Climb) or math.isnan(found.rate) or found.rate <= _SURE:
         return _at_rate(told, found.rate)
-    if whole and found.out is None:
-        return _at_rate(told, min(found.rate, 1.0))
-    asides = ((OUT, found.out), (ASIDE, found.aside(model, told.state.params)))
+    whole = told.history[-1].n_rows <= min(len(sample), ROWS)
+    aside = None if whole else found.aside(model, told.state.params)
+    if found.out is None and aside is None:
+        return _at_rate(told, min(found.rate, 1.0))  # Nothing is left to ask the data.
+    asides = [(OUT, found.out), (ASIDE, aside)]
     state = besides(told.state, [(name, params) for name, params in asides if params is not None])
     return _left(replace(told, state=state), math.inf)
 
