@@ -63,6 +63,17 @@ def test_units_and_axes_do_not_matter():
         assert beside(rows, few).tolist() == beside(rows @ linear.T, few @ linear.T).tolist()
 
 
+def test_variances_are_covariances_without_correlations():
+    rng = np.random.default_rng(2)
+    variances = np.array([1.0, 1.0, 1e-4]) * 10 ** rng.uniform(-1, 1, (40, 3))
+    means, counts = rng.standard_normal((40, 3)), rng.integers(4, 60, 40).astype(float)
+    variances[0], counts[0] = 1.0, 2000.0
+    matrices = variances[..., None] * np.eye(3)
+    found = by_chance(variances, means, counts)
+    assert found.tolist() == by_chance(matrices, means, counts).tolist()
+    assert 0 < found.sum() < 40
+
+
 def test_rows_that_are_expected_of_others_are_counted():
     """Each with the density of the component there, relative to that at its mean."""
     rng = np.random.default_rng(1)

@@ -31,7 +31,8 @@ def by_chance(covariances: np.ndarray, means: np.ndarray, counts: np.ndarray) ->
 
     Parameters
     ----------
-    covariances : ndarray, (component, feature, feature)
+    covariances : ndarray, (component, feature, feature), or (component, feature)
+        Or variances, where there are no correlations.
     means : ndarray, (component, feature)
     counts : ndarray, (component,)
         Rows of each.
@@ -42,10 +43,9 @@ def by_chance(covariances: np.ndarray, means: np.ndarray, counts: np.ndarray) ->
         others = np.flatnonzero((np.arange(len(counts)) != k) & (counts > counts[k]))
         if not len(others):
             continue
-        usual = np.einsum("k,kij->ij", counts[others] / counts[others].sum(), covariances[others])
-        if not are_definite(usual[None])[0]:
-            continue  # In some direction the others have no width that one could be narrow beside.
-        narrow = eigh(covariances[k], usual, eigvals_only=True) < _NARROW
+        shares = counts[others] / counts[others].sum()
+        usual = np.einsum("k,k...->...", shares, covariances[others])
+        narrow = _relative(covariances[k], usual) < _NARROW
         if narrow.any():
             makers, apart = 1 + (~narrow).sum(), means[k] - means[others]
             expected = _expected(covariances[k], covariances[others], apart, counts[others])
@@ -54,12 +54,25 @@ def by_chance(covariances: np.ndarray, means: np.ndarray, counts: np.ndarray) ->
     return found
 
 
+def _relative(own: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """Variances of a component by those of the others, along their common axes, (feature,)."""
+    if own.ndim == 1:
+        return own / usual
+    if not are_definite(usual[None])[0]:
+        return np.ones(len(own))  # Beside no width nothing is narrow.
+    return eigh(own, usual, eigvals_only=True)
+
+
 def _expected(own: np.ndarray, others: np.ndarray, apart: np.ndarray, counts: np.ndarray) -> float:
     """Rows at the place of component k: of each other one, at m_k - `apart`,
 
     n_j integral N(x; m_j, C_j) exp(-(x - m_k)^T C_k^-1 (x - m_k) / 2) dx.
     """
     both = own + others
-    log_share = np.linalg.slogdet(own)[1] - np.linalg.slogdet(both)[1]
-    squares = (apart * np.linalg.solve(both, apart[..., None])[..., 0]).sum(axis=-1)
+    if own.ndim == 1:
+        log_share, white = np.log(own / both).sum(axis=-1), apart / both
+    else:
+        log_share = np.linalg.slogdet(own)[1] - np.linalg.slogdet(both)[1]
+        white = np.linalg.solve(both, apart[..., None])[..., 0]
+    squares = (apart * white).sum(axis=-1)
     return float(counts @ np.exp((log_share - squares) / 2))

@@ -108,9 +108,10 @@ class Oddity:
     def _by_chance(self) -> np.ndarray:
         if self.structure.pooled:
             return np.zeros(len(self.counts), bool)
-        means = self.params["means"]
-        expanded = self.structure.expand(self.params["covariances"], *means.shape)
-        return by_chance(expanded, means, self.counts)
+        covariances, means = self.params["covariances"], self.params["means"]
+        if covariances.ndim < 3:  # As variances: matrices of many features would cost a pass.
+            covariances = np.broadcast_to(covariances.reshape(len(means), -1), means.shape)
+        return by_chance(covariances, means, self.counts)
 
     def _repeated(self, k: int) -> np.ndarray:
         """The features in which all rows of a component have one value, if it is narrow in these
