@@ -115,6 +115,11 @@ def _of_cftime(name: Any) -> list[Any]:
     return [type(name).__name__, name.calendar, [*parts, name.microsecond], name.has_year_zero]
 
 
+def _iso(made: Any) -> tuple[Any, Any, Any]:
+    """How names of this very type are told as ISO 8601 has them."""
+    return lambda n: type(n) is made, lambda n: n.isoformat(), made.fromisoformat
+
+
 def _cftime(told: Sequence[Any]) -> Any:
     import cftime
 
@@ -156,21 +161,9 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], Callable[[Any], Any], Callable[[A
         _interval,
     ),
     "cftime": (kind("cftime", "datetime"), _of_cftime, _cftime),
-    "datetime": (
-        lambda n: type(n) is datetime.datetime,
-        lambda n: n.isoformat(),
-        datetime.datetime.fromisoformat,
-    ),
-    "date": (
-        lambda n: type(n) is datetime.date,
-        lambda n: n.isoformat(),
-        datetime.date.fromisoformat,
-    ),
-    "time": (
-        lambda n: type(n) is datetime.time,
-        lambda n: n.isoformat(),
-        datetime.time.fromisoformat,
-    ),
+    "datetime": _iso(datetime.datetime),
+    "date": _iso(datetime.date),
+    "time": _iso(datetime.time),
     "timedelta": (
         lambda n: type(n) is datetime.timedelta,
         lambda n: [n.days, n.seconds, n.microseconds],
