@@ -14,7 +14,16 @@ GROUND, ROOF, FACES = "errors", "estimators", {"parameters"}
 # Inside a room: from the ground up again, where there is more than one floor.
 INSIDE = {
     "data": ["cluster", "blocks", "survey", "inputs"],
-    "models": ["protocol", "kernels", "families", "mixture", "hiddenmarkov", "clusters", "heldout"],
+    "models": [
+        "protocol",
+        "kernels",
+        "families",
+        "composed",
+        "mixture",
+        "hiddenmarkov",
+        "clusters",
+        "heldout",
+    ],
     "fitting": [
         *("algorithms", "record", "probe", "stopping", "confirming", "run", "loop", "starts"),
     ],

@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskem.core.frames import Frame
 from daskem.core.numerics import NOTHING, one_blas_thread
 from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.errors import DataError
-from daskem.models.families.protocol import Conditioned, Draws, Family
+from daskem.models.composed import ComposedModel
+from daskem.models.families.protocol import Draws
 from daskem.models.kernels.chain import Chains
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.mixture import Mixture
-from daskem.models.protocol import Block, Decoded, Survey, Tile, demand
+from daskem.models.protocol import Block, Decoded, Tile, demand
 
 # The probability of staying in a state where a mixture becomes a chain: some ten steps.
 _STICKY = 0.9
@@ -24,7 +24,7 @@ _DOUBLINGS = 10
 
 
 @dataclass(frozen=True)
-class HiddenMarkov:
+class HiddenMarkov(ComposedModel):
     """Sequences that walk from state to state, each row drawn from the component of its state.
 
         p(x) = sum over paths s of  initial[s_1] p(x_1 | s_1)
@@ -49,17 +49,6 @@ class HiddenMarkov:
     Rabiner (1989), A tutorial on hidden Markov models, Proc. IEEE 77.
     """
 
-    family: Family
-    frame: Frame | None = None
-
-    def __post_init__(self) -> None:
-        Mixture(self.family)
-
-    @property
-    def independent(self) -> Mixture:
-        """The mixture of the same components, of rows that know nothing of one another."""
-        return Mixture(self.family, self.frame)
-
     @property
     def parameters(self) -> dict[str, Parameter]:
         own = {
@@ -67,27 +56,6 @@ class HiddenMarkov:
             "transitions": Parameter(("state", "state_2"), SIMPLEX),
         }
         return own | {name: _of_states(p) for name, p in self.family.parameters.items()}
-
-    def valid(self, rows: np.ndarray) -> np.ndarray:
-        return self.family.valid(rows)
-
-    @property
-    def domain(self) -> str:
-        return self.family.domain
-
-    @property
-    def cross_moments(self) -> bool:
-        return self.independent.cross_moments
-
-    def given(self, survey: Survey) -> "HiddenMarkov":
-        """The same model in the coordinates that suit the data of a survey."""
-        return replace(self, frame=self.independent.given(survey).frame)
-
-    def to_frame(self, params: DataParams) -> Params:
-        return self.independent.to_frame(params)
-
-    def from_frame(self, params: Params) -> DataParams:
-        return self.independent.from_frame(params)
 
     def n_components(self, params: Params) -> int:
         return len(params["initial"])
@@ -127,20 +95,8 @@ class HiddenMarkov:
         own = {"initial": initial / initial.sum(), "transitions": transitions}
         return Params({**own, **self.family.m_step(statistics, params, self.frame)})
 
-    def allowed(self, params: Params) -> Params:
-        return self.independent.allowed(params)
-
-    def log_prior(self, params: Params, weight: float) -> float:
-        return self.independent.log_prior(params, weight)
-
-    def magnitude(self, params: Params) -> float | None:
-        """The mean over steps of the terms of log p, without their signs; None if unknown."""
-        if not isinstance(self.family, Conditioned):
-            return None
-        return float(self.shares(params) @ self.family.magnitudes(params))
-
     def events(self, statistics: Statistics, params: Params) -> list[str]:
-        told = list(self.independent.events(statistics, params))
+        told = super().events(statistics, params)
         if not statistics["transitions"].any():
             told.append("no sequence has a second step: the transitions are those of the start")
         return told
@@ -188,16 +144,12 @@ class HiddenMarkov:
         for t, u in enumerate(rng.random(n_samples)):
             limit = np.cumsum(params["initial"]) if t == 0 else limits[state]
             states[t] = state = int(np.searchsorted(limit[:-1], u, "right"))
-        rows = family.sample(params, states, rng)
-        return (rows if self.frame is None else self.frame.restore(rows)), states
+        return self.restore(family.sample(params, states, rng)), states
 
     def _chains(self, block: Block, params: Params) -> "tuple[_Steps, Kernel, Chains]":
         """The steps of a block, the densities of the family in the data's units, both together."""
-        n_states, log_det = (
-            len(params["initial"]),
-            0.0 if self.frame is None else self.frame.log_det,
-        )
-        kernel = self.family.kernel([params], [np.full(n_states, log_det)], self.frame)
+        n_states = len(params["initial"])
+        kernel = self.family.kernel([params], [np.full(n_states, self.log_det)], self.frame)
         steps = _Steps.of(block)
         return steps, kernel, Chains(steps.log_density(kernel, block, n_states), steps.edges)
 

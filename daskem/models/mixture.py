@@ -7,33 +7,21 @@ from typing import Self
 import numpy as np
 
 from daskem.core.candidates import Candidates
-from daskem.core.frames import Frame
-from daskem.core.numerics import EPS, NOTHING, one_blas_thread
+from daskem.core.numerics import NOTHING, one_blas_thread
 from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
-from daskem.errors import ParameterError
-from daskem.models.families.protocol import (
-    Bounded,
-    Compiles,
-    Conditioned,
-    Coordinates,
-    Draws,
-    Events,
-    Family,
-    Prior,
-    Simplifies,
-    Softens,
-)
+from daskem.models.composed import ComposedModel
+from daskem.models.families.protocol import Compiles, Draws, Simplifies, Softens
 from daskem.models.kernels.compiled import compiled
 from daskem.models.kernels.protocol import Kernel
-from daskem.models.protocol import Block, Survey, Tile, demand, lacking
+from daskem.models.protocol import Block, Tile, demand
 
 # The log of no weight: below any log-density, and finite, as matrix products want numbers.
 _LOG_OF_NONE = -1e300
 
 
 @dataclass(frozen=True)
-class Mixture:
+class Mixture(ComposedModel):
     """A mixture of the components of a family: p(x) = sum_k weight_k p(x | component k).
 
     Parameters
@@ -53,51 +41,11 @@ class Mixture:
     family, with ``log_likelihood`` the sum over rows of log p(x), in nats.
     """
 
-    family: Family
-    frame: Frame | None = None
     compiled: bool = False
-
-    def __post_init__(self) -> None:
-        advice = f"Mixture({self.family!r}) needs a family, such as Mixture(daskem.Gaussian())"
-        if isinstance(self.family, type):
-            raise ParameterError(advice)
-        if not isinstance(self.family, Family):
-            missing = ", ".join(f"`{name}`" for name in lacking(self.family, Family))
-            raise ParameterError(f"{advice}; {type(self.family).__name__} lacks {missing}")
 
     @property
     def parameters(self) -> dict[str, Parameter]:
         return {"weights": Parameter(("component",), SIMPLEX), **self.family.parameters}
-
-    def valid(self, rows: np.ndarray) -> np.ndarray:
-        return self.family.valid(rows)
-
-    @property
-    def domain(self) -> str:
-        return self.family.domain
-
-    @property
-    def cross_moments(self) -> bool:
-        """Whether `given` wants the covariance of the data, rather than their variances."""
-        return isinstance(self.family, Coordinates) and self.family.cross_moments
-
-    def given(self, survey: Survey) -> "Mixture":
-        """The same model in the coordinates that suit the data of a survey."""
-        if not isinstance(self.family, Coordinates):
-            return self
-        return replace(self, frame=self.family.frame(survey))
-
-    def to_frame(self, params: DataParams) -> Params:
-        """Params in the data's units to those of the frame."""
-        if self.frame is None:
-            return Params(params)
-        return demand(self.family, Coordinates, "a frame").to_frame(params, self.frame)
-
-    def from_frame(self, params: Params) -> DataParams:
-        """Params of the frame to the data's units."""
-        if self.frame is None:
-            return DataParams(params)
-        return demand(self.family, Coordinates, "a frame").from_frame(params, self.frame)
 
     @property
     def compilable(self) -> bool:
@@ -131,33 +79,6 @@ class Mixture:
         weights = statistics["counts"] / statistics["counts"].sum()
         weights = np.where(weights > NOTHING, weights, 0.0)
         return Params({"weights": weights, **self.family.m_step(statistics, params, self.frame)})
-
-    def allowed(self, params: Params) -> Params:
-        """The params nearest to these where the M step can lead."""
-        if isinstance(self.family, Bounded):
-            return self.family.allowed(params, self.frame)
-        return params
-
-    def log_prior(self, params: Params, weight: float) -> float:
-        """What is added to the log-likelihood in the objective that EM climbs."""
-        if not isinstance(self.family, Prior):
-            return 0.0
-        return self.family.log_prior(params, weight, self.frame)
-
-    def magnitude(self, params: Params) -> float | None:
-        """The mean over rows of the terms of log p(x), without their signs; None if unknown."""
-        if not isinstance(self.family, Conditioned):
-            return None
-        return float(params["weights"] @ self.family.magnitudes(params))
-
-    def events(self, statistics: Statistics, params: Params) -> list[str]:
-        """What a person should know of params and their statistics."""
-        counts = statistics["counts"]
-        empty = np.flatnonzero(counts <= EPS * counts.sum())
-        lost = [f"component {k} has lost all its rows" for k in empty]
-        if not isinstance(self.family, Events):
-            return lost
-        return [*lost, *self.family.events(statistics, params, self.frame)]
 
     @one_blas_thread()
     def from_labels(self, block: Block, labels: np.ndarray, centres: np.ndarray) -> Params:
@@ -205,13 +126,11 @@ class Mixture:
         """Draw rows (sample, feature), and the component (sample,) that made each."""
         family, weights = demand(self.family, Draws, "drawing rows"), params["weights"]
         components = rng.choice(len(weights), size=n_samples, p=weights / weights.sum())
-        rows = family.sample(params, components, rng)
-        return (rows if self.frame is None else self.frame.restore(rows)), components
+        return self.restore(family.sample(params, components, rng)), components
 
     def kernel(self, candidates: Sequence[Params]) -> Kernel:
         """E steps of several params, each with the logs of its weights as offsets."""
-        log_det = 0.0 if self.frame is None else self.frame.log_det
-        offsets = [_log(c["weights"]) + log_det for c in candidates]
+        offsets = [_log(c["weights"]) + self.log_det for c in candidates]
         kernel = self.family.kernel(candidates, offsets, self.frame)
         if self.compiled and isinstance(self.family, Compiles):
             return compiled(kernel, self.family.terms)

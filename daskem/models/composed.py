@@ -1,0 +1,113 @@
+"""What models whose components are those of a family share: the family's part, and its frame."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from daskem.core.frames import Frame
+from daskem.core.numerics import EPS
+from daskem.core.parameters import DataParams, Params
+from daskem.core.statistics import Statistics
+from daskem.errors import ParameterError
+from daskem.models.families.protocol import (
+    Bounded,
+    Conditioned,
+    Coordinates,
+    Events,
+    Family,
+    Prior,
+)
+from daskem.models.protocol import Survey, demand, lacking
+
+
+@dataclass(frozen=True)
+class ComposedModel(ABC):
+    """A model whose params are its own, which have no units, and those of K members of a family.
+
+    Models extend it with the structure that is not seen: which component a row is of.
+    """
+
+    family: Family
+    frame: Frame | None = None
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        advice = f"{name}({self.family!r}) needs a family, such as {name}(daskem.Gaussian())"
+        if isinstance(self.family, type):
+            raise ParameterError(advice)
+        if not isinstance(self.family, Family):
+            missing = ", ".join(f"`{member}`" for member in lacking(self.family, Family))
+            raise ParameterError(f"{advice}; {type(self.family).__name__} lacks {missing}")
+
+    @abstractmethod
+    def shares(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
+        """How many of all rows are of each component, (component,), which sum to 1."""
+
+    def valid(self, rows: np.ndarray) -> np.ndarray:
+        return self.family.valid(rows)
+
+    @property
+    def domain(self) -> str:
+        return self.family.domain
+
+    @property
+    def cross_moments(self) -> bool:
+        """Whether `given` wants the covariance of the data, rather than their variances."""
+        return isinstance(self.family, Coordinates) and self.family.cross_moments
+
+    @property
+    def log_det(self) -> float:
+        """What the frame adds to a log-density, in nats, for that in the data's units."""
+        return 0.0 if self.frame is None else self.frame.log_det
+
+    def given(self, survey: Survey) -> Self:
+        """The same model in the coordinates that suit the data of a survey."""
+        if not isinstance(self.family, Coordinates):
+            return self
+        return replace(self, frame=self.family.frame(survey))
+
+    def to_frame(self, params: DataParams) -> Params:
+        """Params in the data's units to those of the frame."""
+        if self.frame is None:
+            return Params(params)
+        return demand(self.family, Coordinates, "a frame").to_frame(params, self.frame)
+
+    def from_frame(self, params: Params) -> DataParams:
+        """Params of the frame to the data's units."""
+        if self.frame is None:
+            return DataParams(params)
+        return demand(self.family, Coordinates, "a frame").from_frame(params, self.frame)
+
+    def restore(self, rows: np.ndarray) -> np.ndarray:
+        """Rows of the frame in the data's units, (sample, feature)."""
+        return rows if self.frame is None else self.frame.restore(rows)
+
+    def allowed(self, params: Params) -> Params:
+        """The params nearest to these where the M step can lead."""
+        if not isinstance(self.family, Bounded):
+            return params
+        return self.family.allowed(params, self.frame)
+
+    def log_prior(self, params: Params, weight: float) -> float:
+        """What is added to the log-likelihood in the objective that EM climbs."""
+        if not isinstance(self.family, Prior):
+            return 0.0
+        return self.family.log_prior(params, weight, self.frame)
+
+    def magnitude(self, params: Params) -> float | None:
+        """The mean over rows of the terms of log p(x), without their signs; None if unknown."""
+        if not isinstance(self.family, Conditioned):
+            return None
+        return float(self.shares(params) @ self.family.magnitudes(params))
+
+    def events(self, statistics: Statistics, params: Params) -> list[str]:
+        """What a person should know of params and their statistics."""
+        counts = statistics["counts"]
+        empty = np.flatnonzero(counts <= EPS * counts.sum())
+        lost = [f"component {k} has lost all its rows" for k in empty]
+        if not isinstance(self.family, Events):
+            return lost
+        return [*lost, *self.family.events(statistics, params, self.frame)]
