@@ -1,8 +1,9 @@
 """What a parameter is: its dimensions and its support, declared once and used everywhere."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import NewType
 
 import numpy as np
@@ -29,6 +30,8 @@ class Support:
         ``array -> bool array``; one answer for each element, vector or matrix.
     free : callable
         ``shape -> int``; the number of free values in an array of that shape.
+    coordinates : callable
+        ``shape -> shape``: of the coordinates of an array, free or steady. Default: the same.
     mended : callable
         ``array -> array``: the nearest values inside, of those that are but for their rounding.
     to_free, from_free : callable
@@ -50,10 +53,11 @@ class Support:
     from_steady: Callable[[np.ndarray], np.ndarray] | None = None
     edges: tuple[float, ...] = ()
     mended: Callable[[np.ndarray], np.ndarray] = np.asarray
+    coordinates: Callable[[tuple[int, ...]], tuple[int, ...]] = tuple
 
 
 def _size(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape))
+    return math.prod(shape)
 
 
 def _centred_log(weights: np.ndarray) -> np.ndarray:
@@ -64,21 +68,28 @@ def _centred_log(weights: np.ndarray) -> np.ndarray:
     return logs - mean / inside.sum(axis=-1, keepdims=True)
 
 
+@cache
+def _triangle(d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The places of the lower triangle of a matrix, (entry,), and which are on its diagonal."""
+    rows, columns = np.tril_indices(d)
+    return rows, columns, rows == columns
+
+
 def _log_cholesky(matrices: np.ndarray) -> np.ndarray:
     """The lower triangle of the Cholesky factor, (..., entry), with the log of its diagonal."""
-    rows, columns = np.tril_indices(matrices.shape[-1])
+    rows, columns, diagonal = _triangle(matrices.shape[-1])
     try:
         entries = np.linalg.cholesky(matrices)[..., rows, columns]
     except np.linalg.LinAlgError:
         return np.full((*matrices.shape[:-2], len(rows)), -np.inf)
-    return np.where(rows == columns, np.log(np.where(rows == columns, entries, 1.0)), entries)
+    return np.where(diagonal, np.log(np.where(diagonal, entries, 1.0)), entries)
 
 
 def _from_log_cholesky(entries: np.ndarray) -> np.ndarray:
     d = int(np.sqrt(2 * entries.shape[-1]))
-    rows, columns = np.tril_indices(d)
+    rows, columns, diagonal = _triangle(d)
     factors = np.zeros((*entries.shape[:-1], d, d))
-    factors[..., rows, columns] = np.where(rows == columns, np.exp(entries), entries)
+    factors[..., rows, columns] = np.where(diagonal, np.exp(entries), entries)
     return factors @ factors.swapaxes(-1, -2)
 
 
@@ -149,6 +160,7 @@ POSITIVE_DEFINITE = Support(
     to_free=_log_cholesky,
     from_free=_from_log_cholesky,
     mended=definite,
+    coordinates=lambda shape: (*shape[:-2], shape[-1] * (shape[-1] + 1) // 2),
 )
 
 
@@ -304,7 +316,7 @@ def _parts(
     """The coordinates of each parameter, in the shape that its support gives them."""
     parts, start = {}, 0
     for name, p in declared.items():
-        shape = np.shape(p.support.to_free(np.asarray(like[name], dtype=np.float64)))
+        shape = p.support.coordinates(np.shape(like[name]))
         parts[name] = coordinates[start : start + _size(shape)].reshape(shape)
         start += parts[name].size
     return parts

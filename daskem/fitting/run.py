@@ -112,7 +112,8 @@ class Run(Brief):
     ) -> "Run":
         """The run after a pass that returned `statistics`; one that cannot go on has failed.
 
-        Where it seems to end, a `sample` of the rows is asked whether anything is left.
+        Where it seems to end, a `sample` of the rows is asked whether anything is left. Without one
+        nobody follows the fit: then its last pass alone tells events.
         """
         try:
             return self._told(statistics, read, stop, sample)
@@ -137,8 +138,10 @@ class Run(Brief):
         resolved = resolution(self.model, state.params, weight)
         told = Told(state, (*self.history, record), shown)
         told = confirmed(told, self.model, self.algorithm, sample, stop.tolerance(resolved))
-        status = stop(told.history, resolved)
-        return replace(self, state=told.state, history=told.history, status=status)
+        status, history = stop(told.history, resolved), told.history
+        if sample is not None or status is not Status.RUNNING:
+            history = (*history[:-1], self._with_events(history[-1], state))
+        return replace(self, state=told.state, history=history, status=status)
 
     def _log_prior(self, params: Params, weight: float) -> float:
         if isinstance(self.model, Penalises):
@@ -151,11 +154,6 @@ class Run(Brief):
             # Only a leap that fell is taken from a state that was kept, which has no statistics.
             return self._stayed(state, read)
         assert state.statistics is not None
-        events: Sequence[str] = ()
-        if isinstance(self.model, Reports):
-            events = self.model.events(state.statistics, state.accepted)
-        flaws = tuple(event for event in events if isinstance(event, Flaw))
-        events = tuple(event for event in events if not isinstance(event, Flaw))
         self._check_ascent(state)
         return Pass(
             float(state.statistics["log_likelihood"]) / weight,
@@ -164,10 +162,17 @@ class Run(Brief):
             read.seconds,
             read.n_rows,
             read.n_bytes,
-            events,
-            state.candidates,
-            flaws,
+            candidates=state.candidates,
         )
+
+    def _with_events(self, record: Pass, state: State) -> Pass:
+        """The record of a pass, with what the model says of where it led."""
+        if state.statistics is None or not isinstance(self.model, Reports):
+            return record
+        assert state.accepted is not None
+        told = self.model.events(state.statistics, state.accepted)
+        flaws = tuple(event for event in told if isinstance(event, Flaw))
+        return replace(record, events=tuple(e for e in told if e not in flaws), flaws=flaws)
 
     def _stayed(self, state: State, read: Read) -> Pass:
         """The record of a pass after which the iterate is that of the last one."""

@@ -32,10 +32,13 @@ _ROUNDING = 1e-14
 
 
 class Climb:
-    """Ask and tell; subclasses add `leaps`, and whether the EM step rides along with them."""
+    """Ask and tell; subclasses add `leaps`, whether the EM step rides along with them, and whether
+    they say what is left to gain.
+    """
 
     name = "em"
     together = False
+    foresees = True
 
     def leaps(self, memory: Sequence[Pair], state: State) -> list[tuple[str, np.ndarray]]:
         """Points (coordinate,) to try besides the EM step, or in its place."""
@@ -101,11 +104,8 @@ class Climb:
         before = state.memory or _moved(state.warm, pair)
         state = replace(state, memory=(*before, pair)[-MEMORY:], warm=())
         inside = _inside(state.memory)
-        memory = [
-            replace(p, x=np.where(inside, p.x, 0), step=np.where(inside, p.step, 0))
-            for p in state.memory
-        ]
-        state = predicted(state, memory)
+        memory = [_within(p, inside) for p in state.memory] if not inside.all() else state.memory
+        state = predicted(state, memory) if self.foresees else state
         leaps = [
             (name, _params(model, state.params, np.where(inside, bounded, pair.step)))
             for name, point in self.leaps(memory, state)
@@ -144,6 +144,11 @@ def _inside(memory: Sequence[Pair]) -> np.ndarray:
     """Coordinates in which one can leap: values on an edge go where the EM step takes them."""
     finite = np.isfinite([v for pair in memory for v in (pair.x, pair.step)])
     return np.logical_and.reduce(finite, axis=0)
+
+
+def _within(pair: Pair, inside: np.ndarray) -> Pair:
+    """The same, but for coordinates that are not inside."""
+    return replace(pair, x=np.where(inside, pair.x, 0), step=np.where(inside, pair.step, 0))
 
 
 def _bounded(x: np.ndarray, point: np.ndarray) -> np.ndarray:

@@ -24,9 +24,15 @@ class Squarem(Climb):
     with x1, x2 the EM steps from x0 and x1 (their third scheme). The guard is free, as the pass
     that takes the statistics at x' returns its objective too. |alpha| has a limit, which a leap
     that fails makes smaller: on a plateau, where one eigenvalue of EM is near 1, all of them would.
+
+    Parameters
+    ----------
+    foresees : bool, default True
+        Whether to say what is left to gain, by which a fit ends.
     """
 
     name = "squarem"
+    foresees: bool = True
 
     def next_length(self, length: float, taken: str | None) -> float:
         if taken is None:

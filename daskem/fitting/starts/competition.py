@@ -234,8 +234,8 @@ def _draft(run: Run, n_rows: int) -> Draft:
 
 def fitted(model: Model, drafts: Iterable[Draft], part: Block, stop: Stop) -> list[Run]:
     """Fits of a model to a part of a sample, from each of `drafts`."""
-    # Rows in memory cost nothing to read, so that one point a pass is best.
-    algorithm = Squarem()
+    # Rows in memory cost nothing to read, so that one point a pass is best; nothing is below 0.
+    algorithm = Squarem(foresees=stop.tol != 0)
     plain = (part.counts == 1).all()
     along = {name: a for name, a in part.along.items() if not (plain and name == WEIGHT)}
     blocks = _in_memory(part, along)

@@ -75,8 +75,9 @@ def narrow(covariances: np.ndarray, frame: Frame) -> Narrow:
 def _bounds(fixed: np.ndarray, r: float, covariances: np.ndarray) -> np.ndarray:
     """T, (..., feature, feature), with W the variances of `covariances`."""
     own = np.diagonal(covariances, axis1=-2, axis2=-1)
-    bounds, diagonal = np.tile(fixed, (*own.shape[:-1], 1, 1)), np.arange(len(fixed))
-    bounds[..., diagonal, diagonal] += r * own
+    bounds = np.empty((*own.shape, len(fixed)))
+    bounds[...] = fixed
+    np.einsum("...ii->...i", bounds)[...] += r * own
     return bounds
 
 
