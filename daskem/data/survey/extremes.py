@@ -1,6 +1,7 @@
 """The lowest and the highest values of every feature, exactly, whatever the blocks."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -80,7 +81,7 @@ class Extremes:
             self.extent,
         )
 
-    @property
+    @cached_property
     def value(self) -> np.ndarray:
         """(entry,)"""
         return np.where(self.end % 2 == 0, self.signed, -self.signed)
