@@ -1,3 +1,6 @@
+import importlib
+import platform
+
 import dask
 import dask.array as da
 import numpy as np
@@ -7,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
+import daskem
+from daskem.core.numerics import arithmetic
 from daskem.core.statistics import add_all
 from daskem.data.blocks import Block, Piece
 from daskem.data.inputs import as_blocks
@@ -221,3 +226,25 @@ def test_a_bad_value_among_missing_rows_is_found_where_it_is():
     rows[777] = [0.0, np.inf]
     bad = look(chunked(rows, *[50] * 20), missing="omit").bad
     assert "contains inf at chunk 15, row 27 (row 777 of the input), column 1" in bad
+
+
+def test_a_cluster_whose_workers_compute_other_last_bits_is_said_so(client, rows, start):
+    """One of two workers has another arithmetic; what comes out does not depend on who says so."""
+    data = da.from_array(rows, chunks=(50, 3))
+    alike = daskem.fit(daskem.Mixture(daskem.Gaussian()), data, start=start, random_state=0)
+    assert not any("last bits" in note for note in alike.notes)
+    other = sorted(client.scheduler_info()["workers"])[:1]
+    client.run(compute_otherwise, "another", workers=other)
+    try:
+        mixed = daskem.fit(daskem.Mixture(daskem.Gaussian()), data, start=start, random_state=0)
+    finally:
+        client.run(compute_otherwise, None, workers=other)
+    (told,) = [note for note in mixed.notes if "last bits" in note]
+    assert told.startswith(f"the workers (of {platform.node()}, {platform.node()}) compute 2 diff")
+    assert mixed.log_likelihood == alike.log_likelihood
+
+
+def compute_otherwise(digest):
+    """In a worker: say that the last bits are others, or say again what they are."""
+    module = importlib.import_module("daskem.data.survey.survey")
+    module.arithmetic = arithmetic if digest is None else lambda: digest

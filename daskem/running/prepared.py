@@ -127,8 +127,7 @@ class Prepared(Brief):
         n, notes = survey.n_missing, list(self.notes)
         if n:
             notes.append(f"{n:,} of {n + survey.n_rows:,} rows have a NaN and were left out")
-        if survey.rounded is not None:
-            notes.append(survey.rounded)
+        notes += [told for told in (survey.rounded, survey.mixed) if told is not None]
         if survey.far is not None:
             notes += survey.far.notes(self.features.names)
         return Result(

@@ -1,12 +1,14 @@
 """The first read of the data: how many rows, whether all can be used, where they lie, a sample."""
 
-from dataclasses import dataclass, replace
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from daskem.core.brief import Brief
-from daskem.core.numerics import one_blas_thread
+from daskem.core.numerics import arithmetic, one_blas_thread
 from daskem.core.resolution import Resolution
 from daskem.data.blocks.block import WEIGHT, Block
 from daskem.data.survey.domain import Domain
@@ -56,6 +58,8 @@ class Survey(Brief):
         The first entry that the model cannot use: value, chunk, row, column and remedy.
     rounded : str or None
         The first integer that is no floating point number, and so loses digits.
+    machines : dict of str
+        By the arithmetic of those who read the blocks, the host of one of them.
     """
 
     n_rows: int
@@ -70,6 +74,18 @@ class Survey(Brief):
     prints: np.ndarray
     bad: str | None = None
     rounded: str | None = None
+    machines: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def mixed(self) -> str | None:
+        """What is said where not all who read the blocks compute the same last bits."""
+        if len(self.machines) < 2:
+            return None
+        hosts = ", ".join(sorted(self.machines.values()))
+        return (
+            f"the workers (of {hosts}) compute {len(self.machines)} different last bits: their "
+            "processors or libraries differ, and so may the last digits of the next fit"
+        )
 
     @property
     def fingerprint(self) -> int:
@@ -119,8 +135,10 @@ class Survey(Brief):
     def __add__(self, other: "Survey") -> "Survey":
         n_missing = self.n_missing + other.n_missing
         prints = np.concatenate([self.prints, other.prints])
+        machines = {**other.machines, **self.machines}
         if not (self.n_rows and other.n_rows):
-            return replace(self if self.n_rows else other, n_missing=n_missing, prints=prints)
+            some = self if self.n_rows else other
+            return replace(some, n_missing=n_missing, prints=prints, machines=machines)
         keys = np.concatenate([self.keys, other.keys])
         both = Block.joined(self.sample, other.sample)
         smallest = _smallest(keys, len(self.origin), both.edges is not None)
@@ -135,6 +153,7 @@ class Survey(Brief):
             prints,
             self.bad or other.bad,
             self.rounded or other.rounded,
+            machines,
         )
 
     def _moments_with(self, other: "Survey") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -186,6 +205,7 @@ def survey(block: Block, domain: Domain, seed: int, cross: bool = True) -> Surve
         _prints(block),
         bad,
         domain.first_rounded(block),
+        {arithmetic(): platform.node()},
     )
 
 
