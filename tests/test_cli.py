@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -37,9 +38,10 @@ def rows():
     return rng.normal(size=(20, 50, 3)) + 12 * side
 
 
-@pytest.fixture
-def labelled(tmp_path, rows):
-    """Path of a store that xarray has written, with an array ``profiles``."""
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory, rows):
+    """A folder of two stores and a model, for each test to have copies of."""
+    folder = tmp_path_factory.mktemp("originals")
     array = xr.DataArray(
         da.from_array(rows, chunks=(6, 20, 3)),
         dims=("time", "station", "feature"),
@@ -50,26 +52,30 @@ def labelled(tmp_path, rows):
             "feature": FEATURES,
         },
     )
-    path = str(tmp_path / "labelled.zarr")
-    array.to_dataset(name="profiles").to_zarr(path, zarr_format=2)
-    return path
-
-
-@pytest.fixture
-def plain(tmp_path, rows):
-    """Path of a zarr array without labels."""
-    path = str(tmp_path / "plain.zarr")
-    store = zarr.create_array(path, shape=(1000, 3), chunks=(300, 3), dtype="f4")
+    labelled = str(folder / "labelled.zarr")
+    array.to_dataset(name="profiles").to_zarr(labelled, zarr_format=2)
+    store = zarr.create_array(folder / "plain.zarr", shape=(1000, 3), chunks=(300, 3), dtype="f4")
     store[:] = rows.reshape(-1, 3)
-    return path
+    assert main(fit_command(labelled, str(folder / "model"), "--array", "profiles")) == 0
+    return folder
 
 
 @pytest.fixture
-def model(tmp_path, labelled):
+def labelled(originals, tmp_path):
+    """Path of a store that xarray has written, with an array ``profiles``."""
+    return str(shutil.copytree(originals / "labelled.zarr", tmp_path / "labelled.zarr"))
+
+
+@pytest.fixture
+def plain(originals, tmp_path):
+    """Path of a zarr array without labels."""
+    return str(shutil.copytree(originals / "plain.zarr", tmp_path / "plain.zarr"))
+
+
+@pytest.fixture
+def model(originals, tmp_path):
     """Path of a model fitted to ``labelled``."""
-    path = str(tmp_path / "model")
-    assert main(fit_command(labelled, path, "--array", "profiles")) == 0
-    return path
+    return str(shutil.copytree(originals / "model", tmp_path / "model"))
 
 
 def fit_command(store, out, *options):
@@ -395,11 +401,9 @@ def test_an_array_in_a_group_without_labels(plain, tmp_path):
     )
 
 
-@pytest.mark.parametrize(
-    "entry", [["-m", "daskem.cli"], [str(Path(sys.executable).parent / "daskem")]]
-)
-def test_info_in_a_process_of_its_own(model, entry):
-    told = subprocess.run([sys.executable, *entry, "info", model], capture_output=True, text=True)
+def test_info_in_a_process_of_its_own(model):
+    script = str(Path(sys.executable).parent / "daskem")
+    told = subprocess.run([sys.executable, script, "info", model], capture_output=True, text=True)
     result = daskem.load(model)
     assert told.returncode == 0
     assert told.stderr == ""
@@ -587,7 +591,7 @@ def test_other_errors_keep_their_traceback(plain, tmp_path, monkeypatch):
 def test_the_demo_recovers_its_truth(tmp_path):
     out = tmp_path / "demo"
     told = subprocess.run(
-        [sys.executable, "-m", "daskem.cli", "demo", "--rows", "20000", "--out", str(out)],
+        [sys.executable, "-m", "daskem.cli", "demo", "--rows", "5000", "--out", str(out)],
         capture_output=True,
         text=True,
     )
@@ -612,7 +616,7 @@ def test_the_demo_can_fail(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         demo, "LocalCluster", partial(demo.LocalCluster, processes=False, protocol="tcp://")
     )
-    assert main(["demo", "--rows", "20000", "--out", str(tmp_path / "demo")]) == 1
+    assert main(["demo", "--rows", "5000", "--out", str(tmp_path / "demo")]) == 1
     assert "the truth is NOT recovered" in capsys.readouterr().out
 
 
@@ -657,7 +661,7 @@ def test_standard_errors_of_one_gaussian_are_the_closed_form():
 
 
 def test_standard_errors_are_the_scatter_of_repeated_fits():
-    model, true, n = daskem.Mixture(daskem.Gaussian("full", reg_covar=0)), demo.truth(), 10_000
+    model, true, n = daskem.Mixture(daskem.Gaussian("full", reg_covar=0)), demo.truth(), 5_000
     errors = demo.standard_errors(true, n)
     squares = []
     for seed in range(60):

@@ -29,7 +29,6 @@ from daskem.errors import ClusterError, DataError, ParameterError, SchedulerErro
 from daskem.running.preparing import prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
-SHORT = {"max_passes": 2, "random_state": 0}
 ENDLESS = {"tol": 0, "max_passes": 100_000}
 
 
@@ -517,9 +516,16 @@ def many():
     return rng.standard_normal((150_000, 10)), rng.uniform(size=150_000)
 
 
+def unit(rows):
+    """Two components to start with, at the first rows."""
+    covariances = np.stack([np.eye(rows.shape[1])] * 2)
+    return {"weights": np.full(2, 0.5), "means": rows[:2], "covariances": covariances}
+
+
 def test_large_arrays_go_to_the_workers_and_small_ones_stay(client, many, monkeypatch):
     rows, weights = many
-    settings = {"n_components": 2, "sample_weight": weights, "max_passes": 2, "random_state": 0}
+    # The search for a start needs only a sample, wherever it is made.
+    settings = {"start": unit(rows), "sample_weight": weights, "max_passes": 2, "random_state": 0}
     expected = daskem.fit(MODEL, rows, **settings)
     assert expected.coordinator == "here: the data are in the memory of this process"
     submitted = daskem.submit(MODEL, rows, **settings).result()
@@ -545,8 +551,9 @@ def test_arrays_at_odd_addresses_have_the_same_bits(many, offset):
 
     rows, weights = (array[:2000] for array in many)
     for data in (np.asarray, lambda array: da.from_array(array, chunks=(700, *array.shape[1:]))):
-        expected = here(MODEL, data(rows), 2, sample_weight=data(weights), **SHORT)
-        odd = here(MODEL, data(moved(rows)), 2, sample_weight=data(moved(weights)), **SHORT)
+        settings = {"start": unit(rows), "max_passes": 2, "random_state": 0}
+        expected = here(MODEL, data(rows), sample_weight=data(weights), **settings)
+        odd = here(MODEL, data(moved(rows)), sample_weight=data(moved(weights)), **settings)
         assert bits(odd) == bits(expected)
 
 
@@ -554,7 +561,8 @@ def test_memmaps_stay(client, many, monkeypatch, tmp_path):
     np.save(tmp_path / "rows.npy", many[0])
     monkeypatch.setattr(placement, "_LEAST_BYTES", 0)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
-    assert daskem.fit(MODEL, mapped, 2, max_passes=1).coordinator.startswith("here: the data are")
+    found = daskem.fit(MODEL, mapped, start=unit(many[0]), max_passes=1)
+    assert found.coordinator.startswith("here: the data are")
 
 
 def test_arrays_do_not_travel_in_the_graph(client, many, monkeypatch):

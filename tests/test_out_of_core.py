@@ -13,14 +13,14 @@ from distributed import Client
 
 import daskem
 
-ROWS, FEATURES, CHUNKS = 250_000, 8, 40
+ROWS, FEATURES, CHUNKS = 250_000, 8, 24
 CHUNK_BYTES = ROWS * FEATURES * 8
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """640 MB in chunks of 16 MB, which take the place of three on the disk."""
+    """384 MB in chunks of 16 MB, which take the place of three on the disk."""
     path = tmp_path_factory.mktemp("store") / "rows.zarr"
     shape = (ROWS * CHUNKS, FEATURES)
     array = zarr.create_array(

@@ -42,9 +42,11 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, scheduler_file):
         address = client.scheduler.address
     names = {
         "distributed": distributed,
-        "data": da.from_array(rng.normal(size=(400, 2)), chunks=(100, 2)),
+        "data": da.from_array(
+            rng.normal(size=(400, 2)) + 8 * (np.arange(400)[:, None] % 8), chunks=(100, 2)
+        ),
         "walks": da.from_array(
-            rng.normal(size=(300, 2)) + 8 * (np.arange(300)[:, None] // 10 % 3), chunks=(90, 2)
+            rng.normal(size=(300, 2)) + 8 * (np.arange(300)[:, None] // 10 % 3), chunks=(150, 2)
         ),
         "lengths": [100, 150, 50],
         "counts": rng.poisson(3.0, size=(300, 1)) * rng.integers(2, size=(300, 1)),
