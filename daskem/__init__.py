@@ -10,9 +10,9 @@ from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.results.diagnostics import diagnose
 from daskem.results.merging import Merging, merge
 from daskem.results.result import Result, load
-from daskem.running.handle import attach
 from daskem.running.planning import Plan, plan
-from daskem.running.verbs import fit, iterate, submit
+from daskem.running.submitting import attach, submit
+from daskem.running.verbs import fit, iterate
 from daskem.selection.resuming import resume
 from daskem.selection.selection import Selection
 from daskem.selection.verbs import select, submit_selection

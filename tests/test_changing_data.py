@@ -12,7 +12,7 @@ from daskem.data.blocks.block import Block
 from daskem.data.blocks.piece import Piece
 from daskem.data.survey import fingerprint
 from daskem.errors import DataChangedError
-from daskem.selection.verbs import prepare_selection
+from daskem.selection.preparing import prepare_selection
 
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
 SHORT = {"n_components": 2, "random_state": 0, "tol": 1e-300, "max_passes": 4, "cache": "none"}

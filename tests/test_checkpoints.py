@@ -25,7 +25,7 @@ from daskem.running.checkpoints.format import decode, encode
 from daskem.running.checkpoints.recording import saved
 from daskem.running.checkpoints.shelf import last, opened
 from daskem.running.resuming import resumed
-from daskem.selection.verbs import prepare_selection
+from daskem.selection.preparing import prepare_selection
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning"),
@@ -372,7 +372,7 @@ from daskem.running.checkpoints.format import decode
 from daskem.running.checkpoints.recording import saved
 from daskem.running.checkpoints.shelf import last, opened
 from daskem.running.resuming import resumed
-from daskem.selection.verbs import prepare_selection
+from daskem.selection.preparing import prepare_selection
 
 path, times, kinds = sys.argv[1], int(sys.argv[2]), set()
 rng = random.Random(0)

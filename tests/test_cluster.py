@@ -31,9 +31,7 @@ def fit_here(*args, **options):
         return fit(*args, **options)
 
 
-def test_any_number_of_workers_and_threads_gives_the_same_bits(
-    client, rows, start, scheduler_file
-):
+def test_any_number_of_workers_and_threads_gives_the_same_bits(client, rows, start, scheduler_file):
     expected = bits(fit_here(chunked(rows), start))
     assert sorted(client.nthreads().values()) == [1, 1]
     assert bits(fit(chunked(rows), start)) == expected

@@ -8,9 +8,11 @@ import pytest
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Status
-from daskem.core.parameters import Params, from_steady, nearest_edges, to_steady
+from daskem.core.coordinates import from_steady, nearest_edges, to_steady
+from daskem.core.parameters import Params
 from daskem.data.blocks import Block
 from daskem.fitting.algorithms.choice import ALGORITHMS
+from daskem.fitting.algorithms.state import State
 from daskem.fitting.confirming import shown_rate
 from daskem.fitting.probe import Slowest, slowest
 from daskem.fitting.stopping import gain_left
@@ -61,8 +63,11 @@ def test_a_step_aside_shows_the_rate_of_the_data(rate):
     rest = {"weights": np.ones(20) / 20, "covariances": np.ones((20, 3))}
     asked = [(n, Params({"means": m, **rest})) for n, m in (("em", 0 * means), ("aside", means))]
     statistics = [model.e_step(ROWS, params) for _, params in asked]
-    assert shown_rate(model, asked, statistics) == pytest.approx(rate)
-    assert shown_rate(model, asked[:1], statistics) is None
+    em = asked[0][1]
+    taken = State(Params(model.m_step(statistics[0], em)), accepted=em)
+    for told in (taken, State(em)):
+        assert shown_rate(model, asked, statistics, told) == pytest.approx(rate)
+    assert shown_rate(model, asked[:1], statistics, taken) is None
 
 
 def test_what_is_a_saddle_of_the_sample_alone_does_not_hold_up_a_fit():

@@ -23,7 +23,7 @@ from daskem.running.preparing import prepare
 from daskem.running.progress import screens
 from daskem.running.progress.line import Line, followed
 from daskem.running.progress.screens import Bar, Terminal
-from daskem.selection.verbs import prepare_selection
+from daskem.selection.preparing import prepare_selection
 
 FIT = {"random_state": 0, "tol": 1e-4}
 

@@ -22,10 +22,10 @@ from daskem.fitting.run import Run
 from daskem.fitting.stopping import Stop
 from daskem.models.protocol import Flaw
 from daskem.selection.criteria import reachable
+from daskem.selection.preparing import prepare_selection
 from daskem.selection.race import _drop_the_slower, _follow_the_leader, _has_lost, race
 from daskem.selection.splitting import grown
 from daskem.selection.standing import best_of
-from daskem.selection.verbs import prepare_selection
 
 
 def field_of(rows, **options):

@@ -12,7 +12,7 @@ from daskem.cli.commands import select as select_command
 from daskem.core.settings import generator, number, whole
 from daskem.errors import ParameterError
 from daskem.running.preparing import prepare
-from daskem.selection.verbs import prepare_selection
+from daskem.selection.preparing import prepare_selection
 
 
 def settings(function):

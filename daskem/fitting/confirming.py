@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from daskem.core.parameters import Params, count_free, to_steady
+from daskem.core.coordinates import to_steady
+from daskem.core.parameters import Params, count_free
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
 from daskem.fitting.algorithms.climb import ASIDE, OUT, Climb, besides
@@ -68,16 +69,23 @@ def confirmed(
 
 
 def shown_rate(
-    model: Model, asked: Sequence[tuple[str, Params]], statistics: Sequence[Statistics]
+    model: Model,
+    asked: Sequence[tuple[str, Params]],
+    statistics: Sequence[Statistics],
+    told: State,
 ) -> float | None:
-    """The rate of EM along a step aside, if these params have one: v^T J v / v^T v."""
+    """The rate of EM along a step aside, if these params have one: v^T J v / v^T v.
+
+    `told` is where the algorithm stands now that it has been told the statistics.
+    """
     names = [name for name, _ in asked]
     if ASIDE not in names or not isinstance(model, Declares):
         return None
     steps = []
     for name in ("em", ASIDE):
         params, sums = asked[names.index(name)][1], statistics[names.index(name)]
-        step = Params(dict(model.m_step(sums, params)))
+        # The M step of what was accepted has been made.
+        step = told.params if params is told.accepted else Params(dict(model.m_step(sums, params)))
         steps.append([to_steady(model.parameters, p) for p in (params, step)])
     with np.errstate(invalid="ignore"):  # Values on an edge have infinite coordinates.
         v, image = np.subtract(steps[1], steps[0])

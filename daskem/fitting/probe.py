@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from daskem.core.coordinates import from_steady, nearest_edges, to_steady
 from daskem.core.numerics import one_blas_thread
-from daskem.core.parameters import Params, from_steady, nearest_edges, to_steady
+from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
 from daskem.models.protocol import Batches, Declares, Model, Penalises, allowed

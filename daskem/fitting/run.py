@@ -134,7 +134,7 @@ class Run(Brief):
             ]
             state = self.algorithm.tell(self.model, self.state, statistics, objectives)
             record = self._record(state, weight, read)
-            shown = shown_rate(self.model, self.state.tried, statistics)
+            shown = shown_rate(self.model, self.state.tried, statistics, state)
         resolved = resolution(self.model, state.params, weight)
         told = Told(state, (*self.history, record), shown)
         told = confirmed(told, self.model, self.algorithm, sample, stop.tolerance(resolved))

@@ -21,7 +21,6 @@ from daskem.data.cluster import (
     told_without_workers,
 )
 from daskem.errors import (
-    ClusterError,
     DaskemError,
     NoWorkersWarning,
     SchedulerError,
@@ -269,28 +268,3 @@ def stopping(handle: Handle[Any]) -> Iterator[None]:
             if isinstance(error, KeyboardInterrupt):
                 kept(error, handle.last())
         raise
-
-
-def attach(name: str) -> Handle[Any]:
-    """A handle on a fit that `daskem.submit` has started, from this process or any other.
-
-    Parameters
-    ----------
-    name : str
-
-    Raises
-    ------
-    ParameterError
-        If the scheduler of the current client has no such fit; lists those that it has.
-    ClusterError
-        If there is no client.
-    """
-    try:
-        client = Client.current()
-    except ValueError as error:
-        raise ClusterError(
-            "there is no distributed client; make one first: Client(scheduler_file=...)"
-        ) from error
-    handle: Handle[Any] = Handle(name, client)
-    handle._watch()
-    return handle

@@ -18,9 +18,9 @@ from daskem.running.checkpoints.recording import Saved, saved
 from daskem.running.coordinator import last_of, running
 from daskem.running.progress import Progress
 from daskem.running.resuming import again, going_on, resumed
+from daskem.selection.preparing import prepare_selection
 from daskem.selection.search import Models
 from daskem.selection.selection import Selecting, Selection
-from daskem.selection.verbs import prepare_selection
 
 
 @helpful

@@ -2,26 +2,17 @@
 
 import os
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import replace
 
-from daskem.core.settings import RandomState, whole
+from daskem.core.settings import RandomState
 from daskem.core.signatures import helpful
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
-from daskem.errors import ParameterError
 from daskem.fitting.algorithms import Algorithm
-from daskem.models.families import Gaussian
-from daskem.models.hiddenmarkov import HiddenMarkov
-from daskem.models.mixture import Mixture
-from daskem.models.protocol import check_riders, check_sequences, kernel_of
-from daskem.running.checkpoints.identity import of_model
 from daskem.running.coordinator import a_client, last_of, running, submitted
 from daskem.running.handle import Handle
-from daskem.running.kernels import with_kernel
-from daskem.running.preparing import prepare
 from daskem.running.progress import Progress
-from daskem.selection.criteria import CRITERIA
-from daskem.selection.search import Models, Search
-from daskem.selection.selection import Selecting, Selection
+from daskem.selection.preparing import prepare_selection
+from daskem.selection.search import Models
+from daskem.selection.selection import Selection
 
 
 @helpful
@@ -211,113 +202,3 @@ def submit_selection(
         checkpoint=checkpoint,
     )
     return submitted(task, client, name)
-
-
-def prepare_selection(
-    data: Data,
-    n_components: Iterable[int] = range(1, 11),
-    covariance_type: str | Sequence[str] = "full",
-    *,
-    models: Models | None = None,
-    criterion: str = "bic",
-    n_init: int = 5,
-    sample_weight: Values | None = None,
-    along: Riders | None = None,
-    lengths: Lengths | None = None,
-    sequence_dim: Hashable | None = None,
-    features: Sequence[Hashable] | None = None,
-    sample_dims: Sequence[Hashable] | None = None,
-    feature_dim: Hashable | None = None,
-    missing: str = "raise",
-    missing_chunks: str = "raise",
-    init_params: str = "k-means++",
-    algorithm: str | Algorithm = "auto",
-    tol: float | None = None,
-    max_passes: int = 200,
-    max_seconds: float | None = None,
-    random_state: RandomState = None,
-    cache: str = "auto",
-    kernel: str = "auto",
-    checkpoint: str | os.PathLike[str] | None = None,
-) -> Selecting:
-    """Check what can be checked without reading the data; it takes the parameters of `select`."""
-    models = _gaussians(covariance_type) if models is None else models
-    counts = _counts(n_components, models, criterion)
-    _check_models(models, along, lengths if sequence_dim is None else sequence_dim)
-    prepared = prepare(
-        max(models.values(), key=lambda model: model.cross_moments),
-        data,
-        counts,
-        sample_weight=sample_weight,
-        along=along,
-        lengths=lengths,
-        sequence_dim=sequence_dim,
-        features=features,
-        sample_dims=sample_dims,
-        feature_dim=feature_dim,
-        missing=missing,
-        missing_chunks=missing_chunks,
-        init_params=init_params,
-        algorithm=algorithm,
-        tol=tol,
-        max_passes=max_passes,
-        max_seconds=max_seconds,
-        random_state=random_state,
-        cache=cache,
-        kernel=kernel,
-        checkpoint=checkpoint,
-    )
-    rows, d = prepared.blocks.outline.n_rows, prepared.blocks.n_features
-    models = {
-        name: with_kernel(model, kernel, rows, d, prepared.starts) for name, model in models.items()
-    }
-    search = _recorded(Search(prepared, models, criterion, whole("n_init", n_init)))
-    return Selecting(search, list(dict.fromkeys((name, k) for name in models for k in counts)))
-
-
-def _counts(n_components: object, models: Models, criterion: str) -> list[int]:
-    """The numbers of components; ParameterError unless there is something to choose among."""
-    if criterion not in CRITERIA:
-        raise ParameterError(f"criterion={criterion!r} is not one of {list(CRITERIA)}")
-    if not isinstance(n_components, Iterable):
-        raise ParameterError(
-            f"n_components={n_components!r} leaves nothing to choose: pass several numbers, as in "
-            "range(1, 11), or fit that one"
-        )
-    counts = [whole("n_components", k) for k in n_components]
-    if not counts or not models:
-        raise ParameterError("n_components is empty: there is nothing to choose among")
-    return counts
-
-
-def _recorded(search: Search) -> Search:
-    """The same search, with a checkpoint that is of a selection, if it has any."""
-    recording, models = search.prepared.recording, search.models
-    if recording is None:
-        return search
-    own = {
-        "models": {name: of_model(model) for name, model in models.items()},
-        "criterion": search.criterion,
-        "n_init": search.n_init,
-        # Of models that differ in it, each knows its own.
-        "kernel": "auto" if "compiled" in map(kernel_of, models.values()) else "numpy",
-    }
-    return replace(search, prepared=replace(search.prepared, recording=recording.of(own)))
-
-
-def _gaussians(covariance_type: str | Sequence[str]) -> dict[str, Mixture | HiddenMarkov]:
-    kinds = [covariance_type] if isinstance(covariance_type, str) else covariance_type
-    return {kind: Mixture(Gaussian(kind)) for kind in kinds}
-
-
-def _check_models(models: Models, along: Riders | None, in_sequences: object) -> None:
-    """Raise ParameterError unless all can be chosen, DataError unless they have what they need."""
-    for name, model in models.items():
-        if not isinstance(model, Mixture | HiddenMarkov):
-            raise ParameterError(
-                f"models[{name!r}] is a {type(model).__name__}, and select chooses among mixtures "
-                "and hidden Markov models; fit it with each number of components, and compare "
-                "result.bic(data, ...)"
-            )
-        check_riders(model, along or {})
-        check_sequences(model, in_sequences)

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from daskem.core.parameters import Params, from_free, to_free
+from daskem.core.coordinates import from_free, to_free
+from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.fitting.algorithms.gain import noise, predicted, steepness
 from daskem.fitting.algorithms.secants import Pair
