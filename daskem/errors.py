@@ -1,4 +1,4 @@
-"""What can go wrong, by name. Every message says where, with the numbers, and what to do."""
+"""What can go wrong, by name. Messages are where it is found: place, numbers, what to do."""
 
 
 class DaskemError(Exception):

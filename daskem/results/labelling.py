@@ -1,4 +1,4 @@
-"""Params as labelled data: along features, or in the shape that the data had."""
+"""Params as labelled data, for `to_dataset` and files: along features, or in the data's shape."""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from itertools import combinations_with_replacement

@@ -1,4 +1,4 @@
-"""What a fitted model says of the rows of a block."""
+"""What a fitted model says of the rows of a block: labels, responsibilities, log p."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

@@ -1,16 +1,14 @@
-"""A fitted model: its params in the data's own units, how it got there, what it says of rows."""
+"""A fitted model: what it says of rows, and its file; what it is lives in `outcome`."""
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 
-from daskem.core.parameters import DataParams
 from daskem.core.settings import RandomState, generator
 from daskem.data.blocks import Blocks, map_rows
 from daskem.data.cluster import tell_without_workers
@@ -18,16 +16,13 @@ from daskem.data.inputs import as_blocks
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.data.inputs.lengths import cut, lengths_of
 from daskem.data.inputs.named_riders import names_among
-from daskem.data.inputs.names import Features, Rows, relabel
+from daskem.data.inputs.names import Rows, relabel
 from daskem.data.inputs.origins import origin
 from daskem.data.inputs.riders import aligned, as_riders
 from daskem.data.inputs.rows import rows_like
 from daskem.data.survey import Domain
 from daskem.errors import DataError
-from daskem.fitting.record import Pass, Status, unfit
 from daskem.fitting.starts.first_read import domain
-from daskem.models.clusters import Clusters
-from daskem.models.families.protocol import Composed
 from daskem.models.protocol import (
     Declares,
     Model,
@@ -37,21 +32,14 @@ from daskem.models.protocol import (
     check_riders,
     check_sequences,
     demand,
-    kernel_of,
 )
 from daskem.results import modelfile, predictions
 from daskem.results.description import describe, plain_names, restore
-from daskem.results.fittedrun import FittedRun, Runs
 from daskem.results.labelling import along_features, labelled
-from daskem.results.report import events, table, table_of_clusters
-from daskem.results.tables import Table, paragraphs
-
-# Models of which there is a table.
-_TABLED = Composed | Clusters
+from daskem.results.outcome import Outcome
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Result:
+class Result(Outcome):
     """What `daskem.fit` returns, and what `daskem.iterate` yields after every pass.
 
     The components of a mixture are numbered by size, 0 the largest, in params, predictions and
@@ -76,95 +64,6 @@ class Result:
     constant : tuple of int
         Numbers of the features that have one value in all rows of the fit.
     """
-
-    runs: Sequence[FittedRun]
-    n_features: int
-    n_rows: float
-    features: Features = field(default_factory=Features)
-    notes: tuple[str, ...] = ()
-    coordinator: str = ""
-    missing: str = "raise"
-    constant: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "runs", Runs(self.runs))
-
-    def stopped(self) -> "Result":
-        """The same, for a fit that does not go on."""
-        runs = [
-            dataclasses.replace(run, status=Status.STOPPED) if run.status is Status.RUNNING else run
-            for run in self.runs
-        ]
-        return dataclasses.replace(self, runs=runs)
-
-    @property
-    def best(self) -> FittedRun:
-        """The run with the best objective; among runs that differ in size, the best BIC.
-
-        Any proper one wins over an improper one, see `flaws`, and any over one that has failed.
-        """
-        return min(self.runs, key=self._badness)
-
-    def _badness(self, run: FittedRun) -> tuple[bool, bool, float]:
-        if not run.history:
-            return True, True, np.inf
-        free = run.n_parameters if isinstance(run.model, Declares) else 0
-        bic = free * np.log(self.n_rows) - 2 * self.n_rows * run.history[-1].objective
-        return (*unfit(run.status, run.history), bic)
-
-    @property
-    def flaws(self) -> tuple[str, ...]:
-        """Why the best run is improper: what of it is no cluster; empty if it is proper."""
-        return self.history[-1].flaws
-
-    @property
-    def resolution(self) -> np.ndarray | None:
-        """The step of the grid on which each feature is recorded, (feature,), in its units.
-
-        NaN for a feature that shows none, None for a model without a floor. No component is
-        narrower than a rounding error, ``step / sqrt(12)``.
-        """
-        frame = self.model.frame if isinstance(self.model, Composed) else None
-        return frame.resolution if frame is not None and frame.floor.any() else None
-
-    @property
-    def kernel(self) -> str:
-        """How its E steps were computed, and predictions are: "compiled" or "numpy".
-
-        A compiled model that is loaded where there is no numba predicts with NumPy.
-        """
-        return kernel_of(self.model)
-
-    @property
-    def model(self) -> Model:
-        return self.best.model
-
-    @property
-    def params(self) -> DataParams:
-        """Params of the best run, in the units of the data."""
-        return self.best.params
-
-    @property
-    def status(self) -> Status:
-        return self.best.status
-
-    @property
-    def converged(self) -> bool:
-        return self.status is Status.CONVERGED
-
-    @property
-    def history(self) -> tuple[Pass, ...]:
-        """Every pass of the best run."""
-        return self.best.history
-
-    @property
-    def log_likelihood(self) -> float:
-        """Mean log p(x) per row, in nats, in the last pass: before its M step."""
-        return self.history[-1].log_likelihood
-
-    @property
-    def n_components(self) -> int:
-        return demand(self.model, Predicts, "counting components").n_components(self.best.framed)
 
     def predict(
         self, data: Data, along: Riders | None = None, lengths: Lengths | None = None
@@ -309,11 +208,6 @@ class Result:
         mean, n = self.total(data, sample_weight, along, lengths)
         return float(2 * self.n_parameters - 2 * n * mean)
 
-    @property
-    def n_parameters(self) -> int:
-        """Free parameters."""
-        return self.best.n_parameters
-
     def total(
         self,
         data: Data,
@@ -344,21 +238,6 @@ class Result:
         declared = demand(self.model, Declares, "labelling").parameters
         return labelled(declared, self.params, self.features).assign_attrs(self._numbers)
 
-    @property
-    def _numbers(self) -> dict[str, float]:
-        numbers = {"log_likelihood": self.log_likelihood, "n_rows": self.n_rows}
-        return {**numbers, "n_passes": len(self.history)}
-
-    def table(self) -> str:
-        """Size, location and shape of every cluster, for reading."""
-        return str(self._table())
-
-    def _table(self) -> Table:
-        if isinstance(self.model, Clusters):
-            return table_of_clusters(self.model, self.params)
-        model = demand(self.model, Composed, "the table of clusters")
-        return table(model, self.params, self.features.names, self.constant)
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the best run to a zarr store that `daskem.load` reads; see `modelfile`.
 
@@ -384,23 +263,6 @@ class Result:
         declared = demand(self.model, Declares, "saving").parameters
         readable = along_features(declared, self.params, plain_names(self.features.names))
         modelfile.write(path, about, state, readable.assign_attrs(self._numbers))
-
-    def __repr__(self) -> str:
-        return f"<daskem.Result: {type(self.model).__name__}, {self.best.told}>"
-
-    def __str__(self) -> str:
-        table = [str(self._table().short())] if isinstance(self.model, _TABLED) else []
-        return "\n".join([*self._words(), *table])
-
-    def _repr_html_(self) -> str:
-        clusters = self._table().short().html() if isinstance(self.model, _TABLED) else ""
-        runs = Runs(self.runs)._repr_html_() if len(self.runs) > 1 else ""
-        return paragraphs(self._words()) + clusters + runs
-
-    def _words(self) -> list[str]:
-        notes = [f"note: {note}" for note in self.notes]
-        flaws = [f"improper: {flaw}" for flaw in self.flaws]
-        return [self.best.told, *notes, *flaws, *events(self.history)]
 
 
 def load(path: str | os.PathLike[str], model: type | Model | None = None) -> Result:
