@@ -36,7 +36,7 @@ def profiles(rng):
 
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, scheduler_file):
     rng = np.random.default_rng(0)
-    profiles(rng).chunk(time=2).to_zarr(tmp_path / "profiles.zarr", zarr_format=2)
+    profiles(rng).chunk(time=3).to_zarr(tmp_path / "profiles.zarr", zarr_format=2)
     monkeypatch.chdir(tmp_path)
     with distributed.Client(scheduler_file=str(scheduler_file)) as client:
         address = client.scheduler.address
