@@ -90,7 +90,9 @@ def test_no_component_is_narrower_than_the_record(kind):
     assert np.linalg.eigvalsh(matrices).min() >= 0.1**2 / 12 * (1 - 1e-6)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.torture) for seed in range(1, 5))]
+)
 @pytest.mark.parametrize(
     ("rows", "scales"),
     [(IRIS, 1), (IRIS / IRIS.std(axis=0), IRIS.std(axis=0)), (SCORES, 1), (SCORES.astype("f4"), 1)],
