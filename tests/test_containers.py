@@ -511,7 +511,7 @@ def test_fits_inside_tasks_end_where_there_is_one_thread(tmp_path):
         assert best.predict(data).compute().max() == k - 1
         return model.fit(data).score(data)
 
-    with cluster.scheduler(tmp_path) as file, cluster.workers(file, 1):
+    with cluster.scheduler(tmp_path) as file, cluster.workers(file, 1, 1, "--no-nanny"):
         with Client(scheduler_file=str(file)) as client:
             found = [f.result(timeout=60) for f in [client.submit(job, k) for k in (1, 2)]]
             persisted = da.from_array(ROWS, chunks=(200, 2)).persist()

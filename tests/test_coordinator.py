@@ -152,7 +152,7 @@ def foreigner(tmp_path_factory):
     (folder / "none.py").write_text("import sys; sys.modules['daskem'] = None")
     with ExitStack() as stack:
         file = stack.enter_context(scheduler(folder, "--preload", str(folder / "none.py")))
-        stack.enter_context(workers(file, 1))
+        stack.enter_context(workers(file, 1, 1, "--no-nanny"))
         yield stack.enter_context(Client(scheduler_file=str(file), set_as_default=False))
 
 
