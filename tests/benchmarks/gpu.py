@@ -5,8 +5,9 @@
 For each structure, d and K: milliseconds of an E step whose rows lie in memory of the host, in one
 block; in eight, by four threads; and as float32. What of it copying the rows takes alone, and what
 the products and the softmax take alone, with the share of the device's DGEMM rate that the products
-reach. Then the compiled kernel and NumPy's, on all cores, of fewer rows and taken times as many. Each figure is the best of the repeats. IBM's Flash-GMM publishes 152 ms
-for a million rows of spherical,128,1024 on an A100.
+reach. Then the compiled kernel and NumPy's, on all cores, of fewer rows and taken times as many.
+Each figure is the best of the repeats. IBM's Flash-GMM publishes 152 ms for a million rows of
+spherical,128,1024 on an A100.
 """
 
 import argparse
