@@ -10,14 +10,17 @@ from hashlib import sha256
 import numpy as np
 import pytest
 from kernels import assert_close, every_compilable, joined, kernels_of, needs_numba
-from table import TABLE, every_kind
+from table import TABLE, every_kind, every_row
 
 import daskem
 from daskem import Gaussian, HiddenMarkov, Mixture, Poisson, StudentT
 from daskem.core.frames import identity, scaling, whitening
+from daskem.core.parameters import Params
 from daskem.data.blocks import Block
 from daskem.errors import KernelError, ParameterError
 from daskem.models.kernels.arguments import Natural, Rows, Task
+from daskem.models.kernels.chain import Chains
+from daskem.models.kernels.compiled_chain import CompiledChains
 from daskem.models.protocol import kernel_of
 from daskem.running.kernels import check_kernel, with_kernel
 
@@ -115,6 +118,53 @@ def test_narrow_components_are_taken_with_care(kind, scale):
     (found,) = fast.e_step(block)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, 1e-8, 1e-8 * np.abs(value).max())
+
+
+@needs_numba
+@every_row
+def test_it_says_of_sequences_what_numpy_says(row):
+    """Of many, of one, and of none."""
+    rng = np.random.default_rng(0)
+    params, rows = row.some(3, 2, 700)
+    own = {"initial": rng.dirichlet(np.ones(3)), "transitions": rng.dirichlet(np.ones(3), 3)}
+    params = Params({**own, **{n: v for n, v in params.items() if n != "weights"}})
+    plain = HiddenMarkov(row.family)
+    fast = plain.with_kernel("compiled")
+    for edges in (np.array([0, 3, 4, 150, 200, 201, 350, 360, 500, 690, 700]), [0, 700], [0]):
+        weights = np.repeat(rng.uniform(0, 2, len(edges) - 1), np.diff(edges))
+        block = Block(rows[: edges[-1]], weights, edges=np.array(edges))
+        assert_close(fast.e_step(block, params), plain.e_step(block, params), len(block))
+        found, expected = (joined(model.posterior(block, params)) for model in (fast, plain))
+        for one, other in zip(found, expected, strict=True):
+            scale = max(np.abs(other).max(initial=0), 2)
+            np.testing.assert_allclose(one, other, 1e-12, 1e-12 * scale)
+        one, other = fast.decode(block, params), plain.decode(block, params)
+        np.testing.assert_array_equal(one.states, other.states)
+        np.testing.assert_allclose(one.log_prob, other.log_prob, 1e-12)
+
+
+@needs_numba
+@pytest.mark.parametrize("k", [1, 2, 8])
+@pytest.mark.parametrize(("scale", "ruled_out"), [(1.0, True), (1e3, False)])
+def test_chains_are_what_they_are_with_numpy(k, scale, ruled_out):
+    """Of sequences of many lengths, on paths that are ruled out, or by steps that nearly are."""
+    rng = np.random.default_rng(k)
+    edges = np.concatenate([[0], np.cumsum(rng.integers(1, 60, 35))])
+    log_density = scale * rng.normal(size=(k, edges[-1]))
+    initial, transitions = rng.dirichlet(np.ones(k)), rng.dirichlet(np.ones(k), k)
+    if ruled_out:
+        initial, transitions = np.eye(k)[0], np.triu(transitions) + 1e-3 * np.eye(k)
+        transitions /= transitions.sum(axis=1, keepdims=True)
+    plain, fast = Chains(log_density, edges), CompiledChains(log_density, edges)
+    counts = rng.uniform(0, 2, 35)
+    one, other = (chains.smooth(initial, transitions, counts) for chains in (fast, plain))
+    np.testing.assert_allclose(one.log_prob, other.log_prob, 1e-12, 1e-14)
+    np.testing.assert_allclose(one.states, other.states, 1e-11, 1e-12)
+    np.testing.assert_allclose(one.transitions, other.transitions, 1e-11, 1e-12 * counts.sum())
+    for a, b in zip(
+        fast.decode(initial, transitions), plain.decode(initial, transitions), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
 
 
 @needs_numba
@@ -220,7 +270,7 @@ def test_which_kernel_a_fit_uses_depends_on_its_size(monkeypatch):
     assert chosen("compiled", 150) == "compiled"
     assert chosen("auto", 1e6, [(None, {"means": np.zeros((8, 4))})]) == "compiled"
     assert chosen("auto", 1e9, model=Mixture(StudentT())) == "numpy"
-    assert chosen("auto", 1e9, model=HiddenMarkov(Gaussian())) == "numpy"
+    assert chosen("auto", 1e9, model=HiddenMarkov(StudentT())) == "compiled"
     having.add("cupy")
     assert chosen("auto", 1e9) == "compiled"
     assert chosen("cupy", 150) == "cupy"
@@ -229,10 +279,12 @@ def test_which_kernel_a_fit_uses_depends_on_its_size(monkeypatch):
     assert chosen("auto", 1e9) == "numpy"
 
 
-@pytest.mark.parametrize("model", [Mixture(StudentT()), HiddenMarkov(Gaussian())])
-def test_models_without_a_compiled_kernel_say_so(model):
-    with pytest.raises(ParameterError, match="no compiled kernel"):
-        daskem.fit(model, np.zeros((10, 2)), 1, kernel="compiled", lengths=[10])
+@pytest.mark.parametrize(
+    ("model", "kernel"), [(Mixture(StudentT()), "compiled"), (HiddenMarkov(Gaussian()), "cupy")]
+)
+def test_models_without_a_kernel_say_so(model, kernel):
+    with pytest.raises(ParameterError, match=f"no {kernel} kernel"):
+        daskem.fit(model, np.zeros((10, 2)), 1, kernel=kernel, lengths=[10])
 
 
 def test_a_kernel_of_another_name_is_refused():

@@ -115,7 +115,7 @@ def fit(
         Whether the chunks of a Dask array stay in the memory of the workers once they are read;
         "auto" keeps them if they fit with room. `Result.notes` says what was done and why.
     kernel : {"auto", "compiled", "numpy", "cupy"}
-        How E steps of a mixture are computed: in machine code, by numba (``pip install
+        How E steps are computed, and what is said of rows: in machine code, by numba (``pip install
         "daskem[fast]"``), with NumPy, or on a GPU, by CuPy. The sums differ in their last digits.
         "auto" compiles where numba is installed and the fit is large, as it takes some seconds the
         first time; it never takes a GPU. `Result.kernel` says what was done.

@@ -49,24 +49,25 @@ class CompiledKernel(SweptKernel):
         assert self.centred is not None
         return Normals.of(self.centred)
 
-    def swept(self, block: Block, task: Task) -> Swept:
+    def swept(self, block: Block, span: slice, task: Task) -> Swept:
         if not present(COMPILED):
             raise lacking(COMPILED, "in this process")
         from daskem.models.kernels.machine import product
 
         self.check_width(block.rows)
         # What is said of a row does not depend on how often it counts.
-        weights = None if task.out.size else block.weights
-        told = Rows.of(block.rows, weights, self.plain.frame, self._natural.width)
+        weights = None if task.out.size or block.weights is None else block.weights[span]
+        told = Rows.of(block.rows[span], weights, self.plain.frame, self._natural.width)
         made, careful = None, np.ones(told.n_tiles, bool)
         if self.plain.usual(told.d) is self.product:
             made = product.sweep(told, self._natural, task)
             careful = made.careful
-        parts = []
+        parts, of_rows = [], np.zeros(told.n, bool)
         if made is None or careful.any():
             from daskem.models.kernels.machine import centred
 
             assert self.centred is not None
             log_likelihoods, *moments = centred.sweep(told, self._normals, task, careful)
             parts = more_likely(self.centred.statistics(*moments), log_likelihoods)
-        return Swept(made, parts, np.repeat(careful, told.width)[: told.n])
+            of_rows = np.repeat(careful, told.width)[: told.n]
+        return Swept(made, parts, of_rows)

@@ -29,20 +29,20 @@ class GpuKernel(SweptKernel):
         pooled = guard is not None and self.terms is Terms.LINEAR
         return Natural(self.product.natural, bounds, int(self.terms), float(most), pooled)
 
-    def swept(self, block: Block, task: Task) -> Swept:
+    def swept(self, block: Block, span: slice, task: Task) -> Swept:
         if not present(CUPY):
             raise lacking(CUPY, "in this process")
         from daskem.models.kernels.device.sweep import sweep
 
         self.check_width(block.rows)
-        made = sweep(block.rows, block.weights, self.plain.frame, self.natural, task)
+        weights = None if block.weights is None else block.weights[span]
+        made = sweep(block.rows[span], weights, self.plain.frame, self.natural, task)
         some = np.flatnonzero(made.careful)
-        parts = self._with_numpy(block, task, some) if len(some) else []
+        parts = self._with_numpy(block[span.start + some], task, some) if len(some) else []
         return Swept(made, parts, made.careful)
 
-    def _with_numpy(self, block: Block, task: Task, some: np.ndarray) -> list[Statistics]:
-        """Do the same task for some of the rows."""
-        part = block[some]
+    def _with_numpy(self, part: Block, task: Task, some: np.ndarray) -> list[Statistics]:
+        """Do the same task for some of the rows, which are a block of their own."""
         if task.out.size:
             self._write(part, task, some)
             return []

@@ -21,14 +21,14 @@ from daskem.models.protocol import Block, Tile
 
 
 class Swept(NamedTuple):
-    """What the sweeps of both forms have made of a block, each of some of its rows.
+    """What the sweeps of both forms have made of some rows of a block, each of some of these.
 
     Attributes
     ----------
     product : Sums or None
     centred : list of Statistics
         One of each candidate; none where the product form took all rows, or none was asked for.
-    careful : ndarray of bool, (sample,)
+    careful : ndarray of bool, (row,)
         Which rows the centred form took.
     """
 
@@ -56,8 +56,8 @@ class SweptKernel(ABC):
     terms: Terms
 
     @abstractmethod
-    def swept(self, block: Block, task: Task) -> Swept:
-        """Do a task for all rows, in the form that is accurate for each.
+    def swept(self, block: Block, span: slice, task: Task) -> Swept:
+        """Do a task, which tells of the rows of a span, in the form that is accurate for each.
 
         Raises
         ------
@@ -90,7 +90,7 @@ class SweptKernel(ABC):
 
     def _sums(self, block: Block, task: Task) -> list[Statistics]:
         """Statistics of each candidate."""
-        swept, parts = self.swept(block, task), []
+        swept, parts = self.swept(block, slice(0, len(block)), task), []
         if swept.product is not None:
             parts.append(self._of_product(block, swept.product, swept.careful))
         if swept.centred:
@@ -131,10 +131,9 @@ class SweptKernel(ABC):
         for first in range(0, len(block), width):
             span = slice(first, min(first + width, len(block)))
             with one_blas_thread():
-                part = block[span]
-                swept = self.swept(part, Task.of(out=out, log_prob=log_prob))
-                if self._has_base(part):
-                    self._add_base(part, swept, log_prob if normalised else out)
+                swept = self.swept(block, span, Task.of(out=out, log_prob=log_prob))
+                if self._has_base(block):
+                    self._add_base(block[span], swept, log_prob if normalised else out)
             n = span.stop - span.start
             yield span, out[:, :n], log_prob[:n]
 
