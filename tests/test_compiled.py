@@ -6,6 +6,7 @@ import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def test_it_says_of_rows_what_numpy_says(row, d, n):
     ):
         np.testing.assert_allclose(one, other, 1e-12, 1e-12 * max(np.abs(other).max(), d))
     one, other = (
-        np.concatenate([a for _, a in kernel.log_densities(block)], axis=1)
+        np.concatenate([a.copy() for _, a in kernel.log_densities(block)], axis=1)
         for kernel in (fast, plain)
     )
     np.testing.assert_allclose(one, other, 1e-12, 1e-12 * np.abs(other).max())
@@ -200,6 +201,21 @@ def test_rows_of_another_width_are_refused(row):
     _, fast = both(row, (2,), 3)
     with pytest.raises(ValueError, match="mismatch"):
         fast.e_step(Block(row.rows(10, 2)))
+
+
+@needs_numba
+def test_a_sequence_is_the_same_beside_others():
+    """To the last bit: eight are computed at a time, and the shorter ones end before."""
+    rng = np.random.default_rng(0)
+    edges, k = np.concatenate([[0], np.cumsum(rng.integers(1, 40, 21))]), 3
+    log_density = rng.normal(size=(k, edges[-1]))
+    params = rng.dirichlet(np.ones(k)), rng.dirichlet(np.ones(k), k)
+    together = CompiledChains(log_density, edges).smooth(*params, np.ones(21))
+    for first, last in pairwise(edges):
+        chain = CompiledChains(log_density[:, first:last], np.array([0, last - first]))
+        alone = chain.smooth(*params, np.ones(1))
+        np.testing.assert_array_equal(together.states[:, first:last], alone.states)
+        np.testing.assert_array_equal(together.log_prob[first:last], alone.log_prob)
 
 
 def digest():

@@ -22,6 +22,7 @@ from hmmlearn.hmm import GaussianHMM
 from threadpoolctl import threadpool_limits
 
 from daskem import Gaussian, HiddenMarkov
+from daskem.core.candidates import Candidates
 from daskem.core.numerics import one_blas_thread
 from daskem.core.statistics import add_all
 from daskem.data.blocks import Block
@@ -29,7 +30,7 @@ from daskem.data.survey import survey
 from daskem.fitting.starts.first_read import domain
 
 # Blocks of each of which a thread takes one after the other.
-BLOCKS = 8
+BLOCKS = 4
 
 
 def cpu_seconds(f: Callable[[], object]) -> float:
@@ -67,7 +68,8 @@ class Iteration:
 
     def __call__(self, threads: int = 1) -> object:
         with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(lambda block: self.model.e_step(block, self.params), self.blocks))
+            known = Candidates([self.params])
+            parts = list(pool.map(lambda block: self.model.e_steps(block, known)[0], self.blocks))
             return self.model.m_step(add_all(parts), self.params)
 
 

@@ -5,6 +5,7 @@ Sweeps add up moments, or write what they say of rows; here it becomes statistic
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -80,7 +81,7 @@ class SweptKernel(ABC):
 
     def log_densities(self, block: Block) -> Iterator[tuple[slice, np.ndarray]]:
         for span, out, _ in self._written(block, normalised=False):
-            yield span, out.copy()
+            yield span, out
 
     def check_width(self, rows: np.ndarray) -> None:
         """Raise ValueError unless rows have as many features as the params."""
@@ -130,7 +131,8 @@ class SweptKernel(ABC):
         log_prob = np.empty(out.shape[1] if normalised else 0)
         for first in range(0, len(block), width):
             span = slice(first, min(first + width, len(block)))
-            with one_blas_thread():
+            # Whoever asks for log-densities asks for all at once, with one thread.
+            with one_blas_thread() if normalised else nullcontext():
                 swept = self.swept(block, span, Task.of(out=out, log_prob=log_prob))
                 if self._has_base(block):
                     self._add_base(block[span], swept, log_prob if normalised else out)

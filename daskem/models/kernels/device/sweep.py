@@ -1,8 +1,8 @@
 """The sweep of the product form, see `daskem.models.kernels.product`, on a GPU.
 
 Both products are cuBLAS's, in float64, and everything runs in one stream in the order of the tiles:
-the same bits on any device of a kind. Rows that the form is not accurate for are zeros of weight 0
-here, and told of.
+the same bits on any device of a kind. Rows that the form is not accurate for have weight 0 here,
+and are told of.
 """
 
 from collections.abc import Iterator
@@ -81,7 +81,6 @@ def tiles(
         else:
             cupy.multiply(u.T, linear[:, None], out=z)
         careful = ~(cupy.square(z).sum(axis=0) <= form.most)  # True for NaN
-        z[...] = cupy.where(careful, 0.0, z)
         _add_features(form.terms, z, f[1 + d :])
         of_rows = np.ones(size) if weights is None else weights[span]
         counts = cupy.where(careful, 0.0, cupy.asarray(of_rows, dtype=np.float64))
