@@ -66,7 +66,7 @@ class CheckpointError(DaskemError, RuntimeError):
 
 
 class KernelError(DaskemError, ImportError):
-    """A fit is to use the compiled kernel where there is no numba to make it."""
+    """A fit is to use a kernel where there is not what that needs: numba, or CuPy and a GPU."""
 
 
 class ClusterError(DaskemError, RuntimeError):

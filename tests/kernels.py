@@ -1,10 +1,40 @@
-"""Laws that hold with either kernel: the compiled one where numba is installed."""
+"""Laws that hold with any kernel: the compiled one where numba is installed, one on a GPU."""
 
+import numpy as np
 import pytest
+from table import TABLE
 
-from daskem.models.kernels.compiled import installed
+from daskem import Mixture
+from daskem.models.families.protocol import Compiles
+from daskem.models.kernels.backends import COMPILED, CUPY, present
 
-needs_numba = pytest.mark.skipif(not installed(), reason="numba is not installed")
+needs_numba = pytest.mark.skipif(not present(COMPILED), reason="numba is not installed")
+needs_gpu = pytest.mark.skipif(not present(CUPY), reason="there is no GPU, or no CuPy")
 KERNELS = ["numpy", pytest.param("compiled", marks=needs_numba)]
 
 every_kernel = pytest.mark.parametrize("kernel", KERNELS)
+every_compilable = pytest.mark.parametrize(
+    "row", [row for row in TABLE if isinstance(row.family, Compiles)], ids=repr
+)
+
+
+def kernels_of(row, counts, d, frame, backend):
+    """The kernels of candidates of so many components, NumPy's and that of a backend."""
+    candidates = [row.mixture(k, d, np.random.default_rng(k)) for k in counts]
+    model = Mixture(row.family, frame)
+    return model.kernel(candidates), model.with_kernel(backend).kernel(candidates)
+
+
+def assert_close(found, expected, scale):
+    """Statistics that are the same to 1e-12 of the largest number, or of `scale`."""
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert np.shape(found[name]) == np.shape(value)
+        atol = 1e-12 * max(np.abs(value).max(), scale)
+        np.testing.assert_allclose(found[name], value, 0, atol, err_msg=name)
+
+
+def joined(tiles):
+    """log p(x) of all rows, and their responsibilities."""
+    parts = [(log_prob.copy(), r.copy()) for _, log_prob, r in tiles]
+    return np.concatenate([p for p, _ in parts]), np.concatenate([r for _, r in parts], axis=1)

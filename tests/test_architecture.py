@@ -30,11 +30,14 @@ INSIDE = {
 }
 # Rooms that lie above one another and yet do not see each other.
 WALLS = {("models", "data"), *((room, "testing") for room in ROOMS)}
-OPTIONAL = {"matplotlib", "sklearn", "tqdm", "pandas", "PIL", "pyarrow", "numba", "llvmlite"}
+OPTIONAL = {
+    *("matplotlib", "sklearn", "tqdm", "pandas", "PIL", "pyarrow"),
+    *("numba", "llvmlite", "cupy"),
+}
 # What takes a second of every process that imports it, as workers do; the command line may.
 SLOW = ("scipy.stats", "scipy.optimize")
-# Where one of them is everywhere: a folder that is imported as such a package is.
-MACHINE = "daskem.models.kernels.machine"
+# Where one of them is everywhere: folders that are imported as such a package is.
+MACHINES = ("daskem.models.kernels.machine", "daskem.models.kernels.device")
 # What knows arrays only.
 PURE = {"errors", "core", "models", "fitting"}
 OUTSIDE = {"dask", "distributed", "fsspec", "zarr", "xarray"}
@@ -135,8 +138,8 @@ def test_optional_packages_are_imported_where_they_are_needed():
         (module, name)
         for module, names in modules().items()
         for name, at_the_top in names
-        if at_the_top and not module.startswith(MACHINE)
-        if name.split(".")[0] in OPTIONAL or name.startswith(MACHINE)
+        if at_the_top and not module.startswith(MACHINES)
+        if name.split(".")[0] in OPTIONAL or name.startswith(MACHINES)
     ]
     assert early == []
 

@@ -6,43 +6,29 @@ import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from kernels import needs_numba
-from table import TABLE, every_kind
+from kernels import assert_close, every_compilable, joined, kernels_of, needs_numba
+from table import TABLE, every_kind, every_row
 
 import daskem
 from daskem import Gaussian, HiddenMarkov, Mixture, Poisson, StudentT
 from daskem.core.frames import identity, scaling, whitening
+from daskem.core.parameters import Params
 from daskem.data.blocks import Block
 from daskem.errors import KernelError, ParameterError
-from daskem.models.families.protocol import Compiles
-from daskem.models.kernels.compiled_arguments import Natural, Rows, Task
+from daskem.models.kernels.arguments import Natural, Rows, Task
+from daskem.models.kernels.chain import Chains
+from daskem.models.kernels.compiled_chain import CompiledChains
+from daskem.models.protocol import kernel_of
 from daskem.running.kernels import check_kernel, with_kernel
-
-compilable = [row for row in TABLE if isinstance(row.family, Compiles)]
-every_compilable = pytest.mark.parametrize("row", compilable, ids=repr)
 
 
 def both(row, counts, d, frame=None):
     """The kernels of some candidates, NumPy's and the compiled one."""
-    candidates = [row.mixture(k, d, np.random.default_rng(k)) for k in counts]
-    model = Mixture(row.family, frame)
-    return model.kernel(candidates), model.with_kernel(True).kernel(candidates)
-
-
-def assert_close(found, expected, scale):
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        assert np.shape(found[name]) == np.shape(value)
-        atol = 1e-12 * max(np.abs(value).max(), scale)
-        np.testing.assert_allclose(found[name], value, 0, atol, err_msg=name)
-
-
-def joined(tiles):
-    parts = [(log_prob.copy(), r.copy()) for _, log_prob, r in tiles]
-    return np.concatenate([p for p, _ in parts]), np.concatenate([r for _, r in parts], axis=1)
+    return kernels_of(row, counts, d, frame, "compiled")
 
 
 @needs_numba
@@ -74,7 +60,7 @@ def test_it_says_of_rows_what_numpy_says(row, d, n):
     ):
         np.testing.assert_allclose(one, other, 1e-12, 1e-12 * max(np.abs(other).max(), d))
     one, other = (
-        np.concatenate([a for _, a in kernel.log_densities(block)], axis=1)
+        np.concatenate([a.copy() for _, a in kernel.log_densities(block)], axis=1)
         for kernel in (fast, plain)
     )
     np.testing.assert_allclose(one, other, 1e-12, 1e-12 * np.abs(other).max())
@@ -128,11 +114,58 @@ def test_narrow_components_are_taken_with_care(kind, scale):
     params = {"weights": np.full(2, 0.5), **Gaussian(kind).at(centres)}
     params["covariances"] = params["covariances"] * scale**2
     model, block = Mixture(Gaussian(kind), identity(2)), Block(rows)
-    plain, fast = model.kernel([params]), model.with_kernel(True).kernel([params])
+    plain, fast = model.kernel([params]), model.with_kernel("compiled").kernel([params])
     (expected,) = plain.e_step(block)
     (found,) = fast.e_step(block)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, 1e-8, 1e-8 * np.abs(value).max())
+
+
+@needs_numba
+@every_row
+def test_it_says_of_sequences_what_numpy_says(row):
+    """Of many, of one, and of none."""
+    rng = np.random.default_rng(0)
+    params, rows = row.some(3, 2, 700)
+    own = {"initial": rng.dirichlet(np.ones(3)), "transitions": rng.dirichlet(np.ones(3), 3)}
+    params = Params({**own, **{n: v for n, v in params.items() if n != "weights"}})
+    plain = HiddenMarkov(row.family)
+    fast = plain.with_kernel("compiled")
+    for edges in (np.array([0, 3, 4, 150, 200, 201, 350, 360, 500, 690, 700]), [0, 700], [0]):
+        weights = np.repeat(rng.uniform(0, 2, len(edges) - 1), np.diff(edges))
+        block = Block(rows[: edges[-1]], weights, edges=np.array(edges))
+        assert_close(fast.e_step(block, params), plain.e_step(block, params), len(block))
+        found, expected = (joined(model.posterior(block, params)) for model in (fast, plain))
+        for one, other in zip(found, expected, strict=True):
+            scale = max(np.abs(other).max(initial=0), 2)
+            np.testing.assert_allclose(one, other, 1e-12, 1e-12 * scale)
+        one, other = fast.decode(block, params), plain.decode(block, params)
+        np.testing.assert_array_equal(one.states, other.states)
+        np.testing.assert_allclose(one.log_prob, other.log_prob, 1e-12)
+
+
+@needs_numba
+@pytest.mark.parametrize("k", [1, 2, 8])
+@pytest.mark.parametrize(("scale", "ruled_out"), [(1.0, True), (1e3, False)])
+def test_chains_are_what_they_are_with_numpy(k, scale, ruled_out):
+    """Of sequences of many lengths, on paths that are ruled out, or by steps that nearly are."""
+    rng = np.random.default_rng(k)
+    edges = np.concatenate([[0], np.cumsum(rng.integers(1, 60, 35))])
+    log_density = scale * rng.normal(size=(k, edges[-1]))
+    initial, transitions = rng.dirichlet(np.ones(k)), rng.dirichlet(np.ones(k), k)
+    if ruled_out:
+        initial, transitions = np.eye(k)[0], np.triu(transitions) + 1e-3 * np.eye(k)
+        transitions /= transitions.sum(axis=1, keepdims=True)
+    plain, fast = Chains(log_density, edges), CompiledChains(log_density, edges)
+    counts = rng.uniform(0, 2, 35)
+    one, other = (chains.smooth(initial, transitions, counts) for chains in (fast, plain))
+    np.testing.assert_allclose(one.log_prob, other.log_prob, 1e-12, 1e-14)
+    np.testing.assert_allclose(one.states, other.states, 1e-11, 1e-12)
+    np.testing.assert_allclose(one.transitions, other.transitions, 1e-11, 1e-12 * counts.sum())
+    for a, b in zip(
+        fast.decode(initial, transitions), plain.decode(initial, transitions), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
 
 
 @needs_numba
@@ -168,6 +201,21 @@ def test_rows_of_another_width_are_refused(row):
     _, fast = both(row, (2,), 3)
     with pytest.raises(ValueError, match="mismatch"):
         fast.e_step(Block(row.rows(10, 2)))
+
+
+@needs_numba
+def test_a_sequence_is_the_same_beside_others():
+    """To the last bit: eight are computed at a time, and the shorter ones end before."""
+    rng = np.random.default_rng(0)
+    edges, k = np.concatenate([[0], np.cumsum(rng.integers(1, 40, 21))]), 3
+    log_density = rng.normal(size=(k, edges[-1]))
+    params = rng.dirichlet(np.ones(k)), rng.dirichlet(np.ones(k), k)
+    together = CompiledChains(log_density, edges).smooth(*params, np.ones(21))
+    for first, last in pairwise(edges):
+        chain = CompiledChains(log_density[:, first:last], np.array([0, last - first]))
+        alone = chain.smooth(*params, np.ones(1))
+        np.testing.assert_array_equal(together.states[:, first:last], alone.states)
+        np.testing.assert_array_equal(together.log_prob[first:last], alone.log_prob)
 
 
 def digest():
@@ -224,25 +272,35 @@ def test_functions_are_exact_to_the_last_bit_but_one(name, low, high):
 
 
 def test_which_kernel_a_fit_uses_depends_on_its_size(monkeypatch):
-    monkeypatch.setattr("daskem.running.kernels.installed", lambda: True)
+    having = {"numpy", "compiled"}
+    monkeypatch.setattr("daskem.running.kernels.present", having.__contains__)
     model, starts = Mixture(Gaussian()), [(8, None)]
-    assert not with_kernel(model, "auto", 150, 4, starts).compiled
-    assert with_kernel(model, "auto", 1e6, 4, starts).compiled
-    assert with_kernel(model, "auto", np.nan, 4, starts).compiled
-    assert not with_kernel(model, "numpy", 1e6, 4, starts).compiled
-    assert with_kernel(model, "compiled", 150, 4, starts).compiled
-    known = [(None, {"means": np.zeros((8, 4))})]
-    assert with_kernel(model, "auto", 1e6, 4, known).compiled
-    assert not with_kernel(Mixture(StudentT()), "auto", 1e9, 4, starts).compiled
-    assert with_kernel(HiddenMarkov(Gaussian()), "auto", 1e9, 4, starts) == HiddenMarkov(Gaussian())
-    monkeypatch.setattr("daskem.running.kernels.installed", lambda: False)
-    assert not with_kernel(model, "auto", 1e9, 4, starts).compiled
+
+    def chosen(kernel, n_rows, starts=starts, model=model):
+        return kernel_of(with_kernel(model, kernel, n_rows, 4, starts))
+
+    assert chosen("auto", 150) == "numpy"
+    assert chosen("auto", 1e6) == "compiled"
+    assert chosen("auto", np.nan) == "compiled"
+    assert chosen("numpy", 1e6) == "numpy"
+    assert chosen("compiled", 150) == "compiled"
+    assert chosen("auto", 1e6, [(None, {"means": np.zeros((8, 4))})]) == "compiled"
+    assert chosen("auto", 1e9, model=Mixture(StudentT())) == "numpy"
+    assert chosen("auto", 1e9, model=HiddenMarkov(StudentT())) == "compiled"
+    having.add("cupy")
+    assert chosen("auto", 1e9) == "compiled"
+    assert chosen("cupy", 150) == "cupy"
+    assert chosen("auto", 150, model=model.with_kernel("cupy")) == "cupy"
+    having.remove("compiled")
+    assert chosen("auto", 1e9) == "numpy"
 
 
-@pytest.mark.parametrize("model", [Mixture(StudentT()), HiddenMarkov(Gaussian())])
-def test_models_without_a_compiled_kernel_say_so(model):
-    with pytest.raises(ParameterError, match="no compiled kernel"):
-        daskem.fit(model, np.zeros((10, 2)), 1, kernel="compiled", lengths=[10])
+@pytest.mark.parametrize(
+    ("model", "kernel"), [(Mixture(StudentT()), "compiled"), (HiddenMarkov(Gaussian()), "cupy")]
+)
+def test_models_without_a_kernel_say_so(model, kernel):
+    with pytest.raises(ParameterError, match=f"no {kernel} kernel"):
+        daskem.fit(model, np.zeros((10, 2)), 1, kernel=kernel, lengths=[10])
 
 
 def test_a_kernel_of_another_name_is_refused():
@@ -253,21 +311,20 @@ def test_a_kernel_of_another_name_is_refused():
 class Workers:
     """A client of two workers, of which one has no numba."""
 
-    def run(self, f):
+    def run(self, f, kernel):
         return {"tcp://one": True, "tcp://two": False}
 
 
 def test_a_worker_without_numba_is_named():
-    model = Mixture(Gaussian()).with_kernel(True)
+    model = Mixture(Gaussian()).with_kernel("compiled")
     with pytest.raises(KernelError, match=r"on 1 of 2 workers \(tcp://two\).*daskem\[fast\]"):
         check_kernel([model], Workers())
-    check_kernel([model.with_kernel(False)], Workers())
+    check_kernel([model.with_kernel("numpy")], Workers())
 
 
 def test_without_numba_it_is_told(monkeypatch):
-    for place in ("daskem.running.kernels", "daskem.models.kernels.compiled"):
-        monkeypatch.setattr(f"{place}.installed", lambda: False)
-    with pytest.raises(KernelError, match="none here"):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(KernelError, match="needs numba, and there is none here"):
         daskem.fit(Mixture(Poisson()), np.ones((10, 2)), 1, kernel="compiled")
     # As in a worker that has joined since.
     with pytest.raises(KernelError, match="none in this process"):
@@ -286,7 +343,7 @@ def test_a_fit_keeps_its_kernel(tmp_path, monkeypatch):
     loaded = daskem.load(tmp_path / "model.zarr")
     assert loaded.kernel == "compiled"
     np.testing.assert_array_equal(loaded.score_samples(rows), result.score_samples(rows))
-    monkeypatch.setattr("daskem.results.description.installed", lambda: False)
+    monkeypatch.setattr("daskem.results.remaking.present", lambda kernel: False)
     without = daskem.load(tmp_path / "model.zarr")
     assert without.kernel == "numpy"
     np.testing.assert_allclose(without.score_samples(rows), result.score_samples(rows), 1e-12)
@@ -316,11 +373,11 @@ def test_a_selection_goes_on_with_the_kernels_of_its_models(tmp_path):
     assert (chosen.best.kernel, after.best.kernel) == ("compiled", "compiled")
 
 
-def test_nothing_imports_numba_before_it_is_needed():
+def test_nothing_imports_numba_or_cupy_before_it_is_needed():
     code = """
 import sys, daskem, numpy
 daskem.GaussianMixture(random_state=0).fit(numpy.eye(40, 2))
-print('numba' in sys.modules)
+print({'numba', 'cupy'} & set(sys.modules))
 """
     told = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
@@ -329,4 +386,4 @@ print('numba' in sys.modules)
         text=True,
         check=True,
     )
-    assert told.stdout.split()[-1] == "False"
+    assert told.stdout.split()[-1] == "set()"

@@ -8,8 +8,9 @@ import pytest
 from cluster import bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernels import every_kernel
 from scipy.special import logsumexp
-from table import every_row
+from table import every_kind, every_row
 
 import daskem
 from daskem import Gaussian, HiddenMarkov, Mixture, Poisson
@@ -91,6 +92,7 @@ def enumerated(row, params, rows, edges, kept, weights):
 
 
 @every_row
+@every_kernel
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(st.integers(1, 5), min_size=1, max_size=4),
@@ -98,7 +100,7 @@ def enumerated(row, params, rows, edges, kept, weights):
     st.booleans(),
     st.integers(0, 2**32),
 )
-def test_every_path_is_summed(row, lengths, k, gaps, seed):
+def test_every_path_is_summed(row, kernel, lengths, k, gaps, seed):
     edges, rng = np.concatenate([[0], np.cumsum(lengths)]), np.random.default_rng(seed)
     params, rows = chains(row, k, edges[-1], seed)
     kept = rng.random(edges[-1]) < 0.7 if gaps else np.ones(edges[-1], bool)
@@ -107,7 +109,7 @@ def test_every_path_is_summed(row, lengths, k, gaps, seed):
     # Of a sequence without any row nobody knows the weight.
     w = w * np.logical_or.reduceat(kept, edges[:-1])
     block = Block(rows, of_rows, edges=edges, kept=kept if gaps else None)
-    model = HiddenMarkov(row.family)
+    model = HiddenMarkov(row.family, backend=kernel)
     sums, gamma, path = enumerated(row, params, rows, edges, kept, w)
     found = model.e_step(block, params)
     for name, value in sums.items():
@@ -146,8 +148,9 @@ def test_states_that_forget_are_components(row):
             np.testing.assert_allclose(found[name], value, rtol=1e-11, atol=1e-11, err_msg=name)
 
 
-@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
-def test_hmmlearn_makes_the_same_iterations(kind, lengths, walks):
+@every_kind
+@every_kernel
+def test_hmmlearn_makes_the_same_iterations(kind, kernel, lengths, walks):
     hmm = pytest.importorskip("hmmlearn.hmm")
     rows, k = walks[0], 3
     family = Gaussian(kind, resolution=0)
@@ -164,7 +167,7 @@ def test_hmmlearn_makes_the_same_iterations(kind, lengths, walks):
         "covariances": covariances[kind],
     }
     settings = {"algorithm": "em", "tol": 0, "max_passes": 8, "lengths": lengths}
-    ours = daskem.fit(HiddenMarkov(family), rows, start=start, **settings)
+    ours = daskem.fit(HiddenMarkov(family), rows, start=start, kernel=kernel, **settings)
     theirs = hmm.GaussianHMM(
         k, kind, n_iter=8, tol=-np.inf, init_params="", covars_prior=0, implementation="scaling"
     )

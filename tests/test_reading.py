@@ -16,6 +16,20 @@ SHORT = {"n_components": 2, "random_state": 0, "max_passes": 3, "cache": "none"}
 MODEL = Mixture(Gaussian("diag"))
 
 
+def test_zarrs_reads_the_same_bits(tmp_path):
+    pytest.importorskip("zarrs")
+    rows = overlapping(3000).round(2)
+    zarr.create_array(tmp_path / "x.zarr", data=rows, chunks=(200, 2))
+    found = []
+    for pipeline in (zarr.config.get("codec_pipeline.path"), "zarrs.ZarrsCodecPipeline"):
+        with zarr.config.set({"codec_pipeline.path": pipeline}):
+            found.append(daskem.fit(MODEL, tmp_path / "x.zarr", **SHORT))
+    one, other = found
+    assert one.log_likelihood == other.log_likelihood
+    for name, value in one.params.items():
+        np.testing.assert_array_equal(other.params[name], value)
+
+
 @pytest.fixture
 def pauses(monkeypatch):
     """What was slept between attempts, at once."""

@@ -60,8 +60,7 @@ APART = {"max_passes", "start", "along", "checkpoint"}
     [
         # Mixtures know no sequences.
         (daskem.GaussianMixture, {"lengths", "sequence_dim"}),
-        # Chains have no compiled kernel.
-        (daskem.GaussianHMM, {"kernel"}),
+        (daskem.GaussianHMM, set()),
     ],
 )
 def test_the_estimators_have_the_settings_of_a_fit(estimator, apart):

@@ -36,7 +36,7 @@ class GaussianHMM(Estimator):
     covariance_type : {"diag", "full", "tied", "spherical"}, default "diag"
     n_iter : int, default 200
         Most passes over the data.
-    tol, reg_covar, resolution, n_init, init_params, algorithm, max_seconds, cache, progress
+    tol, reg_covar, resolution, n_init, init_params, algorithm, max_seconds, cache, kernel, progress
         As `GaussianMixture` takes them; `algorithm` is how to climb (hmmlearn's is a decoder).
     startprob_init, transmat_init, means_init, covars_init : array-like, optional
         Parameters to start from; (state,), (state, state), (state, feature), and covariances in the
@@ -90,6 +90,7 @@ class GaussianHMM(Estimator):
         algorithm: str | Algorithm = "auto",
         max_seconds: float | None = None,
         cache: str = "auto",
+        kernel: str = "auto",
         startprob_init: npt.ArrayLike | None = None,
         transmat_init: npt.ArrayLike | None = None,
         means_init: npt.ArrayLike | None = None,
@@ -108,6 +109,7 @@ class GaussianHMM(Estimator):
         self.algorithm = algorithm
         self.max_seconds = max_seconds
         self.cache = cache
+        self.kernel = kernel
         self.startprob_init = startprob_init
         self.transmat_init = transmat_init
         self.means_init = means_init
@@ -149,6 +151,7 @@ class GaussianHMM(Estimator):
             HiddenMarkov(family),
             X,
             whole("n_iter", self.n_iter),
+            kernel=self.kernel,
             start=self._start(),
             lengths=lengths if sequence_dim is not None else _or_all(X, lengths),
             sequence_dim=sequence_dim,

@@ -52,7 +52,7 @@ class GaussianMixture(Estimator):
         Most seconds of passes.
     cache : {"auto", "memory", "none"}
         As `daskem.fit`.
-    kernel : {"auto", "compiled", "numpy"}
+    kernel : {"auto", "compiled", "numpy", "cupy"}
         As `daskem.fit`.
     weights_init, means_init, precisions_init : array-like, optional
         Parameters to start from; (component,), (component, feature), and the inverse of the

@@ -1,7 +1,7 @@
 """What models whose components are those of a family share: the family's part, and its frame."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -14,12 +14,16 @@ from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.families.protocol import (
     Bounded,
+    Compiles,
     Conditioned,
     Coordinates,
     Events,
     Family,
     Prior,
 )
+from daskem.models.kernels.backends import NUMPY
+from daskem.models.kernels.choice import computed
+from daskem.models.kernels.protocol import Kernel
 from daskem.models.protocol import Survey, demand, lacking
 
 
@@ -32,6 +36,7 @@ class ComposedModel(ABC):
 
     family: Family
     frame: Frame | None = None
+    backend: str = NUMPY
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -80,6 +85,16 @@ class ComposedModel(ABC):
         if self.frame is None:
             return DataParams(params)
         return demand(self.family, Coordinates, "a frame").from_frame(params, self.frame)
+
+    def with_kernel(self, backend: str) -> Self:
+        return replace(self, backend=backend)
+
+    def of_family(self, candidates: Sequence[Params], offsets: Sequence[np.ndarray]) -> Kernel:
+        """The kernel of the family, on the backend of the model where it can be."""
+        kernel = self.family.kernel(candidates, offsets, self.frame)
+        if not isinstance(self.family, Compiles):
+            return kernel
+        return computed(kernel, self.backend, self.family.terms)
 
     def restore(self, rows: np.ndarray) -> np.ndarray:
         """Rows of the frame in the data's units, (sample, feature)."""

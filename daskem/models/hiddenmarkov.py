@@ -6,13 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from daskem.core.candidates import Candidates
 from daskem.core.numerics import NOTHING, one_blas_thread
 from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.errors import DataError
 from daskem.models.composed import ComposedModel
 from daskem.models.families.protocol import Draws
+from daskem.models.kernels.backends import COMPILED, NUMPY
 from daskem.models.kernels.chain import Chains
+from daskem.models.kernels.compiled_chain import CompiledChains
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.mixture import Mixture
 from daskem.models.protocol import Block, Decoded, Tile, demand
@@ -35,6 +38,8 @@ class HiddenMarkov(ComposedModel):
     family : Gaussian, Poisson, Bernoulli, or one of your own
         Of the rows, given their state; as for `Mixture`.
     frame : Frame, optional
+        As for `Mixture`.
+    backend : {"numpy", "compiled"}
         As for `Mixture`.
 
     Notes
@@ -70,18 +75,26 @@ class HiddenMarkov(ComposedModel):
 
     def e_step(self, block: Block, params: Params) -> Statistics:
         """What the states of the sequences of a block were, summed into sufficient statistics."""
-        steps, kernel, chains = self._chains(block, params)
+        return self.e_steps(block, [params])[0]
+
+    def e_steps(self, block: Block, candidates: Sequence[Params]) -> list[Statistics]:
+        if isinstance(candidates, Candidates):
+            kernels = candidates.made(self, self._kernels)
+        else:
+            kernels = self._kernels(candidates)
+        pairs = zip(kernels, candidates, strict=True)
+        return [self._e_step(block, kernel, params) for kernel, params in pairs]
+
+    def _e_step(self, block: Block, kernel: Kernel, params: Params) -> Statistics:
+        steps, chains = self._chains(block, kernel, params)
         counts = steps.counts
         smoothed = chains.smooth(params["initial"], params["transitions"], counts)
         return {
-            **kernel.soft(block, smoothed.states[steps.kept].T),
+            **kernel.soft(block, smoothed.states[:, steps.kept]),
             "log_likelihood": float(steps.each_step(counts) @ smoothed.log_prob),
-            "initial": counts @ smoothed.states[steps.edges[:-1]],
+            "initial": counts @ smoothed.states[:, steps.edges[:-1]].T,
             "transitions": smoothed.transitions,
         }
-
-    def e_steps(self, block: Block, candidates: Sequence[Params]) -> list[Statistics]:
-        return [self.e_step(block, params) for params in candidates]
 
     def m_step(self, statistics: Statistics, params: Params) -> Params:
         """The params that maximise the expected (penalised) log-likelihood.
@@ -102,9 +115,13 @@ class HiddenMarkov(ComposedModel):
         return told
 
     @property
+    def backends(self) -> tuple[str, ...]:
+        return NUMPY, COMPILED
+
+    @property
     def simpler(self) -> Mixture:
         """The mixture that a fit begins with."""
-        return Mixture(self.family)
+        return Mixture(self.family, backend=self.backend)
 
     def grown(self, params: DataParams) -> Params:
         """Params of a mixture as those of chains that like to stay where they are."""
@@ -122,15 +139,17 @@ class HiddenMarkov(ComposedModel):
         the rows before, which adds up to that of the sequence.
         """
         with one_blas_thread():
-            steps, _, chains = self._chains(block, params)
+            (kernel,) = self._kernels([params])
+            steps, chains = self._chains(block, kernel, params)
             smoothed = chains.smooth(params["initial"], params["transitions"], steps.counts)
-        states = smoothed.states[steps.kept].T
+        states = smoothed.states[:, steps.kept]
         yield Tile(slice(0, len(block)), smoothed.log_prob[steps.kept], states)
 
     def decode(self, block: Block, params: Params) -> Decoded:
         """The most probable states of every sequence as a whole."""
         with one_blas_thread():
-            steps, _, chains = self._chains(block, params)
+            (kernel,) = self._kernels([params])
+            steps, chains = self._chains(block, kernel, params)
             states, log_prob = chains.decode(params["initial"], params["transitions"])
         return Decoded(states[steps.kept], log_prob)
 
@@ -146,12 +165,16 @@ class HiddenMarkov(ComposedModel):
             states[t] = state = int(np.searchsorted(limit[:-1], u, "right"))
         return self.restore(family.sample(params, states, rng)), states
 
-    def _chains(self, block: Block, params: Params) -> "tuple[_Steps, Kernel, Chains]":
-        """The steps of a block, the densities of the family in the data's units, both together."""
-        n_states = len(params["initial"])
-        kernel = self.family.kernel([params], [np.full(n_states, self.log_det)], self.frame)
+    def _kernels(self, candidates: Sequence[Params]) -> list[Kernel]:
+        """The densities of the family in the data's units, and their statistics, of each."""
+        return [self.of_family([p], [np.full(len(p["initial"]), self.log_det)]) for p in candidates]
+
+    def _chains(self, block: Block, kernel: Kernel, params: Params) -> "tuple[_Steps, Chains]":
+        """The steps of a block, and with their densities."""
         steps = _Steps.of(block)
-        return steps, kernel, Chains(steps.log_density(kernel, block, n_states), steps.edges)
+        log_density = steps.log_density(kernel, block, len(params["initial"]))
+        kind = CompiledChains if self.backend == COMPILED else Chains
+        return steps, kind(log_density, steps.edges)
 
 
 def _of_states(parameter: Parameter) -> Parameter:
@@ -205,14 +228,14 @@ class _Steps(NamedTuple):
         return cls(edges, kept, weights)
 
     def log_density(self, kernel: Kernel, block: Block, n_states: int) -> np.ndarray:
-        """Of every step in every state, (step, state); 0 where nothing was observed."""
-        of_rows = np.empty((len(block), n_states))
+        """Of every step in every state, (state, step); 0 where nothing was observed."""
+        of_rows = np.empty((n_states, len(block)))
         for span, densities in kernel.log_densities(block):
-            of_rows[span] = densities.T
+            of_rows[:, span] = densities
         if isinstance(self.kept, slice):
             return of_rows
-        log_density = np.zeros((self.edges[-1], n_states))
-        log_density[self.kept] = of_rows
+        log_density = np.zeros((n_states, self.edges[-1]))
+        log_density[:, self.kept] = of_rows
         return log_density
 
     def each_step(self, values: np.ndarray) -> np.ndarray:

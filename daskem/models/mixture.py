@@ -1,8 +1,7 @@
 """The mixture model: each row was made by picking a component, then drawing from it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.models.composed import ComposedModel
 from daskem.models.families.protocol import Compiles, Draws, Simplifies, Softens
-from daskem.models.kernels.compiled import compiled
+from daskem.models.kernels.backends import BACKENDS, NUMPY
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.protocol import Block, Tile, demand
 
@@ -31,9 +30,8 @@ class Mixture(ComposedModel):
     frame : Frame, optional
         Affine coordinates in which params are held and rows are seen, where the family has
         them. `given` chooses one; log-likelihoods are in the data's own units in any case.
-    compiled : bool, default False
-        Whether E steps are machine code, made by numba, rather than NumPy; see the `kernel` of
-        `daskem.fit`, which sets it.
+    backend : {"numpy", "compiled", "cupy"}
+        Where E steps are computed: the `kernel` of `daskem.fit`, which sets it.
 
     Notes
     -----
@@ -41,18 +39,13 @@ class Mixture(ComposedModel):
     family, with ``log_likelihood`` the sum over rows of log p(x), in nats.
     """
 
-    compiled: bool = False
-
     @property
     def parameters(self) -> dict[str, Parameter]:
         return {"weights": Parameter(("component",), SIMPLEX), **self.family.parameters}
 
     @property
-    def compilable(self) -> bool:
-        return isinstance(self.family, Compiles)
-
-    def with_kernel(self, compiled: bool) -> Self:
-        return replace(self, compiled=compiled)
+    def backends(self) -> tuple[str, ...]:
+        return BACKENDS if isinstance(self.family, Compiles) else (NUMPY,)
 
     def n_components(self, params: Params) -> int:
         return len(params["weights"])
@@ -107,7 +100,7 @@ class Mixture(ComposedModel):
     def simpler(self) -> "Mixture | None":
         """A mixture of the simpler family, if there is one."""
         family = self.family.simpler if isinstance(self.family, Simplifies) else None
-        return None if family is None else Mixture(family, compiled=self.compiled)
+        return None if family is None else Mixture(family, backend=self.backend)
 
     def grown(self, params: DataParams) -> Params:
         """Params of the simpler mixture, in the data's units, as params of this one."""
@@ -131,10 +124,7 @@ class Mixture(ComposedModel):
     def kernel(self, candidates: Sequence[Params]) -> Kernel:
         """E steps of several params, each with the logs of its weights as offsets."""
         offsets = [_log(c["weights"]) + self.log_det for c in candidates]
-        kernel = self.family.kernel(candidates, offsets, self.frame)
-        if self.compiled and isinstance(self.family, Compiles):
-            return compiled(kernel, self.family.terms)
-        return kernel
+        return self.of_family(candidates, offsets)
 
 
 def _log(weights: np.ndarray) -> np.ndarray:

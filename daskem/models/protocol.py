@@ -127,13 +127,13 @@ class Batches(Protocol):
 
 @runtime_checkable
 class Compiles(Protocol):
-    """`kernel="compiled"`: E steps in machine code, where numba is installed."""
+    """`kernel="compiled"` or `"cupy"`: E steps in machine code, by numba, or on a GPU."""
 
     @property
-    def compiled(self) -> bool: ...  # whether its E steps are: a value of the model
+    def backend(self) -> str: ...  # where its E steps are computed: a value of the model
     @property
-    def compilable(self) -> bool: ...  # whether they can be
-    def with_kernel(self, compiled: bool) -> Self: ...  # the same model otherwise
+    def backends(self) -> Collection[str]: ...  # where they can be
+    def with_kernel(self, backend: str) -> Self: ...  # the same model otherwise
 
 
 @runtime_checkable
@@ -283,7 +283,7 @@ def softened(model: object, params: Params, n_rows: int) -> Params:
 
 def kernel_of(model: object) -> str:
     """Which kernel a model uses, in the words of a setting."""
-    return "compiled" if isinstance(model, Compiles) and model.compiled else "numpy"
+    return model.backend if isinstance(model, Compiles) else "numpy"
 
 
 def check_riders(model: object, names: Collection[str]) -> None:

@@ -77,9 +77,9 @@ class Outcome:
 
     @property
     def kernel(self) -> str:
-        """How its E steps were computed, and predictions are: "compiled" or "numpy".
+        """How its E steps were computed, and predictions are: "compiled", "cupy" or "numpy".
 
-        A compiled model that is loaded where there is no numba predicts with NumPy.
+        A model that is loaded where there is no numba, or no GPU, predicts with NumPy.
         """
         return kernel_of(self.model)
 

@@ -14,8 +14,8 @@ from daskem.models import Mixture
 from daskem.models.clusters import Clusters
 from daskem.models.families.registry import from_recipe, recipe
 from daskem.models.hiddenmarkov import HiddenMarkov
-from daskem.models.kernels.compiled import installed
-from daskem.models.protocol import Declares, Frames, Model
+from daskem.models.kernels.backends import NUMPY, present
+from daskem.models.protocol import Compiles, Declares, Frames, Model
 
 # The models that a file can hold, by the name of their class; older files name none.
 MODELS: dict[str, type[Mixture] | type[HiddenMarkov]] = {
@@ -82,8 +82,9 @@ def remade(
     kind = given if about.get("own") else MODELS[about.get("model", "Mixture")]
     kind = kind if isinstance(kind, type) else type(kind)
     model: Any = kind(from_recipe(about), Frame(**framed) if framed else None)
-    if about.get("kernel") == "compiled" and isinstance(model, Mixture) and installed():
-        model = model.with_kernel(True)
+    kernel = about.get("kernel", NUMPY)
+    if isinstance(model, Compiles) and kernel in model.backends and present(kernel):
+        model = model.with_kernel(kernel)
     params = Params(check(model.parameters, arrays))
     if "groups" not in about:
         return model, params

@@ -8,12 +8,12 @@ from distributed import Client
 
 from daskem.errors import ParameterError
 from daskem.fitting.starts.given import Start
-from daskem.models.kernels.compiled import installed, lacking_numba
-from daskem.models.protocol import Compiles, Model
+from daskem.models.kernels.backends import BACKENDS, COMPILED, NUMPY, lacking, present
+from daskem.models.protocol import Compiles, Model, kernel_of
 
 M = TypeVar("M", bound=Model)
 
-KERNELS = ("auto", "compiled", "numpy")
+KERNELS = ("auto", *BACKENDS)
 # Rows times components times features from which on machine code is worth its seconds, where they
 # have to be spent: NumPy takes 2 to 10 ns for each and pass.
 _WORTH = 1e7
@@ -29,7 +29,7 @@ def with_kernel(
     """The model with the kernel that a setting means.
 
     "auto" depends on nothing but the model, the sizes of a fit and whether numba is installed here,
-    and a model that is compiled already stays so. `n_rows` may be NaN, where nobody knows them, as
+    and a model that has a kernel already keeps it. `n_rows` may be NaN, where nobody knows them, as
     of data that are not in memory.
 
     Raises
@@ -37,23 +37,24 @@ def with_kernel(
     ParameterError
         If it is no setting, or the model has no such kernel.
     KernelError
-        If there is no numba here for the kernel that was asked for.
+        If what the kernel needs that was asked for is not here.
     """
     if kernel not in KERNELS:
         raise ParameterError(f"kernel={kernel!r} is not one of {list(KERNELS)}")
-    able = isinstance(model, Compiles) and model.compilable
-    if kernel == "compiled" and not able:
+    able = model.backends if isinstance(model, Compiles) else (NUMPY,)
+    if kernel not in ("auto", *able):
         raise ParameterError(
-            f"there is no compiled kernel for {model!r:.80}: kernel='numpy' fits it"
+            f"there is no {kernel} kernel for {model!r:.80}: kernel='numpy' fits it"
         )
     if not isinstance(model, Compiles):
         return model
-    asked = kernel == "compiled" or (kernel == "auto" and model.compiled)
-    if asked and not installed():
-        raise lacking_numba("here")
-    small = n_rows * n_features * max(map(_count, starts), default=1) < _WORTH
-    auto = kernel == "auto" and able and installed() and not small
-    return model.with_kernel(asked or auto)
+    asked = model.backend if kernel == "auto" else kernel
+    if not present(asked):
+        raise lacking(asked, "here")
+    large = not n_rows * n_features * max(map(_count, starts), default=1) < _WORTH
+    if kernel == "auto" and asked == NUMPY and COMPILED in able and present(COMPILED) and large:
+        asked = COMPILED
+    return model.with_kernel(asked)
 
 
 def check_kernel(models: Sequence[Model], client: Client | None) -> None:
@@ -61,11 +62,10 @@ def check_kernel(models: Sequence[Model], client: Client | None) -> None:
 
     A worker that joins later raises it where it is to use one.
     """
-    if not any(isinstance(model, Compiles) and model.compiled for model in models):
-        return
-    having = {"here": installed()} if client is None else client.run(installed)
-    if lacking := [str(worker) for worker, has in having.items() if not has]:
-        raise lacking_numba(f"on {len(lacking)} of {len(having)} workers ({lacking[0]})")
+    for kernel in sorted({*map(kernel_of, models)} - {NUMPY}):
+        having = {"here": present(kernel)} if client is None else client.run(present, kernel)
+        if without := [str(worker) for worker, has in having.items() if not has]:
+            raise lacking(kernel, f"on {len(without)} of {len(having)} workers ({without[0]})")
 
 
 def _count(start: tuple[int | None, Start | None]) -> int:

@@ -114,11 +114,11 @@ def fit(
     cache : {"auto", "memory", "none"}
         Whether the chunks of a Dask array stay in the memory of the workers once they are read;
         "auto" keeps them if they fit with room. `Result.notes` says what was done and why.
-    kernel : {"auto", "compiled", "numpy"}
-        How E steps of a mixture are computed: in machine code, by numba (``pip install
-        "daskem[fast]"``), or with NumPy. The sums differ in their last digits. "auto" compiles
-        where numba is installed and the fit is large, as it takes some seconds the first time;
-        `Result.kernel` says what was done.
+    kernel : {"auto", "compiled", "numpy", "cupy"}
+        How E steps are computed, and what is said of rows: in machine code, by numba (``pip install
+        "daskem[fast]"``), with NumPy, or on a GPU, by CuPy. The sums differ in their last digits.
+        "auto" compiles where numba is installed and the fit is large, as it takes some seconds the
+        first time; it never takes a GPU. `Result.kernel` says what was done.
     checkpoint : path or URL, optional
         A folder to write down how the fit stands, after the starts and after every pass, for
         `daskem.resume` to go on from; the last two are kept. On a cluster the scheduler writes
@@ -146,7 +146,8 @@ def fit(
     ModelError
         If `model` is not one, or breaks its contract.
     KernelError
-        If the compiled kernel was asked for, and there is no numba, here or on a worker.
+        If what the kernel needs that was asked for is not here, or not on a worker: numba, or
+        CuPy and a GPU.
     CheckpointError
         If nothing can be written at `checkpoint`, or another fit writes there.
     Exception

@@ -107,7 +107,7 @@ def _recorded(search: Search) -> Search:
         "criterion": search.criterion,
         "n_init": search.n_init,
         # Of models that differ in it, each knows its own.
-        "kernel": "auto" if "compiled" in map(kernel_of, models.values()) else "numpy",
+        "kernel": "auto" if {*map(kernel_of, models.values())} != {"numpy"} else "numpy",
     }
     return replace(search, prepared=replace(search.prepared, recording=recording.of(own)))
 

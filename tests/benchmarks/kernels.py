@@ -45,9 +45,9 @@ def cpu_seconds(f: Callable[[], object]) -> float:
 class Iteration:
     """An E step and an M step of some parts of the data, with one of the kernels."""
 
-    def __init__(self, rows: np.ndarray, params: dict[str, np.ndarray], compiled: bool) -> None:
+    def __init__(self, rows: np.ndarray, params: dict[str, np.ndarray], backend: str) -> None:
         self.blocks = [Block(part) for part in np.array_split(rows, 8)]
-        model = Mixture(Gaussian(), compiled=compiled)
+        model = Mixture(Gaussian(), backend=backend)
         self.model = model.given(add_all([survey(b, domain(model), 0) for b in self.blocks]))
         self.params = self.model.to_frame(params)
 
@@ -72,7 +72,7 @@ def main() -> None:
     for d, k in (map(int, size.split(",")) for size in options.sizes):
         n = int(np.clip(4e7 / (d * k), 4e4, 1e6))
         rows, params = problem(d, k, n)
-        plain, fast = (Iteration(rows, params, compiled) for compiled in (False, True))
+        plain, fast = (Iteration(rows, params, kernel) for kernel in ("numpy", "compiled"))
         rivals = (plain, fast, theirs(rows, params, 1))
         times = [[cpu_seconds(f) for f in rivals] for _ in range(options.repeats + 1)][1:]
         numpy, own, rival = np.min(times, axis=0) / n * 1e9

@@ -59,7 +59,7 @@ class Family(Protocol):
 
 @runtime_checkable
 class Compiles(Protocol):
-    """E steps in machine code: of families whose `kernel` is a `TiledKernel` of a `ProductForm`."""
+    """E steps in machine code, or on a GPU: if `kernel` is a `TiledKernel` of a `ProductForm`."""
 
     @property
     def terms(self) -> Terms: ...  # what T(x) has besides 1 and x

@@ -17,7 +17,7 @@ import numpy as np
 
 # A state gives no row less than e to this of what the best one gives it: a chain that must pass
 # where the row is all but impossible has a probability above zero in any case.
-_LEAST = -690.0
+LEAST = -690.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Chains:
 
     Attributes
     ----------
-    log_density : ndarray, (step, state)
+    log_density : ndarray, (state, step)
     edges : ndarray of int, (sequence + 1,)
         The steps of sequence i are ``edges[i]:edges[i + 1]``; none is without steps.
     """
@@ -46,8 +46,9 @@ class Chains:
         counts : ndarray, (sequence,)
             How many times each sequence counts among the transitions.
         """
-        peak = self.log_density.max(axis=1)
-        b = np.exp(np.maximum(self.log_density - peak[:, None], _LEAST))
+        log_density = self._of_steps
+        peak = log_density.max(axis=1)
+        b = np.exp(np.maximum(log_density - peak[:, None], LEAST))
         a, c = np.empty_like(b), np.empty(len(b))
         steps = list(self._forwards())
         for here, before in steps:
@@ -55,14 +56,14 @@ class Chains:
             c[here] = a[here].sum(axis=1)
             a[here] /= c[here, None]
         beta, xi = np.ones_like(b), np.zeros_like(transitions)
-        ordered = counts[self._order, None]
+        ordered = counts[self.order, None]
         for here, before in reversed(steps):
             if before is None:
                 continue
             ahead = b[here] * beta[here] / c[here, None]
             xi += (a[before] * ordered[: len(here)]).T @ ahead
             beta[before] = ahead @ transitions.T
-        return Smoothed(peak + np.log(c), a * beta, xi * transitions)
+        return Smoothed(peak + np.log(c), (a * beta).T, xi * transitions)
 
     def decode(self, initial: np.ndarray, transitions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The most probable states (step,) of every sequence as a whole, and log p(x, states) of
@@ -70,16 +71,17 @@ class Chains:
         """
         with np.errstate(divide="ignore"):
             log_initial, log_transitions = np.log(initial), np.log(transitions)
-        best = np.empty_like(self.log_density)
+        log_density = self._of_steps
+        best = np.empty_like(log_density)
         came_from = np.empty(best.shape, dtype=np.intp)
         steps = list(self._forwards())
         for here, before in steps:
             if before is None:
-                best[here] = log_initial + self.log_density[here]
+                best[here] = log_initial + log_density[here]
                 continue
             ways = best[before][:, :, None] + log_transitions
             came_from[here] = ways.argmax(axis=1)
-            best[here] = ways.max(axis=1) + self.log_density[here]
+            best[here] = ways.max(axis=1) + log_density[here]
         states = np.empty(len(best), dtype=np.intp)
         ends = self.edges[1:] - 1
         states[ends] = best[ends].argmax(axis=1)
@@ -89,13 +91,18 @@ class Chains:
         return states, best[ends].max(axis=1)
 
     @property
-    def _order(self) -> np.ndarray:
+    def _of_steps(self) -> np.ndarray:
+        """The log-densities with those of a step side by side, (step, state)."""
+        return np.ascontiguousarray(self.log_density.T)
+
+    @property
+    def order(self) -> np.ndarray:
         """The sequences, the longest ones first."""
         return np.argsort(-np.diff(self.edges), kind="stable")
 
     def _forwards(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """The t-th steps of all sequences that have so many, and those before them."""
-        order = self._order
+        order = self.order
         lengths, starts = np.diff(self.edges)[order], self.edges[:-1][order]
         n_active = len(order) - np.searchsorted(
             lengths[::-1], np.arange(lengths[:1].sum()), "right"
@@ -113,7 +120,7 @@ class Smoothed:
     ----------
     log_prob : ndarray, (step,)
         log p(x_t | x_1 ... x_t-1), whose sum over a sequence is the log-likelihood of that.
-    states : ndarray, (step, state)
+    states : ndarray, (state, step)
         gamma: the probability of each state.
     transitions : ndarray, (state, state_2)
         Expected numbers of transitions, the sum of xi over all steps.

@@ -4,8 +4,8 @@ A kernel owns the sweep over the rows of a block: tiles, softmax and sums. It is
 family, knows no model and no data source, and keeps nothing of the blocks that it has seen: it may
 be used again, and by several threads at a time. `tiled.TiledKernel` is one around any `Form`: a
 family says what its log-densities and its moments of a tile are, and leaves the sweep to it. Of
-every exponential family `product.ProductForm` is the form, and `compiled.CompiledKernel` the same
-sweep in machine code, for the features that `terms.Terms` names.
+every exponential family `product.ProductForm` is the form; `compiled.CompiledKernel` is the same
+sweep in machine code and `gpu.GpuKernel` on a GPU, for the features that `terms.Terms` names.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,10 @@ class Kernel(Protocol):
         """
 
     def log_densities(self, block: Block) -> Iterator[tuple[slice, np.ndarray]]:
-        """Offset plus log-density of the only candidate, (component, row), tile by tile."""
+        """Offset plus log-density of the only candidate, (component, row), tile by tile.
+
+        In a buffer that the next tile may overwrite.
+        """
 
     def soft(self, block: Block, responsibilities: np.ndarray) -> Statistics:
         """Statistics of the only candidate for rows whose responsibilities are known.

@@ -56,7 +56,7 @@ def model_of(about: About) -> Model:
             "daskem.resume(path, data, model)"
         )
     made = _OURS[about["model"]](from_recipe(about))
-    return made.with_kernel(about["kernel"] == "compiled") if isinstance(made, Compiles) else made
+    return made.with_kernel(about["kernel"]) if isinstance(made, Compiles) else made
 
 
 def of_algorithm(algorithm: str | Algorithm) -> str | About:

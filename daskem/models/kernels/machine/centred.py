@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskem.models.kernels.compiled_arguments import Moments, Normals, Rows, Task, even
+from daskem.models.kernels.arguments import Moments, Normals, Rows, Task, even
 from daskem.models.kernels.machine.compiling import part, whole
 from daskem.models.kernels.machine.members import answer
 from daskem.models.kernels.machine.products import add_moments, add_totals, product, total

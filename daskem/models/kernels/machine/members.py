@@ -14,7 +14,7 @@ def answer(joint, bounds, task, spare, first, n, width, weighted, log_likelihood
     weighted responsibilities.
     """
     if task.out.size > 0:
-        _write(joint, task, spare, first, n, width)
+        _write(joint, bounds, task, spare, first, n, width)
     elif len(task.labels) + task.shares.size > 0:
         _look_up(joint, task, spare, first, n, width)
     else:
@@ -39,12 +39,12 @@ def _look_up(joint, task, spare, first, n, width):
 
 
 @part
-def _write(joint, task, spare, first, n, width):
+def _write(joint, bounds, task, spare, first, n, width):
     if len(task.log_prob):
-        exponentiate(joint, 0, len(task.out), width, spare)
+        exponentiate(joint, bounds[0], bounds[1], width, spare)
         for j in range(0, width, LANES):
             store(spare, 3, j, load(spare, 0, j) + log(load(spare, 1, j)))
-        scale(joint, 0, len(task.out), width, spare)
+        scale(joint, bounds[0], bounds[1], width, spare)
         for j in range(n):
             task.log_prob[first + j] = spare[3, j]
     for k in range(len(task.out)):

@@ -14,11 +14,10 @@ from daskem.models.kernels.machine.vectors import LANES, fma, lane, load, splat,
 @part
 def product(a, f, out, n_statistics, width):
     """``out = a @ f``, (even component, row), of the first statistics and rows."""
-    k = 0
-    while k + 3 < len(a):
+    for k in range(0, len(a) - 3, 4):
         _four(a, f, out, k, n_statistics, width)
-        k += 4
-    if k < len(a):
+    if len(a) % 4:
+        k = len(a) - 2
         for j in range(0, width, LANES):
             p0 = p1 = splat(0.0)
             for t in range(n_statistics):

@@ -1,6 +1,7 @@
-"""What Python hands to machine code, and what it gets: tuples of arrays, each of one type always.
+"""What Python hands to a sweep that is not NumPy's, and what it gets: tuples of arrays.
 
-A function is compiled for the types of its arguments, and so once, whatever the rows are like.
+Each is of one type always: machine code is made for the types of its arguments, and so once,
+whatever the rows are like.
 """
 
 from typing import NamedTuple
@@ -81,12 +82,13 @@ class Natural(NamedTuple):
 
     Attributes
     ----------
-    natural : ndarray, (even component, statistic)
+    natural : ndarray, (component, statistic)
+        Of machine code, an even number of components.
     bounds : ndarray of int64, (candidate + 1,)
     terms : int
         Of `Terms`.
     most : float
-        The `reach` of a tile up to which the form is accurate.
+        The `reach` of a tile, or on a GPU |z|^2 of a row, up to which the form is accurate.
     pooled : bool
         Whether the sum of z z^T over all rows is wanted besides, whatever their component.
     """
@@ -145,12 +147,12 @@ class Task(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What one sweep adds up, and which tiles it left out, as the form is not accurate there."""
+    """What one sweep adds up, and what it left out, as the form is not accurate there."""
 
     log_likelihoods: np.ndarray  # (candidate,)
-    moments: np.ndarray  # (even component, statistic)
+    moments: np.ndarray  # (component, statistic)
     squares: np.ndarray  # (feature, feature), or (0, 0) unless it is wanted
-    careful: np.ndarray  # bool, (tile,)
+    careful: np.ndarray  # bool, (tile,), or (sample,) on a GPU
 
 
 class Normals(NamedTuple):

@@ -1,0 +1,1 @@
+"""What runs on a GPU, by CuPy: the sweep of a kernel. Imported where one is used."""

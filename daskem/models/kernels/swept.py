@@ -1,0 +1,165 @@
+"""What the kernels share that leave the sweep over a block to others than NumPy.
+
+Sweeps add up moments, or write what they say of rows; here it becomes statistics and tiles.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from daskem.core.numerics import one_blas_thread
+from daskem.core.statistics import Statistics, add_all
+from daskem.models.kernels.arguments import Sums, Task
+from daskem.models.kernels.product import ProductForm
+from daskem.models.kernels.terms import Terms
+from daskem.models.kernels.tiled import TiledKernel
+from daskem.models.kernels.tiles import Tiles, tile_width
+from daskem.models.protocol import Block, Tile
+
+
+class Swept(NamedTuple):
+    """What the sweeps of both forms have made of some rows of a block, each of some of these.
+
+    Attributes
+    ----------
+    product : Sums or None
+    centred : list of Statistics
+        One of each candidate; none where the product form took all rows, or none was asked for.
+    careful : ndarray of bool, (row,)
+        Which rows the centred form took.
+    """
+
+    product: Sums | None
+    centred: list[Statistics]
+    careful: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class SweptKernel(ABC):
+    """A kernel, as `daskem.models.kernels.protocol.Kernel` says.
+
+    Attributes
+    ----------
+    plain : TiledKernel
+        The same with NumPy.
+    product : ProductForm
+        Its form.
+    terms : Terms
+        Second-order features of its distributions.
+    """
+
+    plain: TiledKernel
+    product: ProductForm
+    terms: Terms
+
+    @abstractmethod
+    def swept(self, block: Block, span: slice, task: Task) -> Swept:
+        """Do a task, which tells of the rows of a span, in the form that is accurate for each.
+
+        Raises
+        ------
+        KernelError
+            If this process has not what it needs.
+        """
+
+    def e_step(self, block: Block) -> list[Statistics]:
+        return self._sums(block, Task.of())
+
+    def hard(self, block: Block, labels: np.ndarray) -> Statistics:
+        return self._known(block, Task.of(labels=labels))
+
+    def soft(self, block: Block, responsibilities: np.ndarray) -> Statistics:
+        return self._known(block, Task.of(shares=responsibilities))
+
+    def posterior(self, block: Block) -> Iterator[Tile]:
+        for span, out, log_prob in self._written(block, normalised=True):
+            yield Tile(span, log_prob, out)
+
+    def log_densities(self, block: Block) -> Iterator[tuple[slice, np.ndarray]]:
+        for span, out, _ in self._written(block, normalised=False):
+            yield span, out
+
+    def check_width(self, rows: np.ndarray) -> None:
+        """Raise ValueError unless rows have as many features as the params."""
+        d, n_statistics = rows.shape[1], self.product.natural.shape[1]
+        if self.product.n_statistics(d) != n_statistics:
+            raise ValueError(f"mismatch: rows of {d} features, params with {n_statistics} numbers")
+
+    def _sums(self, block: Block, task: Task) -> list[Statistics]:
+        """Statistics of each candidate."""
+        swept, parts = self.swept(block, slice(0, len(block)), task), []
+        if swept.product is not None:
+            parts.append(self._of_product(block, swept.product, swept.careful))
+        if swept.centred:
+            parts.append(swept.centred)
+        total: list[Statistics] = add_all(parts)
+        return total
+
+    def _known(self, block: Block, task: Task) -> Statistics:
+        """Statistics of the only candidate, without the part of a likelihood that they have."""
+        (found,) = self._sums(block, task)
+        return {name: sums for name, sums in found.items() if name != "log_likelihood"}
+
+    def _of_product(self, block: Block, made: Sums, careful: np.ndarray) -> list[Statistics]:
+        """Statistics of the rows that the product form took."""
+        bounds, family = self.product.bounds, self.product.family
+        common = family.common(np.empty((block.rows.shape[1], 0)), None)  # of no rows
+        if made.squares.size:
+            common = made.squares[np.triu_indices(len(made.squares))]
+        elif self._has_base(block):
+            for _, x, weights in self._tiles(block[~careful] if careful.any() else block):
+                common = common + family.common(x, weights)
+        statistics = [
+            candidate.statistics(made.moments[low:high], common)
+            for candidate, low, high in zip(
+                self.product.candidates, bounds[:-1], bounds[1:], strict=True
+            )
+        ]
+        return more_likely(statistics, made.log_likelihoods)
+
+    def _written(
+        self, block: Block, normalised: bool
+    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Joint log-densities, or responsibilities and log p(x), of some rows at a time."""
+        n_components, n_statistics = self.product.natural.shape
+        width = tile_width(n_statistics, n_components, block.rows.shape[1])
+        out = np.empty((n_components, min(width, len(block))))
+        log_prob = np.empty(out.shape[1] if normalised else 0)
+        for first in range(0, len(block), width):
+            span = slice(first, min(first + width, len(block)))
+            # Whoever asks for log-densities asks for all at once, with one thread.
+            with one_blas_thread() if normalised else nullcontext():
+                swept = self.swept(block, span, Task.of(out=out, log_prob=log_prob))
+                if self._has_base(block):
+                    self._add_base(block[span], swept, log_prob if normalised else out)
+            n = span.stop - span.start
+            yield span, out[:, :n], log_prob[:n]
+
+    def _add_base(self, block: Block, swept: Swept, out: np.ndarray) -> None:
+        """Add what the log-densities of all components have besides, which the centred form has."""
+        for span, x, _ in self._tiles(block):
+            out[..., span] += np.where(swept.careful[span], 0.0, self.product.log_base(x, 0))
+
+    def _has_base(self, block: Block) -> bool:
+        """Whether there is such a part: it is a number, 0, where there is none."""
+        return isinstance(self.product.log_base(np.empty((block.rows.shape[1], 0)), 0), np.ndarray)
+
+    def _tiles(self, block: Block) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None]]:
+        """The rows of a block as NumPy takes them, (feature, row), and their weights."""
+        n_components, n_statistics = self.product.natural.shape
+        width = tile_width(n_statistics, n_components, block.rows.shape[1])
+        tiles = Tiles(block.rows, self.plain.frame, width)
+        for span in tiles:
+            yield span, tiles[span], None if block.weights is None else block.weights[span]
+
+
+def more_likely(statistics: list[Statistics], log_likelihoods: np.ndarray) -> list[Statistics]:
+    """The same, with so much more likelihood."""
+    return [
+        {**sums, "log_likelihood": sums["log_likelihood"] + more}
+        for sums, more in zip(statistics, log_likelihoods, strict=True)
+    ]
