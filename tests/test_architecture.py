@@ -15,12 +15,7 @@ GROUND, ROOF, FACES = "errors", "estimators", {"parameters"}
 INSIDE = {
     "data": ["cluster", "blocks", "survey", "inputs"],
     "models": [
-        "protocol",
-        "kernels",
-        "families",
-        "composed",
-        "mixture",
-        "hiddenmarkov",
+        *("protocol", "kernels", "families", "known", "composed", "mixture", "hiddenmarkov"),
         "clusters",
         "heldout",
     ],

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from daskem.core.settings import RandomState, whole
-from daskem.data.inputs.kinds import Data, Lengths, Values
+from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.estimators.manners import Estimator
 from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.starts.first_read import domain
@@ -124,6 +124,7 @@ class GaussianHMM(Estimator):
         *,
         sequence_dim: Hashable | None = None,
         sample_weight: Values | None = None,
+        along: Riders | None = None,
         features: Sequence[Hashable] | None = None,
         sample_dims: Sequence[Hashable] | None = None,
         feature_dim: Hashable | None = None,
@@ -138,7 +139,8 @@ class GaussianHMM(Estimator):
             As `daskem.fit` takes it.
         lengths : sequence of int, or int, optional
             Rows of each sequence. Default: all rows are one, but those of labelled data and stores.
-        sequence_dim, sample_weight, features, sample_dims, feature_dim, missing, missing_chunks
+        sequence_dim, sample_weight, along, features, sample_dims, feature_dim, missing,
+        missing_chunks
             As `daskem.fit` takes them.
 
         Raises
@@ -156,6 +158,7 @@ class GaussianHMM(Estimator):
             lengths=lengths if sequence_dim is not None else _or_all(X, lengths),
             sequence_dim=sequence_dim,
             sample_weight=sample_weight,
+            along=along,
             features=features,
             sample_dims=sample_dims,
             feature_dim=feature_dim,

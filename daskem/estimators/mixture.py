@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from daskem.core.numerics import inverse
 from daskem.core.settings import RandomState, whole
-from daskem.data.inputs.kinds import Data, Values
+from daskem.data.inputs.kinds import Data, Riders, Values
 from daskem.estimators.manners import Estimator
 from daskem.fitting.algorithms import Algorithm
 from daskem.models import Mixture
@@ -138,6 +138,7 @@ class GaussianMixture(Estimator):
         y: object = None,
         *,
         sample_weight: Values | None = None,
+        along: Riders | None = None,
         features: Sequence[Hashable] | None = None,
         sample_dims: Sequence[Hashable] | None = None,
         feature_dim: Hashable | None = None,
@@ -151,7 +152,7 @@ class GaussianMixture(Estimator):
         X : array-like, (..., feature)
             As `daskem.fit` takes it.
         y : ignored
-        sample_weight, features, sample_dims, feature_dim, missing, missing_chunks
+        sample_weight, along, features, sample_dims, feature_dim, missing, missing_chunks
             As `daskem.fit` takes them.
 
         Raises
@@ -167,6 +168,7 @@ class GaussianMixture(Estimator):
             kernel=self.kernel,
             start=self._start(),
             sample_weight=sample_weight,
+            along=along,
             features=features,
             sample_dims=sample_dims,
             feature_dim=feature_dim,

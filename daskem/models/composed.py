@@ -24,7 +24,8 @@ from daskem.models.families.protocol import (
 from daskem.models.kernels.backends import NUMPY
 from daskem.models.kernels.choice import computed
 from daskem.models.kernels.protocol import Kernel
-from daskem.models.protocol import Survey, demand, lacking
+from daskem.models.known import doubts, known
+from daskem.models.protocol import Block, Survey, demand, lacking
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,10 @@ class ComposedModel(ABC):
     @abstractmethod
     def shares(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
         """How many of all rows are of each component, (component,), which sum to 1."""
+
+    def known(self, block: Block) -> np.ndarray | None:
+        """The components of the rows that are known, (sample,), -1 for the others."""
+        return known(block)
 
     def valid(self, rows: np.ndarray) -> np.ndarray:
         return self.family.valid(rows)
@@ -122,7 +127,7 @@ class ComposedModel(ABC):
         """What a person should know of params and their statistics."""
         counts = statistics["counts"]
         empty = np.flatnonzero(counts <= EPS * counts.sum())
-        lost = [f"component {k} has lost all its rows" for k in empty]
+        lost = [f"component {k} has lost all its rows" for k in empty] + doubts(statistics)
         if not isinstance(self.family, Events):
             return lost
         return [*lost, *self.family.events(statistics, params, self.frame)]

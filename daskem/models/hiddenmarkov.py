@@ -17,11 +17,14 @@ from daskem.models.kernels.backends import COMPILED, NUMPY
 from daskem.models.kernels.chain import Chains
 from daskem.models.kernels.compiled_chain import CompiledChains
 from daskem.models.kernels.protocol import Kernel
+from daskem.models.known import DOUBTED, Doubted, doubted_states, only_known
 from daskem.models.mixture import Mixture
 from daskem.models.protocol import Block, Decoded, Tile, demand
 
 # The probability of staying in a state where a mixture becomes a chain: some ten steps.
 _STICKY = 0.9
+# The probability of a move that is impossible, but for what is known of the states.
+_LEAST = 1e-200
 # A long sequence has two to this of steps.
 _DOUBLINGS = 10
 
@@ -88,8 +91,9 @@ class HiddenMarkov(ComposedModel):
     def _e_step(self, block: Block, kernel: Kernel, params: Params) -> Statistics:
         steps, chains = self._chains(block, kernel, params)
         counts = steps.counts
-        smoothed = chains.smooth(params["initial"], params["transitions"], counts)
+        smoothed = chains.smooth(*self._moves(block, params), counts)
         return {
+            **self._doubted(block, kernel, smoothed.log_prob[steps.kept]),
             **kernel.soft(block, smoothed.states[:, steps.kept]),
             "log_likelihood": float(steps.each_step(counts) @ smoothed.log_prob),
             "initial": counts @ smoothed.states[:, steps.edges[:-1]].T,
@@ -141,7 +145,7 @@ class HiddenMarkov(ComposedModel):
         with one_blas_thread():
             (kernel,) = self._kernels([params])
             steps, chains = self._chains(block, kernel, params)
-            smoothed = chains.smooth(params["initial"], params["transitions"], steps.counts)
+            smoothed = chains.smooth(*self._moves(block, params), steps.counts)
         states = smoothed.states[:, steps.kept]
         yield Tile(slice(0, len(block)), smoothed.log_prob[steps.kept], states)
 
@@ -150,7 +154,7 @@ class HiddenMarkov(ComposedModel):
         with one_blas_thread():
             (kernel,) = self._kernels([params])
             steps, chains = self._chains(block, kernel, params)
-            states, log_prob = chains.decode(params["initial"], params["transitions"])
+            states, log_prob = chains.decode(*self._moves(block, params))
         return Decoded(states[steps.kept], log_prob)
 
     def sample(
@@ -172,9 +176,22 @@ class HiddenMarkov(ComposedModel):
     def _chains(self, block: Block, kernel: Kernel, params: Params) -> "tuple[_Steps, Chains]":
         """The steps of a block, and with their densities."""
         steps = _Steps.of(block)
-        log_density = steps.log_density(kernel, block, len(params["initial"]))
+        log_density = steps.log_density(kernel, block, len(params["initial"]), self.known(block))
         kind = CompiledChains if self.backend == COMPILED else Chains
         return steps, kind(log_density, steps.edges)
+
+    def _moves(self, block: Block, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        """`initial` and `transitions`, none of which rule out what is known of a block."""
+        initial, transitions = params["initial"], params["transitions"]
+        labels = self.known(block)
+        if labels is None or not (labels >= 0).any():
+            return initial, transitions
+        return np.maximum(initial, _LEAST), np.maximum(transitions, _LEAST)
+
+    def _doubted(self, block: Block, kernel: Kernel, log_prob: np.ndarray) -> dict[str, Doubted]:
+        """Which labels of a block have no probability, if it has any."""
+        labels = self.known(block)
+        return {} if labels is None else {DOUBTED: doubted_states(block, labels, kernel, log_prob)}
 
 
 def _of_states(parameter: Parameter) -> Parameter:
@@ -227,11 +244,17 @@ class _Steps(NamedTuple):
             )
         return cls(edges, kept, weights)
 
-    def log_density(self, kernel: Kernel, block: Block, n_states: int) -> np.ndarray:
-        """Of every step in every state, (state, step); 0 where nothing was observed."""
+    def log_density(
+        self, kernel: Kernel, block: Block, n_states: int, labels: np.ndarray | None
+    ) -> np.ndarray:
+        """Of every step in every state, (state, step); 0 where nothing was observed, and none in
+        all states but the one that a row is known to be in.
+        """
         of_rows = np.empty((n_states, len(block)))
         for span, densities in kernel.log_densities(block):
             of_rows[:, span] = densities
+        if labels is not None:
+            of_rows = only_known(of_rows, labels)
         if isinstance(self.kept, slice):
             return of_rows
         log_density = np.zeros((n_states, self.edges[-1]))

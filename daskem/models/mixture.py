@@ -8,15 +8,13 @@ import numpy as np
 from daskem.core.candidates import Candidates
 from daskem.core.numerics import NOTHING, one_blas_thread
 from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
-from daskem.core.statistics import Statistics
+from daskem.core.statistics import Statistics, add
 from daskem.models.composed import ComposedModel
 from daskem.models.families.protocol import Compiles, Draws, Simplifies, Softens
 from daskem.models.kernels.backends import BACKENDS, NUMPY
 from daskem.models.kernels.protocol import Kernel
+from daskem.models.known import DOUBTED, LOG_OF_NONE, Doubted, known_e_step, known_posterior
 from daskem.models.protocol import Block, Tile, demand
-
-# The log of no weight: below any log-density, and finite, as matrix products want numbers.
-_LOG_OF_NONE = -1e300
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,22 @@ class Mixture(ComposedModel):
 
     def e_steps(self, block: Block, candidates: Sequence[Params]) -> list[Statistics]:
         """The E steps of several params in one sweep over the rows of a block."""
+        labels = self.known(block)
+        if labels is None:
+            return self._free_e_steps(block, candidates)
+        some = labels >= 0
+        if not some.any():
+            free = self._free_e_steps(block, candidates)
+            return [{**statistics, DOUBTED: Doubted()} for statistics in free]
+        free = self._free_e_steps(block[~some], candidates)
+        rows, own = block[some], labels[some]
+        return [
+            add({**statistics, DOUBTED: Doubted()}, known_e_step(self.kernel([params]), rows, own))
+            for statistics, params in zip(free, candidates, strict=True)
+        ]
+
+    def _free_e_steps(self, block: Block, candidates: Sequence[Params]) -> list[Statistics]:
+        """The same of rows of which nothing is known."""
         if isinstance(candidates, Candidates):
             return candidates.made(self, self.kernel).e_step(block)
         return self.kernel(candidates).e_step(block)
@@ -111,7 +125,10 @@ class Mixture(ComposedModel):
         """Walk over the rows of a block in tiles."""
         with one_blas_thread():
             kernel = self.kernel([params])
-        return kernel.posterior(block)
+        labels = self.known(block)
+        if labels is None or not (labels >= 0).any():
+            return kernel.posterior(block)
+        return known_posterior(kernel, block, labels)
 
     def sample(
         self, params: Params, n_samples: int, rng: np.random.Generator
@@ -129,4 +146,4 @@ class Mixture(ComposedModel):
 
 def _log(weights: np.ndarray) -> np.ndarray:
     some = weights > 0
-    return np.where(some, np.log(np.where(some, weights, 1.0)), _LOG_OF_NONE)
+    return np.where(some, np.log(np.where(some, weights, 1.0)), LOG_OF_NONE)

@@ -35,6 +35,7 @@ class Block(Protocol):
     @property
     def kept(self) -> np.ndarray | None: ...  # which of the rows that `edges` count are observed
     def __len__(self) -> int: ...
+    def place(self, row: int) -> str: ...  # where a row comes from, in words
     def hash(self, seed: int) -> np.ndarray: ...  # uint64 (sample,), whatever the chunks
     def keys(self, seed: int) -> np.ndarray: ...  # the same, but one for all rows of a sequence
     def __getitem__(self, chosen: slice | np.ndarray) -> Self: ...  # some of the rows
@@ -105,6 +106,13 @@ class Needs(Protocol):
     """Arrays beside the rows, in ``block.along``: an error at the door where one is missing."""
 
     needs: Sequence[str]  # what `fit(..., along={name: array})` and predictions must name
+
+
+@runtime_checkable
+class Supervised(Protocol):
+    """`along={"component": labels}`: the components of rows that are known, -1 for the others."""
+
+    def known(self, block: Block) -> np.ndarray | None: ...  # int, (sample,); None without labels
 
 
 @runtime_checkable
@@ -223,6 +231,7 @@ GROUPS = (
     Declares,
     Checks,
     Needs,
+    Supervised,
     Frames,
     Batches,
     Compiles,

@@ -129,9 +129,9 @@ def merge(
     result = result_of(result)
     model, params = demand(result.model, Starts, "merging"), result.best.framed
     blocks = result.blocks(data, sample_weight, along)
-    sample = surveyed(model, blocks, random_state or 0, result.features.names).sample
+    k, names = model.n_components(params), result.features.names
+    sample = surveyed(model, blocks, random_state or 0, names, k).sample
     measure = _Measure(blocks, model, params, sample)
-    k = model.n_components(params)
     groups = [frozenset([i]) for i in range(k)]
     steps, entropies = _combine(groups, measure)
     pairs = [(tuple(sorted(a)), tuple(sorted(b))) for a, b in steps]

@@ -137,7 +137,8 @@ class Result(Outcome):
 
     @property
     def _domain(self) -> Domain:
-        return domain(self.model, self.features.names)
+        known = self.n_components if isinstance(self.model, Predicts) else None
+        return domain(self.model, self.features.names, known)
 
     def _rows(
         self,

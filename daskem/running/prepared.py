@@ -17,7 +17,7 @@ from daskem.fitting.record import Status
 from daskem.fitting.run import Run
 from daskem.fitting.starts.competition import best_start
 from daskem.fitting.starts.first_read import FirstRead, first_read
-from daskem.fitting.starts.given import Start
+from daskem.fitting.starts.given import Start, n_components_of
 from daskem.fitting.stopping import Stop
 from daskem.models.protocol import (
     Model,
@@ -94,7 +94,7 @@ class Prepared(Brief):
         for runs in chain([begun], passes(begun, self.blocks, self.stop, first.survey)):
             if log is not None:
                 made = max(len(run.history) for run in runs)
-                orders_fixed = self._orders_fixed(len(runs))
+                orders_fixed = self._orders_fixed(len(runs), first.survey)
                 log.write(made, runs, first.survey, orders_fixed=orders_fixed)
             if runs is not begun:
                 yield runs, first.survey
@@ -102,7 +102,9 @@ class Prepared(Brief):
     def first_read(self, rng: np.random.Generator) -> FirstRead:
         check_kernel([self.model], self.blocks.client)
         counts, names = [k for k, _ in self.starts], self.features.names
-        return first_read(self.model, self.blocks, rng, self.init_params, counts, names)
+        known = [n_components_of(self.model, k, start) for k, start in self.starts]
+        fewest = min((k for k in known if k is not None), default=None)
+        return first_read(self.model, self.blocks, rng, self.init_params, counts, names, fewest)
 
     def _begun(self, first: FirstRead, rng: np.random.Generator) -> list[Run]:
         """The runs before the next pass: from their starts, or from where they were left."""
@@ -131,7 +133,7 @@ class Prepared(Brief):
         if survey.far is not None:
             notes += survey.far.notes(self.features.names)
         return Result(
-            list(map(FittedRun.of, runs, self._orders_fixed(len(runs)))),
+            list(map(FittedRun.of, runs, self._orders_fixed(len(runs), survey))),
             self.blocks.n_features,
             survey.weight,
             self.features,
@@ -141,9 +143,13 @@ class Prepared(Brief):
             survey.extremes.constant,
         )
 
-    def _orders_fixed(self, n_runs: int) -> list[bool]:
-        """Of each run, whether its start numbers the components; a selection has no starts."""
+    def _orders_fixed(self, n_runs: int, survey: Survey) -> list[bool]:
+        """Of each run, whether its start or labels number the components; a selection has no
+        starts.
+        """
         if self.recording is not None and self.recording.before is not None:
             return list(self.recording.before.about["orders_fixed"])
+        if survey.labelled is not None:
+            return [True] * n_runs
         fixed = [fixes_order(self.model, start) for _, start in self.starts]
         return fixed if any(fixed) else [False] * n_runs

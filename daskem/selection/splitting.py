@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from daskem.core.labels import labels_among
 from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Parameter, Params
 from daskem.data.blocks import Block
@@ -40,7 +41,8 @@ def grown(first: FirstRead, params: Params, n_components: int) -> Draft:
     """
     model = demand(first.model, Predicts, "splitting components")
     halving = demand(starting(first, n_components, None).model, Starts, "splitting components")
-    sample = first.survey.sample
+    of_rows = isinstance(first.model, Starts)
+    sample = first.survey.start_sample if of_rows else first.survey.sample
     sample = sample[sample.counts > 0].head(_MOST_ROWS)
     draft = Draft(params)
     while model.n_components(draft.params) < n_components:
@@ -60,20 +62,27 @@ def _splits(model: Model, halving: Starts, params: Params, sample: Block) -> lis
         labels[span] = r.argmax(axis=0)
     sizes = np.bincount(labels, minlength=predicting.n_components(params))
     declared = demand(model, Declares, "splitting components").parameters
+    # Components that labels name keep their numbers.
+    in_place = labels_among(sample.along) is not None
     return [
-        _split(declared, params, int(k), _halved(halving, sample[labels == k]))
+        _split(declared, params, int(k), _halved(halving, sample[labels == k]), in_place)
         for k in np.flatnonzero(sizes > 1)
     ]
 
 
 def _halved(model: Starts, rows: Block) -> Params:
-    """Two components, of the halves of rows that belong to one."""
+    """Two components, of the halves of rows that belong to one, that with most labels first."""
     labels = _halves(rows.rows)
+    known = labels_among(rows.along)
+    if known is not None and np.sum(known[labels == 1] >= 0) > np.sum(known[labels == 0] >= 0):
+        labels = 1 - labels
     centres = np.stack([rows.rows[labels == half].mean(axis=0) for half in (0, 1)])
     return model.from_labels(rows, labels, centres)
 
 
-def _split(declared: Mapping[str, Parameter], params: Params, k: int, halves: Params) -> Params:
+def _split(
+    declared: Mapping[str, Parameter], params: Params, k: int, halves: Params, in_place: bool
+) -> Params:
     """The params with component k in two halves; what leads to it leads to them by their sizes."""
     split = {}
     for name, value in params.items():
@@ -86,9 +95,21 @@ def _split(declared: Mapping[str, Parameter], params: Params, k: int, halves: Pa
             else:
                 shares = halves["weights"] if axis == len(dims) - 1 else np.ones((2, 1))
                 both = shares * value.take([k], axis)
-            value = np.concatenate([np.delete(value, k, axis), both], axis)
+            value = _exchanged(value, k, both, axis, in_place)
         split[name] = value
     return Params(split)
+
+
+def _exchanged(
+    value: np.ndarray, k: int, both: np.ndarray, axis: int, in_place: bool
+) -> np.ndarray:
+    """A value with two entries in the place of entry k: both at the end, or the second one."""
+    others = np.delete(value, k, axis)
+    if not in_place:
+        return np.concatenate([others, both], axis)
+    first, second = np.split(both, 2, axis)
+    before, after = np.split(others, [k], axis)
+    return np.concatenate([before, first, after, second], axis)
 
 
 def _halves(rows: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from daskem.core.labels import COMPONENT, first_bad_label
 from daskem.data.blocks.block import WEIGHT, Block
 
 # Integers up to this are floating point numbers, all of them.
@@ -23,17 +24,20 @@ class Domain:
         The same in words.
     names : ndarray, (feature,), or None
         What errors call the features.
+    n_components : int or None
+        How many components there are to label rows with; None where labels mean nothing.
     """
 
     valid: Callable[[np.ndarray], np.ndarray]
     words: str
     names: np.ndarray | None = None
+    n_components: int | None = None
 
     def first_bad(self, block: Block) -> str | None:
         """The first entry of a block that the model cannot use, where it is and what to do."""
         valid = self.valid(block.rows)
         if valid.all():
-            return _bad_weight(block)
+            return _bad_weight(block) or self._bad_label(block)
         row, column = (int(i) for i in np.argwhere(~valid)[0])
         value = block.rows[row, column]
         missing = value != value
@@ -46,6 +50,21 @@ class Domain:
         return (
             f"Input X contains {'NaN' if missing else value} at {block.place(row)}, "
             f"{self._column(column)}; expected {self.words}. Drop or fill such rows first{remedy}"
+        )
+
+    def _bad_label(self, block: Block) -> str | None:
+        """The first label of a block that is no number of a component, in words."""
+        if self.n_components is None or COMPONENT not in block.along:
+            return None
+        labels, k = block.along[COMPONENT], self.n_components
+        if labels.ndim > 1:
+            return f"{COMPONENT} has {labels.shape[1:]} labels for each row; expected one"
+        row = first_bad_label(block.along, k)
+        if row is None:
+            return None
+        return (
+            f"{COMPONENT} is {labels[row]} at {block.place(row)}; with {k} components, labels are "
+            f"whole numbers from 0 to {k - 1}, and -1 or NaN where the component is not known"
         )
 
     def first_rounded(self, block: Block) -> str | None:

@@ -15,6 +15,7 @@ from daskem.data.survey.domain import Domain
 from daskem.data.survey.extremes import Extremes, extremes
 from daskem.data.survey.far import Far, judged
 from daskem.data.survey.fingerprint import fingerprint
+from daskem.data.survey.labelled import Labelled, beside, labelled
 
 # Rows of a sample: enough to start from, and few enough to be fitted in no time.
 _MOST_SAMPLED = 2**16
@@ -60,6 +61,8 @@ class Survey(Brief):
         The first integer that is no floating point number, and so loses digits.
     machines : dict of str
         By the arithmetic of those who read the blocks, the host of one of them.
+    labelled : Labelled or None
+        Rows whose component is known, where any is.
     """
 
     n_rows: int
@@ -75,6 +78,7 @@ class Survey(Brief):
     bad: str | None = None
     rounded: str | None = None
     machines: Mapping[str, str] = field(default_factory=dict)
+    labelled: Labelled | None = None
 
     @property
     def mixed(self) -> str | None:
@@ -86,6 +90,18 @@ class Survey(Brief):
             f"the workers (of {hosts}) compute {len(self.machines)} different last bits: their "
             "processors or libraries differ, and so may the last digits of the next fit"
         )
+
+    @property
+    def n_named(self) -> int:
+        """How many components the labels of rows may speak of."""
+        return 0 if self.labelled is None else self.labelled.n_named
+
+    @property
+    def start_sample(self) -> Block:
+        """The rows in which a fit looks for its start: the sample, labelled rows first."""
+        if self.labelled is None:
+            return self.sample
+        return beside(self.sample, self.keys, self.labelled)
 
     @property
     def fingerprint(self) -> int:
@@ -154,7 +170,13 @@ class Survey(Brief):
             self.bad or other.bad,
             self.rounded or other.rounded,
             machines,
+            self._labelled_with(other),
         )
+
+    def _labelled_with(self, other: "Survey") -> Labelled | None:
+        if self.labelled is None or other.labelled is None:
+            return self.labelled or other.labelled
+        return self.labelled + other.labelled
 
     def _moments_with(self, other: "Survey") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """`origin`, `first` and `second` of both."""
@@ -206,6 +228,7 @@ def survey(block: Block, domain: Domain, seed: int, cross: bool = True) -> Surve
         bad,
         domain.first_rounded(block),
         {arithmetic(): platform.node()},
+        None if domain.n_components is None else labelled(good, seed),
     )
 
 

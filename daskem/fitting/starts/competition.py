@@ -4,7 +4,7 @@ compare, regrow, polish, in this order; of a simpler model, where rows are few f
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 import numpy as np
@@ -141,7 +141,7 @@ def best_of_many(
     with a simpler model, if there is one, and its components grow into those of this one.
     """
     assert isinstance(first.model, Starts)
-    sample = first.survey.sample
+    sample, n_named = first.survey.start_sample, first.survey.n_named
     sample = sample[sample.counts > 0]
     d = sample.rows.shape[1]
     simpler = simpler_read(first, n_components, d, len(sample))
@@ -149,9 +149,12 @@ def best_of_many(
         unfit, objective, draft = best_of_many(simpler, n_components, init_params, rng)
         return unfit, objective, Draft(_grown(first.model, simpler.model, draft.params))
     effort = Effort.of(first.model, n_components, d, len(sample), init_params)
+    if n_named == n_components:
+        # Labels say where each begins: none is too many, and none can go.
+        effort = replace(effort, counts=(n_components,), n_regrown=0)
     parts = [sample[:size] for size in effort.sizes]
     bed = Seedbed(first.model, parts[0], init_params, rng)
-    contest = _Contest(first.model, parts, n_components, bed, effort.n_others)
+    contest = _Contest(first.model, parts, n_components, bed, effort.n_others, n_named)
 
     # More components than wanted are an over-fit.
     seeds = [bed.seeded(k) for k in effort.counts] + bed.partitioned(n_components)
@@ -171,12 +174,14 @@ class _Contest:
     n_components: int
     bed: Seedbed
     n_others: int
+    n_named: int
 
     def prune(self, starts: Iterable[Params]) -> list[Draft]:
         """Where `starts` lead in a short climb, and in another without the components too many."""
         small, *_ = self.parts
         climbed = self._climbed(map(Draft, starts), small, BRIEF)
-        fewer = [pruned(self.model, d.params, small, self.n_components) for d in climbed]
+        k, n_named = self.n_components, self.n_named
+        fewer = [pruned(self.model, d.params, small, k, n_named) for d in climbed]
         return self._climbed(map(Draft, fewer), small, BRIEF)
 
     def compare(self, drafts: Sequence[Draft], number: int = 1) -> list[Judged]:
@@ -194,8 +199,9 @@ class _Contest:
         """The best start with a component less, and some new ones around seeds."""
         # Before there are seeds, which then compete for the free place: beside them, half of a
         # cluster that has two components would seem to be missed more than a small new cluster.
-        fewer = pruned(self.model, best, self.parts[0], self.n_components - 1)
-        return joined(self.model, fewer, self.bed.seeded(max(2, self.n_components // _TO_A_SEED)))
+        k = self.n_components
+        fewer = pruned(self.model, best, self.parts[0], k - 1, self.n_named)
+        return joined(self.model, fewer, self.bed.unnamed(max(2, k // _TO_A_SEED)))
 
     def polish(self, ranked: list[Judged]) -> Judged:
         """The best on ever larger parts; with many passes on the last two."""

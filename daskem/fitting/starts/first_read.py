@@ -12,7 +12,7 @@ from daskem.data.blocks import Blocks
 from daskem.data.survey import Domain, Survey, survey, void_features
 from daskem.errors import DataError
 from daskem.fitting.starts.oversampling import oversampled
-from daskem.models.protocol import Checks, Frames, Model
+from daskem.models.protocol import Checks, Frames, Model, Supervised
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,6 +42,7 @@ def first_read(
     init_params: str,
     counts: Sequence[int | None],
     names: np.ndarray | None = None,
+    n_labels: int | None = None,
 ) -> FirstRead:
     """Read the data once, or as often as `init_params` takes.
 
@@ -55,6 +56,8 @@ def first_read(
         The numbers of components that fits will start with.
     names : ndarray, (feature,), optional
         What errors call the features.
+    n_labels : int, optional
+        How many components there are in all fits, to label rows with.
 
     Raises
     ------
@@ -62,17 +65,24 @@ def first_read(
         If there are no rows, or values that the model cannot use; says where.
     """
     seed = int(rng.integers(2**63))
-    measured = surveyed(model, blocks, seed, names)
+    measured = surveyed(model, blocks, seed, names, n_labels)
     if init_params == "k-means||":
         most = max(whole("n_components", 1 if k is None else k) for k in counts)
         measured = oversampled(blocks, measured, most, seed, rng)
     return FirstRead(framed(model, measured), measured)
 
 
-def surveyed(model: Model, blocks: Blocks, seed: int, names: np.ndarray | None = None) -> Survey:
+def surveyed(
+    model: Model,
+    blocks: Blocks,
+    seed: int,
+    names: np.ndarray | None = None,
+    n_components: int | None = None,
+) -> Survey:
     """The survey of the data, if the model can use them; `seed` draws the sample."""
     cross = isinstance(model, Frames) and model.cross_moments
-    measured = blocks.sum(survey, domain(model, names), seed, cross, name="survey")
+    usable = domain(model, names, n_components)
+    measured = blocks.sum(survey, usable, seed, cross, name="survey")
     if measured.bad is not None:
         raise DataError("; ".join(filter(None, [_void(measured, blocks, names), measured.bad])))
     if not measured.n_rows:
@@ -106,11 +116,16 @@ def _void(measured: Survey, blocks: Blocks, names: np.ndarray | None) -> str:
     return void_features(blocks, names) if looks_void else ""
 
 
-def domain(model: object, names: np.ndarray | None = None) -> Domain:
-    """The values that a model can use: those that it says, or else all finite numbers."""
+def domain(
+    model: object, names: np.ndarray | None = None, n_components: int | None = None
+) -> Domain:
+    """The values that a model can use: those that it says, or else all finite numbers; and labels
+    of so many components, if it can use any.
+    """
+    labels = n_components if isinstance(model, Supervised) else None
     if isinstance(model, Checks):
-        return Domain(model.valid, model.domain, names)
-    return Domain(np.isfinite, "finite numbers", names)
+        return Domain(model.valid, model.domain, names, labels)
+    return Domain(np.isfinite, "finite numbers", names, labels)
 
 
 @one_blas_thread()

@@ -49,6 +49,18 @@ def given_params(
     return model.to_frame(DataParams(known)) if isinstance(model, Frames) else Params(known)
 
 
+def n_components_of(model: Model, n_components: int | None, start: Start | None) -> int | None:
+    """How many components a fit has, as its start says if nobody else does; None if unknown."""
+    if n_components is not None or start is None or not isinstance(model, Declares):
+        return n_components
+    for name, value in start.items():
+        dims = model.parameters[name].dims if name in model.parameters else ()
+        for axis, dim in enumerate(dims[: np.ndim(value)]):
+            if dim in ("component", "state"):
+                return np.shape(value)[axis]
+    return None
+
+
 def _check_sizes(
     declared: Mapping[str, Parameter], known: Start, expected: Mapping[str, int | None]
 ) -> None:

@@ -24,7 +24,9 @@ def joined(model: Declares, one: Params, other: Params) -> Params:
     return Params({**both, "weights": weights})
 
 
-def pruned(model: Starts, params: Params, sample: Block, n_components: int) -> Params:
+def pruned(
+    model: Starts, params: Params, sample: Block, n_components: int, n_named: int = 0
+) -> Params:
     """The params of a mixture with no more than the `n_components` that it misses most.
 
     Without component k the density at a row x is (1 - r_k(x)) p(x) / (1 - weight_k), with r_k its
@@ -45,6 +47,8 @@ def pruned(model: Starts, params: Params, sample: Block, n_components: int) -> P
     sample : Block
         Its first rows decide, where there are many.
     n_components : int
+    n_named : int
+        The first so many stay in any case, and keep their numbers.
     """
     k = model.n_components(params)
     if k <= n_components:
@@ -53,7 +57,7 @@ def pruned(model: Starts, params: Params, sample: Block, n_components: int) -> P
     shares = np.empty((k, len(few)))
     for span, _, r in model.posterior(few, params):
         shares[:, span] = r
-    alive = _missed_most(shares, few.counts, n_components)
+    alive = _missed_most(shares, few.counts, n_components, n_named)
     kept = _componentwise(model, params, lambda _, value, axis: value.take(alive, axis))
     return Params({**kept, "weights": kept["weights"] / kept["weights"].sum()})
 
@@ -71,13 +75,15 @@ def _componentwise(
     }
 
 
-def _missed_most(shares: np.ndarray, weights: np.ndarray, n_components: int) -> list[int]:
+def _missed_most(
+    shares: np.ndarray, weights: np.ndarray, n_components: int, n_named: int
+) -> list[int]:
     """The components that stay, of responsibilities (component, row)."""
     alive, total = list(range(len(shares))), weights.sum()
     while len(alive) > n_components:
         others = np.maximum(1 - shares[alive], _LEAST)
         weight = np.minimum(shares[alive] @ weights / total, 1 - 1e-16)
         loss = total * np.log1p(-weight) - np.log(others) @ weights
-        alive.pop(int(loss.argmin()))
+        alive.pop(n_named + int(loss[n_named:].argmin()))
         shares[alive] /= shares[alive].sum(axis=0)
     return alive

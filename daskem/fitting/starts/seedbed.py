@@ -13,7 +13,15 @@ from daskem.data.blocks import Block
 from daskem.errors import DataError, ParameterError
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start, given_params
-from daskem.fitting.starts.seeds import MOST_ROUNDS, SEEDERS, denser, lloyd, standardised
+from daskem.fitting.starts.named import Named
+from daskem.fitting.starts.seeds import (
+    MOST_ROUNDS,
+    SEEDERS,
+    denser,
+    lloyd,
+    seeds_beside,
+    standardised,
+)
 from daskem.models.protocol import Declares, Starts, allowed
 
 # Partitions by k-means from other seeds, of which the best is taken: a single one leaves a cluster
@@ -50,7 +58,7 @@ def begin(
         missing = sorted(set(model.parameters) - set(known))
         raise ParameterError(f"pass n_components, or start with {missing} in it")
     k = whole("n_components", n_components)
-    seeded = Seedbed(model, first.survey.sample, init_params, rng).seeded(k)
+    seeded = Seedbed(model, first.survey.start_sample, init_params, rng).seeded(k)
     return allowed(model, Params({**seeded, **known}))
 
 
@@ -73,9 +81,11 @@ class Seedbed:
 
     def seeded(self, n_components: int) -> Params:
         """The M step for rows each of which belongs to the nearest of some seeds."""
-        seeds = self._seeds(n_components, self._points)
-        nearest = cdist(self._points, self._points[seeds], "sqeuclidean").argmin(axis=1)
-        return self.model.from_labels(self.sample, nearest, self.sample.rows[seeds])
+        return self._around(*self._centres(n_components, self._points))
+
+    def unnamed(self, n_components: int) -> Params:
+        """The same, of seeds that no label has anything to do with."""
+        return self._around(*self._at(self._seeds(n_components, self._points), self._points))
 
     def partitioned(self, n_components: int) -> list[Params]:
         """The M steps for partitions by k-means, by which spread features are measured."""
@@ -83,15 +93,49 @@ class Seedbed:
         both = self._points, denser(self._points, weights)
         return [self._partitioned(n_components, points) for points in both]
 
+    def _around(self, seeds: np.ndarray, centres: np.ndarray) -> Params:
+        nearest = cdist(self._points, seeds, "sqeuclidean").argmin(axis=1)
+        return self._of(nearest, centres)
+
     def _partitioned(self, n_components: int, points: np.ndarray) -> Params:
         """The M step for the best of some partitions, each from other seeds."""
         trials = []
         for _ in range(_PARTITIONS):
-            seeds = self._seeds(n_components, points)
-            found = lloyd(points, self.sample.counts, points[seeds])
-            trials.append((seeds, *found))
-        seeds, labels, _ = min(trials, key=lambda trial: trial[2])
-        return self.model.from_labels(self.sample, labels, self.sample.rows[seeds])
+            seeds, centres = self._centres(n_components, points)
+            found = lloyd(points, self.sample.counts, seeds)
+            trials.append((centres, *found))
+        centres, labels, _ = min(trials, key=lambda trial: trial[2])
+        return self._of(labels, centres)
+
+    def _of(self, labels: np.ndarray, centres: np.ndarray) -> Params:
+        """The M step for rows that belong to these components, or to those that are known."""
+        if self._named is not None:
+            labels = self._named.obeyed(labels)
+        return self.model.from_labels(self.sample, labels, centres)
+
+    @cached_property
+    def _named(self) -> Named | None:
+        return Named.among(self.sample)
+
+    def _centres(self, n_components: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where components begin, among `points` and in the units of the data.
+
+        Those of which rows are known, in the middle of them; the others around seeds.
+        """
+        if self._named is None:
+            return self._at(self._seeds(n_components, points), points)
+        self._check_enough(n_components)
+        counts, rows = self.sample.counts, self.sample.rows
+        named = self._named
+        n_free = n_components - len(named.numbers)
+        seeds = seeds_beside(points, counts, named.means(points, counts), n_free, self.rng)
+        return (
+            named.beside(points[seeds], named.means(points, counts)),
+            named.beside(rows[seeds], named.means(rows, counts)),
+        )
+
+    def _at(self, seeds: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return points[seeds], self.sample.rows[seeds]
 
     @cached_property
     def _points(self) -> np.ndarray:
@@ -101,10 +145,13 @@ class Seedbed:
 
     def _seeds(self, n_components: int, points: np.ndarray) -> np.ndarray:
         """Numbers of the rows that are seeds, (component,)."""
+        self._check_enough(n_components)
+        seeder = SEEDERS[self.init_params]
+        return seeder(points, self.sample.counts, n_components, self.rng)
+
+    def _check_enough(self, n_components: int) -> None:
         if len(self.sample) < n_components:
             raise DataError(
                 f"Expected n_samples >= n_components but got n_components = {n_components}, "
                 f"n_samples = {len(self.sample)}"
             )
-        seeder = SEEDERS[self.init_params]
-        return seeder(points, self.sample.counts, n_components, self.rng)

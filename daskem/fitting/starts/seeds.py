@@ -26,10 +26,22 @@ def kmeans_plus_plus(
     Each next one is drawn with probability proportional to its squared distance from those
     chosen, the best of a few draws; from all rows alike once every distinct row is taken.
     """
-    n_trials = 2 + int(np.log(n_components))
-    chosen = [int(rng.choice(len(points), p=weights / weights.sum()))]
-    distance = cdist(points[chosen], points, "sqeuclidean")[0]
-    for _ in range(1, n_components):
+    first = int(rng.choice(len(points), p=weights / weights.sum()))
+    others = seeds_beside(points, weights, points[[first]], n_components - 1, rng)
+    return np.array([first, *others])
+
+
+def seeds_beside(
+    points: np.ndarray,
+    weights: np.ndarray,
+    centres: np.ndarray,
+    n_seeds: int,
+    rng: np.random.Generator,
+) -> list[int]:
+    """Indices of rows (seed,) chosen as by k-means++ after `centres` (component, feature)."""
+    n_trials, chosen = 2 + int(np.log(len(centres) + n_seeds)), list[int]()
+    distance = cdist(centres, points, "sqeuclidean").min(axis=0)
+    for _ in range(n_seeds):
         potential = weights * distance
         total = potential.sum()
         p = potential / total if total > 0 else weights / weights.sum()
@@ -38,7 +50,7 @@ def kmeans_plus_plus(
         best = int(np.argmin([weights @ d for d in distances]))
         chosen.append(int(trials[best]))
         distance = distances[best]
-    return np.array(chosen)
+    return chosen
 
 
 def random_rows(
