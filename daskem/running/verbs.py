@@ -64,7 +64,9 @@ def fit(
     along : mapping of str to array-like, (..., *own axes), optional
         Other arrays that belong to the rows, which the model finds in ``block.along``: what it
         names in its ``needs``, such as the noise of each row. A DataArray broadcasts by the names
-        of its dims, and may have others of its own, which go last.
+        of its dims, and may have others of its own, which go last. To mixtures and hidden Markov
+        models ``component`` says which component, or state, a row is of, -1 or NaN for unknown:
+        it has probability 0 in the others, which are numbered as these labels are.
     lengths : sequence of int, int or str, optional
         Rows of each sequence, in their order, for a model of sequences such as `HiddenMarkov`, or
         the one number that all have; ``[len(data)]`` for a single one. A name is that of a
