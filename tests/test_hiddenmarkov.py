@@ -135,6 +135,25 @@ def test_the_published_fits_of_earthquakes(k, expected):
     assert np.sort(result.params["rates"].ravel()) == pytest.approx(rates[k], abs=0.005)
 
 
+def test_restarts_begin_differently_and_find_what_one_start_does_not():
+    options = {"lengths": [107], "tol": 1e-7, "random_state": 0}
+    model, one = (
+        HiddenMarkov(Poisson()),
+        daskem.fit(HiddenMarkov(Poisson()), EARTHQUAKES, 4, **options),
+    )
+    many = daskem.fit(model, EARTHQUAKES, 4, n_init=8, **options)
+    assert bits(many) == bits(daskem.fit(model, EARTHQUAKES, 4, n_init=8, **options))
+    assert len({round(run.history[0].log_likelihood, 6) for run in many.runs}) == 8
+    assert 107 * one.log_likelihood == pytest.approx(-326.463, abs=1e-3)
+    assert 107 * many.log_likelihood == pytest.approx(-326.285, abs=1e-3)
+    # What is given is not varied.
+    start = {"transitions": np.full((4, 4), 0.25)}
+    runs = daskem.fit(model, EARTHQUAKES, 4, start=start, n_init=2, max_passes=1, **options).runs
+    assert runs[0].history[0].log_likelihood == pytest.approx(
+        runs[1].history[0].log_likelihood, 0.05
+    )
+
+
 @every_row
 def test_states_that_forget_are_components(row):
     """With all rows of the transitions alike, a chain is a mixture; and so is a single state."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskem.core.candidates import Candidates
-from daskem.core.numerics import NOTHING, one_blas_thread
+from daskem.core.numerics import EPS, NOTHING, one_blas_thread
 from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.errors import DataError
@@ -23,6 +23,10 @@ from daskem.models.protocol import Block, Decoded, Tile, demand
 
 # The probability of staying in a state where a mixture becomes a chain: some ten steps.
 _STICKY = 0.9
+# Steps for each state that decide the transitions of a restart, and what they have of these: of 24
+# restarts four led to the best known fit of earthquakes with four states, none of as many from one
+# start, and no start is without a way from any state to any other.
+_STEPS, _DRAWN = 1.0, 0.9
 # The probability of a move that is impossible, but for what is known of the states.
 _LEAST = 1e-200
 # A long sequence has two to this of steps.
@@ -137,6 +141,13 @@ class HiddenMarkov(ComposedModel):
         }
         family = {name: value for name, value in params.items() if name != "weights"}
         return self.allowed(self.to_frame(DataParams({**own, **family})))
+
+    def varied(self, params: Params, rng: np.random.Generator) -> Params:
+        """The same states with other transitions: where a few steps are drawn from each row."""
+        transitions = params["transitions"]
+        few = np.maximum(_STEPS * len(transitions) * transitions, EPS)
+        drawn = np.stack([rng.dirichlet(row) for row in few])
+        return Params({**params, "transitions": _DRAWN * drawn + (1 - _DRAWN) * transitions})
 
     def posterior(self, block: Block, params: Params) -> Iterator[Tile]:
         """Of the rows of a block, given all of their sequence; ``log_prob`` is log p(x_t) given

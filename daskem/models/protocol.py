@@ -176,6 +176,13 @@ class Simplifies(Protocol):
 
 
 @runtime_checkable
+class Varies(Protocol):
+    """Restarts that differ where the search for a start finds the same one each time."""
+
+    def varied(self, params: Params, rng: np.random.Generator) -> Params: ...  # near to these
+
+
+@runtime_checkable
 class Penalises(Protocol):
     """An objective with a prior: what is added to the log-likelihood of `weight` rows."""
 
@@ -238,6 +245,7 @@ GROUPS = (
     Predicts,
     Sequential,
     Simplifies,
+    Varies,
     Penalises,
     Conditioned,
     Reports,

@@ -117,8 +117,12 @@ class Prepared(Brief):
         runs, sizes = [], (self.blocks.n_features, first.survey.weight)
         seeds = rng.integers(2**63, size=len(self.starts))
         starts = counted("starts", self.starts, self.blocks.watch)
+        begun: list[tuple[int | None, Start | None]] = []
         for (k, start), seed in zip(starts, seeds, strict=True):
-            draft = best_start(first, k, start, self.init_params, np.random.default_rng(seed))
+            restart = sum(k == other and start is known for other, known in begun)
+            rng = np.random.default_rng(seed)
+            draft = best_start(first, k, start, self.init_params, rng, restart)
+            begun.append((k, start))
             runs.append(Run.begin(first.model, self.algorithm, draft, *sizes))
         return runs
 

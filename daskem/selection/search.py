@@ -141,7 +141,7 @@ class Field(Brief):
     def _start(self, cell: Cell, restart: int) -> Judged:
         (name, k), prepared = cell, self.search.prepared
         rng = np.random.default_rng([prepared.seed, crc32(name.encode()), k, restart])
-        return searched(self.reads[name], k, prepared.init_params, rng)
+        return searched(self.reads[name], k, prepared.init_params, rng, restart)
 
     def _run(self, name: str, draft: Draft) -> Run:
         prepared = self.search.prepared

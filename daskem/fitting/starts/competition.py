@@ -29,6 +29,7 @@ from daskem.models.protocol import (
     Model,
     Simplifies,
     Starts,
+    Varies,
     allowed,
     demand,
     softened,
@@ -51,14 +52,16 @@ def best_start(
     start: Start | None,
     init_params: str,
     rng: np.random.Generator,
+    restart: int = 0,
 ) -> Draft:
     """Params to start from, in the coordinates of the model; where nothing is given, the best of
-    many. It takes the parameters of `begin`.
+    many. It takes the parameters of `begin`, and which of several starts it is.
     """
     read = starting(first, n_components, start)
     if read is not first:
         draft = best_start(read, n_components, _known_to(first, read, start), init_params, rng)
-        return Draft(_grown_to(first, read, draft.params, n_components, start))
+        grown = _varied(first.model, _grown(first.model, read.model, draft.params), rng, restart)
+        return Draft(_with_known(first, grown, n_components, start))
     if not is_searched(first, n_components, start):
         return Draft(begin(first, n_components, start, init_params, rng))
     return best_of_many(first, whole("n_components", n_components), init_params, rng)[-1]
@@ -74,7 +77,10 @@ def unsearched_start(
     """Params of the shapes of `best_start`, which no search has chosen."""
     read = starting(first, n_components, start)
     params = begin(read, n_components, _known_to(first, read, start), init_params, rng)
-    return params if read is first else _grown_to(first, read, params, n_components, start)
+    if read is first:
+        return params
+    grown = _grown(first.model, read.model, params)
+    return _with_known(first, grown, n_components, start)
 
 
 def starting(first: FirstRead, n_components: int | None, start: Start | None) -> FirstRead:
@@ -93,13 +99,17 @@ def _known_to(first: FirstRead, read: FirstRead, start: Start | None) -> Start |
     return {name: value for name, value in start.items() if name in read.model.parameters}
 
 
-def _grown_to(
-    first: FirstRead, read: FirstRead, params: Params, n_components: int | None, start: Start | None
+def _with_known(
+    first: FirstRead, params: Params, n_components: int | None, start: Start | None
 ) -> Params:
-    """What params of the simpler model are for this one, with what is given of its own."""
-    grown = _grown(first.model, read.model, params)
+    """Params that have grown from those of a simpler model, with what is given of its own."""
     known = given_params(first.model, start, len(first.survey.mean), n_components)
-    return allowed(first.model, Params({**grown, **known})) if known else grown
+    return allowed(first.model, Params({**params, **known})) if known else params
+
+
+def _varied(model: Model, params: Params, rng: np.random.Generator, restart: int) -> Params:
+    """The params of a start; of all but the first, others near to them, where a model has any."""
+    return model.varied(params, rng) if restart and isinstance(model, Varies) else params
 
 
 def _begins_simply(model: Model) -> TypeGuard[Simplifies]:
@@ -116,14 +126,19 @@ def is_searched(first: FirstRead, n_components: int | None, start: Start | None)
 
 
 def searched(
-    first: FirstRead, n_components: int, init_params: str, rng: np.random.Generator
+    first: FirstRead,
+    n_components: int,
+    init_params: str,
+    rng: np.random.Generator,
+    restart: int = 0,
 ) -> Judged:
     """The best of many starts, grown from those of a simpler model where it alone has any."""
     read = starting(first, n_components, None)
     unfit, objective, draft = best_of_many(read, n_components, init_params, rng)
     if read is first:
         return unfit, objective, draft
-    return unfit, objective, Draft(_grown(first.model, read.model, draft.params))
+    grown = _grown(first.model, read.model, draft.params)
+    return unfit, objective, Draft(_varied(first.model, grown, rng, restart))
 
 
 @one_blas_thread()
