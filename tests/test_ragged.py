@@ -58,6 +58,44 @@ def test_a_name_says_which_rows_are_a_sequence(data, name):
     assert named.score(data, lengths=name) == pytest.approx(plain.score(ROWS, lengths=LENGTHS))
 
 
+CALLED = np.array([f"buoy{number}" for number in IDS], dtype=object)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        table().assign(buoy=CALLED),
+        table().assign(buoy=pd.Series(CALLED, dtype="string")),
+        table().assign(buoy=pd.Categorical(CALLED)),
+        table().assign(buoy=pd.to_datetime(IDS * 10**15)),
+        ragged().assign(buoy=("obs", CALLED.astype(str))),
+        ragged().assign(buoy=("obs", CALLED)).chunk(obs=17),
+        np.rec.fromarrays([CALLED.astype(str), *ROWS.T], names=["buoy", "a", "b"]),
+    ],
+    ids=["objects", "strings", "categories", "dates", "variable", "chunks", "records"],
+)
+def test_identifiers_are_of_any_kind(data):
+    plain = daskem.fit(MODEL, ROWS, lengths=LENGTHS, **FEW)
+    named = daskem.fit(MODEL, data, features=["a", "b"], lengths="buoy", **FEW)
+    for key, value in plain.params.items():
+        np.testing.assert_allclose(named.params[key], value, rtol=1e-12, atol=1e-13)
+    predicted = np.asarray(named.predict(data, lengths="buoy"))
+    np.testing.assert_array_equal(predicted, plain.predict(ROWS, lengths=LENGTHS))
+
+
+def test_a_row_without_an_identifier_is_told():
+    for kind in (CALLED, IDS.astype(float)):
+        gap = table().assign(buoy=np.where(np.arange(100) == 31, None, kind))
+        with pytest.raises(DataError, match="'buoy' is missing in row 31; each row needs that of"):
+            daskem.fit(MODEL, gap, 2, features=["a", "b"], lengths="buoy")
+
+
+def test_identifiers_that_are_not_sorted_are_told():
+    mixed = table().assign(buoy=CALLED).iloc[[*range(10), *range(40, 100), *range(10, 40)]]
+    with pytest.raises(DataError, match="not sorted by 'buoy': buoy7 is there again in row 70"):
+        daskem.fit(MODEL, mixed, 2, features=["a", "b"], lengths="buoy")
+
+
 def test_rows_that_are_not_sorted_are_told():
     mixed = table().iloc[[*range(10), *range(40, 100), *range(10, 40)]]
     with pytest.raises(

@@ -78,7 +78,21 @@ def _named(name: str, rows: Rows) -> np.ndarray:
 
 
 def _runs(name: str, ids: np.ndarray) -> np.ndarray:
-    """How many rows have the same identifier, one after the other, (sequence,)."""
+    """How many rows have the same identifier, one after the other, (sequence,).
+
+    Raises
+    ------
+    DataError
+        If a row has none, or the rows are not sorted by them.
+    """
+    from pandas import isna
+
+    missing = np.flatnonzero(isna(ids))
+    if len(missing):
+        raise DataError(
+            f"{name!r} is missing in row {missing[0]:,}; each row needs that of its sequence"
+        )
+    ids = ids.astype(str) if ids.dtype.kind == "O" else ids
     starts = np.flatnonzero(ids[1:] != ids[:-1]) + 1
     starts = np.concatenate([[0], starts])
     _, first = np.unique(ids[starts], return_index=True)

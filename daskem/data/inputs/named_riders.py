@@ -5,7 +5,6 @@ from typing import Any
 
 import xarray as xr
 
-from daskem.data.inputs.arrays import check_numbers
 from daskem.data.inputs.kinds import Lengths, Riders, Values
 from daskem.data.inputs.sources import Table
 from daskem.errors import DataError
@@ -34,8 +33,9 @@ def _found(data: object, name: Hashable) -> Any:
     if isinstance(data, Table):
         present = list(data.names)
         if name in present:
-            check_numbers(data, [present.index(name)])
-            return data.rows([present.index(name)])[..., 0]
+            place = present.index(name)
+            # Identifiers of sequences may be anything; whoever wants numbers says so.
+            return data.identifiers(place) if place in data.odd else data.rows([place])[..., 0]
     elif isinstance(data, xr.Dataset | xr.DataArray):
         variables = data.variables if isinstance(data, xr.Dataset) else data.coords
         present = list(variables)

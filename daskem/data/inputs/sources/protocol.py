@@ -37,6 +37,7 @@ class Table(Protocol):
     @property
     def index(self) -> Any: ...  # a pandas Index of the rows, or None
     def rows(self, places: Sequence[int]) -> Array: ...  # (row, column), NaN where missing
+    def identifiers(self, place: int) -> np.ndarray: ...  # (row,), of any kind, in memory
     def like(self, answers: Array, name: str) -> Any: ...  # (row,) or (row, column), as a table
 
 

@@ -22,7 +22,11 @@ class Columns:
     names: np.ndarray
     odd: Mapping[int, str]
     read: Callable[[int], Array]
+    raw: Callable[[int], Any]
     index: Any = None
+
+    def identifiers(self, place: int) -> np.ndarray:
+        return np.asarray(self.raw(place))
 
     def rows(self, places: Sequence[int]) -> Array:
         columns = [self.read(i) for i in places]
@@ -64,6 +68,10 @@ class Frame:
             columns = [chosen.iloc[:, i] for i in range(chosen.shape[1])]
             return np.stack([_numbers(column) for column in columns], axis=-1)
         return np.asarray(_floats(chosen).to_numpy())
+
+    def identifiers(self, place: int) -> np.ndarray:
+        column = self.frame.iloc[:, place]
+        return np.asarray((column.compute() if self.lazy else column).to_numpy())
 
     def like(self, answers: Array, name: str) -> Any:
         """Answers with the index of the rows, a column for each component; lazy if these are."""
@@ -159,7 +167,7 @@ def of_polars(data: Any) -> Columns:
         for i, dtype in enumerate(frame.dtypes)
         if not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null))
     }
-    return Columns(_objects(frame.columns), odd, read)
+    return Columns(_objects(frame.columns), odd, read, lambda i: frame.to_series(i).to_numpy())
 
 
 def of_arrow(data: Any) -> Columns:
@@ -177,7 +185,11 @@ def of_arrow(data: Any) -> Columns:
 
     types = enumerate(data.schema.types)
     odd = {i: str(t) for i, t in types if not any(is_one(t) for is_one in (*real, *others))}
-    return Columns(_objects(data.schema.names), odd, read)
+
+    def raw(i: int) -> np.ndarray:
+        return np.asarray(data.column(i).to_numpy(zero_copy_only=False))
+
+    return Columns(_objects(data.schema.names), odd, read, raw)
 
 
 def of_arrow_column(data: Any) -> Any:
@@ -194,7 +206,9 @@ def of_astropy(data: Any) -> Columns:
         for i, c in enumerate(columns)
         if not isinstance(c, np.ndarray) or c.dtype.kind not in "fiub" or c.ndim > 1
     }
-    return Columns(_objects(data.colnames), odd, lambda i: _unmasked(columns[i]))
+    return Columns(
+        _objects(data.colnames), odd, lambda i: _unmasked(columns[i]), lambda i: columns[i]
+    )
 
 
 def _unmasked(column: Any) -> np.ndarray:
@@ -213,7 +227,11 @@ def of_records(data: Any) -> Columns:
         for i, name in enumerate(names)
         if data.dtype[name].kind not in "fiub"
     }
-    return Columns(_objects(names), odd, lambda i: data[names[i]])
+
+    def read(i: int) -> Any:
+        return data[names[i]]
+
+    return Columns(_objects(names), odd, read, read)
 
 
 def _objects(names: Sequence[Hashable]) -> np.ndarray:
