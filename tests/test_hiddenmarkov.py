@@ -4,7 +4,9 @@ import itertools
 
 import dask.array as da
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 from cluster import bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -275,11 +277,36 @@ def test_the_same_bits_in_memory_on_threads_and_on_a_cluster(client, lengths, wa
         answer = getattr(here, method)
         expected = answer(rows, lengths=lengths)
         answers = answer(lazy, lengths=lengths)
-        assert answers.chunks[0] == lazy.chunks[0]
+        assert answers.shape == expected.shape
+        assert method == "score_samples" or answers.chunks[0] == lazy.chunks[0]
         np.testing.assert_allclose(answers.compute(), expected, rtol=1e-12, atol=1e-12)
-    assert here.score(lazy, lengths=lengths) == pytest.approx(
-        here.score_samples(rows, lengths=lengths).mean(), abs=1e-12
-    )
+    scores = here.score_samples(rows, lengths=lengths)
+    assert scores.shape == (len(lengths),)
+    assert here.score(lazy, lengths=lengths) == pytest.approx(scores.sum() / len(rows), abs=1e-12)
+
+
+def test_the_score_of_a_sequence_is_that_of_it_alone():
+    rows, lengths = walk([30, 1, 25, 44])[0], [30, 1, 25, 44]
+    rows[31:56] = np.nan
+    model = HiddenMarkov(Gaussian(resolution=0))
+    options = {"start": TRUTH, "max_passes": 2, "missing": "omit"}
+    result = daskem.fit(model, rows, lengths=lengths, **options)
+    scores = result.score_samples(rows, lengths=lengths)
+    edges = np.cumsum([0, *lengths])
+    for i in (0, 1, 3):
+        alone = rows[edges[i] : edges[i + 1]]
+        assert scores[i] == pytest.approx(lengths[i] * result.score(alone, lengths=[len(alone)]))
+    assert np.isnan(scores[2])
+    lazy = result.score_samples(da.from_array(rows, chunks=(7, 2)), lengths=lengths)
+    assert isinstance(lazy, da.Array)
+    np.testing.assert_allclose(lazy, scores, rtol=1e-12)
+    named = xr.DataArray(rows, dims=("obs", "feature"), attrs={"made": "here"})
+    labelled = result.score_samples(named.chunk(obs=20), lengths=lengths)
+    assert labelled.dims == ("sequence",)
+    assert labelled.attrs["long_name"].startswith("log-likelihood of the sequence")
+    np.testing.assert_allclose(labelled, scores, rtol=1e-12)
+    table = pd.DataFrame(rows).assign(name=np.repeat(["a", "b", "c", "d"], lengths))
+    np.testing.assert_allclose(result.score_samples(table[[0, 1]], lengths=lengths), scores)
 
 
 def test_a_sequence_of_weight_two_is_there_twice():

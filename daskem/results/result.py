@@ -11,8 +11,10 @@ import xarray as xr
 
 from daskem.core.settings import RandomState, generator
 from daskem.data.blocks import Blocks, map_rows
+from daskem.data.blocks.sequences import Edges
 from daskem.data.cluster import tell_without_workers
 from daskem.data.inputs import as_blocks
+from daskem.data.inputs.arrays import Array
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.data.inputs.lengths import cut, lengths_of
 from daskem.data.inputs.named_riders import names_among
@@ -37,6 +39,7 @@ from daskem.results import modelfile, predictions
 from daskem.results.description import describe, plain_names, restore
 from daskem.results.labelling import along_features, labelled
 from daskem.results.outcome import Outcome
+from daskem.results.sequence_scores import labelled_scores, summed
 
 
 class Result(Outcome):
@@ -93,18 +96,23 @@ class Result(Outcome):
     def score_samples(
         self, data: Data, along: Riders | None = None, lengths: Lengths | None = None
     ) -> Any:
-        """log p(x) of each row, (...), in nats.
+        """log p(x) of each row, (...), in nats; of sequences, of each of them as a whole.
 
-        In sequences, of each row given those before it; of each sequence as a whole, without its
-        dimension, where the fit had a `sequence_dim`: NaN for one in which all is missing.
+        Where the fit had a `sequence_dim`, without that dimension; with `lengths`, (sequence,), in
+        their order: an array, or a DataArray if `data` have labels. NaN for a sequence in which
+        all is missing.
         """
         about = {"long_name": "log-likelihood of the row, in nats", "units": "1"}
-        found = self._map(data, along, lengths, predictions.log_prob, about)
-        dim = self.features.sequence_dim
-        if dim is None or lengths is not None or not isinstance(found, xr.DataArray):
+        of_sequences = {**about, "long_name": "log-likelihood of the sequence, in nats"}
+        f, dim = predictions.log_prob, self.features.sequence_dim
+        if lengths is not None:
+            found, rows, edges = self._answers(data, along, lengths, f)
+            assert edges is not None
+            return labelled_scores(summed(found, edges), rows, f.__name__, of_sequences)
+        found = self._map(data, along, lengths, f, about)
+        if dim is None or not isinstance(found, xr.DataArray):
             return found
-        whole = found.sum([dim], min_count=1, keep_attrs=True)
-        return whole.assign_attrs(long_name="log-likelihood of the sequence, in nats")
+        return found.sum([dim], min_count=1, keep_attrs=True).assign_attrs(of_sequences)
 
     def _map(
         self,
@@ -113,10 +121,28 @@ class Result(Outcome):
         lengths: Lengths | None,
         f: Callable[..., np.ndarray],
         about: dict[str, Any],
+        **form: Any,
+    ) -> Any:
+        """Answers for rows, with the labels of these."""
+        found, rows, edges = self._answers(data, along, lengths, f, **form)
+        # Rows that were cut to sequences get their answers in the chunks that they came in.
+        if edges is not None and isinstance(found, da.Array) and isinstance(rows.array, da.Array):
+            found = found.rechunk(dict(enumerate(rows.array.chunks[:-1])))
+        if f is predictions.labels and rows.labels is None and isinstance(found, np.ndarray):
+            found = found.astype(np.int64)  # as scikit-learn's
+        return relabel(found, rows, f.__name__, about)
+
+    def _answers(
+        self,
+        data: Data,
+        along: Riders | None,
+        lengths: Lengths | None,
+        f: Callable[..., np.ndarray],
         *,
         fill: float = np.nan,
         **form: Any,
-    ) -> Any:
+    ) -> tuple[Array, Rows, Edges | None]:
+        """Answers for rows, in chunks that part no sequence, and whose they are."""
         demand(self.model, Predicts, "predicting")
         rows, riders = self._rows(data, None, along, lengths)
         lengths = lengths_of(rows, lengths)
@@ -127,13 +153,7 @@ class Result(Outcome):
         if isinstance(array, da.Array):
             tell_without_workers()
         args = (f, self._domain, self.model, self.best.framed)
-        found = map_rows(array, predictions.checked, *args, **form)
-        # Rows that were cut to sequences get their answers in the chunks that they came in.
-        if edges is not None and isinstance(found, da.Array) and isinstance(rows.array, da.Array):
-            found = found.rechunk(dict(enumerate(rows.array.chunks[:-1])))
-        if f is predictions.labels and rows.labels is None and isinstance(found, np.ndarray):
-            found = found.astype(np.int64)  # as scikit-learn's
-        return relabel(found, rows, f.__name__, about)
+        return map_rows(array, predictions.checked, *args, **form), rows, edges
 
     @property
     def _domain(self) -> Domain:
