@@ -414,6 +414,25 @@ def test_a_chunk_too_large_for_a_worker_is_refused_before_anything_is_read(rows,
     assert as_blocks(da.from_array(rows, chunks=(208, -1))).sum(len) == 3000
 
 
+@pytest.mark.parametrize(
+    ("lengths", "told"),
+    [
+        (1500, r"the longest has 1,500 rows: cut it into sequences of at most 208 rows, as where"),
+        ([1400, 100, 1500], r"the longest has 1,500 rows: cut it into sequences of at most 208 r"),
+        (200, r"the longest has 200 rows: open or write the data in chunks of one sequence, or gi"),
+        (50, r"the longest has 50 rows: open or write the data in chunks of at most 4 such seq"),
+    ],
+)
+def test_a_chunk_of_sequences_that_is_too_large_is_told_so(rows, monkeypatch, lengths, told):
+    few = Machines([memory.OVERHEAD + 20_000], [0], [1], False)
+    monkeypatch.setattr(daskem.data.blocks.dask, "machines", lambda client: few)
+    array = da.from_array(rows, chunks=((1400, 1600), -1)).map_blocks(unreadable, dtype=float)
+    with pytest.raises(
+        daskem.errors.ChunkTooLargeError, match=f"No sequence is parted, and {told}"
+    ):
+        as_blocks(array, lengths=lengths).sum(len)
+
+
 def unreadable(chunk):
     assert not len(chunk), "a chunk was read"
     return chunk

@@ -32,7 +32,7 @@ from daskem.data.blocks.partitions import (
 )
 from daskem.data.blocks.parts import Call, Parts, delayed
 from daskem.data.blocks.poison import one_by_one
-from daskem.data.blocks.sequences import Edges, edges_between
+from daskem.data.blocks.sequences import Edges, edges_between, longest_sequence
 from daskem.data.blocks.watch import Watch, counting, unwatched
 from daskem.data.cluster.asking import foreign
 from daskem.data.cluster.graph import (
@@ -200,7 +200,8 @@ class DaskBlocks(Brief):
         if client is not None and self.client is None:
             check_workers(client)
         workers = machines(self.client)
-        check_fits(self.array, self._row_bytes, workers)
+        longest = 1 if self.edges is None else longest_sequence(self.edges)
+        check_fits(self.array, self._row_bytes, workers, longest)
         graph: dict[Key, Any] = {}
         for array in self._arrays:
             graph.update(array.__dask_optimize__(array.__dask_graph__(), keys_of(array)))

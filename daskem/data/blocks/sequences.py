@@ -16,6 +16,11 @@ def observed_lengths(edges: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
     return np.add.reduceat(kept, edges[:-1], dtype=np.int64)
 
 
+def longest_sequence(edges: Edges) -> int:
+    """How many rows the longest sequence has."""
+    return edges.step if isinstance(edges, range) else int(np.diff(edges).max(initial=1))
+
+
 def whole_sequences(lengths: np.ndarray, indices: np.ndarray) -> np.ndarray | None:
     """Which sequences of these lengths the rows at `indices` are, one after the other.
 

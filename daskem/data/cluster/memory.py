@@ -14,8 +14,11 @@ OVERHEAD = 200 * 2**20
 CACHES = ("auto", "memory", "none")
 
 
-def check_fits(array: da.Array, row_bytes: int, machines: Machines) -> None:
-    """Raise ChunkTooLargeError if a worker has no room for the largest chunk and the next one."""
+def check_fits(array: da.Array, row_bytes: int, machines: Machines, longest: int = 1) -> None:
+    """Raise ChunkTooLargeError if a worker has no room for the largest chunk and the next one.
+
+    So many rows, at most, belong together: the longest sequence, which no chunk parts.
+    """
     largest = tuple(int(np.argmax(np.nan_to_num(lengths))) for lengths in array.chunks)
     shape = [lengths[i] for lengths, i in zip(array.chunks, largest, strict=True)]
     n_rows = float(np.prod(np.nan_to_num(shape[:-1])))
@@ -28,9 +31,21 @@ def check_fits(array: da.Array, row_bytes: int, machines: Machines) -> None:
     raise ChunkTooLargeError(
         f"chunk {largest[:-1]} holds {' x '.join(map(str, shape))} numbers, "
         f"{format_bytes(int(size))}, and the smallest worker has {format_bytes(int(least))} of "
-        f"memory, where two chunks should fit with {format_bytes(OVERHEAD)} to spare. Open or "
-        f"write the data in chunks of at most {fewer:,} rows, or give the workers more memory"
+        f"memory, where two chunks should fit with {format_bytes(OVERHEAD)} to spare. "
+        f"{_advice(fewer, longest)}, or give the workers more memory"
     )
+
+
+def _advice(fewer: int, longest: int) -> str:
+    """How to have chunks of so many rows, where so many belong together."""
+    if longest == 1:
+        return f"Open or write the data in chunks of at most {fewer:,} rows"
+    told = f"No sequence is parted, and the longest has {longest:,} rows: "
+    if longest > fewer:
+        return f"{told}cut it into sequences of at most {fewer:,} rows, as where it pauses"
+    n = fewer // longest
+    whole = "one sequence" if n == 1 else f"at most {n:,} such sequences"
+    return f"{told}open or write the data in chunks of {whole}"
 
 
 def choose_cache(
