@@ -10,7 +10,7 @@ from daskem import Gaussian, HiddenMarkov, Poisson
 from daskem.core.parameters import Params
 from daskem.data.inputs import as_blocks
 from daskem.data.inputs.rows import as_rows
-from daskem.errors import DataError
+from daskem.errors import DataError, ParameterError
 
 TRUTH = {
     "initial": np.array([0.6, 0.4]),
@@ -185,3 +185,22 @@ def test_data_without_the_dimension_are_told(rows, field):
         result.predict(rows)
     one = field.isel(time=[0])
     assert result.predict(one).dims == ("time", "lat", "lon")
+
+
+def test_a_picture_of_a_chain(rows, field):
+    pytest.importorskip("matplotlib")
+    result = daskem.fit(MODEL, field, sequence_dim="time", **FEW)
+    part = field.isel(lat=[0], lon=[0, 1])
+    figure = result.plot(part)
+    left, right = figure.axes
+    shown = [text.get_text() for text in left.texts]
+    assert shown == [f"{value:.2f}" for value in result.params["transitions"].ravel()]
+    path = result.predict(part).transpose("lat", "lon", "time").to_numpy().ravel()
+    for points in right.collections:
+        steps = points.get_offsets()[:, 0].astype(int)
+        assert (path[steps] == int(points.get_label())).all()
+    assert sum(len(points.get_offsets()) for points in right.collections) == 2 * N_TIME
+    bare = result.plot(rows[: 3 * N_TIME], features=(1, 0), lengths=N_TIME).axes[1]
+    np.testing.assert_allclose(bare.lines[1].get_ydata(), rows[N_TIME : 2 * N_TIME, 1])
+    with pytest.raises(ParameterError, match="feature 2 of a model of 2 features"):
+        result.plot(rows, features=(2, 0), lengths=N_TIME)

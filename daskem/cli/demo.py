@@ -19,7 +19,8 @@ from daskem.core.parameters import DataParams
 from daskem.errors import ParameterError
 from daskem.models import Mixture
 from daskem.models.families import Gaussian
-from daskem.results.plot import plot, require_matplotlib
+from daskem.results.palette import require_matplotlib
+from daskem.results.plot import plot
 from daskem.results.result import Result
 from daskem.running.verbs import fit, iterate
 

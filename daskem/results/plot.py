@@ -7,21 +7,11 @@ import xarray as xr
 
 from daskem.data.inputs.kinds import Data, Lengths
 from daskem.data.inputs.rows import rows_like
-from daskem.errors import DaskemError, ParameterError
+from daskem.errors import ParameterError
 from daskem.models.families.protocol import Composed, Ellipses
 from daskem.models.protocol import demand
+from daskem.results.palette import PALETTE, feature_name, require_matplotlib, soften
 from daskem.results.result import Result
-
-# Okabe and Ito (2008): told apart by all common forms of colour vision.
-PALETTE = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000"]
-
-
-def require_matplotlib() -> None:
-    """Raise DaskemError unless matplotlib is installed."""
-    from importlib.util import find_spec
-
-    if find_spec("matplotlib") is None:
-        raise DaskemError("figures need matplotlib: pip install 'daskem[plot]'")
 
 
 def plot(
@@ -103,9 +93,7 @@ def plot_criterion(table: xr.Dataset) -> Any:
     axes.set(xlabel="components", ylabel=f"{criterion}, behind the best")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.2, linewidth=0.6)
-    axes.set_axisbelow(True)
+    soften(axes)
     return figure
 
 
@@ -146,14 +134,11 @@ def _draw_component(
 
 
 def _frame(axes: Any, result: Result, features: tuple[int, int]) -> None:
-    names = result.features.names
-    labels = [f"feature {i}" if names is None else str(names[i]) for i in features]
-    axes.set(xlabel=labels[0], ylabel=labels[1])
+    horizontal, vertical = (feature_name(result, i) for i in features)
+    axes.set(xlabel=horizontal, ylabel=vertical)
     axes.set_title(
         f"{result.n_components} components, ellipses at 1 and 2 standard deviations",
         loc="left",
         fontsize="medium",
     )
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.2, linewidth=0.6)
-    axes.set_axisbelow(True)
+    soften(axes)
