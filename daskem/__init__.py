@@ -9,6 +9,7 @@ from daskem.models.families import register as register_family
 from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.results.diagnostics import diagnose
 from daskem.results.merging import Merging, merge
+from daskem.results.plot import plot
 from daskem.results.result import Result, load
 from daskem.running.planning import Plan, plan
 from daskem.running.submitting import attach, submit
@@ -39,6 +40,7 @@ __all__ = [
     "load",
     "merge",
     "plan",
+    "plot",
     "register_family",
     "resume",
     "select",

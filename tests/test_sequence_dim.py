@@ -191,7 +191,7 @@ def test_a_picture_of_a_chain(rows, field):
     pytest.importorskip("matplotlib")
     result = daskem.fit(MODEL, field, sequence_dim="time", **FEW)
     part = field.isel(lat=[0], lon=[0, 1])
-    figure = result.plot(part)
+    figure = daskem.plot(result, part)
     left, right = figure.axes
     shown = [text.get_text() for text in left.texts]
     assert shown == [f"{value:.2f}" for value in result.params["transitions"].ravel()]
@@ -200,7 +200,7 @@ def test_a_picture_of_a_chain(rows, field):
         steps = points.get_offsets()[:, 0].astype(int)
         assert (path[steps] == int(points.get_label())).all()
     assert sum(len(points.get_offsets()) for points in right.collections) == 2 * N_TIME
-    bare = result.plot(rows[: 3 * N_TIME], features=(1, 0), lengths=N_TIME).axes[1]
+    bare = daskem.plot(result, rows[: 3 * N_TIME], features=(1, 0), lengths=N_TIME).axes[1]
     np.testing.assert_allclose(bare.lines[1].get_ydata(), rows[N_TIME : 2 * N_TIME, 1])
     with pytest.raises(ParameterError, match="feature 2 of a model of 2 features"):
-        result.plot(rows, features=(2, 0), lengths=N_TIME)
+        daskem.plot(result, rows, features=(2, 0), lengths=N_TIME)

@@ -9,26 +9,30 @@ from daskem.data.inputs.kinds import Data, Lengths
 from daskem.data.inputs.rows import rows_like
 from daskem.errors import ParameterError
 from daskem.models.families.protocol import Composed, Ellipses
-from daskem.models.protocol import demand
+from daskem.models.protocol import Sequential, demand
+from daskem.results.fitted import Fitted, result_of
 from daskem.results.palette import PALETTE, feature_name, require_matplotlib, soften
+from daskem.results.plot_chain import plot_chain
 from daskem.results.result import Result
 
 
 def plot(
-    result: Result,
+    result: Result | Fitted,
     sample: Data,
     features: tuple[int, int] = (0, 1),
     lengths: Lengths | None = None,
 ) -> Any:
-    """Two features of some rows, and the components of a Gaussian mixture over them.
+    """Two features of some rows, and the components over them; of a chain its transitions, and the
+    first of the features by decoded state.
 
     Parameters
     ----------
-    result : Result
-        Of a mixture of Gaussians, or of another family whose components have a covariance.
+    result : Result or estimator
+        Of a mixture of Gaussians, or of another family whose components have a covariance; or of a
+        hidden Markov model.
     sample : array-like, (sample, feature)
-        Some thousand rows; they come into memory. Each has the colours of the components, mixed
-        by its responsibilities.
+        Some thousand rows, or some sequences; they come into memory. Each row has the colours of
+        the components, mixed by its responsibilities, or that of its state.
     features : tuple of two int
         Which ones, for the horizontal and the vertical axis.
     lengths : sequence of int, optional
@@ -44,15 +48,16 @@ def plot(
     ParameterError
         If the components have no covariance, or there are no such features.
     """
+    result = result_of(result)
+    if isinstance(result.model, Sequential):
+        return plot_chain(result, sample, features[0], lengths)
     require_matplotlib()
     from matplotlib.colors import to_rgb
     from matplotlib.figure import Figure
 
     shares = demand(result.model, Composed, "plotting").shares(result.params)
     means, covariances = _marginal(result, features)
-    responsibilities = np.asarray(result.predict_proba(sample, lengths=lengths)).reshape(
-        -1, len(means)
-    )
+    responsibilities = np.asarray(result.predict_proba(sample)).reshape(-1, len(means))
     rows = np.asarray(rows_like(sample, result.features).array).reshape(-1, result.n_features)
     x, y = rows[:, list(features)].T
     hues = np.array([to_rgb(PALETTE[k % len(PALETTE)]) for k in range(len(means))])
