@@ -19,6 +19,8 @@ from daskem.models.protocol import Block, Tile
 
 # The name of the statistic that says which labels the params do not believe.
 DOUBTED = "doubted"
+# Rows of one that is unknown, up to which those that are known are left in their places.
+_MANY = 2
 # The log of no weight: below any log-density, and finite, as matrix products want numbers.
 LOG_OF_NONE = -1e300
 
@@ -55,6 +57,17 @@ class Doubted:
 def known(block: Block) -> np.ndarray | None:
     """The components of the rows of a block, int (sample,), -1 where unknown; None without any."""
     return labels_among(block.along)
+
+
+def unknown(block: Block, labels: np.ndarray) -> Block:
+    """The rows whose components are not known, for an E step; few others have weight 0 instead, as
+    a copy of all rows would take longer.
+    """
+    free = labels < 0
+    if free.all():
+        return block
+    few = np.count_nonzero(free) * _MANY > len(block)
+    return block.weighted(block.counts * free) if few else block[free]
 
 
 def doubts(statistics: Statistics) -> list[str]:

@@ -13,7 +13,14 @@ from daskem.models.composed import ComposedModel
 from daskem.models.families.protocol import Compiles, Draws, Simplifies, Softens
 from daskem.models.kernels.backends import BACKENDS, NUMPY
 from daskem.models.kernels.protocol import Kernel
-from daskem.models.known import DOUBTED, LOG_OF_NONE, Doubted, known_e_step, known_posterior
+from daskem.models.known import (
+    DOUBTED,
+    LOG_OF_NONE,
+    Doubted,
+    known_e_step,
+    known_posterior,
+    unknown,
+)
 from daskem.models.protocol import Block, Tile, demand
 
 
@@ -60,14 +67,16 @@ class Mixture(ComposedModel):
         labels = self.known(block)
         if labels is None:
             return self._free_e_steps(block, candidates)
-        some = labels >= 0
-        if not some.any():
-            free = self._free_e_steps(block, candidates)
-            return [{**statistics, DOUBTED: Doubted()} for statistics in free]
-        free = self._free_e_steps(block[~some], candidates)
+        free = [
+            {**statistics, DOUBTED: Doubted()}
+            for statistics in self._free_e_steps(unknown(block, labels), candidates)
+        ]
+        some = np.flatnonzero(labels >= 0)
+        if not len(some):
+            return free
         rows, own = block[some], labels[some]
         return [
-            add({**statistics, DOUBTED: Doubted()}, known_e_step(self.kernel([params]), rows, own))
+            add(statistics, known_e_step(self.kernel([params]), rows, own))
             for statistics, params in zip(free, candidates, strict=True)
         ]
 

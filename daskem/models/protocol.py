@@ -38,6 +38,7 @@ class Block(Protocol):
     def place(self, row: int) -> str: ...  # where a row comes from, in words
     def hash(self, seed: int) -> np.ndarray: ...  # uint64 (sample,), whatever the chunks
     def keys(self, seed: int) -> np.ndarray: ...  # the same, but one for all rows of a sequence
+    def weighted(self, weights: np.ndarray) -> Self: ...  # the same, counted so many times
     def __getitem__(self, chosen: slice | np.ndarray) -> Self: ...  # some of the rows
 
 

@@ -1,7 +1,7 @@
 """What a model sees of the data: rows, what rides along with them, and where they come from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -80,6 +80,10 @@ class Block(Brief):
     def weight(self) -> float:
         """The sum of the weights, or the number of rows."""
         return float(len(self) if self.weights is None else self.weights.sum())
+
+    def weighted(self, weights: np.ndarray) -> "Block":
+        """The same rows, each of which counts as often as these (sample,) say."""
+        return replace(self, weights=None, along={**self.along, WEIGHT: weights})
 
     def place(self, row: int) -> str:
         """Where a row comes from, in words."""
