@@ -18,8 +18,9 @@ from daskem.core.parameters import Params
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.errors import DataError
-from daskem.fitting.starts.competition import best_start
+from daskem.fitting.starts.competition import unsearched_start
 from daskem.fitting.starts.first_read import first_read
+from daskem.fitting.stopping import Stop
 from daskem.models.heldout import HeldOut
 from daskem.models.protocol import Supervised
 from daskem.selection.splitting import grown
@@ -220,15 +221,27 @@ def test_a_selection_keeps_the_numbers(criterion):
         assert nearest_corners(chosen.result("spherical", k).params["means"][:2]) == [0, 1]
 
 
-def test_a_component_that_is_split_keeps_its_number():
+def test_seeds_obey_all_labels():
+    rows, called = corners(400)
+    blocks, rng = as_blocks(rows, along={"component": called}), np.random.default_rng(0)
+    first = first_read(Mixture(Gaussian()), blocks, rng, "k-means++", [4], n_labels=4)
+    start = first.model.from_frame(unsearched_start(first, 4, None, "k-means++", rng))
+    means = [rows[called == k].mean(axis=0) for k in range(4)]
+    np.testing.assert_allclose(start["means"], means, atol=1e-12)
+
+
+def test_a_component_that_is_split_keeps_its_number(monkeypatch):
+    monkeypatch.setattr("daskem.selection.splitting._BRIEF", Stop(0.0, 1))
     rows, called = corners(1000)
     labels = np.where(called < 2, some(called, 60), -1)
     blocks, rng = as_blocks(rows, along={"component": labels}), np.random.default_rng(0)
     first = first_read(Mixture(Gaussian()), blocks, rng, "k-means++", [2], n_labels=2)
-    two = best_start(first, 2, None, "k-means++", rng).params
-    for k in (3, 4):
-        means = first.model.from_frame(grown(first, two, k).params)["means"]
-        assert nearest_corners(means[:2]) == [0, 1]
+    # What is called 0 has two of the others in it.
+    wide, sample = np.where(called == 1, 1, 0), Block(rows)
+    two = first.model.from_labels(sample, wide, np.zeros((2, 2)))
+    means = first.model.from_frame(grown(first, two, 3).params)["means"]
+    np.testing.assert_allclose(means[1], rows[called == 1].mean(axis=0))
+    assert len(means) == 3
 
 
 def nearest_corners(means):

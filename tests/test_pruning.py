@@ -64,6 +64,15 @@ def test_each_next_one_is_chosen_as_if_the_others_had_never_been(row):
         np.testing.assert_allclose(at_once[name], value, rtol=1e-12)
 
 
+def test_components_that_labels_name_stay():
+    model, params, rows = drawn(FULL)
+    ones = np.ones(len(rows))
+    left = [log_likelihood(model, without(model, params, k), rows, ones) for k in range(5)]
+    params = {name: value[np.argsort(left)[::-1]] for name, value in params.items()}
+    assert same(pruned(model, params, Block(rows), 4), without(model, params, 0))
+    assert same(pruned(model, params, Block(rows), 4, n_named=1), without(model, params, 1))
+
+
 def test_weights_are_repeats():
     model, params, rows = drawn(FULL)
     times = np.random.default_rng(2).integers(0, 4, len(rows))
