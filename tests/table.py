@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 from scipy.special import digamma, logsumexp
 
-from daskem import Bernoulli, Gaussian, Poisson, StudentT
+from daskem import Bernoulli, Categorical, Gaussian, Poisson, StudentT
 from daskem.models.families.covariances import STRUCTURES
 from daskem.models.families.protocol import Family
 
@@ -228,6 +228,38 @@ class BernoulliRow(MeanRow):
         return stats.bernoulli.logpmf(rows, params["probabilities"][j]).sum(axis=1)
 
 
+class CategoricalRow(Row):
+    possible = (0.0, 1.0, 2.0)
+    impossible = (3.0, -1.0, 0.5, np.nan, np.inf)
+
+    @property
+    def twice(self):
+        return replace(self.family, prior_rows=2 * self.family.prior_rows)
+
+    def params(self, k, d, rng):
+        return {"probabilities": rng.dirichlet(np.full(self.family.levels, 1.5), (k, d))}
+
+    def draw(self, params, components, rng):
+        limits = params["probabilities"][components].cumsum(axis=2)[:, :, :-1]
+        u = rng.random(limits.shape[:2])
+        return (u[:, :, None] >= limits).sum(axis=2).astype(float)
+
+    def log_density(self, params, j, rows):
+        shares = params["probabilities"][j]
+        found = [stats.multinomial.logpmf(np.eye(3)[r.astype(int)], 1, shares) for r in rows]
+        return np.array(found).sum(axis=1)
+
+    def statistics(self, params, rows, r):
+        levels = np.zeros((len(r), *params["probabilities"].shape[1:]))
+        for j, i in np.ndindex(r.shape):
+            for feature, level in enumerate(rows[i].astype(int)):
+                levels[j, feature, level] += r[j, i]
+        return {"levels": levels}
+
+    def alone(self, rows):
+        return {"probabilities": np.stack([rows == level for level in range(3)], -1).mean(0)[None]}
+
+
 class StudentRow(NormalRow):
     latent = True
 
@@ -272,6 +304,7 @@ TABLE = [
     *(NormalRow(Gaussian(k, 0.0), (Gaussian(k, 1e-6), Gaussian(k, 0.05))) for k in KINDS),
     PoissonRow(Poisson(), (Poisson(prior_rows=2.0),)),
     BernoulliRow(Bernoulli(), (Bernoulli(prior_rows=2.0),)),
+    CategoricalRow(Categorical(3), (Categorical(3, prior_rows=2.0),)),
     StudentRow(StudentT()),
     StudentRow(StudentT("tied", "tied")),
     StudentRow(StudentT("diag", 4.0), (StudentT("diag", 12),)),
@@ -296,7 +329,10 @@ def every_row_with(group):
     return pytest.mark.parametrize("row", having, ids=repr)
 
 
-# What is known of Gaussians only.
+# What is known of families whose one parameter is a mean, and of Gaussians, only.
+every_mean_row = pytest.mark.parametrize(
+    "row", [row for row in TABLE if isinstance(row, MeanRow)], ids=repr
+)
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_gaussian = pytest.mark.parametrize("family", GAUSSIANS, ids=repr)
 every_plain_gaussian = pytest.mark.parametrize("row", TABLE[: len(KINDS)], ids=repr)

@@ -6,7 +6,7 @@ buy. `isinstance(model, Predicts)` asks for a group, `demand(model, Predicts, ..
 """
 
 import inspect
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
@@ -40,6 +40,17 @@ class Block(Protocol):
     def __getitem__(self, chosen: slice | np.ndarray) -> Self: ...  # some of the rows
 
 
+class Levels(Protocol):
+    """The distinct values of each feature in the data."""
+
+    @property
+    def values(self) -> tuple[np.ndarray, ...]: ...  # of each feature, (level,), sorted
+    @property
+    def weights(self) -> tuple[np.ndarray, ...]: ...  # of the rows that have each
+    @property
+    def names(self) -> tuple[str, ...]: ...  # what errors call the features
+
+
 class Survey(Protocol):
     """What the first read tells of the data, whatever the number of components."""
 
@@ -51,6 +62,8 @@ class Survey(Protocol):
     def covariance(self) -> np.ndarray: ...  # (feature, feature), if the model has `cross_moments`
     @property
     def resolution(self) -> Resolution: ...  # how finely each feature is recorded
+    @property
+    def levels(self) -> Levels | None: ...  # of a model that is `categorical`
 
 
 class Flaw(str):
@@ -116,6 +129,15 @@ class Frames(Protocol):
     def given(self, survey: Survey) -> Model: ...
     def to_frame(self, params: DataParams) -> Params: ...
     def from_frame(self, params: Params) -> DataParams: ...
+
+
+@runtime_checkable
+class Categorises(Protocol):
+    """Distinct values in the survey that `given` sees, and strings of tables as codes."""
+
+    @property
+    def categorical(self) -> bool: ...  # whether it wants them
+    def categories(self, names: Sequence[Hashable]) -> Collection[Hashable]: ...  # which may be
 
 
 @runtime_checkable
@@ -224,6 +246,7 @@ GROUPS = (
     Checks,
     Needs,
     Frames,
+    Categorises,
     Batches,
     Compiles,
     Predicts,

@@ -132,7 +132,7 @@ class Outcome:
         if isinstance(self.model, Clusters):
             return table_of_clusters(self.model, self.params)
         model = demand(self.model, Composed, "the table of clusters")
-        return table(model, self.params, self.features.names, self.constant)
+        return table(model, self.params, self.features, self.constant)
 
     def __repr__(self) -> str:
         return f"<daskem.Result: {type(self.model).__name__}, {self.best.told}>"

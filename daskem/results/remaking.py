@@ -98,7 +98,8 @@ def _arrays(declared: Mapping[str, Parameter], params: Params) -> State:
 
 def _of_frame(frame: Frame | None) -> State:
     values = {} if frame is None else dataclasses.asdict(frame)
-    return {name: (("feature", "feature_2")[: v.ndim], v) for name, v in values.items()}
+    dims = dict.fromkeys(values, ("feature", "feature_2")) | {"mean": ("feature", "category")}
+    return {name: (dims[name][: v.ndim], v) for name, v in values.items()}
 
 
 def _settings(model: object) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ from daskem.data.inputs.rows import rows_like
 from daskem.data.survey import Domain
 from daskem.errors import DataError
 from daskem.fitting.starts.first_read import domain
+from daskem.models.families.protocol import Composed, Labelled
 from daskem.models.protocol import (
     Declares,
     Model,
@@ -236,7 +237,13 @@ class Result(Outcome):
         ``covariances_TEMP_PSAL`` (component, depth, depth_2) is of a pair of variables.
         """
         declared = demand(self.model, Declares, "labelling").parameters
-        return labelled(declared, self.params, self.features).assign_attrs(self._numbers)
+        dataset = labelled(declared, self.params, self.features).assign_attrs(self._numbers)
+        if not (isinstance(self.model, Composed) and isinstance(self.model.family, Labelled)):
+            return dataset
+        known = self.features.names
+        names = list(range(self.n_features) if known is None else known)
+        own = self.model.family.coordinates(self.params, names, self.features.labels)
+        return dataset.assign_coords({n: c for n, c in own.items() if {*c[0]} <= {*dataset.dims}})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the best run to a zarr store that `daskem.load` reads; see `modelfile`.

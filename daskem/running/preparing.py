@@ -23,6 +23,7 @@ from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.seeds import SEEDERS
 from daskem.fitting.stopping import Stop
 from daskem.models.protocol import (
+    Categorises,
     Declares,
     Model,
     check_riders,
@@ -94,7 +95,8 @@ def prepare(
         raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
     stop = _stop(tol, max_passes, max_seconds)
     beside = names_among(sample_weight, along, lengths)
-    rows = as_rows(data, features, sample_dims, feature_dim, beside, sequence_dim)
+    categories = model.categories if isinstance(model, Categorises) else None
+    rows = as_rows(data, features, sample_dims, feature_dim, beside, sequence_dim, categories)
     absent, where = absent_chunks(data, features, missing_chunks), origin(data)
     riders = aligned(rows, sample_weight, along)
     check_riders(model, riders)

@@ -15,6 +15,7 @@ from daskem.data.survey.domain import Domain
 from daskem.data.survey.extremes import Extremes, extremes
 from daskem.data.survey.far import Far, judged
 from daskem.data.survey.fingerprint import fingerprint
+from daskem.data.survey.levels import Levels, levels
 
 # Rows of a sample: enough to start from, and few enough to be fitted in no time.
 _MOST_SAMPLED = 2**16
@@ -60,6 +61,8 @@ class Survey(Brief):
         The first integer that is no floating point number, and so loses digits.
     machines : dict of str
         By the arithmetic of those who read the blocks, the host of one of them.
+    levels : Levels or None
+        The distinct values of each feature; only of a survey of categories.
     """
 
     n_rows: int
@@ -75,6 +78,7 @@ class Survey(Brief):
     bad: str | None = None
     rounded: str | None = None
     machines: Mapping[str, str] = field(default_factory=dict)
+    levels: Levels | None = None
 
     @property
     def mixed(self) -> str | None:
@@ -154,6 +158,7 @@ class Survey(Brief):
             self.bad or other.bad,
             self.rounded or other.rounded,
             machines,
+            None if self.levels is None or other.levels is None else self.levels + other.levels,
         )
 
     def _moments_with(self, other: "Survey") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -172,7 +177,9 @@ class Survey(Brief):
         return self.second + cross + cross.T + self.weight * np.outer(shift, shift)
 
 
-def survey(block: Block, domain: Domain, seed: int, cross: bool = True) -> Survey:
+def survey(
+    block: Block, domain: Domain, seed: int, cross: bool = True, categorical: bool = False
+) -> Survey:
     """Survey one block.
 
     Parameters
@@ -184,6 +191,8 @@ def survey(block: Block, domain: Domain, seed: int, cross: bool = True) -> Surve
         Of the hash that chooses the sample.
     cross : bool
         Whether `second` is a matrix.
+    categorical : bool
+        Whether there are `levels`.
     """
     n_missing = 0 if block.kept is None else len(block.kept) - len(block)
     bad = domain.first_bad(block)
@@ -206,6 +215,7 @@ def survey(block: Block, domain: Domain, seed: int, cross: bool = True) -> Surve
         bad,
         domain.first_rounded(block),
         {arithmetic(): platform.node()},
+        levels(good) if categorical else None,
     )
 
 

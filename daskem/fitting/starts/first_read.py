@@ -12,7 +12,7 @@ from daskem.data.blocks import Blocks
 from daskem.data.survey import Domain, Survey, survey, void_features
 from daskem.errors import DataError
 from daskem.fitting.starts.oversampling import oversampled
-from daskem.models.protocol import Checks, Frames, Model
+from daskem.models.protocol import Categorises, Checks, Frames, Model
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,7 +72,8 @@ def first_read(
 def surveyed(model: Model, blocks: Blocks, seed: int, names: np.ndarray | None = None) -> Survey:
     """The survey of the data, if the model can use them; `seed` draws the sample."""
     cross = isinstance(model, Frames) and model.cross_moments
-    measured = blocks.sum(survey, domain(model, names), seed, cross, name="survey")
+    levels = isinstance(model, Categorises) and model.categorical
+    measured = blocks.sum(survey, domain(model, names), seed, cross, levels, name="survey")
     if measured.bad is not None:
         raise DataError("; ".join(filter(None, [_void(measured, blocks, names), measured.bad])))
     if not measured.n_rows:
@@ -84,6 +85,8 @@ def surveyed(model: Model, blocks: Blocks, seed: int, names: np.ndarray | None =
         raise DataError("every sample_weight is zero")
     if isinstance(model, Frames):
         _check_spreads(measured, names)
+    if measured.levels is not None and names is not None:
+        return replace(measured, levels=measured.levels.named(names))
     return measured
 
 
