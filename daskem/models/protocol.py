@@ -61,6 +61,8 @@ class Survey(Protocol):
     @property
     def covariance(self) -> np.ndarray: ...  # (feature, feature), if the model has `cross_moments`
     @property
+    def spans(self) -> np.ndarray: ...  # the lowest value and the highest one, (feature, 2)
+    @property
     def resolution(self) -> Resolution: ...  # how finely each feature is recorded
     @property
     def levels(self) -> Levels | None: ...  # of a model that is `categorical`
@@ -71,7 +73,10 @@ class Flaw(str):
 
 
 class Tile(NamedTuple):
-    """What a model says of some rows of a block."""
+    """What a model says of some rows of a block.
+
+    Responsibilities add to 1, but for what is noise, see `Noisy`.
+    """
 
     span: slice
     log_prob: np.ndarray  # (row,), log p(x) in nats, in the units of the data
@@ -174,6 +179,13 @@ class Sequential(Protocol):
 
 
 @runtime_checkable
+class Noisy(Protocol):
+    """Rows of no component: a label more for `predict`, and what is left of responsibilities."""
+
+    def noise_share(self, params: Mapping[str, np.ndarray]) -> float | None: ...  # None: no noise
+
+
+@runtime_checkable
 class Starts(Model, Declares, Predicts, Protocol):
     """`n_components` in the place of a `start`: params from rows whose component is known."""
 
@@ -251,6 +263,7 @@ GROUPS = (
     Compiles,
     Predicts,
     Sequential,
+    Noisy,
     Simplifies,
     Penalises,
     Conditioned,

@@ -71,15 +71,18 @@ class Result(Outcome):
     ) -> Any:
         """The most probable component of each row, (...), int; -1 where a row is missing.
 
+        A row that noise most probably made has the label `n_components`, if the model has noise.
+
         Labels are as small as the number of components allows, and CF flags if `data` have labels;
         for NumPy arrays they are int64, as in scikit-learn. Tables get a Series with their index,
         and a DataFrame where there are several answers for a row. What the model needs besides
         goes `along`, and the `lengths` of sequences with it, here and below, as in `daskem.fit`;
         a `sequence_dim` of the fit is looked for in `data`.
         """
-        dtype = predictions.label_dtype(self.n_components)
         path = isinstance(self.model, Sequential)
-        about = predictions.flags(self.n_components, self.missing == "omit", path)
+        noise = self._noise is not None
+        dtype = predictions.label_dtype(self.n_components + noise)
+        about = predictions.flags(self.n_components, self.missing == "omit", path, noise)
         return self._map(data, along, lengths, predictions.labels, about, fill=-1, dtype=dtype)
 
     def predict_proba(

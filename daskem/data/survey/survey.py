@@ -131,6 +131,11 @@ class Survey(Brief):
         np.fill_diagonal(covariance, self.variances)
         return covariance
 
+    @property
+    def spans(self) -> np.ndarray:
+        """The lowest and the highest value of each feature, (feature, 2)."""
+        return np.array([self.extremes.span(j) for j in range(len(self.origin))])
+
     @cached_property
     def resolution(self) -> Resolution:
         """How finely the values of each feature are recorded, by the sample."""
