@@ -342,3 +342,37 @@ def test_counted_patterns_are_their_rows():
     counted = fit(patterns, 2, sample_weight=counts)
     assert counted.log_likelihood * counts.sum() >= SEVERAL.published[2] - 1e-2
     assert counted.n_rows == 1202
+
+
+# Rows that repeat.
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("values", [np.arange(4.0), np.arange(4.0) + 1])
+def test_patterns_are_counted_once(values, weighted):
+    """Here 24 of 5,000 rows; the statistics are those of all rows one by one."""
+    rows = values[drawn(truth(3), 5000)[0].astype(int)]
+    weights = np.random.default_rng(0).integers(0, 3, 5000) / 2.0 if weighted else None
+    model = Mixture(Categorical([values[:n] for n in SIZES]))
+    kernel, block = model.kernel([truth(3, seed=4), truth(2, seed=5)]), Block(rows, weights)
+    patterns = kernel.counted(block)
+    assert len(patterns.rows) <= 24
+    assert patterns.weights.sum() == block.weight
+    pairs = zip(kernel.e_step(block), kernel.kernel.e_step(block), strict=True)
+    for counted, plain in pairs:
+        assert set(counted) == set(plain)
+        for name, value in plain.items():
+            np.testing.assert_allclose(counted[name], value, rtol=1e-11, atol=1e-11)
+
+
+def test_few_rows_and_many_patterns_are_not_counted():
+    kernel = Mixture(Categorical([[0, 1], [0, 1, 2, 3], [0, 1, 2]])).kernel([truth(2)])
+    rows = drawn(truth(2), 95)[0]
+    assert kernel.counted(Block(rows)) is None
+    assert kernel.counted(Block(np.tile(rows, (2, 1)))) is not None
+    many = Mixture(Categorical(4)).kernel([truth(2, (4,) * 9)])
+    assert many.counted(Block(np.zeros((10**6, 9)))) is None
+    gaps = Mixture(Categorical([[0, 1], [0, 1, 2, 5], [0, 1, 2]])).kernel([truth(2)])
+    assert gaps.counted(Block(np.tile(rows, (2, 1)))) is None
+    rows[:] = np.nan
+    assert kernel.counted(Block(np.tile(rows, (2, 1)))) is None

@@ -43,6 +43,19 @@ def answers(rng):
     return pd.DataFrame(dict(zip(["smokes", "eats", "sleeps"], said, strict=True)))
 
 
+def places(rng):
+    """Of two climates."""
+    kinds = rng.integers(2, size=400)
+    columns = {
+        "lon": rng.normal(10 * kinds),
+        "lat": rng.normal(size=400),
+        "cover": np.where(rng.random(400) < 0.2 + 0.6 * kinds, "forest", "steppe"),
+        "storms": rng.poisson(2 + 8 * kinds),
+        "wet": rng.random(400) < 0.1 + 0.8 * kinds,
+    }
+    return pd.DataFrame(columns)
+
+
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, scheduler_file):
     rng = np.random.default_rng(0)
     profiles(rng).chunk(time=3).to_zarr(tmp_path / "profiles.zarr", zarr_format=2)
@@ -60,6 +73,7 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, scheduler_file):
         "lengths": [100, 150, 50],
         "answers": answers(rng),
         "others": answers(rng),
+        "places": places(rng),
         "counts": rng.poisson(3.0, size=(300, 1)) * rng.integers(2, size=(300, 1)),
     }
     with warnings.catch_warnings():

@@ -20,6 +20,7 @@ from daskem.models.families.protocol import (
     Events,
     Family,
     Levelled,
+    Named,
     Prior,
 )
 from daskem.models.kernels.backends import NUMPY
@@ -75,6 +76,11 @@ class ComposedModel(ABC):
         if not isinstance(family, Coordinates):
             return replace(self, family=family)
         return replace(self, family=family, frame=family.frame(survey))
+
+    @property
+    def features(self) -> Sequence[Hashable] | None:
+        """The columns that the family knows by name, in their order."""
+        return self.family.features if isinstance(self.family, Named) else None
 
     @property
     def categorical(self) -> bool:

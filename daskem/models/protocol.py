@@ -146,6 +146,14 @@ class Categorises(Protocol):
 
 
 @runtime_checkable
+class Names(Protocol):
+    """Features that are chosen by the model, where nobody asks for others."""
+
+    @property
+    def features(self) -> Sequence[Hashable] | None: ...  # in their order; None for any
+
+
+@runtime_checkable
 class Batches(Protocol):
     """Several candidates in one sweep over the rows of a block, for little more than one costs."""
 
@@ -259,6 +267,7 @@ GROUPS = (
     Needs,
     Frames,
     Categorises,
+    Names,
     Batches,
     Compiles,
     Predicts,

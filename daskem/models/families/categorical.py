@@ -13,6 +13,7 @@ from daskem.core.statistics import Statistics
 from daskem.errors import DataError, ParameterError
 from daskem.models.families.independent import LEAST
 from daskem.models.families.registry import register
+from daskem.models.kernels.counted import CountedKernel
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.kernels.tiled import TiledKernel
@@ -170,7 +171,7 @@ class Categorical:
     def _overall(self, frame: Frame | None, like: np.ndarray) -> np.ndarray:
         """The shares of the levels in all rows, (feature, category); even ones if unknown."""
         if frame is not None and frame.mean.ndim > 1:
-            return frame.mean
+            return frame.mean[:, : like.shape[2]]
         there = np.isfinite(self.table(*like.shape[1:]))
         return there / there.sum(axis=1, keepdims=True)
 
@@ -191,7 +192,9 @@ class Categorical:
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> Kernel:
         made = [Answers(self, params["probabilities"]) for params in candidates]
-        return TiledKernel(ProductForm(made, offsets))
+        kernel = TiledKernel(ProductForm(made, offsets))
+        levels = self._each(*candidates[0]["probabilities"].shape[1:])
+        return CountedKernel(kernel, tuple(np.array(values, np.float64) for values in levels))
 
     def magnitudes(self, params: Params) -> np.ndarray:
         """Of the terms of the log-density, (component,)."""

@@ -85,6 +85,14 @@ class Levelled(Protocol):
 
 
 @runtime_checkable
+class Named(Protocol):
+    """A family of columns that it knows by their names."""
+
+    @property
+    def features(self) -> Sequence[Hashable] | None: ...  # in their order; None for any columns
+
+
+@runtime_checkable
 class Labelled(Protocol):
     """Coordinates of its own dimensions in `Result.to_dataset`."""
 
