@@ -9,7 +9,7 @@ import pytest
 from classes import PUBLISHED, SEVERAL
 
 import daskem
-from daskem import Bernoulli, Categorical, HiddenMarkov, Mixture
+from daskem import Bernoulli, Categorical, Gaussian, HiddenMarkov, Mixture
 from daskem.core.frames import in_units_of_the_data
 from daskem.data.blocks import Block
 from daskem.errors import DataError, DataTypeError, ParameterError
@@ -113,6 +113,13 @@ def test_select_finds_how_many_classes_there_are():
     rows, _ = drawn(truth(3, (4, 5, 3, 4, 3), seed=1), 1500)
     models = {"classes": Mixture(Categorical())}
     assert daskem.select(rows, range(2, 5), models=models, random_state=0).best.n_components == 3
+
+
+def test_select_compares_probabilities_with_probabilities(rows):
+    """And not with densities, which are per unit of the features."""
+    models = {"classes": Mixture(Categorical()), "normal": Mixture(Gaussian())}
+    with pytest.raises(ParameterError, match="probabilities of categories, and densities"):
+        daskem.select(rows, (2,), models=models)
 
 
 # Levels.
@@ -314,6 +321,13 @@ def test_a_word_that_the_fit_never_saw_is_an_error_that_says_where(spoken):
         DataError, match=r"'sometimes' in row 7, column 'smokes', .*never saw.*'no'"
     ):
         spoken.predict(data)
+    # One that a categorical declares, and no row of the fit had.
+    data = words()
+    data["meals"] = data["meals"].cat.add_categories(["cake"])
+    result = fit(data, 2)
+    data.loc[7, "meals"] = "cake"
+    with pytest.raises(DataError, match=r"3.0 \('cake'\) at .*row 7, column 1 \('meals'\); exp"):
+        result.predict(data)
 
 
 def test_columns_of_no_kind_are_told():
@@ -322,18 +336,20 @@ def test_columns_of_no_kind_are_told():
         fit(data, 2)
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
 def test_tables_of_dask_are_coded_where_their_categories_are_known(spoken):
     dd = pytest.importorskip("dask.dataframe")
     lazy = dd.from_pandas(words(), npartitions=3)
     with pytest.raises(DataTypeError, match=r"'smokes'.*table.categorize\(\['smokes'\]\)"):
         fit(lazy, 2)
-    result = fit(lazy.categorize(["smokes"]), 2)
-    assert result.features.labels == spoken.features.labels
-    np.testing.assert_allclose(
-        result.params["probabilities"], spoken.params["probabilities"], atol=1e-6
-    )
+    tables = lazy.categorize(["smokes"]), words()
+    start = truth(2, (2, 3, 3), seed=5)
+    here, there = (daskem.fit(Mixture(Categorical()), x, start=start, **FIVE) for x in tables)
+    assert here.features.labels == there.features.labels == spoken.features.labels
+    found = here.params["probabilities"]
+    np.testing.assert_allclose(there.params["probabilities"], found, rtol=1e-11)
     np.testing.assert_array_equal(spoken.predict(lazy).compute(), spoken.predict(words()))
-    with pytest.raises(DataError, match=r"'never'.*never saw"):
+    with pytest.raises(DataError, match=r"'never' in row 0 of a partition.*never saw"):
         spoken.predict(lazy.assign(smokes="never")).compute()
 
 

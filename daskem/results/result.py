@@ -141,7 +141,9 @@ class Result(Outcome):
 
     @property
     def _domain(self) -> Domain:
-        return domain(self.model, self.features.names)
+        return dataclasses.replace(
+            domain(self.model, self.features.names), labels=self.features.labels
+        )
 
     def _rows(
         self,

@@ -46,9 +46,10 @@ def coded(
     labels = dict(known) or {table.names[i]: _labels(table, i) for i in odd}
     frame = table.frame
     if table.lazy:
-        meta = _with_codes(frame._meta, labels)
-        return Frame(frame.map_partitions(_with_codes, labels, meta=meta), lazy=True), labels
-    return Frame(_with_codes(frame, labels), lazy=False), labels
+        meta = _with_codes(frame._meta, labels, "")
+        made = frame.map_partitions(_with_codes, labels, " of a partition", meta=meta)
+        return Frame(made, lazy=True), labels
+    return Frame(_with_codes(frame, labels, ""), lazy=False), labels
 
 
 def notes(labels: Labels) -> list[str]:
@@ -79,15 +80,18 @@ def _labels(table: Frame, place: int) -> tuple[Hashable, ...]:
     return tuple(sorted(column.dropna().unique().tolist()))
 
 
-def _with_codes(frame: Any, labels: Labels) -> Any:
-    """A table of pandas with codes, NaN where missing, in the columns that have labels."""
+def _with_codes(frame: Any, labels: Labels, of: str) -> Any:
+    """A table of pandas with codes, NaN where missing, in the columns that have labels.
+
+    Errors count the rows `of` it.
+    """
     made = frame.copy(deep=False)
     for name, each in labels.items():
-        made[name] = _codes(frame[name], name, each)
+        made[name] = _codes(frame[name], name, each, of)
     return made
 
 
-def _codes(column: Any, name: Hashable, labels: tuple[Hashable, ...]) -> np.ndarray:
+def _codes(column: Any, name: Hashable, labels: tuple[Hashable, ...], of: str) -> np.ndarray:
     import pandas as pd
 
     places, values = pd.factorize(column)
@@ -96,8 +100,8 @@ def _codes(column: Any, name: Hashable, labels: tuple[Hashable, ...]) -> np.ndar
         new = int(np.flatnonzero(codes < 0)[0])
         row = int(np.flatnonzero(places == new)[0])
         raise DataError(
-            f"Input X contains {values[new]!r:.80} in row {row}, column {name!r}, a category that "
-            f"the fit never saw; it knows {_listed(labels)}. Leave such rows out, make them "
+            f"Input X contains {values[new]!r:.80} in row {row}{of}, column {name!r}, a category "
+            f"that the fit never saw; it knows {_listed(labels)}. Leave such rows out, make them "
             "missing, or fit with data that have them"
         )
     return np.where(places < 0, np.nan, np.append(codes, -1)[places])
