@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
 
 import daskem
 from daskem import (
@@ -114,6 +115,33 @@ def test_a_family_of_all_columns_is_that_family(family):
     objectives = [[p.objective for p in result.history] for result in (one, other)]
     np.testing.assert_allclose(*objectives, rtol=1e-12)
     np.testing.assert_allclose(other.score_samples(rows), one.score_samples(rows), rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+def test_each_family_keeps_its_frame_beside_those_that_mix_columns():
+    """Scales of some columns, a matrix of others: densities are those of scipy in data units."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(400, 7)) @ np.diag([1.0, 1e3, 1e-2, 5.0, 1.0, 40.0, 1.0])
+    rows += 1e3 * (np.arange(400)[:, None] % 2) * np.array([0, 1, 0, 0, 0, 0, 0]) + 7.0
+    family = Independent(
+        {
+            (0, 1): Gaussian("diag"),
+            (4, 2): Gaussian("full"),
+            (3, 5): StudentT("tied", 5.0),
+            6: Gaussian("spherical"),
+        }
+    )
+    result = daskem.fit(Mixture(family), rows, 2, random_state=0, max_passes=3)
+    p, total = result.params, 0.0
+    for k in range(2):
+        normal, t = stats.multivariate_normal, stats.multivariate_t
+        total += p["weights"][k] * np.exp(
+            normal.logpdf(rows[:, [0, 1]], p["means_0_1"][k], np.diag(p["covariances_0_1"][k]))
+            + normal.logpdf(rows[:, [4, 2]], p["means_4_2"][k], p["covariances_4_2"][k])
+            + t.logpdf(rows[:, [3, 5]], p["means_3_5"][k], p["covariances_3_5"], 5.0)
+            + normal.logpdf(rows[:, 6], p["means_6"][k], p["covariances_6"][k])
+        )
+    np.testing.assert_allclose(result.score_samples(rows), np.log(total), rtol=1e-10)
 
 
 def test_it_is_saved_and_loaded_with_the_families_and_their_columns(fitted, tmp_path):
