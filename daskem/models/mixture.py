@@ -30,7 +30,7 @@ class Mixture(ComposedModel):
 
     Parameters
     ----------
-    family : Gaussian, Poisson, Bernoulli, or one of your own
+    family : Gaussian, StudentT, Poisson, Bernoulli, Categorical, Independent, or one of your own
         Any object with the members of `daskem.models.families.protocol.Family`.
     frame : Frame, optional
         Affine coordinates in which params are held and rows are seen, where the family has
