@@ -4,7 +4,14 @@ from daskem.estimators import GaussianHMM, GaussianMixture
 from daskem.fitting.algorithms import EM
 from daskem.fitting.record import Status
 from daskem.models import Mixture
-from daskem.models.families import Bernoulli, Gaussian, Poisson, StudentT
+from daskem.models.families import (
+    Bernoulli,
+    Categorical,
+    Gaussian,
+    Independent,
+    Poisson,
+    StudentT,
+)
 from daskem.models.families import register as register_family
 from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.results.diagnostics import diagnose
@@ -21,10 +28,12 @@ from daskem.selection.verbs import select, submit_selection
 __all__ = [
     "EM",
     "Bernoulli",
+    "Categorical",
     "Gaussian",
     "GaussianHMM",
     "GaussianMixture",
     "HiddenMarkov",
+    "Independent",
     "Merging",
     "Mixture",
     "Plan",

@@ -16,7 +16,7 @@ class Answers:
     Attributes
     ----------
     patterns : tuple of str
-        A digit for each question, 1 for yes.
+        A digit for each question, 1 for yes; or which of several answers.
     counts : tuple of int
     published : dict
         The total log-likelihood of the best fit, by the number of classes.
@@ -79,3 +79,15 @@ PUBLISHED = {
         {1: -543.6498, 2: -504.4677, 3: -503.3011},
     ),
 }
+
+# 1202 persons on polls: their purpose is good, depends, a waste; they are accurate, or not; the
+# questions were understood well, or not; interested, cooperative, impatient? McCutcheon (1987).
+SEVERAL = Answers(
+    tuple(f"{p}{a}{u}{c}" for p in range(3) for a in range(2) for u in range(2) for c in range(3)),
+    (
+        *(419, 35, 2, 71, 25, 5, 270, 25, 4, 42, 16, 5),
+        *(23, 4, 1, 6, 2, 0, 43, 9, 2, 9, 3, 2),
+        *(26, 3, 0, 1, 2, 0, 85, 23, 6, 13, 12, 8),
+    ),
+    {2: -2783.268, 3: -2754.545, 4: -2746.621},
+)

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 from scipy.special import digamma, logsumexp
 
-from daskem import Bernoulli, Gaussian, Poisson, StudentT
+from daskem import Bernoulli, Categorical, Gaussian, Independent, Poisson, StudentT
 from daskem.models.families.covariances import STRUCTURES
 from daskem.models.families.protocol import Family
 
@@ -34,6 +34,8 @@ class Row(ABC):
     latent : bool
         Whether more is unseen of a row than its component. If not, one M step for rows whose
         component is known is the optimum; if so, each one is a step towards it.
+    width : int or None
+        How many features there are, where there can be no other number.
     """
 
     family: Family
@@ -42,6 +44,7 @@ class Row(ABC):
     possible = ()
     impossible = (np.nan, np.inf, -np.inf)
     latent = False
+    width = None
 
     @abstractmethod
     def params(self, k, d, rng):
@@ -228,6 +231,38 @@ class BernoulliRow(MeanRow):
         return stats.bernoulli.logpmf(rows, params["probabilities"][j]).sum(axis=1)
 
 
+class CategoricalRow(Row):
+    possible = (0.0, 1.0, 2.0)
+    impossible = (3.0, -1.0, 0.5, np.nan, np.inf)
+
+    @property
+    def twice(self):
+        return replace(self.family, prior_rows=2 * self.family.prior_rows)
+
+    def params(self, k, d, rng):
+        return {"probabilities": rng.dirichlet(np.full(self.family.levels, 1.5), (k, d))}
+
+    def draw(self, params, components, rng):
+        limits = params["probabilities"][components].cumsum(axis=2)[:, :, :-1]
+        u = rng.random(limits.shape[:2])
+        return (u[:, :, None] >= limits).sum(axis=2).astype(float)
+
+    def log_density(self, params, j, rows):
+        shares = params["probabilities"][j]
+        found = [stats.multinomial.logpmf(np.eye(3)[r.astype(int)], 1, shares) for r in rows]
+        return np.array(found).sum(axis=1)
+
+    def statistics(self, params, rows, r):
+        levels = np.zeros((len(r), *params["probabilities"].shape[1:]))
+        for j, i in np.ndindex(r.shape):
+            for feature, level in enumerate(rows[i].astype(int)):
+                levels[j, feature, level] += r[j, i]
+        return {"levels": levels}
+
+    def alone(self, rows):
+        return {"probabilities": np.stack([rows == level for level in range(3)], -1).mean(0)[None]}
+
+
 class StudentRow(NormalRow):
     latent = True
 
@@ -268,13 +303,87 @@ class StudentRow(NormalRow):
         return {}
 
 
+@dataclass(frozen=True, repr=False)
+class ColumnsRow(Row):
+    """Of columns of several kinds, as many as they are, whatever a law asks for.
+
+    Attributes
+    ----------
+    rows_of : tuple of (tuple of int, Row)
+        Those of the families, and their columns.
+    """
+
+    rows_of: tuple[tuple[tuple[int, ...], Row], ...] = ()
+
+    # A value of each column, the last of which is no category.
+    possible = (2.0, 1e8, -3.0)
+    impossible = (5.0,)
+    width = 4
+
+    def _named(self, found, columns, form):
+        label = "_".join(map(str, columns))
+        return {form.format(name, label): value for name, value in found.items()}
+
+    def _own(self, params, columns):
+        end = "_" + "_".join(map(str, columns))
+        return {n.removesuffix(end): v for n, v in params.items() if n.endswith(end)}
+
+    @property
+    def twice(self):
+        return replace(self.family, families=[(c, row.twice) for c, row in self.rows_of])
+
+    def params(self, k, d, rng):
+        found = {}
+        for columns, row in self.rows_of:
+            found |= self._named(row.params(k, len(columns), rng), columns, "{}_{}")
+        return found
+
+    def draw(self, params, components, rng):
+        drawn = np.empty((len(components), self.width))
+        for columns, row in self.rows_of:
+            own = row.draw(self._own(params, columns), components, rng)
+            drawn[:, list(columns)] = own
+        return drawn
+
+    def log_density(self, params, j, rows):
+        each = (
+            row.log_density(self._own(params, columns), j, rows[:, list(columns)])
+            for columns, row in self.rows_of
+        )
+        return sum(np.reshape(density, len(rows)) for density in each)
+
+    def statistics(self, params, rows, r):
+        found = {}
+        for columns, row in self.rows_of:
+            own = row.statistics(self._own(params, columns), rows[:, list(columns)], r)
+            found |= self._named(own, columns, "{1}.{0}")
+        return found
+
+    def alone(self, rows):
+        found = {}
+        for columns, row in self.rows_of:
+            found |= self._named(row.alone(rows[:, list(columns)]), columns, "{}_{}")
+        return found
+
+
+def columns_row(*rows_of):
+    family = Independent([(columns, row.family) for columns, row in rows_of])
+    return ColumnsRow(family, rows_of=rows_of)
+
+
 TABLE = [
     *(NormalRow(Gaussian(k, 0.0), (Gaussian(k, 1e-6), Gaussian(k, 0.05))) for k in KINDS),
     PoissonRow(Poisson(), (Poisson(prior_rows=2.0),)),
     BernoulliRow(Bernoulli(), (Bernoulli(prior_rows=2.0),)),
+    CategoricalRow(Categorical(3), (Categorical(3, prior_rows=2.0),)),
     StudentRow(StudentT()),
     StudentRow(StudentT("tied", "tied")),
     StudentRow(StudentT("diag", 4.0), (StudentT("diag", 12),)),
+    columns_row(
+        ((0,), PoissonRow(Poisson())),
+        ((2, 1), NormalRow(Gaussian("full", 0.0))),
+        ((3,), CategoricalRow(Categorical(3))),
+    ),
 ]
 
 
@@ -290,13 +399,24 @@ every_row = pytest.mark.parametrize("row", TABLE, ids=repr)
 every_setting = pytest.mark.parametrize("row", SETTINGS, ids=repr)
 
 
+# Those that may have any number of features.
+ANY_WIDTH = [row for row in TABLE if row.width is None]
+every_row_of_any_width = pytest.mark.parametrize("row", ANY_WIDTH, ids=repr)
+every_setting_of_any_width = pytest.mark.parametrize(
+    "row", [one for row in ANY_WIDTH for one in all_settings(row)], ids=repr
+)
+
+
 def every_row_with(group):
-    """The rows whose families have the members of `group`."""
-    having = [row for row in TABLE if isinstance(row.family, group)]
+    """The rows of any width whose families have the members of `group`."""
+    having = [row for row in ANY_WIDTH if isinstance(row.family, group)]
     return pytest.mark.parametrize("row", having, ids=repr)
 
 
-# What is known of Gaussians only.
+# What is known of families whose one parameter is a mean, and of Gaussians, only.
+every_mean_row = pytest.mark.parametrize(
+    "row", [row for row in TABLE if isinstance(row, MeanRow)], ids=repr
+)
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_gaussian = pytest.mark.parametrize("family", GAUSSIANS, ids=repr)
 every_plain_gaussian = pytest.mark.parametrize("row", TABLE[: len(KINDS)], ids=repr)

@@ -16,7 +16,7 @@ import zarr
 from distributed import Client, LocalCluster
 from fsspec.core import url_to_fs
 from PIL import Image
-from table import every_setting
+from table import every_setting_of_any_width
 
 import daskem
 from daskem.cli import commands as cli
@@ -133,7 +133,7 @@ def said(family):
     return options
 
 
-@every_setting
+@every_setting_of_any_width
 def test_fit_knows_every_family_and_its_settings(tmp_path, row, capsys):
     data = row.rows(600)
     path, out = str(tmp_path / "data.zarr"), str(tmp_path / "model")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.datasets import load_iris
-from table import every_gaussian, every_kind, every_row, every_setting
+from table import every_gaussian, every_kind, every_row, every_setting, every_setting_of_any_width
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
@@ -387,7 +387,7 @@ def test_an_outlier_of_weight_almost_nothing(family):
     ends(family, rows, 2, sample_weight=weights)
 
 
-@every_setting
+@every_setting_of_any_width
 @pytest.mark.parametrize("examples", [6, pytest.param(150, marks=pytest.mark.torture)])
 def test_whatever_the_data_a_fit_ends(row, examples):
     shape = st.tuples(st.integers(1, 12), st.integers(1, 3))

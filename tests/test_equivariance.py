@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernels import needs_numba
 from sklearn.metrics import adjusted_rand_score
-from table import KINDS, TABLE, BernoulliRow, all_settings, every_kind, every_setting
+from table import (
+    KINDS,
+    TABLE,
+    BernoulliRow,
+    all_settings,
+    every_kind,
+    every_setting,
+    every_setting_of_any_width,
+)
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture
@@ -204,7 +212,7 @@ def test_the_order_of_rows_does_not_matter(row):
         np.testing.assert_allclose(other.params[name], value, 1e-9, 1e-11)
 
 
-@every_setting
+@every_setting_of_any_width
 def test_the_order_of_features_does_not_matter(row):
     family, (begin, rows), order = row.family, row.some(K, D, 800), np.array([1, 2, 0])
     one = after(10, family, rows, begin)

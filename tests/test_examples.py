@@ -150,3 +150,11 @@ def test_earthquakes_come_in_quiet_and_busy_times():
     assert states.dims == ("year",)
     assert (states.sel(year=slice(1938, 1950)) == busy).all()
     assert (states.sel(year=slice(1980, 2006)) != busy).all()
+
+
+def test_polls_have_the_classes_of_the_literature():
+    result, labels = example("polls").main()
+    # Of the five local maxima the highest, as poLCA has it (Linzer and Lewis 2011).
+    assert 1202 * result.log_likelihood == pytest.approx(-2754.545, abs=2e-3)
+    assert result.params["weights"] == pytest.approx([0.621, 0.207, 0.172], abs=2e-3)
+    assert labels.tolist() == [0, 2]

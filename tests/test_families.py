@@ -31,6 +31,8 @@ class Moments:
     def variances(self):
         return np.diagonal(self.covariance)
 
+    levels = None
+
     @property
     def resolution(self):
         return Resolution(np.zeros(len(self.mean)), np.zeros(len(self.mean)))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from classes import PUBLISHED
 from reading import look
-from table import every_row_with
+from table import every_mean_row
 
 import daskem
 from daskem import Bernoulli, Mixture, Poisson
@@ -18,7 +18,6 @@ from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.errors import ParameterError
 from daskem.models.families.independent import MeanFamily
-from daskem.models.families.protocol import Softens
 from daskem.selection import splitting
 
 
@@ -87,7 +86,7 @@ def test_what_the_sample_has_never_seen_is_not_impossible(seed, monkeypatch):
     assert gained < 1e-7 * 40_000
 
 
-@every_row_with(Softens)
+@every_mean_row
 def test_a_start_keeps_one_row_of_all_data_from_every_edge_and_moves_nothing_else(row):
     rows, labels = row.rows(600), np.arange(600) % 3
     rows[labels == 0, 0] = 0.0
@@ -158,7 +157,7 @@ def with_prior(family, rows, prior_rows):
     return Mixture(type(family)(prior_rows=prior_rows), in_units_of_the_data(rows.mean(axis=0)))
 
 
-@every_row_with(Softens)
+@every_mean_row
 def test_the_prior_is_rows_of_the_mean_of_all_data(row):
     """Three of them in every component, by hand."""
     _, rows = row.some(k=2, d=3, n=400)
@@ -186,7 +185,7 @@ def test_the_log_density_of_the_prior_is_that_of_the_formula():
     assert model.log_prior(params, 500.0) == pytest.approx(2.5 * expected, rel=1e-12)
 
 
-@every_row_with(Softens)
+@every_mean_row
 def test_a_fit_with_a_prior_ends_at_the_top_of_its_objective(row):
     rows = row.rows(300, d=3, k=2)
     model = with_prior(row.family, rows, 5.0)
@@ -205,7 +204,7 @@ def test_a_fit_with_a_prior_ends_at_the_top_of_its_objective(row):
         assert objective(parameters.from_free(model.parameters, fit.params, moved)) < top
 
 
-@every_row_with(Softens)
+@every_mean_row
 @pytest.mark.parametrize("algorithm", ["em", "auto"])
 def test_the_objective_with_a_prior_never_falls(row, algorithm):
     rows = row.rows(400, d=4, k=3)
@@ -216,7 +215,7 @@ def test_the_objective_with_a_prior_never_falls(row, algorithm):
     assert (np.diff(objectives) > -1e-13).all()
 
 
-@every_row_with(Softens)
+@every_mean_row
 def test_prior_rows_are_rows_of_weight_one(row):
     """Twice as many beside rows of weight 2, or beside the same rows twice, say the same."""
     params, rows = row.some(k=2, d=3, n=300)

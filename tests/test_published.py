@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from classes import PUBLISHED
+from classes import PUBLISHED, SEVERAL
 
 import daskem
-from daskem import Bernoulli, Gaussian, Mixture, Poisson
+from daskem import Bernoulli, Categorical, Gaussian, Mixture, Poisson
 from daskem.errors import ConvergenceWarning
 
 FAITHFUL = Path(__file__).parents[2] / "shared" / "data" / "faithful.csv"
@@ -112,3 +112,17 @@ def test_patterns_and_how_often_they_were_given_are_the_rows():
     assert counts.sum() * result.score(patterns, counts) == pytest.approx(
         answers.published[3], abs=1e-4
     )
+
+
+@pytest.mark.parametrize("k", [2, 3, pytest.param(4, marks=pytest.mark.torture)])
+def test_latent_classes_of_several_answers(k):
+    """gss82 of poLCA, of up to three answers: five local maxima for three classes."""
+    rows, counts = SEVERAL.table
+    options = {"n_init": 4, "random_state": 0, "tol": 1e-8, "max_passes": 3000}
+    result = daskem.fit(Mixture(Categorical()), rows, k, sample_weight=counts, **options)
+    found = counts @ result.score_samples(rows)
+    assert found >= SEVERAL.published[k] - 5e-4
+    assert found == pytest.approx(SEVERAL.published[k], abs=1e-3)
+    if k == 3:
+        # "Ideal", believers and sceptics (McCutcheon 1987; Linzer and Lewis 2011).
+        np.testing.assert_allclose(result.params["weights"], [0.621, 0.207, 0.172], atol=1e-3)

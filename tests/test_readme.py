@@ -8,6 +8,7 @@ from pathlib import Path
 import dask.array as da
 import distributed
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -17,6 +18,7 @@ from daskem.testing import check_model
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+ANSWERS = ("yes", "no"), ("meat", "fish"), ("long", "short")
 ADDRESS = "tcp://scheduler:8786"
 
 
@@ -34,6 +36,26 @@ def profiles(rng):
     return xr.Dataset({name: (dims, field) for name, field in fields.items()}, coords)
 
 
+def answers(rng):
+    """Of people of two kinds."""
+    kinds = rng.integers(2, size=400)
+    said = [np.where(rng.random(400) < 0.2 + 0.6 * kinds, *pair) for pair in ANSWERS]
+    return pd.DataFrame(dict(zip(["smokes", "eats", "sleeps"], said, strict=True)))
+
+
+def places(rng):
+    """Of two climates."""
+    kinds = rng.integers(2, size=400)
+    columns = {
+        "lon": rng.normal(10 * kinds),
+        "lat": rng.normal(size=400),
+        "cover": np.where(rng.random(400) < 0.2 + 0.6 * kinds, "forest", "steppe"),
+        "storms": rng.poisson(2 + 8 * kinds),
+        "wet": rng.random(400) < 0.1 + 0.8 * kinds,
+    }
+    return pd.DataFrame(columns)
+
+
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, scheduler_file):
     rng = np.random.default_rng(0)
     profiles(rng).chunk(time=3).to_zarr(tmp_path / "profiles.zarr", zarr_format=2)
@@ -49,6 +71,9 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, scheduler_file):
             rng.normal(size=(300, 2)) + 8 * (np.arange(300)[:, None] // 10 % 3), chunks=(150, 2)
         ),
         "lengths": [100, 150, 50],
+        "answers": answers(rng),
+        "others": answers(rng),
+        "places": places(rng),
         "counts": rng.poisson(3.0, size=(300, 1)) * rng.integers(2, size=(300, 1)),
     }
     with warnings.catch_warnings():

@@ -11,7 +11,7 @@ from scipy import stats
 from table import TABLE, every_setting
 
 import daskem
-from daskem import Bernoulli, Gaussian, Mixture, Poisson, register_family
+from daskem import Bernoulli, Categorical, Gaussian, Mixture, Poisson, register_family
 from daskem.core.parameters import NON_NEGATIVE
 from daskem.data.blocks import Block
 from daskem.errors import ModelError, ModelFileError, ParameterError
@@ -97,8 +97,8 @@ def test_families_have_the_required_members(row):
 def test_groups_are_those_that_a_family_has():
     groups = (Coordinates, Ellipses, Prior, Events, Softens)
     of_gaussians, of_means = groups[:4], (Coordinates, Prior, Softens)
-    for family in (Gaussian(), Poisson(), Bernoulli(), Geometric()):
-        expected = of_means if isinstance(family, MeanFamily) else of_gaussians
+    for family in (Gaussian(), Poisson(), Bernoulli(), Categorical(), Geometric()):
+        expected = of_gaussians if isinstance(family, Gaussian) else of_means
         assert tuple(group for group in groups if isinstance(family, group)) == expected
 
 

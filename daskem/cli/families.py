@@ -26,7 +26,14 @@ _READERS: dict[Any, tuple[str, Callable[[str], Any]]] = {
 
 def families() -> dict[str, type[Family]]:
     """Every registered family, by its name in lower case, as options are written."""
-    return {name.lower(): family for name, family in FAMILIES.items()}
+    return {name.lower(): family for name, family in FAMILIES.items() if _is_told(family)}
+
+
+def _is_told(family: type[Family]) -> bool:
+    """Whether texts can say all that it must be told."""
+    hints = get_type_hints(family)
+    needed = [n for n, f in _fields(family).items() if _default(f) is dataclasses.MISSING]
+    return all(_kinds(hints[name]) & _READERS.keys() for name in needed)
 
 
 def options(several: bool) -> argparse.ArgumentParser:
@@ -105,8 +112,7 @@ def _called(name: str, family: Family, given: Mapping[str, str]) -> str:
 
 
 def _read(setting: str, hint: object, text: str) -> Any:
-    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    readers = [reader for kind, reader in _READERS.items() if kind in kinds]
+    readers = [reader for kind, reader in _READERS.items() if kind in _kinds(hint)]
     for _, read in readers:
         try:
             return read(text)
@@ -114,6 +120,10 @@ def _read(setting: str, hint: object, text: str) -> Any:
             continue
     wanted = " or ".join(words for words, _ in readers) or f"{hint}, which no text can be"
     raise ParameterError(f"{_option(setting)} {text} should be {wanted}")
+
+
+def _kinds(hint: object) -> set[Any]:
+    return set(get_args(hint)) if get_origin(hint) in (Union, UnionType) else {hint}
 
 
 def _fields(family: type[Family]) -> dict[str, "dataclasses.Field[Any]"]:

@@ -29,8 +29,8 @@ class Frame(Brief):
         The least variance that a component can have, in the squared units of the data.
     recorded : ndarray of bool, (feature,)
         Whether that is the variance of rounding to the grid of the record, h^2 / 12.
-    mean : ndarray, (feature,)
-        Of the data, in their units.
+    mean : ndarray, (feature,) or (feature, category)
+        Of the data, in their units; of categories the share of each.
     """
 
     origin: np.ndarray

@@ -1,6 +1,6 @@
 """A mixture whose components are merged into clusters of free shape: a model around a model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +46,9 @@ class Clusters(Brief):
             with one_blas_thread():
                 merged = self.members @ r
             yield Tile(span, log_prob, merged)
+
+    def noise_share(self, params: Mapping[str, np.ndarray]) -> float | None:
+        return self.mixture.noise_share(self.components)
 
     def valid(self, rows: np.ndarray) -> np.ndarray:
         return self.mixture.valid(rows)

@@ -1,7 +1,7 @@
 """What models whose components are those of a family share: the family's part, and its frame."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -19,6 +19,8 @@ from daskem.models.families.protocol import (
     Coordinates,
     Events,
     Family,
+    Levelled,
+    Named,
     Prior,
 )
 from daskem.models.kernels.backends import NUMPY
@@ -75,9 +77,24 @@ class ComposedModel(ABC):
 
     def given(self, survey: Survey) -> Self:
         """The same model in the coordinates that suit the data of a survey."""
-        if not isinstance(self.family, Coordinates):
-            return self
-        return replace(self, frame=self.family.frame(survey))
+        family = self.family.levelled(survey) if isinstance(self.family, Levelled) else self.family
+        if not isinstance(family, Coordinates):
+            return replace(self, family=family)
+        return replace(self, family=family, frame=family.frame(survey))
+
+    @property
+    def features(self) -> Sequence[Hashable] | None:
+        """The columns that the family knows by name, in their order."""
+        return self.family.features if isinstance(self.family, Named) else None
+
+    @property
+    def categorical(self) -> bool:
+        """Whether `given` wants the distinct values of the features."""
+        return isinstance(self.family, Levelled)
+
+    def categories(self, names: Sequence[Hashable]) -> Collection[Hashable]:
+        """Which of the columns of a table may be strings."""
+        return self.family.categories(names) if isinstance(self.family, Levelled) else ()
 
     def to_frame(self, params: DataParams) -> Params:
         """Params in the data's units to those of the frame."""

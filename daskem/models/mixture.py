@@ -1,17 +1,20 @@
 """The mixture model: each row was made by picking a component, then drawing from it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
 from daskem.core.candidates import Candidates
 from daskem.core.numerics import NOTHING, one_blas_thread
-from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
+from daskem.core.parameters import PROBABILITY, SIMPLEX, DataParams, Parameter, Params
 from daskem.core.statistics import Statistics, add
+from daskem.errors import ModelError, ParameterError
 from daskem.models.composed import ComposedModel
-from daskem.models.families.protocol import Compiles, Draws, Simplifies, Softens
+from daskem.models.families.protocol import Compiles, Draws, Ellipses, Simplifies, Softens
 from daskem.models.kernels.backends import BACKENDS, NUMPY
+from daskem.models.kernels.noise import noisy
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.known import (
     DOUBTED,
@@ -21,7 +24,10 @@ from daskem.models.known import (
     known_posterior,
     unknown,
 )
-from daskem.models.protocol import Block, Tile, demand
+from daskem.models.protocol import Block, Survey, Tile, demand
+
+# The share of the rows that are noise where a fit begins.
+_NOISE = 0.05
 
 
 @dataclass(frozen=True)
@@ -30,33 +36,68 @@ class Mixture(ComposedModel):
 
     Parameters
     ----------
-    family : Gaussian, Poisson, Bernoulli, or one of your own
+    family : Gaussian, StudentT, Poisson, Bernoulli, Categorical, Independent, or one of your own
         Any object with the members of `daskem.models.families.protocol.Family`.
     frame : Frame, optional
         Affine coordinates in which params are held and rows are seen, where the family has
         them. `given` chooses one; log-likelihoods are in the data's own units in any case.
     backend : {"numpy", "compiled", "cupy"}
         Where E steps are computed: the `kernel` of `daskem.fit`, which sets it.
+    noise : bool or float, default False
+        Whether there is noise beside the components: rows of no cluster, spread evenly over the
+        box that the data span (Fraley and Raftery 1998). A number is the log of its density in the
+        units of the data, which True takes from the box, as 1 over its volume.
 
     Notes
     -----
     The number of components belongs to the params, not to the model. Statistics: those of the
-    family, with ``log_likelihood`` the sum over rows of log p(x), in nats.
+    family, with ``log_likelihood`` the sum over rows of log p(x), in nats. With noise there is a
+    parameter ``noise``, its share of all rows; the weights are then shares of the others.
+    Responsibilities add to 1 with that of noise, and a row that it most probably made has the
+    label after the last component's.
     """
+
+    noise: bool | float = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.noisy and not isinstance(self.family, Ellipses):
+            raise ParameterError(
+                f"noise={self.noise!r} is spread over a box of real numbers, and components of "
+                f"{type(self.family).__name__} make {self.domain}: it is for Gaussian and StudentT"
+            )
+
+    @property
+    def noisy(self) -> bool:
+        return self.noise is not False
+
+    def given(self, survey: Survey) -> Self:
+        model = super().given(survey)
+        if self.noise is not True:
+            return model
+        widths = np.diff(survey.spans).ravel()
+        # A feature of one value has no width that a density could be of.
+        return replace(model, noise=-float(np.log(widths[widths > 0]).sum()))
+
+    def noise_share(self, params: Mapping[str, np.ndarray]) -> float | None:
+        return float(params["noise"]) if self.noisy else None
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        return {"weights": Parameter(("component",), SIMPLEX), **self.family.parameters}
+        noise = {"noise": Parameter((), PROBABILITY)} if self.noisy else {}
+        weights = Parameter(("component",), SIMPLEX)
+        return {"weights": weights, **noise, **self.family.parameters}
 
     @property
     def backends(self) -> tuple[str, ...]:
-        return BACKENDS if isinstance(self.family, Compiles) else (NUMPY,)
+        return BACKENDS if isinstance(self.family, Compiles) and not self.noisy else (NUMPY,)
 
     def n_components(self, params: Params) -> int:
         return len(params["weights"])
 
     def shares(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
-        return params["weights"]
+        weights = params["weights"]
+        return weights * (1 - params["noise"]) if self.noisy else weights
 
     def e_step(self, block: Block, params: Params) -> Statistics:
         """Responsibilities of a block by Bayes' rule, summed into sufficient statistics."""
@@ -93,8 +134,11 @@ class Mixture(ComposedModel):
         from all others.
         """
         weights = statistics["counts"] / statistics["counts"].sum()
-        weights = np.where(weights > NOTHING, weights, 0.0)
-        return Params({"weights": weights, **self.family.m_step(statistics, params, self.frame)})
+        own = {"weights": np.where(weights > NOTHING, weights, 0.0)}
+        if self.noisy:
+            noise = np.asarray(statistics["noise"])
+            own["noise"] = noise / (noise + statistics["counts"].sum())
+        return Params({**own, **self.family.m_step(statistics, params, self.frame)})
 
     @one_blas_thread()
     def from_labels(self, block: Block, labels: np.ndarray, centres: np.ndarray) -> Params:
@@ -109,9 +153,11 @@ class Mixture(ComposedModel):
         """
         k = len(centres)
         centres = centres if self.frame is None else self.frame.apply(centres)
-        params = self.allowed(Params({"weights": np.full(k, 1 / k), **self.family.at(centres)}))
+        noise = {"noise": np.array(_NOISE)} if self.noisy else {}
+        params = Params({"weights": np.full(k, 1 / k), **noise, **self.family.at(centres)})
+        params = self.allowed(params)
         params = self.m_step(self.kernel([params]).hard(block, labels), params)
-        return self.softened(params, len(block))
+        return self.softened(Params({**params, **noise}), len(block))
 
     def softened(self, params: Params, n_rows: int) -> Params:
         """Params that were fitted to so many rows, off the edges of what they can be."""
@@ -123,7 +169,7 @@ class Mixture(ComposedModel):
     def simpler(self) -> "Mixture | None":
         """A mixture of the simpler family, if there is one."""
         family = self.family.simpler if isinstance(self.family, Simplifies) else None
-        return None if family is None else Mixture(family, backend=self.backend)
+        return None if family is None else replace(self, family=family, frame=None)
 
     def grown(self, params: DataParams) -> Params:
         """Params of the simpler mixture, in the data's units, as params of this one."""
@@ -133,24 +179,35 @@ class Mixture(ComposedModel):
     def posterior(self, block: Block, params: Params) -> Iterator[Tile]:
         """Walk over the rows of a block in tiles."""
         with one_blas_thread():
-            kernel = self.kernel([params])
+            kernel, k = self.kernel([params]), self.n_components(params)
         labels = self.known(block)
         if labels is None or not (labels >= 0).any():
-            return kernel.posterior(block)
-        return known_posterior(kernel, block, labels)
+            tiles = kernel.posterior(block)
+        else:
+            tiles = known_posterior(kernel, block, labels)
+        for tile in tiles:
+            yield tile._replace(responsibilities=tile.responsibilities[:k])
 
     def sample(
         self, params: Params, n_samples: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows (sample, feature), and the component (sample,) that made each."""
+        if self.noisy:
+            raise ModelError(
+                "rows of noise lie in the box of the data, which the model does not keep; draw "
+                "those of the components from Mixture(family), and noise from a box of yours"
+            )
         family, weights = demand(self.family, Draws, "drawing rows"), params["weights"]
         components = rng.choice(len(weights), size=n_samples, p=weights / weights.sum())
         return self.restore(family.sample(params, components, rng)), components
 
     def kernel(self, candidates: Sequence[Params]) -> Kernel:
         """E steps of several params, each with the logs of its weights as offsets."""
-        offsets = [_log(c["weights"]) + self.log_det for c in candidates]
-        return self.of_family(candidates, offsets)
+        offsets = [_log(self.shares(c)) + self.log_det for c in candidates]
+        kernel = self.of_family(candidates, offsets)
+        if self.noisy:
+            return noisy(kernel, [float(_log(c["noise"]) + self.noise) for c in candidates])
+        return kernel
 
 
 def _log(weights: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ buy. `isinstance(model, Predicts)` asks for a group, `demand(model, Predicts, ..
 """
 
 import inspect
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
@@ -42,6 +42,17 @@ class Block(Protocol):
     def __getitem__(self, chosen: slice | np.ndarray) -> Self: ...  # some of the rows
 
 
+class Levels(Protocol):
+    """The distinct values of each feature in the data."""
+
+    @property
+    def values(self) -> tuple[np.ndarray, ...]: ...  # of each feature, (level,), sorted
+    @property
+    def weights(self) -> tuple[np.ndarray, ...]: ...  # of the rows that have each
+    @property
+    def names(self) -> tuple[str, ...]: ...  # what errors call the features
+
+
 class Survey(Protocol):
     """What the first read tells of the data, whatever the number of components."""
 
@@ -52,7 +63,11 @@ class Survey(Protocol):
     @property
     def covariance(self) -> np.ndarray: ...  # (feature, feature), if the model has `cross_moments`
     @property
+    def spans(self) -> np.ndarray: ...  # the lowest value and the highest one, (feature, 2)
+    @property
     def resolution(self) -> Resolution: ...  # how finely each feature is recorded
+    @property
+    def levels(self) -> Levels | None: ...  # of a model that is `categorical`
 
 
 class Flaw(str):
@@ -60,7 +75,10 @@ class Flaw(str):
 
 
 class Tile(NamedTuple):
-    """What a model says of some rows of a block."""
+    """What a model says of some rows of a block.
+
+    Responsibilities add to 1, but for what is noise, see `Noisy`.
+    """
 
     span: slice
     log_prob: np.ndarray  # (row,), log p(x) in nats, in the units of the data
@@ -128,6 +146,23 @@ class Frames(Protocol):
 
 
 @runtime_checkable
+class Categorises(Protocol):
+    """Distinct values in the survey that `given` sees, and strings of tables as codes."""
+
+    @property
+    def categorical(self) -> bool: ...  # whether it wants them
+    def categories(self, names: Sequence[Hashable]) -> Collection[Hashable]: ...  # which may be
+
+
+@runtime_checkable
+class Names(Protocol):
+    """Features that are chosen by the model, where nobody asks for others."""
+
+    @property
+    def features(self) -> Sequence[Hashable] | None: ...  # in their order; None for any
+
+
+@runtime_checkable
 class Batches(Protocol):
     """Several candidates in one sweep over the rows of a block, for little more than one costs."""
 
@@ -158,6 +193,13 @@ class Sequential(Protocol):
     """Rows that depend on one another within sequences: `predict` is the most probable path."""
 
     def decode(self, block: Block, params: Params) -> Decoded: ...
+
+
+@runtime_checkable
+class Noisy(Protocol):
+    """Rows of no component: a label more for `predict`, and what is left of responsibilities."""
+
+    def noise_share(self, params: Mapping[str, np.ndarray]) -> float | None: ...  # None: no noise
 
 
 @runtime_checkable
@@ -241,10 +283,13 @@ GROUPS = (
     Needs,
     Supervised,
     Frames,
+    Categorises,
+    Names,
     Batches,
     Compiles,
     Predicts,
     Sequential,
+    Noisy,
     Simplifies,
     Varies,
     Penalises,

@@ -41,6 +41,7 @@ def describe(run: FittedRun, features: Features) -> tuple[dict[str, Any], xr.Dat
         "feature_names": None if names is None else spelled_all(names),
         "grids": spelled_grids(features.grids),
         "sequence_dim": spelled(features.sequence_dim),
+        "labels": [[spelled(n), spelled_dims(each)] for n, each in features.labels.items()],
         "status": run.status.name,
         "history": [dataclasses.asdict(record) for record in run.history],
     }
@@ -68,6 +69,7 @@ def restore(
         unspelled_dims(variables),
         unspelled_grids(about.get("grids", ())),
         unspelled(about.get("sequence_dim")),
+        {unspelled(n): unspelled_dims(each) or () for n, each in about.get("labels", ())},
     )
 
 

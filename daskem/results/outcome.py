@@ -12,7 +12,7 @@ from daskem.data.inputs.names import Features
 from daskem.fitting.record import Pass, Status, unfit
 from daskem.models.clusters import Clusters
 from daskem.models.families.protocol import Composed
-from daskem.models.protocol import Declares, Model, Predicts, demand, kernel_of
+from daskem.models.protocol import Declares, Model, Noisy, Predicts, demand, kernel_of
 from daskem.results.fittedrun import FittedRun, Runs
 from daskem.results.report import events, table, table_of_clusters
 from daskem.results.tables import Table, paragraphs
@@ -124,6 +124,12 @@ class Outcome:
         numbers = {"log_likelihood": self.log_likelihood, "n_rows": self.n_rows}
         return {**numbers, "n_passes": len(self.history)}
 
+    @property
+    def _noise(self) -> float | None:
+        """The share of the rows that are noise; None for a model without."""
+        model = self.model
+        return model.noise_share(self.best.framed) if isinstance(model, Noisy) else None
+
     def table(self) -> str:
         """Size, location and shape of every cluster, for reading."""
         return str(self._table())
@@ -132,7 +138,7 @@ class Outcome:
         if isinstance(self.model, Clusters):
             return table_of_clusters(self.model, self.params)
         model = demand(self.model, Composed, "the table of clusters")
-        return table(model, self.params, self.features.names, self.constant)
+        return table(model, self.params, self.features, self.constant)
 
     def __repr__(self) -> str:
         return f"<daskem.Result: {type(self.model).__name__}, {self.best.told}>"
@@ -149,4 +155,5 @@ class Outcome:
     def _words(self) -> list[str]:
         notes = [f"note: {note}" for note in self.notes]
         flaws = [f"improper: {flaw}" for flaw in self.flaws]
-        return [self.best.told, *notes, *flaws, *events(self.history)]
+        noise = [] if self._noise is None else [f"noise: {self._noise:.4f} of the rows"]
+        return [self.best.told, *notes, *flaws, *events(self.history), *noise]

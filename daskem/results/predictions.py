@@ -11,7 +11,7 @@ from daskem.data.blocks import Block
 from daskem.data.survey import Domain
 from daskem.errors import DataError
 from daskem.fitting.loop import evaluate
-from daskem.models.protocol import Model, Predicts, Sequential
+from daskem.models.protocol import Model, Noisy, Predicts, Sequential
 
 Answer = TypeVar("Answer")
 ModelT = TypeVar("ModelT")
@@ -22,12 +22,16 @@ def label_dtype(n_components: int) -> np.dtype[Any]:
     return np.min_scalar_type(-n_components)
 
 
-def flags(n_components: int, missing: bool, path: bool = False) -> dict[str, Any]:
+def flags(
+    n_components: int, missing: bool, path: bool = False, noise: bool = False
+) -> dict[str, Any]:
     """Attributes that say what labels, or a `path`, mean, by the CF conventions; rasters say
     `nodata`.
     """
     meanings = ["missing"] * missing + [f"component_{k}" for k in range(n_components)]
-    values = np.arange(-1 if missing else 0, n_components, dtype=label_dtype(n_components))
+    meanings += ["noise"] * noise
+    n_labels = n_components + noise
+    values = np.arange(-1 if missing else 0, n_labels, dtype=label_dtype(n_labels))
     return {
         "long_name": "state on the most probable path"
         if path
@@ -63,9 +67,14 @@ def labels(block: Block, model: Predicts, params: Params) -> np.ndarray:
     """The most probable component of each row, or path of each sequence, (sample,)."""
     if isinstance(model, Sequential):
         return model.decode(block, params).states.astype(label_dtype(model.n_components(params)))
-    labelled = np.empty(len(block), dtype=label_dtype(model.n_components(params)))
+    has_noise = isinstance(model, Noisy) and model.noise_share(params) is not None
+    dtype = label_dtype(model.n_components(params) + has_noise)
+    labelled = np.empty(len(block), dtype=dtype)
     for span, _, shares in model.posterior(block, params):
         labelled[span] = shares.argmax(axis=0)
+        if has_noise:
+            noise = 1 - shares.sum(axis=0)
+            labelled[span][noise > shares.max(axis=0)] = len(shares)
     return labelled
 
 

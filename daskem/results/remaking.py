@@ -43,7 +43,8 @@ def told(model: Model, params: Params) -> tuple[dict[str, Any], State]:
     if isinstance(model, Mixture | HiddenMarkov):
         # A subclass says something else of rows than the class that is known by that name.
         own = {} if type(model) in MODELS.values() else {"own": True}
-        about = {**recipe(model.family), "model": name, **own}
+        noise = {"noise": model.noise} if isinstance(model, Mixture) and model.noisy else {}
+        about = {**recipe(model.family), "model": name, **noise, **own}
         return about, _arrays(model.parameters, params) | _of_frame(model.frame)
     if not isinstance(model, Declares) or isinstance(model, Frames):
         lacks = "holds its params in a frame" if isinstance(model, Declares) else "has none"
@@ -82,6 +83,8 @@ def remade(
     kind = given if about.get("own") else MODELS[about.get("model", "Mixture")]
     kind = kind if isinstance(kind, type) else type(kind)
     model: Any = kind(from_recipe(about), Frame(**framed) if framed else None)
+    if "noise" in about:
+        model = dataclasses.replace(model, noise=about["noise"])
     kernel = about.get("kernel", NUMPY)
     if isinstance(model, Compiles) and kernel in model.backends and present(kernel):
         model = model.with_kernel(kernel)
@@ -98,7 +101,8 @@ def _arrays(declared: Mapping[str, Parameter], params: Params) -> State:
 
 def _of_frame(frame: Frame | None) -> State:
     values = {} if frame is None else dataclasses.asdict(frame)
-    return {name: (("feature", "feature_2")[: v.ndim], v) for name, v in values.items()}
+    dims = dict.fromkeys(values, ("feature", "feature_2")) | {"mean": ("feature", "category")}
+    return {name: (dims[name][: v.ndim], v) for name, v in values.items()}
 
 
 def _settings(model: object) -> dict[str, Any] | None:

@@ -1,11 +1,12 @@
 """A fit as a person would describe it: size, location and shape of its clusters, its events."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
 from daskem.core.parameters import DataParams
+from daskem.data.inputs.names import Features
 from daskem.fitting.record import Pass
 from daskem.models.clusters import Clusters
 from daskem.models.families.protocol import Composed, Ellipses
@@ -23,7 +24,7 @@ _MOST_FEATURES = 8
 def table(
     model: Composed,
     params: DataParams,
-    names: np.ndarray | None = None,
+    features: Features,
     constant: Sequence[int] = (),
 ) -> Table:
     """One line for each component, largest first.
@@ -36,7 +37,7 @@ def table(
     """
     family, weights = model.family, model.shares(params)
     locations = family.locations(params)
-    names = np.arange(locations.shape[1]) if names is None else names
+    names = np.arange(locations.shape[1]) if features.names is None else features.names
     covariances = family.covariances(params) if isinstance(family, Ellipses) else None
     shown = _telling(locations, weights, covariances)
     axes: list[list[str]] = [[] for _ in weights]
@@ -46,7 +47,12 @@ def table(
         axes = [[_axes(matrix, len(shown) == len(names))] for matrix in matrices]
     order = np.argsort(-weights, kind="stable")
     cells = [
-        [str(k), f"{weights[k]:.4f}", *(f"{v:>10.6g}" for v in locations[k, shown]), *axes[k]]
+        [
+            str(k),
+            f"{weights[k]:.4f}",
+            *(_place(locations[k, i], features.labels.get(names[i])) for i in shown),
+            *axes[k],
+        ]
         for k in order
     ]
     left = len(names) - len(shown)
@@ -54,6 +60,11 @@ def table(
     header = ["component", "weight", *(str(names[i]) for i in shown), *last]
     below = f"the {len(shown)} of {len(names):,} features that tell the components apart most"
     return Table(header, cells, below if left else "")
+
+
+def _place(value: float, labels: Sequence[Hashable] | None) -> str:
+    """Where a component lies along a feature: a number, or what the code stands for."""
+    return f"{value:>10.6g}" if labels is None else str(labels[int(value)])
 
 
 def table_of_clusters(model: Clusters, params: DataParams) -> Table:

@@ -25,6 +25,7 @@ from daskem.data.inputs.rows import rows_like
 from daskem.data.survey import Domain
 from daskem.errors import DataError
 from daskem.fitting.starts.first_read import domain
+from daskem.models.families.protocol import Composed, Labelled
 from daskem.models.protocol import (
     Declares,
     Model,
@@ -73,15 +74,18 @@ class Result(Outcome):
     ) -> Any:
         """The most probable component of each row, (...), int; -1 where a row is missing.
 
+        A row that noise most probably made has the label `n_components`, if the model has noise.
+
         Labels are as small as the number of components allows, and CF flags if `data` have labels;
         for NumPy arrays they are int64, as in scikit-learn. Tables get a Series with their index,
         and a DataFrame where there are several answers for a row. What the model needs besides
         goes `along`, and the `lengths` of sequences with it, here and below, as in `daskem.fit`;
         a `sequence_dim` of the fit is looked for in `data`.
         """
-        dtype = predictions.label_dtype(self.n_components)
         path = isinstance(self.model, Sequential)
-        about = predictions.flags(self.n_components, self.missing == "omit", path)
+        noise = self._noise is not None
+        dtype = predictions.label_dtype(self.n_components + noise)
+        about = predictions.flags(self.n_components, self.missing == "omit", path, noise)
         return self._map(data, along, lengths, predictions.labels, about, fill=-1, dtype=dtype)
 
     def predict_proba(
@@ -158,7 +162,8 @@ class Result(Outcome):
     @property
     def _domain(self) -> Domain:
         known = self.n_components if isinstance(self.model, Predicts) else None
-        return domain(self.model, self.features.names, known)
+        usable = domain(self.model, self.features.names, known)
+        return dataclasses.replace(usable, labels=self.features.labels)
 
     def _rows(
         self,
@@ -257,7 +262,13 @@ class Result(Outcome):
         ``covariances_TEMP_PSAL`` (component, depth, depth_2) is of a pair of variables.
         """
         declared = demand(self.model, Declares, "labelling").parameters
-        return labelled(declared, self.params, self.features).assign_attrs(self._numbers)
+        dataset = labelled(declared, self.params, self.features).assign_attrs(self._numbers)
+        if not (isinstance(self.model, Composed) and isinstance(self.model.family, Labelled)):
+            return dataset
+        known = self.features.names
+        names = list(range(self.n_features) if known is None else known)
+        own = self.model.family.coordinates(self.params, names, self.features.labels)
+        return dataset.assign_coords({n: c for n, c in own.items() if {*c[0]} <= {*dataset.dims}})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the best run to a zarr store that `daskem.load` reads; see `modelfile`.

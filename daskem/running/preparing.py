@@ -23,8 +23,10 @@ from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.seeds import SEEDERS
 from daskem.fitting.stopping import Stop
 from daskem.models.protocol import (
+    Categorises,
     Declares,
     Model,
+    Names,
     check_riders,
     check_sequences,
     kernel_of,
@@ -94,7 +96,9 @@ def prepare(
         raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
     stop = _stop(tol, max_passes, max_seconds)
     beside = names_among(sample_weight, along, lengths)
-    rows = as_rows(data, features, sample_dims, feature_dim, beside, sequence_dim)
+    features = _features(model, features)
+    categories = model.categories if isinstance(model, Categorises) else None
+    rows = as_rows(data, features, sample_dims, feature_dim, beside, sequence_dim, categories)
     absent, where = absent_chunks(data, features, missing_chunks), origin(data)
     riders = aligned(rows, sample_weight, along)
     check_riders(model, riders)
@@ -131,6 +135,23 @@ def _stop(tol: float | None, max_passes: int, max_seconds: float | None) -> Stop
         whole("max_passes", max_passes),
         np.inf if max_seconds is None else number("max_seconds", max_seconds, 0),
     )
+
+
+def _features(model: Model, wanted: Sequence[Hashable] | None) -> Sequence[Hashable] | None:
+    """The features that are wanted, which are those of a model that knows them by name.
+
+    Raises
+    ------
+    ParameterError
+        If it knows others, or in another order.
+    """
+    known = model.features if isinstance(model, Names) else None
+    if known is not None and wanted is not None and list(wanted) != list(known):
+        raise ParameterError(
+            f"the features are {list(wanted)}, and the family is of {list(known)}: leave "
+            "features=... out, or give its columns in that order"
+        )
+    return wanted if known is None else known
 
 
 def _check_model(model: object) -> None:

@@ -52,7 +52,7 @@ def prepare_selection(
     counts = _counts(n_components, models, criterion)
     _check_models(models, along, lengths if sequence_dim is None else sequence_dim)
     prepared = prepare(
-        max(models.values(), key=lambda model: model.cross_moments),
+        _asking_most(models),
         data,
         counts,
         sample_weight=sample_weight,
@@ -115,6 +115,17 @@ def _recorded(search: Search) -> Search:
 def _gaussians(covariance_type: str | Sequence[str]) -> dict[str, Mixture | HiddenMarkov]:
     kinds = [covariance_type] if isinstance(covariance_type, str) else covariance_type
     return {kind: Mixture(Gaussian(kind)) for kind in kinds}
+
+
+def _asking_most(models: Models) -> Mixture | HiddenMarkov:
+    """The model whose first read tells what all of them need."""
+    most = max(models.values(), key=lambda model: (model.categorical, model.cross_moments))
+    if not most.cross_moments and any(model.cross_moments for model in models.values()):
+        raise ParameterError(
+            f"of the models {list(models)} some have probabilities of categories, and densities "
+            "others, which are per unit of the features: no criterion compares these"
+        )
+    return most
 
 
 def _check_models(models: Models, along: Riders | None, in_sequences: object) -> None:

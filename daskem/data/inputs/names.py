@@ -72,6 +72,8 @@ class Features(Brief):
         The shape that they have in the data, where that is more than a list.
     sequence_dim : str or None
         The dimension along which rows follow one another; the others number the sequences.
+    labels : mapping of str to tuple
+        What the codes 0, 1, ... of columns stand for that were no numbers in a table.
     """
 
     names: np.ndarray | None = None
@@ -79,6 +81,7 @@ class Features(Brief):
     variables: tuple[Hashable, ...] | None = None
     grids: tuple[Grid, ...] = ()
     sequence_dim: Hashable | None = None
+    labels: Mapping[Hashable, tuple[Hashable, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

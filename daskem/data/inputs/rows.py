@@ -10,6 +10,8 @@ import numpy as np
 import xarray as xr
 
 from daskem.data.inputs.arrays import Array, check_numbers, opened, without_mask
+from daskem.data.inputs.categories import Chosen, coded
+from daskem.data.inputs.categories import notes as told_of
 from daskem.data.inputs.columns import stack
 from daskem.data.inputs.grids import grids_of
 from daskem.data.inputs.kinds import Data
@@ -37,6 +39,7 @@ def as_rows(
     feature_dim: Hashable | None = None,
     beside: Sequence[Hashable] = (),
     sequence_dim: Hashable | None = None,
+    categories: Chosen | None = None,
 ) -> Rows:
     """The rows in `data`, and what they and their features are called.
 
@@ -56,6 +59,9 @@ def as_rows(
         Columns, variables or coordinates that ride along with the rows.
     sequence_dim : str, optional
         The dimension along which rows follow one another; it becomes the last of the rows.
+    categories : callable, optional
+        ``names -> names``: which columns of a table may be strings, or categoricals of pandas, of
+        which the rows have the codes.
 
     Raises
     ------
@@ -71,6 +77,7 @@ def as_rows(
             feature_dims=None if feature_dim is None else (feature_dim,),
             beside=beside,
             sequence_dim=sequence_dim,
+            categories=categories,
         ),
     )
     check_names(rows.features.names, rows.features.variables)
@@ -86,8 +93,18 @@ def rows_like(data: Data, fitted: Features, beside: Sequence[Hashable] = ()) -> 
         If they are not all there.
     """
     names = None if fitted.names is None else list(fitted.names)
-    dims, sequence_dim = fitted.dims, fitted.sequence_dim
-    return _rows(data, Wanted(names, fitted.variables, None, dims, True, beside, sequence_dim))
+    return _rows(
+        data,
+        Wanted(
+            names,
+            fitted.variables,
+            feature_dims=fitted.dims,
+            fitted=True,
+            beside=beside,
+            sequence_dim=fitted.sequence_dim,
+            labels=fitted.labels,
+        ),
+    )
 
 
 def _rows(data: Any, wanted: Wanted) -> Rows:
@@ -126,12 +143,14 @@ def _tabular(table: Table, wanted: Wanted) -> Rows:
     if places is None:
         chosen = wanted.features or ()
         places = [i for i, n in enumerate(names) if n in chosen or n not in wanted.beside]
+    table, labels = coded(table, places, wanted.categories, wanted.labels)
     check_numbers(table, places)
     if wanted.features is None and not wanted.fitted:
         shown = ", ".join(map(str, names[places][:_SHOWN]))
         more = f", ... {len(places):,} in all" if len(places) > _SHOWN else ""
         notes = (_ALL.format(shown + more),)
-    rows = _opened(table.rows(places), Features(names[places]), notes=notes)
+    notes = (*notes, *told_of(labels)) if not wanted.fitted else notes
+    rows = _opened(table.rows(places), Features(names[places], labels=labels), notes=notes)
     return replace(rows, table=table)
 
 

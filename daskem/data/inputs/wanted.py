@@ -1,10 +1,11 @@
 """Which features somebody wants of the data, and where these are."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from daskem.data.inputs.categories import Chosen, Labels
 from daskem.data.inputs.names import Rows
 from daskem.data.inputs.naming import differs
 from daskem.errors import DataError
@@ -29,6 +30,10 @@ class Wanted:
         What rides along with the rows, and is no feature unless it is asked for as one.
     sequence_dim : str or None
         The dimension of the rows that follow one another.
+    categories : callable or None
+        Which columns of a table may be categories, and no numbers.
+    labels : mapping of str to tuple
+        The labels of such columns in the fit.
     """
 
     features: list[Hashable] | None
@@ -38,6 +43,8 @@ class Wanted:
     fitted: bool = False
     beside: Sequence[Hashable] = ()
     sequence_dim: Hashable | None = None
+    categories: Chosen | None = None
+    labels: Labels = field(default_factory=dict)
 
     @property
     def members(self) -> list[Hashable] | None:

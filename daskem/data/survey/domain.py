@@ -1,7 +1,7 @@
 """The values that a model can use, and the first place in the data where it cannot."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,12 +26,15 @@ class Domain:
         What errors call the features.
     n_components : int or None
         How many components there are to label rows with; None where labels mean nothing.
+    labels : mapping of str to tuple
+        What the codes 0, 1, ... of some features stand for.
     """
 
     valid: Callable[[np.ndarray], np.ndarray]
     words: str
     names: np.ndarray | None = None
     n_components: int | None = None
+    labels: Mapping[Hashable, Sequence[Hashable]] = field(default_factory=dict)
 
     def first_bad(self, block: Block) -> str | None:
         """The first entry of a block that the model cannot use, where it is and what to do."""
@@ -48,7 +51,8 @@ class Domain:
             else '; missing="omit" leaves out NaN only, so make them NaN to have them left out'
         )
         return (
-            f"Input X contains {'NaN' if missing else value} at {block.place(row)}, "
+            f"Input X contains {'NaN' if missing else self._called(value, column)} at "
+            f"{block.place(row)}, "
             f"{self._column(column)}; expected {self.words}. Drop or fill such rows first{remedy}"
         )
 
@@ -81,6 +85,11 @@ class Domain:
             f"{where} is beyond 2^53, and such integers lose their last digits where they are "
             "fitted. Subtract an offset first if these matter"
         )
+
+    def _called(self, value: float, column: int) -> str:
+        """A value, and what it stands for if it is a code."""
+        labels = () if self.names is None else self.labels.get(self.names[column], ())
+        return f"{value} ({labels[int(value)]!r})" if 0 <= value < len(labels) else f"{value}"
 
     def _column(self, column: int) -> str:
         """Its number, and its name if it has one."""

@@ -16,6 +16,7 @@ from daskem.data.survey.extremes import Extremes, extremes
 from daskem.data.survey.far import Far, judged
 from daskem.data.survey.fingerprint import fingerprint
 from daskem.data.survey.labelled import Labelled, beside, labelled
+from daskem.data.survey.levels import Levels, levels
 
 # Rows of a sample: enough to start from, and few enough to be fitted in no time.
 _MOST_SAMPLED = 2**16
@@ -63,6 +64,8 @@ class Survey(Brief):
         By the arithmetic of those who read the blocks, the host of one of them.
     labelled : Labelled or None
         Rows whose component is known, where any is.
+    levels : Levels or None
+        The distinct values of each feature; only of a survey of categories.
     """
 
     n_rows: int
@@ -79,6 +82,7 @@ class Survey(Brief):
     rounded: str | None = None
     machines: Mapping[str, str] = field(default_factory=dict)
     labelled: Labelled | None = None
+    levels: Levels | None = None
 
     @property
     def mixed(self) -> str | None:
@@ -143,6 +147,11 @@ class Survey(Brief):
         np.fill_diagonal(covariance, self.variances)
         return covariance
 
+    @property
+    def spans(self) -> np.ndarray:
+        """The lowest and the highest value of each feature, (feature, 2)."""
+        return np.array([self.extremes.span(j) for j in range(len(self.origin))])
+
     @cached_property
     def resolution(self) -> Resolution:
         """How finely the values of each feature are recorded, by the sample."""
@@ -171,6 +180,7 @@ class Survey(Brief):
             self.rounded or other.rounded,
             machines,
             self._labelled_with(other),
+            None if self.levels is None or other.levels is None else self.levels + other.levels,
         )
 
     def _labelled_with(self, other: "Survey") -> Labelled | None:
@@ -194,7 +204,9 @@ class Survey(Brief):
         return self.second + cross + cross.T + self.weight * np.outer(shift, shift)
 
 
-def survey(block: Block, domain: Domain, seed: int, cross: bool = True) -> Survey:
+def survey(
+    block: Block, domain: Domain, seed: int, cross: bool = True, categorical: bool = False
+) -> Survey:
     """Survey one block.
 
     Parameters
@@ -206,6 +218,8 @@ def survey(block: Block, domain: Domain, seed: int, cross: bool = True) -> Surve
         Of the hash that chooses the sample.
     cross : bool
         Whether `second` is a matrix.
+    categorical : bool
+        Whether there are `levels`.
     """
     n_missing = 0 if block.kept is None else len(block.kept) - len(block)
     bad = domain.first_bad(block)
@@ -229,6 +243,7 @@ def survey(block: Block, domain: Domain, seed: int, cross: bool = True) -> Surve
         domain.first_rounded(block),
         {arithmetic(): platform.node()},
         None if domain.n_components is None else labelled(good, seed),
+        levels(good) if categorical else None,
     )
 
 

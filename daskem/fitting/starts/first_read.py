@@ -12,7 +12,7 @@ from daskem.data.blocks import Blocks
 from daskem.data.survey import Domain, Survey, survey, void_features
 from daskem.errors import DataError
 from daskem.fitting.starts.oversampling import oversampled
-from daskem.models.protocol import Checks, Frames, Model, Supervised
+from daskem.models.protocol import Categorises, Checks, Frames, Model, Supervised
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,7 +82,8 @@ def surveyed(
     """The survey of the data, if the model can use them; `seed` draws the sample."""
     cross = isinstance(model, Frames) and model.cross_moments
     usable = domain(model, names, n_components)
-    measured = blocks.sum(survey, usable, seed, cross, name="survey")
+    levels = isinstance(model, Categorises) and model.categorical
+    measured = blocks.sum(survey, usable, seed, cross, levels, name="survey")
     if measured.bad is not None:
         raise DataError("; ".join(filter(None, [_void(measured, blocks, names), measured.bad])))
     if not measured.n_rows:
@@ -94,6 +95,8 @@ def surveyed(
         raise DataError("every sample_weight is zero")
     if isinstance(model, Frames):
         _check_spreads(measured, names)
+    if measured.levels is not None and names is not None:
+        return replace(measured, levels=measured.levels.named(names))
     return measured
 
 

@@ -4,6 +4,8 @@ The registry has a line for each of them: what is imported here is known everywh
 """
 
 from daskem.models.families.bernoulli import Bernoulli as Bernoulli
+from daskem.models.families.categorical import Categorical as Categorical
+from daskem.models.families.columns import Independent as Independent
 from daskem.models.families.gaussian import Gaussian as Gaussian
 from daskem.models.families.poisson import Poisson as Poisson
 from daskem.models.families.registry import FAMILIES as FAMILIES

@@ -184,7 +184,9 @@ class Gaussian:
         return TiledKernel(product, frame, Guard(product, CentredForm(normals, offsets), normals))
 
     def m_step(self, statistics: Statistics, params: Params, frame: Frame | None) -> Params:
-        counts, pseudo = statistics["counts"], self.reg_covar * statistics["counts"].sum()
+        counts = statistics["counts"]
+        # Rows of noise count as well: the prior is as strong as it is in the objective.
+        pseudo = self.reg_covar * (counts.sum() + statistics.get("noise", 0.0))
         shift, scatter = self._centred(statistics)
         d, old = shift.shape[1], params["covariances"]
         covariances = self.structure.covariances(scatter, self.structure.pool(counts), pseudo, d)

@@ -6,7 +6,7 @@ that a family may have besides; its docstring begins with what they buy. A froze
 registered (`daskem.register_family`) can be saved and loaded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -74,6 +74,35 @@ class Coordinates(Protocol):
     def frame(self, survey: Survey) -> Frame: ...
     def to_frame(self, params: DataParams, frame: Frame) -> Params: ...
     def from_frame(self, params: Params, frame: Frame) -> DataParams: ...
+
+
+@runtime_checkable
+class Levelled(Protocol):
+    """A family of categories: which there are is known from the data, unless it is given."""
+
+    def levelled(self, survey: Survey) -> Family: ...  # the same, of the levels of a survey
+    def categories(self, names: Sequence[Hashable]) -> Collection[Hashable]: ...  # among columns
+
+
+@runtime_checkable
+class Named(Protocol):
+    """A family of columns that it knows by their names."""
+
+    @property
+    def features(self) -> Sequence[Hashable] | None: ...  # in their order; None for any columns
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """Coordinates of its own dimensions in `Result.to_dataset`."""
+
+    def coordinates(
+        self,
+        params: Mapping[str, np.ndarray],
+        names: Sequence[Hashable],
+        labels: Mapping[Hashable, Sequence[Hashable]],
+    ) -> Mapping[str, tuple[tuple[str, ...], np.ndarray]]:
+        """Dims and values by name; `labels` are those of codes in the columns called `names`."""
 
 
 @runtime_checkable

@@ -61,7 +61,23 @@ def recipe(family: Family) -> dict[str, Any]:
             "@daskem.register_family above its class, which is to be a frozen dataclass"
         )
     assert dataclasses.is_dataclass(family)
-    return {"family": name, "settings": dataclasses.asdict(family)}
+    names = [field.name for field in dataclasses.fields(family)]
+    return {"family": name, "settings": {n: _told(vars(family)[n]) for n in names}}
+
+
+def _told(value: Any) -> Any:
+    """A setting, with the recipes of the families that it holds."""
+    if isinstance(value, tuple | list):
+        return [_told(each) for each in value]
+    held = dataclasses.is_dataclass(value) and isinstance(value, Family)
+    return recipe(value) if held else value
+
+
+def _remade(value: Any) -> Any:
+    """The setting that was told."""
+    if isinstance(value, tuple | list):
+        return tuple(_remade(each) for each in value)
+    return from_recipe(value) if isinstance(value, Mapping) and "family" in value else value
 
 
 def from_recipe(recipe: Mapping[str, Any]) -> Family:
@@ -78,7 +94,7 @@ def from_recipe(recipe: Mapping[str, Any]) -> Family:
             f"the model is a mixture of {name} distributions, and there is no such family here: "
             "register it first, with @daskem.register_family above its class, then load"
         )
-    return FAMILIES[name](**recipe["settings"])
+    return FAMILIES[name](**{n: _remade(value) for n, value in recipe["settings"].items()})
 
 
 def _home(family: type) -> tuple[str, str]:

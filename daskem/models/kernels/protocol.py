@@ -17,6 +17,15 @@ from daskem.core.statistics import Statistics
 from daskem.models.protocol import Block, Tile
 
 
+class Rows(Protocol):
+    """What an E step needs of a block."""
+
+    @property
+    def rows(self) -> np.ndarray: ...  # (sample, feature)
+    @property
+    def weights(self) -> np.ndarray | None: ...  # (sample,)
+
+
 class Kernel(Protocol):
     """The E steps of some candidates, each of them params of one family, in one sweep."""
 

@@ -9,7 +9,7 @@ from daskem.core.frames import Frame
 from daskem.core.numerics import exponentiate, one_blas_thread, sum_of_logs
 from daskem.core.statistics import Statistics, add_all
 from daskem.models.kernels.guard import Guard
-from daskem.models.kernels.protocol import Form, Sums
+from daskem.models.kernels.protocol import Form, Rows, Sums
 from daskem.models.kernels.tiles import Tiles, tile_width
 from daskem.models.protocol import Block, Tile
 
@@ -32,7 +32,7 @@ class TiledKernel:
     frame: Frame | None = None
     guard: Guard | None = None
 
-    def e_step(self, block: Block) -> list[Statistics]:
+    def e_step(self, block: Rows) -> list[Statistics]:
         sweep, bounds = _Sweep(self, block), self.form.bounds
         log_likelihoods = np.zeros(len(bounds) - 1)
         for span in sweep.tiles:
@@ -100,7 +100,7 @@ class TiledKernel:
 class _Sweep:
     """One sweep over the rows of a block: its tiles, its buffers, its sums in every form."""
 
-    def __init__(self, kernel: TiledKernel, block: Block) -> None:
+    def __init__(self, kernel: TiledKernel, block: Rows) -> None:
         self._block = block
         self._n_features = block.rows.shape[1]
         form = kernel.usual(self._n_features)

@@ -5,7 +5,7 @@ import json
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,9 +36,10 @@ def of_model(model: Model) -> About:
     for name, kind in _OURS.items():
         if type(model) is kind:
             try:
-                return plain({"model": name, "kernel": kernel_of(model), **recipe(model.family)})
+                about = {"model": name, "kernel": kernel_of(model), **recipe(model.family)}
+                return plain({**about, **_noise(model)})
             except (ParameterError, CheckpointError):
-                return {"model": name, **_of_object(model.family)}
+                return {"model": name, **_of_object(model.family), **_noise(model)}
     return _of_object(model)
 
 
@@ -56,7 +57,13 @@ def model_of(about: About) -> Model:
             "daskem.resume(path, data, model)"
         )
     made = _OURS[about["model"]](from_recipe(about))
+    if "noise" in about:
+        made = replace(made, noise=about["noise"])
     return made.with_kernel(about["kernel"]) if isinstance(made, Compiles) else made
+
+
+def _noise(model: Model) -> About:
+    return {"noise": model.noise} if isinstance(model, Mixture) and model.noisy else {}
 
 
 def of_algorithm(algorithm: str | Algorithm) -> str | About:

@@ -1,0 +1,58 @@
+"""The distinct values of each feature, and how often each comes: of data that are categories."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from daskem.core.brief import Brief
+from daskem.data.blocks.block import Block
+
+# Distinct values of a feature that are kept, at most: one more than tells that it is no category.
+_MOST = 2**10 + 1
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Levels(Brief):
+    """Of some blocks; those of neighbouring blocks add.
+
+    Attributes
+    ----------
+    values : tuple of ndarray, (level,)
+        Of each feature, sorted; what is missing is no level.
+    weights : tuple of ndarray, (level,)
+        Of the rows that have each.
+    names : tuple of str
+        What errors call the features.
+    """
+
+    values: tuple[np.ndarray, ...]
+    weights: tuple[np.ndarray, ...]
+    names: tuple[str, ...]
+
+    def __add__(self, other: "Levels") -> "Levels":
+        pairs = zip(self.values, self.weights, other.values, other.weights, strict=True)
+        found = [_counted(np.append(v, x), np.append(w, y)) for v, w, x, y in pairs]
+        return _levels(found, self.names)
+
+    def named(self, names: Iterable[object]) -> "Levels":
+        return replace(
+            self, names=tuple(f"{o} ({str(n)!r})" for o, n in zip(self.names, names, strict=True))
+        )
+
+
+def levels(block: Block) -> Levels:
+    """The levels of one block."""
+    counts = block.counts
+    found = [_counted(np.asarray(column, np.float64), counts) for column in block.rows.T]
+    return _levels(found, tuple(f"column {j}" for j in range(len(found))))
+
+
+def _levels(found: list[tuple[np.ndarray, np.ndarray]], names: tuple[str, ...]) -> Levels:
+    return Levels(tuple(values for values, _ in found), tuple(w for _, w in found), names)
+
+
+def _counted(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    there = ~np.isnan(values)
+    distinct, places = np.unique(values[there], return_inverse=True)
+    return distinct[:_MOST], np.bincount(places, weights[there], len(distinct))[:_MOST]

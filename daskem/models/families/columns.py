@@ -1,0 +1,334 @@
+"""Columns of several kinds: a family for each, independent of one another given the component."""
+
+import re
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from daskem.core.frames import Frame
+from daskem.core.parameters import DataParams, Parameter, Params
+from daskem.core.statistics import Statistics
+from daskem.errors import ParameterError
+from daskem.models.families.piecewise import PartOfSurvey, joined, part_of
+from daskem.models.families.protocol import (
+    Bounded,
+    Conditioned,
+    Coordinates,
+    Draws,
+    Events,
+    Family,
+    Labelled,
+    Levelled,
+    Prior,
+    Simplifies,
+    Softens,
+)
+from daskem.models.families.registry import register
+from daskem.models.kernels.counted import CountedKernel
+from daskem.models.kernels.parts import Part, SideBySide
+from daskem.models.kernels.protocol import Kernel
+from daskem.models.kernels.tiled import TiledKernel
+from daskem.models.protocol import Survey, demand
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class Member(NamedTuple):
+    """A family of some of the columns.
+
+    Attributes
+    ----------
+    label : str
+        What ends the names of its params, and begins those of its dimensions and statistics.
+    places : list of int
+        Where its columns are among all.
+    family : Family
+    """
+
+    label: str
+    places: list[int]
+    family: Family
+
+
+@register
+@dataclass(frozen=True)
+class Independent:
+    """K distributions of columns of several kinds, which are independent given the component.
+
+    log p(x | k) = sum over families f of log p_f(x of its columns | k)
+
+    Parameters
+    ----------
+    families : mapping of str, or tuple of str, to a family
+        By the columns that each is of, which are the features of the fit, in this order:
+        ``{"T": Gaussian(), ("lon", "lat"): Gaussian("full"), "type": Categorical()}``. Numbers,
+        the places of the columns, where these have no names.
+
+    Notes
+    -----
+    Parameters: those of the families, called after the columns: ``means_T`` (component,
+    T_feature), ``covariances_lon_lat``, ``probabilities_type`` (component, type_feature,
+    type_category). Statistics: ``counts``, and those of the families, as ``T.first``.
+    """
+
+    families: Any
+
+    def __post_init__(self) -> None:
+        given = self.families
+        pairs = given.items() if isinstance(given, Mapping) else given
+        held = tuple((tuple(c) if isinstance(c, tuple | list) else (c,), f) for c, f in pairs)
+        object.__setattr__(self, "families", held)
+        names = [name for columns, _ in held for name in columns]
+        labels = {member.label for member in self.members}
+        if not names or len(set(names)) < len(names) or len(labels) < len(held):
+            raise ParameterError(
+                f"the columns of the families are {names}: each should be there once, and called "
+                "otherwise than the others"
+            )
+        if self.features is None and sorted(names) != list(range(len(names))):
+            raise ParameterError(f"the columns {names} should be all places from 0, or names")
+        for _, family in held:
+            if isinstance(family, type) or not (
+                isinstance(family, Family) and isinstance(family, Coordinates)
+            ):
+                raise ParameterError(f"{family!r:.80} is no family, such as daskem.Gaussian()")
+
+    @property
+    def features(self) -> list[Hashable] | None:
+        """The names of the columns, in their order; None where they are called by their places."""
+        names = [name for columns, _ in self.families for name in columns]
+        return None if all(isinstance(name, int) for name in names) else names
+
+    @cached_property
+    def members(self) -> list[Member]:
+        found, first = [], 0
+        for columns, family in self.families:
+            label = "_".join(re.sub(r"\W+", "_", str(name)) for name in columns)
+            named = self.features is not None
+            places = list(range(first, first + len(columns))) if named else list(columns)
+            found.append(Member(label, places, family))
+            first += len(columns)
+        return found
+
+    def _with(self, families: Sequence[Family]) -> "Independent":
+        held = zip(self.families, families, strict=True)
+        return replace(self, families=tuple((columns, f) for (columns, _), f in held))
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        return {
+            f"{name}_{member.label}": replace(
+                parameter, dims=tuple(_called(dim, member.label) for dim in parameter.dims)
+            )
+            for member in self.members
+            for name, parameter in member.family.parameters.items()
+        }
+
+    def _each(self, params: Arrays) -> Iterator[tuple[Member, Params]]:
+        """The families, and their own params of these."""
+        for member in self.members:
+            ends = {f"{name}_{member.label}": name for name in member.family.parameters}
+            yield member, Params({own: params[n] for n, own in ends.items() if n in params})
+
+    def _joined(self, params: Sequence[Arrays]) -> dict[str, np.ndarray]:
+        """The params of all families as those of one."""
+        return {
+            f"{name}_{member.label}": value
+            for member, own in zip(self.members, params, strict=True)
+            for name, value in own.items()
+        }
+
+    # The values.
+
+    @property
+    def domain(self) -> str:
+        told = [f"{m.family.domain} ({m.label})" for m in self.members]
+        return "; ".join(told)
+
+    def valid(self, rows: np.ndarray) -> np.ndarray:
+        answers = np.zeros(rows.shape, dtype=bool)
+        for _, places, family in self.members:
+            answers[:, places] = family.valid(rows[:, places])
+        return answers
+
+    def levelled(self, survey: Survey) -> "Independent":
+        """The same, with the levels that the columns of categories have in the data."""
+        return self._with(
+            [
+                m.family.levelled(PartOfSurvey(survey, m.places))
+                if isinstance(m.family, Levelled)
+                else m.family
+                for m in self.members
+            ]
+        )
+
+    @property
+    def categorical(self) -> bool:
+        return any(isinstance(family, Levelled) for _, family in self.families)
+
+    def categories(self, names: Sequence[Hashable]) -> Collection[Hashable]:
+        """The columns of categories may be strings."""
+        levelled = [m.places for m in self.members if isinstance(m.family, Levelled)]
+        return [names[place] for places in levelled for place in places]
+
+    # Coordinates: those of each family.
+
+    @property
+    def cross_moments(self) -> bool:
+        families = (family for _, family in self.families)
+        return any(isinstance(f, Coordinates) and f.cross_moments for f in families)
+
+    def frame(self, survey: Survey) -> Frame:
+        frames = []
+        for _, places, family in self.members:
+            asked = demand(family, Coordinates, "Independent")
+            frames.append((places, asked.frame(PartOfSurvey(survey, places))))
+        return joined(frames)
+
+    def to_frame(self, params: DataParams, frame: Frame) -> Params:
+        parts = (
+            demand(m.family, Coordinates, "a frame").to_frame(DataParams(own), part_of(frame, m))
+            for m, own in self._each(params)
+        )
+        return Params({**params, **self._joined(list(parts))})
+
+    def from_frame(self, params: Params, frame: Frame) -> DataParams:
+        parts = (
+            demand(m.family, Coordinates, "a frame").from_frame(own, part_of(frame, m))
+            for m, own in self._each(params)
+        )
+        return DataParams({**params, **self._joined(list(parts))})
+
+    def at(self, centres: np.ndarray) -> Params:
+        return Params(self._joined([m.family.at(centres[:, m.places]) for m in self.members]))
+
+    def locations(self, params: Arrays) -> np.ndarray:
+        n_features = sum(len(member.places) for member in self.members)
+        found: np.ndarray | None = None
+        for (_, places, family), own in self._each(params):
+            located = family.locations(own)
+            found = np.empty((len(located), n_features)) if found is None else found
+            found[:, places] = located
+        assert found is not None
+        return found
+
+    def coordinates(
+        self, params: Arrays, names: Sequence[Hashable], labels: Mapping[Hashable, Any]
+    ) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+        """The names of the columns of each family, and its own coordinates."""
+        found: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
+        for (label, places, family), own in self._each(params):
+            called = [names[place] for place in places]
+            feature = _called("feature", label)
+            found[feature] = ((feature,), np.array([str(name) for name in called]))
+            if isinstance(family, Labelled):
+                for name, (dims, values) in family.coordinates(own, called, labels).items():
+                    called_so = tuple(_called(dim, label) for dim in dims)
+                    found[f"{name}_{label}"] = (called_so, values)
+        return found
+
+    # E step and M step.
+
+    def kernel(
+        self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
+    ) -> Kernel:
+        nothing = [np.zeros(len(offset)) for offset in offsets]
+        each = [[own for _, own in self._each(params)] for params in candidates]
+        parts = []
+        for member, own in zip(self.members, zip(*each, strict=True), strict=True):
+            kernel = member.family.kernel(own, nothing, part_of(frame, member))
+            if isinstance(kernel, CountedKernel):
+                # Of all columns together there are as many patterns as rows.
+                kernel = kernel.kernel
+            if not isinstance(kernel, TiledKernel):
+                raise ParameterError(f"{type(kernel).__name__} cannot be side by side with others")
+            parts.append(Part(member.label, member.places, kernel))
+        return TiledKernel(SideBySide(parts, offsets))
+
+    def m_step(self, statistics: Statistics, params: Params, frame: Frame | None) -> Params:
+        new = [
+            member.family.m_step(_own(statistics, member.label), own, part_of(frame, member))
+            for member, own in self._each(params)
+        ]
+        return Params(self._joined(new))
+
+    # What the families have besides.
+
+    def log_prior(self, params: Params, weight: float, frame: Frame | None) -> float:
+        return sum(
+            m.family.log_prior(own, weight, part_of(frame, m))
+            for m, own in self._each(params)
+            if isinstance(m.family, Prior)
+        )
+
+    def softened(self, params: Params, counts: np.ndarray, frame: Frame | None) -> Params:
+        new = [
+            m.family.softened(own, counts, part_of(frame, m))
+            if isinstance(m.family, Softens)
+            else own
+            for m, own in self._each(params)
+        ]
+        return Params({**params, **self._joined(new)})
+
+    def allowed(self, params: Params, frame: Frame | None) -> Params:
+        new = [
+            m.family.allowed(own, part_of(frame, m)) if isinstance(m.family, Bounded) else own
+            for m, own in self._each(params)
+        ]
+        return Params({**params, **self._joined(new)})
+
+    def magnitudes(self, params: Params) -> np.ndarray:
+        """Of the terms of the log-density, (component,); without bound where a family has none."""
+        each = [
+            m.family.magnitudes(own) if isinstance(m.family, Conditioned) else np.array([np.inf])
+            for m, own in self._each(params)
+        ]
+        return np.sum(np.broadcast_arrays(*each), axis=0)
+
+    def events(self, statistics: Statistics, params: Params, frame: Frame | None) -> list[str]:
+        found: list[str] = []
+        for m, own in self._each(params):
+            if isinstance(m.family, Events):
+                found += m.family.events(_own(statistics, m.label), own, part_of(frame, m))
+        return found
+
+    @property
+    def simpler(self) -> "Independent | None":
+        """The same with the simpler family for each that has one; None if none has."""
+        families = [family for _, family in self.families]
+        simpler = [f.simpler if isinstance(f, Simplifies) else None for f in families]
+        if not any(simpler):
+            return None
+        return self._with([s or f for s, f in zip(simpler, families, strict=True)])
+
+    def grown(self, params: DataParams) -> DataParams:
+        new = [
+            m.family.grown(DataParams(own))
+            if isinstance(m.family, Simplifies) and m.family.simpler is not None
+            else own
+            for m, own in self._each(params)
+        ]
+        return DataParams({**params, **self._joined(new)})
+
+    def sample(
+        self, params: Params, components: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Draw one row (sample, feature) for each entry of `components` (sample,)."""
+        rows = np.empty((len(components), sum(len(member.places) for member in self.members)))
+        for (_, places, family), own in self._each(params):
+            rows[:, places] = demand(family, Draws, "drawing rows").sample(own, components, rng)
+        return rows
+
+
+def _own(statistics: Statistics, label: str) -> Statistics:
+    """The statistics of one family."""
+    begin = f"{label}."
+    own = {n.removeprefix(begin): s for n, s in statistics.items() if n.startswith(begin)}
+    return {"counts": statistics["counts"], **own}
+
+
+def _called(dim: str, label: str) -> str:
+    return dim if dim == "component" else f"{label}_{dim}"

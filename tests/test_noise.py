@@ -1,0 +1,249 @@
+"""Noise beside the components, uniform over the box of the data: against scipy, and the truth."""
+
+import json
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from scipy.special import logsumexp
+from table import TABLE, NormalRow, StudentRow
+
+import daskem
+from daskem import Gaussian, Mixture, Poisson, StudentT
+from daskem.data.blocks import Block
+from daskem.errors import ModelError, ParameterError
+
+NORMALS = [row for row in TABLE if isinstance(row, NormalRow | StudentRow)]
+every_normal = pytest.mark.parametrize("row", NORMALS, ids=repr)
+# The log of a density, as a number that is given.
+EVEN = -4.5
+
+
+def some(row, k=3, d=2, n=400, seed=0):
+    """Params with noise, rows, and log weight_k p(row | k) with that of noise last."""
+    params, rows = row.some(k, d, n, seed)
+    joint = np.vstack([row.log_joint(params, rows) + np.log(0.8), np.full(n, np.log(0.2) + EVEN)])
+    return {**params, "noise": np.array(0.2)}, rows, joint
+
+
+def clouds(n=4000, seed=0):
+    """Three clusters with a tenth of the rows anywhere, 3 for these."""
+    rng = np.random.default_rng(seed)
+    made_by = rng.choice(4, n, p=[0.45, 0.27, 0.18, 0.1])
+    centres = np.array([[0.0, 0.0], [10.0, 2.0], [4.0, 9.0], [0.0, 0.0]])
+    rows = centres[made_by] + 0.7 * rng.normal(size=(n, 2))
+    rows[made_by == 3] = rng.uniform(-10, 20, ((made_by == 3).sum(), 2))
+    return rows, made_by
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return daskem.fit(Mixture(Gaussian(), noise=True), clouds()[0], 3, random_state=0)
+
+
+# The E step and the M step.
+
+
+@every_normal
+def test_densities_and_responsibilities_are_those_of_bayes_rule(row):
+    params, rows, joint = some(row)
+    tiles = list(Mixture(row.family, noise=EVEN).posterior(Block(rows), params))
+    total = logsumexp(joint, axis=0)
+    np.testing.assert_allclose(np.concatenate([t.log_prob for t in tiles]), total, rtol=1e-12)
+    (tile,) = tiles
+    np.testing.assert_allclose(tile.responsibilities, np.exp(joint - total)[:-1], atol=1e-12)
+
+
+@every_normal
+@pytest.mark.parametrize("weighted", [False, True])
+def test_statistics_are_those_of_a_loop(row, weighted):
+    params, rows, joint = some(row)
+    w = np.random.default_rng(1).uniform(0, 3, len(rows)) if weighted else np.ones(len(rows))
+    found = Mixture(row.family, noise=EVEN).e_step(Block(rows, w if weighted else None), params)
+    total = logsumexp(joint, axis=0)
+    r = np.exp(joint - total) * w
+    expected = {
+        "log_likelihood": w @ total,
+        "counts": r[:-1].sum(axis=1),
+        "noise": r[-1].sum(),
+        **row.statistics(params, rows, r[:-1]),
+    }
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        scale = np.abs(value).max()
+        np.testing.assert_allclose(found[name], value, 0, 1e-11 * scale, err_msg=name)
+
+
+@every_normal
+def test_candidates_are_evaluated_as_if_alone(row):
+    cases = [some(row, k, seed=k) for k in (1, 4, 2)]
+    model, block = Mixture(row.family, noise=EVEN), Block(cases[0][1])
+    for params, together in zip(
+        [case[0] for case in cases], model.e_steps(block, [case[0] for case in cases]), strict=True
+    ):
+        for name, value in model.e_step(block, params).items():
+            np.testing.assert_allclose(together[name], value, rtol=1e-11, atol=1e-11)
+
+
+def test_the_m_step_gives_noise_its_share_and_the_others_theirs():
+    params, rows, joint = some(NORMALS[0])
+    model = Mixture(Gaussian(), noise=EVEN)
+    new = model.m_step(model.e_step(Block(rows), params), params)
+    r = np.exp(joint - logsumexp(joint, axis=0))
+    assert new["noise"] == pytest.approx(r[-1].mean(), rel=1e-12)
+    shares = r.mean(axis=1)[:-1]
+    np.testing.assert_allclose(model.shares(new), shares, rtol=1e-12)
+    np.testing.assert_allclose(new["weights"], shares / shares.sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["full", "tied"])
+def test_the_objective_rises_with_a_prior_too(kind):
+    """That of `reg_covar` is of as many rows as there are, those of noise among them."""
+    rows, _ = clouds(800)
+    model = Mixture(Gaussian(kind, reg_covar=0.02), noise=True)
+    result = daskem.fit(model, rows, 3, random_state=0, algorithm="em", tol=1e-9)
+    assert np.diff([record.objective for record in result.history]).min() > -1e-13
+    framed, again = result.best.framed, result.model
+    top = result.history[-1].objective
+    for share in (0.99, 1.01):
+        other = {**framed, "noise": framed["noise"] * share}
+        total = again.e_step(Block(rows), other)["log_likelihood"]
+        assert (total + again.log_prior(other, len(rows))) / len(rows) < top
+        other = {**framed, "covariances": framed["covariances"] * share}
+        total = again.e_step(Block(rows), other)["log_likelihood"]
+        assert (total + again.log_prior(other, len(rows))) / len(rows) < top
+
+
+# Fits.
+
+
+@pytest.mark.parametrize(
+    "family", [Gaussian(), Gaussian("tied"), Gaussian("spherical"), StudentT("diag", 20.0)]
+)
+def test_the_truth_comes_back_from_a_tenth_of_noise(family):
+    rows, made_by = clouds()
+    result = daskem.fit(Mixture(family, noise=True), rows, 3, random_state=0)
+    assert result.params["noise"] == pytest.approx(0.1, abs=0.015)
+    np.testing.assert_allclose(result.params["weights"], [0.5, 0.3, 0.2], atol=0.02)
+    expected = [[0, 0], [10, 2], [4, 9]]
+    np.testing.assert_allclose(result.params["means"], expected, atol=0.1)
+    labels = result.predict(rows)
+    # Some rows of noise lie among those of clusters.
+    assert (labels == made_by).mean() > 0.985
+    assert (made_by[labels == 3] == 3).mean() > 0.95
+
+
+def test_its_density_is_one_over_the_volume_of_the_box(fitted):
+    rows, _ = clouds()
+    assert fitted.model.noise == pytest.approx(-np.log(np.ptp(rows, axis=0)).sum(), rel=1e-14)
+    far = np.array([[1e3, -1e3]])
+    expected = np.log(fitted.params["noise"]) + fitted.model.noise
+    assert fitted.score_samples(far) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_feature_of_one_value_has_no_part_in_the_volume(fitted):
+    rows = np.column_stack([clouds()[0], np.full(4000, 7.0)])
+    result = daskem.fit(Mixture(Gaussian("diag"), noise=True), rows, 3, random_state=0)
+    assert result.model.noise == fitted.model.noise
+
+
+def test_it_counts_as_one_parameter_and_wins_by_bic(fitted):
+    rows, _ = clouds()
+    models = {"noise": Mixture(Gaussian(), noise=True), "plain": Mixture(Gaussian())}
+    chosen = daskem.select(rows[:500], (3,), models=models, n_init=1, random_state=0)
+    assert chosen.best.n_components == 3
+    assert chosen.best.model.noisy
+    plain = daskem.fit(Mixture(Gaussian()), rows, 3, random_state=0)
+    assert fitted.n_parameters == plain.n_parameters + 1
+
+
+def test_chunks_make_no_difference(fitted):
+    lazy = da.from_array(clouds()[0], chunks=(1000, 2))
+    there = daskem.fit(Mixture(Gaussian(), noise=True), lazy, 3, random_state=0)
+    for name, value in fitted.params.items():
+        np.testing.assert_allclose(there.params[name], value, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(there.predict(lazy).compute(), there.predict(clouds()[0]))
+
+
+def test_it_is_saved_and_loaded_to_the_last_bit(fitted, tmp_path):
+    fitted.save(tmp_path / "model")
+    again, (rows, _) = daskem.load(tmp_path / "model"), clouds()
+    assert again.model.noise == fitted.model.noise
+    for method in ("predict", "predict_proba", "score_samples"):
+        np.testing.assert_array_equal(getattr(again, method)(rows), getattr(fitted, method)(rows))
+    about = json.loads(zarr.open_group(tmp_path / "model", mode="r").attrs["daskem"])
+    assert about["noise"] == fitted.model.noise
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+def test_it_is_resumed_to_the_same_bits(tmp_path):
+    rows, _ = clouds(1000)
+    model = Mixture(Gaussian(), noise=True)
+    options = {"random_state": 0, "tol": 0.0, "algorithm": "em", "max_passes": 5}
+    whole = daskem.fit(model, rows, 3, **options)
+    for result in daskem.iterate(model, rows, 3, checkpoint=tmp_path / "fit", **options):
+        if len(result.history) == 2:
+            break
+    resumed = daskem.resume(tmp_path / "fit", rows)
+    for name, value in whole.params.items():
+        np.testing.assert_array_equal(resumed.params[name], value)
+
+
+# Answers.
+
+
+def test_labels_of_noise_are_flags_beside_those_of_what_is_missing():
+    rows, _ = clouds(1000)
+    rows[:3] = np.nan
+    data = xr.DataArray(rows, dims=("profile", "feature"))
+    model = Mixture(Gaussian(), noise=True)
+    result = daskem.fit(model, data, 3, random_state=0, missing="omit")
+    labels = result.predict(data)
+    assert labels.attrs["flag_values"].tolist() == [-1, 0, 1, 2, 3]
+    assert labels.attrs["flag_meanings"].split() == [
+        *("missing", "component_0", "component_1", "component_2", "noise")
+    ]
+    assert labels.values[:3].tolist() == [-1] * 3
+    assert set(np.unique(labels)) == {-1, 0, 1, 2, 3}
+    shares = result.predict_proba(data)
+    rest = 1 - shares.sum("component")
+    noise = (labels == 3).values
+    assert (rest.values[noise] >= shares.max("component").values[noise]).all()
+    assert (rest.values[3:][~noise[3:]] <= shares.max("component").values[3:][~noise[3:]]).all()
+    assert "noise: 0." in str(result)
+
+
+def test_the_label_of_noise_fits_beside_many_components():
+    params = {
+        "weights": np.full(128, 1 / 128),
+        "noise": np.array(0.5),
+        "means": np.arange(128.0)[:, None],
+        "covariances": np.full(128, 1e-3),
+    }
+    model = Mixture(Gaussian("spherical", resolution=0.0), noise=-8.0)
+    rows = np.array([[0.0], [127.0], [60.5]])
+    labels = daskem.results.predictions.labels(Block(rows), model, params)
+    assert labels.tolist() == [0, 127, 128]
+
+
+def test_components_beside_noise_are_merged_and_diagnosed(fitted):
+    rows, made_by = clouds()
+    four = daskem.fit(Mixture(Gaussian(), noise=True), rows, 4, random_state=0)
+    merged = daskem.merge(four, rows).cut(3)
+    labels = merged.predict(rows)
+    assert (made_by[labels == 3] == 3).mean() > 0.9
+    sizes = daskem.diagnose(fitted, rows)["size"]
+    noise = fitted.params["noise"]
+    np.testing.assert_allclose(sizes / 4000, fitted.params["weights"] * (1 - noise), rtol=1e-3)
+
+
+def test_noise_is_for_densities():
+    with pytest.raises(ParameterError, match=r"Poisson make whole numbers >= 0: it is for Gauss"):
+        Mixture(Poisson(), noise=True)
+
+
+def test_rows_of_noise_are_not_drawn(fitted):
+    with pytest.raises(ModelError, match="box of the data"):
+        fitted.sample(5)
