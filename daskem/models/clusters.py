@@ -1,7 +1,7 @@
 """A mixture whose components are merged into clusters of free shape: a model around a model."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,6 +46,16 @@ class Clusters(Brief):
             with one_blas_thread():
                 merged = self.members @ r
             yield Tile(span, log_prob, merged)
+
+    @property
+    def incomplete(self) -> bool:
+        return self.mixture.incomplete
+
+    def with_incomplete(self, incomplete: bool) -> "Clusters":
+        return replace(self, mixture=self.mixture.with_incomplete(incomplete))
+
+    def impute(self, block: Block, params: Params) -> np.ndarray:
+        return self.mixture.impute(block, self.components)
 
     def valid(self, rows: np.ndarray) -> np.ndarray:
         return self.mixture.valid(rows)

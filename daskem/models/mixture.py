@@ -32,6 +32,9 @@ class Mixture(ComposedModel):
         them. `given` chooses one; log-likelihoods are in the data's own units in any case.
     backend : {"numpy", "compiled", "cupy"}
         Where E steps are computed: the `kernel` of `daskem.fit`, which sets it.
+    incomplete : bool, default False
+        Whether rows may lack values (NaN), and take part with those that they have; the `missing`
+        of `daskem.fit` sets it.
 
     Notes
     -----
@@ -100,7 +103,7 @@ class Mixture(ComposedModel):
     def simpler(self) -> "Mixture | None":
         """A mixture of the simpler family, if there is one."""
         family = self.family.simpler if isinstance(self.family, Simplifies) else None
-        return None if family is None else Mixture(family, backend=self.backend)
+        return None if family is None else Mixture(family, None, self.backend, self.incomplete)
 
     def grown(self, params: DataParams) -> Params:
         """Params of the simpler mixture, in the data's units, as params of this one."""

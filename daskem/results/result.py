@@ -13,10 +13,11 @@ from daskem.core.settings import RandomState, generator
 from daskem.data.blocks import Blocks, map_rows
 from daskem.data.cluster import tell_without_workers
 from daskem.data.inputs import as_blocks
+from daskem.data.inputs.blocks import MISSING
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.data.inputs.lengths import cut, lengths_of
 from daskem.data.inputs.named_riders import names_among
-from daskem.data.inputs.names import Rows, relabel
+from daskem.data.inputs.names import Columns, Rows, relabel
 from daskem.data.inputs.origins import origin
 from daskem.data.inputs.riders import aligned, as_riders
 from daskem.data.inputs.rows import rows_like
@@ -32,6 +33,7 @@ from daskem.models.protocol import (
     check_riders,
     check_sequences,
     demand,
+    with_missing,
 )
 from daskem.results import modelfile, predictions
 from daskem.results.description import describe, plain_names, restore
@@ -59,7 +61,7 @@ class Result(Outcome):
         What had to be done to the data, and how to do without.
     coordinator : str
         Where the loop and the M step ran, and why there.
-    missing : {"raise", "omit"}
+    missing : {"raise", "omit", "model"}
         What becomes of rows with a NaN, in the fit and in predictions and scores.
     constant : tuple of int
         Numbers of the features that have one value in all rows of the fit.
@@ -78,7 +80,7 @@ class Result(Outcome):
         """
         dtype = predictions.label_dtype(self.n_components)
         path = isinstance(self.model, Sequential)
-        about = predictions.flags(self.n_components, self.missing == "omit", path)
+        about = predictions.flags(self.n_components, self.missing != "raise", path)
         return self._map(data, along, lengths, predictions.labels, about, fill=-1, dtype=dtype)
 
     def predict_proba(
@@ -106,6 +108,26 @@ class Result(Outcome):
         whole = found.sum([dim], min_count=1, keep_attrs=True)
         return whole.assign_attrs(long_name="log-likelihood of the sequence, in nats")
 
+    def impute(
+        self, data: Data, along: Riders | None = None, lengths: Lengths | None = None
+    ) -> Any:
+        """The rows of `data`, (..., feature), with what is expected of the values that they lack.
+
+        Given those that they have: the mean of each component there, averaged by the
+        responsibilities. A row without any value stays so. Whatever the `missing` of the fit was.
+        """
+        about = {"long_name": "value, or what is expected of it given the others of its row"}
+        return self._map(
+            data,
+            along,
+            lengths,
+            predictions.imputed,
+            about,
+            missing="model",
+            columns=self.n_features,
+            named=Columns.of_features(self.features),
+        )
+
     def _map(
         self,
         data: Data,
@@ -114,26 +136,29 @@ class Result(Outcome):
         f: Callable[..., np.ndarray],
         about: dict[str, Any],
         *,
-        fill: float = np.nan,
+        missing: str | None = None,
+        named: Columns | None = None,
         **form: Any,
     ) -> Any:
         demand(self.model, Predicts, "predicting")
+        missing = missing or self.missing
+        model = with_missing(self.model, missing)
         rows, riders = self._rows(data, None, along, lengths)
         lengths = lengths_of(rows, lengths)
         check_sequences(self.model, lengths)
         array, edges, _ = cut(rows.array, lengths)
-        form |= {"fill": fill if self.missing == "omit" else None, "name": f.__name__}
+        form |= {"omit": MISSING[missing], "name": f.__name__}
         form |= {"along": as_riders(riders, array), "edges": edges}
         if isinstance(array, da.Array):
             tell_without_workers()
-        args = (f, self._domain, self.model, self.best.framed)
+        args = (f, domain(model, self.features.names), model, self.best.framed)
         found = map_rows(array, predictions.checked, *args, **form)
         # Rows that were cut to sequences get their answers in the chunks that they came in.
         if edges is not None and isinstance(found, da.Array) and isinstance(rows.array, da.Array):
             found = found.rechunk(dict(enumerate(rows.array.chunks[:-1])))
         if f is predictions.labels and rows.labels is None and isinstance(found, np.ndarray):
             found = found.astype(np.int64)  # as scikit-learn's
-        return relabel(found, rows, f.__name__, about)
+        return relabel(found, rows, f.__name__, about, named)
 
     @property
     def _domain(self) -> Domain:

@@ -15,6 +15,7 @@ from daskem.data.blocks import Block
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.starts.competition import fitted, starting
 from daskem.fitting.starts.first_read import FirstRead
+from daskem.fitting.starts.seeds import completed, standardised
 from daskem.fitting.stopping import Stop
 from daskem.models.protocol import Declares, Model, Predicts, Starts, demand, softened
 
@@ -60,16 +61,18 @@ def _splits(model: Model, halving: Starts, params: Params, sample: Block) -> lis
         labels[span] = r.argmax(axis=0)
     sizes = np.bincount(labels, minlength=predicting.n_components(params))
     declared = demand(model, Declares, "splitting components").parameters
+    points = completed(sample.rows, standardised(sample)[0])
     return [
-        _split(declared, params, int(k), _halved(halving, sample[labels == k]))
+        _split(declared, params, int(k), _halved(halving, sample[mine], points[mine]))
         for k in np.flatnonzero(sizes > 1)
+        for mine in [labels == k]
     ]
 
 
-def _halved(model: Starts, rows: Block) -> Params:
-    """Two components, of the halves of rows that belong to one."""
-    labels = _halves(rows.rows)
-    centres = np.stack([rows.rows[labels == half].mean(axis=0) for half in (0, 1)])
+def _halved(model: Starts, rows: Block, points: np.ndarray) -> Params:
+    """Two components, of the halves of rows that belong to one and lie at `points`."""
+    labels = _halves(points)
+    centres = np.stack([points[labels == half].mean(axis=0) for half in (0, 1)])
     return model.from_labels(rows, labels, centres)
 
 

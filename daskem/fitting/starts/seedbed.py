@@ -13,7 +13,7 @@ from daskem.data.blocks import Block
 from daskem.errors import DataError, ParameterError
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start, given_params
-from daskem.fitting.starts.seeds import MOST_ROUNDS, SEEDERS, denser, lloyd, standardised
+from daskem.fitting.starts.seeds import MOST_ROUNDS, SEEDERS, completed, denser, lloyd, standardised
 from daskem.models.protocol import Declares, Starts, allowed
 
 # Partitions by k-means from other seeds, of which the best is taken: a single one leaves a cluster
@@ -75,7 +75,7 @@ class Seedbed:
         """The M step for rows each of which belongs to the nearest of some seeds."""
         seeds = self._seeds(n_components, self._points)
         nearest = cdist(self._points, self._points[seeds], "sqeuclidean").argmin(axis=1)
-        return self.model.from_labels(self.sample, nearest, self.sample.rows[seeds])
+        return self.model.from_labels(self.sample, nearest, self._rows[seeds])
 
     def partitioned(self, n_components: int) -> list[Params]:
         """The M steps for partitions by k-means, by which spread features are measured."""
@@ -91,13 +91,22 @@ class Seedbed:
             found = lloyd(points, self.sample.counts, points[seeds])
             trials.append((seeds, *found))
         seeds, labels, _ = min(trials, key=lambda trial: trial[2])
-        return self.model.from_labels(self.sample, labels, self.sample.rows[seeds])
+        return self.model.from_labels(self.sample, labels, self._rows[seeds])
 
     @cached_property
     def _points(self) -> np.ndarray:
         """The rows with every feature standardised, (sample, feature)."""
-        mean, scale = standardised(self.sample)
-        return (self.sample.rows - mean) / scale
+        mean, scale = self._standard
+        return (self._rows - mean) / scale
+
+    @cached_property
+    def _rows(self) -> np.ndarray:
+        """The rows, those that lack values with the means of these, (sample, feature)."""
+        return completed(self.sample.rows, self._standard[0])
+
+    @cached_property
+    def _standard(self) -> tuple[np.ndarray, np.ndarray]:
+        return standardised(self.sample)
 
     def _seeds(self, n_components: int, points: np.ndarray) -> np.ndarray:
         """Numbers of the rows that are seeds, (component,)."""
