@@ -150,3 +150,11 @@ def test_earthquakes_come_in_quiet_and_busy_times():
     assert states.dims == ("year",)
     assert (states.sel(year=slice(1938, 1950)) == busy).all()
     assert (states.sel(year=slice(1980, 2006)) != busy).all()
+
+
+def test_gaps_cost_few_of_the_wines():
+    whole, agreement, imputed, means = example("gaps").main()
+    assert whole < 13  # fewer than there are measurements
+    # Of complete wines it is 0.98; of these, for three seeds of the gaps, 0.83 to 0.90.
+    assert agreement > 0.8
+    assert imputed < 0.8 * means
