@@ -176,6 +176,7 @@ def test_files_and_checkpoints_remember(gaps, fitted, start, tmp_path):
     assert again.missing == "model"
     np.testing.assert_array_equal(again.impute(gaps), fitted.impute(gaps))
     np.testing.assert_array_equal(again.score_samples(gaps), fitted.score_samples(gaps))
+    assert again.score(gaps) == fitted.score(gaps)
     options = {**FEW, "start": start, "checkpoint": tmp_path / "run"}
     for result in daskem.iterate(Mixture(Gaussian()), gaps, **options):
         if len(result.history) == 2:
