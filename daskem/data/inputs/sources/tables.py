@@ -72,9 +72,9 @@ class Frame:
         if self.lazy:
             from dask.dataframe import from_dask_array
 
-            called: Any = range(answers.shape[-1]) if columns is None else list(columns)
-            called, index = name if answers.ndim == 1 else called, _partitioned(self.frame.index)
-            return from_dask_array(answers, columns=called, index=index)
+            numbers: Any = name if answers.ndim == 1 else range(answers.shape[1])
+            called, index = columns if columns is not None else numbers, self.frame.index
+            return from_dask_array(answers, columns=called, index=_partitioned(index))
         import pandas as pd
 
         if answers.ndim == 1:
