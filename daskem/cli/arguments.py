@@ -7,6 +7,7 @@ from typing import Any
 
 from daskem.cli.families import options
 from daskem.data.cluster.memory import CACHES
+from daskem.data.inputs.blocks import MISSING
 from daskem.fitting.algorithms.choice import ALGORITHMS
 from daskem.fitting.starts.seeds import SEEDERS
 from daskem.running.kernels import KERNELS
@@ -51,10 +52,11 @@ def _data() -> argparse.ArgumentParser:
     add("--sample-dims", type=_names, metavar="X,Y,...", help=dims)
     dim = "dimension of the features: 'feature', or else the last"
     add("--feature-dim", metavar="DIM", help=dim)
-    omit = "what to do with rows that have a NaN; predict does the same (%(default)s)"
+    omit = "rows that have a NaN: an error, left out, or part of the likelihood with what they "
+    omit += "have; predict does the same (%(default)s)"
     chunks = "whether a store may lack chunks, which then are its fill value (default: raise)"
     add("--missing-chunks", choices=("raise", "fill"), default="raise", help=chunks)
-    add("--missing", choices=("raise", "omit"), default="raise", help=omit)
+    add("--missing", choices=tuple(MISSING), default="raise", help=omit)
     most = "most passes over the data (%(default)s)"
     add("--max-passes", type=int, default=200, metavar="N", help=most)
     late = "most seconds of passes, looked at between them"

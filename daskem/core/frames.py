@@ -102,6 +102,28 @@ class Frame(Brief):
         np.subtract(rows.T, self.origin[:, None], out=spare)
         return np.matmul(self.linear, spare, out=out)
 
+    def seen(self, observed: np.ndarray) -> "tuple[Frame, np.ndarray]":
+        """The frame for some of the features, and its view of this one.
+
+        What is z here is ``view @ z`` there, of orthonormal rows (feature, feature_2): that has
+        unit covariance wherever z has.
+
+        Parameters
+        ----------
+        observed : ndarray of bool, (feature,)
+        """
+        own = self.origin[observed], self.floor[observed], self.recorded[observed]
+        if self.linear.ndim == 1:
+            view = np.eye(len(observed))[observed]
+            linear, inverse = self.linear[observed], self.inverse[observed]
+        else:
+            # inverse[observed] = inverse' view, with inverse' lower triangular.
+            q, r = np.linalg.qr(self.inverse[observed].T)
+            view, inverse = q.T, r.T
+            linear = np.linalg.inv(inverse)
+        origin, floor, recorded = own
+        return Frame(origin, linear, inverse, floor, recorded, self.mean[observed]), view
+
     def apply(self, points: np.ndarray) -> np.ndarray:
         """Points (..., feature) in the data's units to frame coordinates."""
         return _linear(self.linear, points - self.origin)

@@ -42,8 +42,8 @@ class Resolution:
 
     @classmethod
     def of(cls, rows: np.ndarray) -> "Resolution":
-        """The resolution of a sample of rows, (sample, feature)."""
-        found = np.array([_resolution(column) for column in rows.T]).reshape(-1, 2)
+        """The resolution of a sample of rows, (sample, feature), in which NaN is no value."""
+        found = np.array([_resolution(c[~np.isnan(c)]) for c in rows.T]).reshape(-1, 2)
         return cls(*found.T)
 
     @property

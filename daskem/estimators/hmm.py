@@ -178,6 +178,10 @@ class GaussianHMM(Estimator):
         """Probability of each state, given all of the sequence, (..., state)."""
         return self._fitted.predict_proba(X, lengths=_or_all(X, lengths))
 
+    def impute(self, X: Data, lengths: Lengths | None = None) -> Any:
+        """The rows of `X`, (..., feature), with what is expected of the values that they lack."""
+        return self._fitted.impute(X, lengths=_or_all(X, lengths))
+
     def decode(self, X: Data, lengths: Lengths | None = None) -> tuple[float, Any]:
         """log p(x, path) of the most probable paths, summed, and their states, as `predict`.
 

@@ -190,6 +190,10 @@ class GaussianMixture(Estimator):
         """Responsibilities of the components for each row, (..., component)."""
         return self._fitted.predict_proba(X)
 
+    def impute(self, X: Data) -> Any:
+        """The rows of `X`, (..., feature), with what is expected of the values that they lack."""
+        return self._fitted.impute(X)
+
     def score_samples(self, X: Data) -> Any:
         """log p(x) of each row, (...), nats."""
         return self._fitted.score_samples(X)

@@ -1,7 +1,7 @@
 """A mixture whose components are merged into clusters of free shape: a model around a model."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,6 +49,16 @@ class Clusters(Brief):
 
     def noise_share(self, params: Mapping[str, np.ndarray]) -> float | None:
         return self.mixture.noise_share(self.components)
+
+    @property
+    def incomplete(self) -> bool:
+        return self.mixture.incomplete
+
+    def with_incomplete(self, incomplete: bool) -> "Clusters":
+        return replace(self, mixture=self.mixture.with_incomplete(incomplete))
+
+    def impute(self, block: Block, params: Params) -> np.ndarray:
+        return self.mixture.impute(block, self.components)
 
     def valid(self, rows: np.ndarray) -> np.ndarray:
         return self.mixture.valid(rows)

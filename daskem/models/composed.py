@@ -1,7 +1,7 @@
 """What models whose components are those of a family share: the family's part, and its frame."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -20,14 +20,16 @@ from daskem.models.families.protocol import (
     Events,
     Family,
     Levelled,
+    Marginals,
     Named,
     Prior,
 )
+from daskem.models.families.weighted import imputed, with_gaps
 from daskem.models.kernels.backends import NUMPY
 from daskem.models.kernels.choice import computed
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.known import doubts, known
-from daskem.models.protocol import Block, Survey, demand, lacking
+from daskem.models.protocol import Block, Survey, Tile, demand, lacking
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class ComposedModel(ABC):
     family: Family
     frame: Frame | None = None
     backend: str = NUMPY
+    incomplete: bool = False
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -58,8 +61,23 @@ class ComposedModel(ABC):
         """The components of the rows that are known, (sample,), -1 for the others."""
         return known(block)
 
+    @abstractmethod
+    def posterior(self, block: Block, params: Params) -> Iterator[Tile]:
+        """What it says of the rows of a block, tile by tile."""
+
     def valid(self, rows: np.ndarray) -> np.ndarray:
-        return self.family.valid(rows)
+        valid = self.family.valid(rows)
+        return valid | np.isnan(rows) if self.incomplete else valid
+
+    def with_incomplete(self, incomplete: bool) -> Self:
+        """The same for rows that may lack values, or may not."""
+        if incomplete:
+            demand(self.family, Marginals, 'missing="model"')
+        return replace(self, incomplete=incomplete)
+
+    def impute(self, block: Block, params: Params) -> np.ndarray:
+        """The rows (sample, feature), with what is expected of the values that they lack."""
+        return imputed(self.family, params, self.frame, block, self.posterior(block, params))
 
     @property
     def domain(self) -> str:
@@ -114,9 +132,11 @@ class ComposedModel(ABC):
     def of_family(self, candidates: Sequence[Params], offsets: Sequence[np.ndarray]) -> Kernel:
         """The kernel of the family, on the backend of the model where it can be."""
         kernel = self.family.kernel(candidates, offsets, self.frame)
-        if not isinstance(self.family, Compiles):
+        if isinstance(self.family, Compiles):
+            kernel = computed(kernel, self.backend, self.family.terms)
+        if not self.incomplete:
             return kernel
-        return computed(kernel, self.backend, self.family.terms)
+        return with_gaps(kernel, self.family, candidates, offsets, self.frame)
 
     def restore(self, rows: np.ndarray) -> np.ndarray:
         """Rows of the frame in the data's units, (sample, feature)."""

@@ -48,6 +48,8 @@ class HiddenMarkov(ComposedModel):
         As for `Mixture`.
     backend : {"numpy", "compiled"}
         As for `Mixture`.
+    incomplete : bool, default False
+        As for `Mixture`.
 
     Notes
     -----
@@ -129,7 +131,7 @@ class HiddenMarkov(ComposedModel):
     @property
     def simpler(self) -> Mixture:
         """The mixture that a fit begins with."""
-        return Mixture(self.family, backend=self.backend)
+        return Mixture(self.family, None, self.backend, self.incomplete)
 
     def grown(self, params: DataParams) -> Params:
         """Params of a mixture as those of chains that like to stay where they are."""

@@ -47,6 +47,9 @@ class Mixture(ComposedModel):
         Whether there is noise beside the components: rows of no cluster, spread evenly over the
         box that the data span (Fraley and Raftery 1998). A number is the log of its density in the
         units of the data, which True takes from the box, as 1 over its volume.
+    incomplete : bool, default False
+        Whether rows may lack values (NaN), and take part with those that they have; the `missing`
+        of `daskem.fit` sets it.
 
     Notes
     -----
@@ -70,6 +73,14 @@ class Mixture(ComposedModel):
     @property
     def noisy(self) -> bool:
         return self.noise is not False
+
+    def with_incomplete(self, incomplete: bool) -> Self:
+        if incomplete and self.noisy:
+            raise ParameterError(
+                'noise has one density for whole rows, which missing="model" would need of parts '
+                'of them: fit with missing="omit", or without noise'
+            )
+        return super().with_incomplete(incomplete)
 
     def given(self, survey: Survey) -> Self:
         model = super().given(survey)

@@ -181,6 +181,17 @@ class Compiles(Protocol):
 
 
 @runtime_checkable
+class Incomplete(Protocol):
+    """`missing="model"`, `impute`: rows that lack values take part with those that they have."""
+
+    @property
+    def incomplete(self) -> bool: ...  # whether rows may have NaN: a value of the model
+    def with_incomplete(self, incomplete: bool) -> Self: ...  # the same model otherwise
+    def impute(self, block: Block, params: Params) -> np.ndarray:
+        """The rows (sample, feature), with what is expected of the values that they lack."""
+
+
+@runtime_checkable
 class Predicts(Protocol):
     """`predict`, `predict_proba`, `score_samples`, `merge`, `diagnose`: what it says of rows."""
 
@@ -287,6 +298,7 @@ GROUPS = (
     Names,
     Batches,
     Compiles,
+    Incomplete,
     Predicts,
     Sequential,
     Noisy,
@@ -347,6 +359,22 @@ def softened(model: object, params: Params, n_rows: int) -> Params:
 def kernel_of(model: object) -> str:
     """Which kernel a model uses, in the words of a setting."""
     return model.backend if isinstance(model, Compiles) else "numpy"
+
+
+M = TypeVar("M", bound=Model)
+
+
+def with_missing(model: M, missing: str) -> M:
+    """The model with what a setting means for rows that lack values.
+
+    Raises
+    ------
+    ModelError
+        If they are to take part, and the model or its family knows no such rows.
+    """
+    if missing == "model":
+        demand(model, Incomplete, 'missing="model"')
+    return model.with_incomplete(missing == "model") if isinstance(model, Incomplete) else model
 
 
 def check_riders(model: object, names: Collection[str]) -> None:

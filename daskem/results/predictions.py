@@ -11,7 +11,7 @@ from daskem.data.blocks import Block
 from daskem.data.survey import Domain
 from daskem.errors import DataError
 from daskem.fitting.loop import evaluate
-from daskem.models.protocol import Model, Noisy, Predicts, Sequential
+from daskem.models.protocol import Incomplete, Model, Noisy, Predicts, Sequential
 
 Answer = TypeVar("Answer")
 ModelT = TypeVar("ModelT")
@@ -89,6 +89,11 @@ def responsibilities(block: Block, model: Predicts, params: Params) -> np.ndarra
     for span, _, shares in model.posterior(block, params):
         probabilities[span] = np.where(shares > NOTHING, shares, 0.0).T
     return probabilities
+
+
+def imputed(block: Block, model: Incomplete, params: Params) -> np.ndarray:
+    """The rows with what is expected of the values that they lack, (sample, feature)."""
+    return model.impute(block, params)
 
 
 def log_prob(block: Block, model: Predicts, params: Params) -> np.ndarray:

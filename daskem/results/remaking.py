@@ -15,7 +15,7 @@ from daskem.models.clusters import Clusters
 from daskem.models.families.registry import from_recipe, recipe
 from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.models.kernels.backends import NUMPY, present
-from daskem.models.protocol import Compiles, Declares, Frames, Model
+from daskem.models.protocol import Compiles, Declares, Frames, Model, with_missing
 
 # The models that a file can hold, by the name of their class; older files name none.
 MODELS: dict[str, type[Mixture] | type[HiddenMarkov]] = {
@@ -69,9 +69,10 @@ def remade(
     """
     if about.get("own"):
         _check_given(about["model"], given)
+    missing = about.get("missing", "raise")
     if "family" not in about:
         own: Any = given if not isinstance(given, type) else _made(given, about["own_settings"])
-        return own, Params(check(own.parameters, arrays))
+        return with_missing(own, missing), Params(check(own.parameters, arrays))
     framed = {f.name: arrays.pop(f.name) for f in dataclasses.fields(Frame) if f.name in arrays}
     if framed and about["format"] < 2:
         # The first format knew no floors.
@@ -88,6 +89,7 @@ def remade(
     kernel = about.get("kernel", NUMPY)
     if isinstance(model, Compiles) and kernel in model.backends and present(kernel):
         model = model.with_kernel(kernel)
+    model = with_missing(model, missing)
     params = Params(check(model.parameters, arrays))
     if "groups" not in about:
         return model, params

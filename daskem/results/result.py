@@ -15,10 +15,11 @@ from daskem.data.blocks.sequences import Edges
 from daskem.data.cluster import tell_without_workers
 from daskem.data.inputs import as_blocks
 from daskem.data.inputs.arrays import Array
+from daskem.data.inputs.blocks import MISSING
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.data.inputs.lengths import cut, lengths_of
 from daskem.data.inputs.named_riders import names_among
-from daskem.data.inputs.names import Rows, relabel
+from daskem.data.inputs.names import Columns, Rows, relabel
 from daskem.data.inputs.origins import origin
 from daskem.data.inputs.riders import aligned, as_riders
 from daskem.data.inputs.rows import rows_like
@@ -35,6 +36,7 @@ from daskem.models.protocol import (
     check_riders,
     check_sequences,
     demand,
+    with_missing,
 )
 from daskem.results import modelfile, predictions
 from daskem.results.description import describe, plain_names, restore
@@ -63,7 +65,7 @@ class Result(Outcome):
         What had to be done to the data, and how to do without.
     coordinator : str
         Where the loop and the M step ran, and why there.
-    missing : {"raise", "omit"}
+    missing : {"raise", "omit", "model"}
         What becomes of rows with a NaN, in the fit and in predictions and scores.
     constant : tuple of int
         Numbers of the features that have one value in all rows of the fit.
@@ -85,7 +87,7 @@ class Result(Outcome):
         path = isinstance(self.model, Sequential)
         noise = self._noise is not None
         dtype = predictions.label_dtype(self.n_components + noise)
-        about = predictions.flags(self.n_components, self.missing == "omit", path, noise)
+        about = predictions.flags(self.n_components, self.missing != "raise", path, noise)
         return self._map(data, along, lengths, predictions.labels, about, fill=-1, dtype=dtype)
 
     def predict_proba(
@@ -118,6 +120,26 @@ class Result(Outcome):
             return found
         return found.sum([dim], min_count=1, keep_attrs=True).assign_attrs(of_sequences)
 
+    def impute(
+        self, data: Data, along: Riders | None = None, lengths: Lengths | None = None
+    ) -> Any:
+        """The rows of `data`, (..., feature), with what is expected of the values that they lack.
+
+        Given those that they have: the mean of each component there, averaged by the
+        responsibilities. A row without any value stays so. Whatever the `missing` of the fit was.
+        """
+        about = {"long_name": "value, or what is expected of it given the others of its row"}
+        return self._map(
+            data,
+            along,
+            lengths,
+            predictions.imputed,
+            about,
+            missing="model",
+            columns=self.n_features,
+            named=Columns.of_features(self.features),
+        )
+
     def _map(
         self,
         data: Data,
@@ -125,6 +147,7 @@ class Result(Outcome):
         lengths: Lengths | None,
         f: Callable[..., np.ndarray],
         about: dict[str, Any],
+        named: Columns | None = None,
         **form: Any,
     ) -> Any:
         """Answers for rows, with the labels of these."""
@@ -134,7 +157,7 @@ class Result(Outcome):
             found = found.rechunk(dict(enumerate(rows.array.chunks[:-1])))
         if f is predictions.labels and rows.labels is None and isinstance(found, np.ndarray):
             found = found.astype(np.int64)  # as scikit-learn's
-        return relabel(found, rows, f.__name__, about)
+        return relabel(found, rows, f.__name__, about, named)
 
     def _answers(
         self,
@@ -143,26 +166,27 @@ class Result(Outcome):
         lengths: Lengths | None,
         f: Callable[..., np.ndarray],
         *,
-        fill: float = np.nan,
+        missing: str | None = None,
         **form: Any,
     ) -> tuple[Array, Rows, Edges | None]:
         """Answers for rows, in chunks that part no sequence, and whose they are."""
         demand(self.model, Predicts, "predicting")
+        missing = missing or self.missing
+        model = with_missing(self.model, missing)
         rows, riders = self._rows(data, None, along, lengths)
         lengths = lengths_of(rows, lengths)
         check_sequences(self.model, lengths)
         array, edges, _ = cut(rows.array, lengths)
-        form |= {"fill": fill if self.missing == "omit" else None, "name": f.__name__}
+        form |= {"omit": MISSING[missing], "name": f.__name__}
         form |= {"along": as_riders(riders, array), "edges": edges}
         if isinstance(array, da.Array):
             tell_without_workers()
-        args = (f, self._domain, self.model, self.best.framed)
+        args = (f, self._domain(model), model, self.best.framed)
         return map_rows(array, predictions.checked, *args, **form), rows, edges
 
-    @property
-    def _domain(self) -> Domain:
-        known = self.n_components if isinstance(self.model, Predicts) else None
-        usable = domain(self.model, self.features.names, known)
+    def _domain(self, model: Model) -> Domain:
+        known = self.n_components if isinstance(model, Predicts) else None
+        usable = domain(model, self.features.names, known)
         return dataclasses.replace(usable, labels=self.features.labels)
 
     def _rows(
@@ -242,7 +266,7 @@ class Result(Outcome):
         lengths: Lengths | None = None,
     ) -> tuple[float, float]:
         """Mean log p(x) per row of `data`, in nats, and the number of rows, or their weight."""
-        args = (predictions.statistics, self._domain, self.model, self.best.framed)
+        args = (predictions.statistics, self._domain(self.model), self.model, self.best.framed)
         blocks = self.blocks(data, sample_weight, along, lengths)
         sums = blocks.sum(predictions.checked, *args, name="score")
         return sums["statistics"][0][0]["log_likelihood"] / sums["weight"], sums["weight"]

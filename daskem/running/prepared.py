@@ -48,7 +48,7 @@ class Prepared(Brief):
         What to call the features in the results.
     notes : tuple of str
         What had to be done to the data at the door.
-    missing : {"raise", "omit"}
+    missing : {"raise", "omit", "model"}
     recording : Recording or None
         Where the fit is written down, and goes on from.
     """
@@ -132,7 +132,13 @@ class Prepared(Brief):
         """What `runs` have found in the data of a survey; `read_notes` say how they were read."""
         n, notes = survey.n_missing, list(self.notes)
         if n:
-            notes.append(f"{n:,} of {n + survey.n_rows:,} rows have a NaN and were left out")
+            have = "no value" if self.missing == "model" else "a NaN"
+            notes.append(f"{n:,} of {n + survey.n_rows:,} rows have {have} and were left out")
+        if some := survey.moments.n_incomplete:
+            notes.append(
+                f"{some:,} of {survey.n_rows:,} rows lack values and take part with those that "
+                "they have, as if nothing but these told which ones they lack"
+            )
         notes += [told for told in (survey.rounded, survey.mixed) if told is not None]
         if survey.far is not None:
             notes += survey.far.notes(self.features.names)

@@ -31,6 +31,7 @@ from daskem.models.protocol import (
     check_sequences,
     kernel_of,
     lacking,
+    with_missing,
 )
 from daskem.running.checkpoints.identity import About, of_algorithm, of_model
 from daskem.running.checkpoints.recording import Recording
@@ -91,6 +92,7 @@ def prepare(
         If `model` is not one.
     """
     _check_model(model)
+    model = with_missing(model, missing)
     check_algorithm(algorithm, model)
     if init_params not in SEEDERS:
         raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")

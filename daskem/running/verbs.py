@@ -87,9 +87,11 @@ def fit(
     feature_dim : str, optional
         Where a single dimension holds features, its name. Default: ``"feature"`` or
         ``"variable"``; else, in a DataArray of two dimensions, the last.
-    missing : {"raise", "omit"}
-        Whether rows with a NaN are an error, or left out. Predictions of the result do the same:
-        rows that are left out are NaN there, and -1 among labels.
+    missing : {"raise", "omit", "model"}
+        Whether rows with a NaN are an error, left out, or take part with the values that they have:
+        the likelihood is that of these (missing at random: what they are, and no more, may tell
+        which others are missing). Predictions of the result do the same: rows that are left out,
+        as those without any value are, are NaN there, and -1 among labels.
     missing_chunks : {"raise", "fill"}
         Whether it is an error that a zarr store lacks chunks of the data, or the fill value that is
         read in their place is meant.

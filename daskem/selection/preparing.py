@@ -11,7 +11,7 @@ from daskem.fitting.algorithms import Algorithm
 from daskem.models.families import Gaussian
 from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.models.mixture import Mixture
-from daskem.models.protocol import check_riders, check_sequences, kernel_of
+from daskem.models.protocol import check_riders, check_sequences, kernel_of, with_missing
 from daskem.running.checkpoints.identity import of_model
 from daskem.running.kernels import with_kernel
 from daskem.running.preparing import prepare
@@ -51,6 +51,7 @@ def prepare_selection(
     models = _gaussians(covariance_type) if models is None else models
     counts = _counts(n_components, models, criterion)
     _check_models(models, along, lengths if sequence_dim is None else sequence_dim)
+    models = {name: with_missing(model, missing) for name, model in models.items()}
     prepared = prepare(
         _asking_most(models),
         data,

@@ -16,6 +16,7 @@ from daskem.data.blocks import Block
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.starts.competition import fitted, starting
 from daskem.fitting.starts.first_read import FirstRead
+from daskem.fitting.starts.seeds import completed, standardised
 from daskem.fitting.stopping import Stop
 from daskem.models.protocol import Declares, Model, Predicts, Starts, demand, softened
 
@@ -62,21 +63,25 @@ def _splits(model: Model, halving: Starts, params: Params, sample: Block) -> lis
         labels[span] = r.argmax(axis=0)
     sizes = np.bincount(labels, minlength=predicting.n_components(params))
     declared = demand(model, Declares, "splitting components").parameters
+    points = completed(sample.rows, standardised(sample)[0])
     # Components that labels name keep their numbers.
     in_place = labels_among(sample.along) is not None
     return [
-        _split(declared, params, int(k), _halved(halving, sample[labels == k]), in_place)
+        _split(declared, params, int(k), _halved(halving, sample[mine], points[mine]), in_place)
         for k in np.flatnonzero(sizes > 1)
+        for mine in [labels == k]
     ]
 
 
-def _halved(model: Starts, rows: Block) -> Params:
-    """Two components, of the halves of rows that belong to one, that with most labels first."""
-    labels = _halves(rows.rows)
+def _halved(model: Starts, rows: Block, points: np.ndarray) -> Params:
+    """Two components, of the halves of rows that belong to one and lie at `points`; that with most
+    labels comes first.
+    """
+    labels = _halves(points)
     known = labels_among(rows.along)
     if known is not None and np.sum(known[labels == 1] >= 0) > np.sum(known[labels == 0] >= 0):
         labels = 1 - labels
-    centres = np.stack([rows.rows[labels == half].mean(axis=0) for half in (0, 1)])
+    centres = np.stack([points[labels == half].mean(axis=0) for half in (0, 1)])
     return model.from_labels(rows, labels, centres)
 
 

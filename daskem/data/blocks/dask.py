@@ -18,6 +18,7 @@ from distributed import Client, KilledWorker
 from daskem.core.brief import Brief
 from daskem.core.statistics import FAN_IN
 from daskem.data.blocks.block import Block
+from daskem.data.blocks.joining import Omit
 from daskem.data.blocks.partitions import (
     Args,
     Chunk,
@@ -69,8 +70,8 @@ class DaskBlocks(Brief):
     along : mapping of str to dask Array, (..., *own axes)
         What rides along with the rows, the weights among it: chunked like the samples of `array`,
         with own axes in one chunk.
-    omit : bool
-        Whether to leave out rows with a NaN.
+    omit : {"any", "all", "none"}
+        Which rows to leave out: those that have any NaN, or nothing else.
     cache : {"auto", "memory", "none"}
         Whether to keep the loaded chunks in the memory of the workers from the first pass on;
         "auto" does so if they fit with room.
@@ -91,7 +92,7 @@ class DaskBlocks(Brief):
 
     array: da.Array
     along: Mapping[str, da.Array] = field(default_factory=dict)
-    omit: bool = False
+    omit: Omit = "none"
     cache: str = "none"
     about_input: tuple[str, ...] = ()
     edges: Edges | None = None
@@ -177,7 +178,7 @@ class DaskBlocks(Brief):
         return same
 
     def unomitted(self) -> "DaskBlocks":
-        return replace(self, omit=False)
+        return replace(self, omit="none")
 
     def partition(self, number: int) -> "DaskBlocks":
         return replace(self, span=slice(number, number + 1))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from daskem.errors import DataError
 BLOCK_SIZE = 2**19
 # Riders of a type of their own; the others keep what they come with.
 DTYPES = {WEIGHT: np.dtype(np.float64)}
+
+
+# Which rows are left out: those that have any NaN, those that have nothing else, or none.
+Omit = Literal["any", "all", "none"]
 
 
 class Part(NamedTuple):
@@ -49,8 +53,8 @@ def part(
     return Part(piece, flat, riders, None if edges is None else np.asarray(edges))
 
 
-def joined(parts: Iterable[Part], omit: bool) -> Iterator[Block]:
-    """Blocks of neighbouring parts, as many as fit into `BLOCK_SIZE`; without NaN if `omit`."""
+def joined(parts: Iterable[Part], omit: Omit) -> Iterator[Block]:
+    """Blocks of neighbouring parts, as many as fit into `BLOCK_SIZE`, without what is omitted."""
     group: list[Part] = []
     size = 0
     for chunk in parts:
@@ -63,17 +67,25 @@ def joined(parts: Iterable[Part], omit: bool) -> Iterator[Block]:
         yield _block(group, omit)
 
 
-def _block(group: Sequence[Part], omit: bool) -> Block:
+def _block(group: Sequence[Part], omit: Omit) -> Block:
     pieces = tuple(chunk.piece for chunk in group)
     rows = _concatenated([chunk.rows for chunk in group])
     along = {name: _concatenated([chunk.along[name] for chunk in group]) for name in group[0].along}
     lengths = [np.diff(chunk.edges) for chunk in group if chunk.edges is not None]
     edges = edges_of_lengths(np.concatenate(lengths)) if lengths else None
-    kept = ~np.isnan(rows).any(axis=1) if omit and rows.dtype.kind == "f" else None
+    kept = None if rows.dtype.kind != "f" else _kept(rows, omit)
     if kept is None or kept.all():
         return Block(rows, along=along, pieces=pieces, edges=edges)
     along = {name: values[kept] for name, values in along.items()}
     return Block(rows[kept], along=along, pieces=pieces, taken=(kept,), edges=edges, kept=kept)
+
+
+def _kept(rows: np.ndarray, omit: Omit) -> np.ndarray | None:
+    """Which rows are not left out, bool (sample,); None for all."""
+    if omit == "none":
+        return None
+    absent = np.isnan(rows)
+    return ~(absent.any(axis=1) if omit == "any" else absent.all(axis=1))
 
 
 def _flat(name: str, values: np.ndarray, n_axes: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from dask.typing import Key
 from daskem.core.brief import Brief
 from daskem.core.statistics import TreeSum
 from daskem.data.blocks.block import Block
-from daskem.data.blocks.joining import BLOCK_SIZE, Part, joined, part
+from daskem.data.blocks.joining import BLOCK_SIZE, Omit, Part, joined, part
 from daskem.data.blocks.partitions import Args, Outline, Result, partitions_of, row_bytes
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.sequences import edges_between
@@ -33,8 +33,8 @@ class LocalBlocks(Brief):
     rows : ndarray, (sample, feature)
     along : mapping of str to ndarray, (sample, ...)
         What rides along with the rows, the weights among it.
-    omit : bool
-        Whether to leave out rows with a NaN.
+    omit : {"any", "all", "none"}
+        Which rows to leave out: those that have any NaN, or nothing else.
     notes : tuple of str
         What had to be done to the input, and how to do without.
     edges : ndarray of int, (sequence + 1,), or None
@@ -47,7 +47,7 @@ class LocalBlocks(Brief):
 
     rows: np.ndarray
     along: Mapping[str, np.ndarray] = field(default_factory=dict)
-    omit: bool = False
+    omit: Omit = "none"
     notes: tuple[str, ...] = ()
     edges: np.ndarray | None = None
     span: slice = field(default_factory=lambda: slice(None))
@@ -67,7 +67,7 @@ class LocalBlocks(Brief):
         return replace(self, watch=watch)
 
     def unomitted(self) -> "LocalBlocks":
-        return replace(self, omit=False)
+        return replace(self, omit="none")
 
     def partition(self, number: int) -> "LocalBlocks":
         return replace(self, span=slice(number, number + 1))

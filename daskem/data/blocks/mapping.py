@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.dask import LARGE
-from daskem.data.blocks.joining import joined, part
+from daskem.data.blocks.joining import Omit, joined, part
 from daskem.data.blocks.partitions import Args
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.sequences import Edges, edges_between
@@ -49,7 +49,8 @@ def map_rows(
     edges: Edges | None = None,
     dtype: DTypeLike = np.float64,
     columns: int | None = None,
-    fill: float | None = None,
+    fill: float = np.nan,
+    omit: Omit = "none",
     name: str = "predict",
 ) -> np.ndarray | da.Array:
     """Answers (...,) or (..., column) for rows (..., feature).
@@ -66,8 +67,10 @@ def map_rows(
         Rows that are never parted, and their chunks, as in `DaskBlocks`.
     dtype, columns
         Of the answers; `columns` is None where there is one number for each row.
-    fill : number, optional
-        The answer for rows with a NaN, which `f` does not see then.
+    fill : number
+        The answer for rows that are left out.
+    omit : {"any", "all", "none"}
+        Which ones `f` does not see: those that have any NaN, or nothing else.
     name : str
         Of the tasks on the dashboard.
     """
@@ -78,17 +81,17 @@ def map_rows(
         sequences = _Sequences(edges, bounds)
     if isinstance(array, np.ndarray):
         chunk = _Ridden(array, cast(Mapping[str, np.ndarray], along or {}))
-        shared = (f, args, fill, sequences)
+        shared = (f, args, fill, omit, sequences)
         answers = _answer(chunk, shared, block_id=(0,) * array.ndim)
         return answers if columns is not None else answers[..., 0]
     chunks = _ridden(array, cast(Mapping[str, da.Array], along or {}))
     # An axis of one column goes last: a map that drops an axis is not fused with the load.
     # As `name`, since `token` means nothing in some versions of Dask and warns in others.
-    token = dask.base.tokenize(chunks.name, f, args, fill, sequences, dtype, columns)
+    token = dask.base.tokenize(chunks.name, f, args, fill, omit, sequences, dtype, columns)
     answers = da.map_blocks(
         _answer,
         chunks,
-        shared=_delayed((f, args, fill, sequences)),
+        shared=_delayed((f, args, fill, omit, sequences)),
         name=f"{name}-{token}",
         chunks=(*array.chunks[:-1], (columns or 1,)),
         dtype=dtype,
@@ -135,13 +138,13 @@ def _delayed(args: tuple[Any, ...]) -> Delayed:
 
 def _answer(
     chunk: _Ridden,
-    shared: tuple[Callable[..., np.ndarray], tuple[Any, ...], float | None, _Sequences | None],
+    shared: tuple[Callable[..., np.ndarray], tuple[Any, ...], float, Omit, _Sequences | None],
     block_id: tuple[int, ...] = (),
 ) -> np.ndarray:
-    (f, args, fill, sequences), shape = shared, chunk.rows.shape[:-1]
+    (f, args, fill, omit, sequences), shape = shared, chunk.rows.shape[:-1]
     piece = Piece(tuple(block_id[:-1]), 0, shape)
     edges = None if sequences is None else sequences.of_chunk(block_id[0], len(piece))
-    (block,) = joined([part(piece, chunk.rows, chunk.along, edges)], omit=fill is not None)
+    (block,) = joined([part(piece, chunk.rows, chunk.along, edges)], omit)
     answers = f(block, *args)
     if block.kept is not None:
         filled = np.full((len(piece), *answers.shape[1:]), fill, dtype=answers.dtype)

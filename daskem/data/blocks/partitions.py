@@ -17,7 +17,7 @@ from dask.typing import Key
 
 from daskem.core.statistics import TreeSum
 from daskem.data.blocks.block import Block
-from daskem.data.blocks.joining import DTYPES, Part, joined, part
+from daskem.data.blocks.joining import DTYPES, Omit, Part, joined, part
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.reading import patiently
 from daskem.data.blocks.sequences import Edges
@@ -134,8 +134,8 @@ class Recipe:
     chunks : sequence of Chunk
     extent : tuple of int, or None
         Length of the input along its axes of samples.
-    omit : bool
-        Whether to leave out rows with a NaN.
+    omit : {"any", "all", "none"}
+        Which rows to leave out: those that have any NaN, or nothing else.
     tasks : mapping
         The tasks that only this partition needs, by key.
     shared : sequence
@@ -146,7 +146,7 @@ class Recipe:
 
     chunks: Sequence[Chunk]
     extent: tuple[int, ...] | None
-    omit: bool
+    omit: Omit
     tasks: Mapping[Key, GraphNode]
     shared: Sequence[Key]
     origin: str = "the data"
@@ -231,7 +231,7 @@ def cut(
     graph: Mapping[Key, GraphNode],
     parts: Sequence[Sequence[Chunk]],
     extent: tuple[int, ...] | None,
-    omit: bool,
+    omit: Omit,
     origin: str = "the data",
 ) -> tuple[list[Recipe], dict[Key, GraphNode]]:
     """Divide the graph of an input among partitions.

@@ -5,6 +5,7 @@ import numpy as np
 
 from daskem.data.blocks import WEIGHT
 from daskem.data.blocks.dask import DaskBlocks
+from daskem.data.blocks.joining import Omit
 from daskem.data.blocks.local import LocalBlocks
 from daskem.data.cluster.memory import CACHES
 from daskem.data.inputs.arrays import Array
@@ -13,7 +14,8 @@ from daskem.data.inputs.lengths import cut
 from daskem.data.inputs.riders import as_riders
 from daskem.errors import ParameterError
 
-MISSING = ("raise", "omit")
+# Which rows are left out, by what is to become of those that lack values.
+MISSING: dict[str, Omit] = {"raise": "none", "omit": "any", "model": "all"}
 
 
 def as_blocks(
@@ -34,8 +36,9 @@ def as_blocks(
         As `opened` returns it.
     weights : array-like, (...), optional
         How many times each row counts.
-    missing : {"raise", "omit"}
-        Whether rows with a NaN are left out, rather than met by whoever cannot use them.
+    missing : {"raise", "omit", "model"}
+        Whether rows with any NaN are left out, or those that have nothing else, rather than met by
+        whoever cannot use them.
     cache : {"auto", "memory", "none"}
         Whether chunks of Dask arrays are kept in memory after they are first read.
     along : mapping of str to array-like, (..., *own axes), optional
@@ -58,7 +61,7 @@ def as_blocks(
     array, edges, notes = cut(array, lengths)
     given = {} if weights is None else {WEIGHT: weights}
     riders = as_riders({**given, **(along or {})}, array)
-    omit, (*samples, n_features) = missing == "omit", array.shape
+    omit, (*samples, n_features) = MISSING[missing], array.shape
     if isinstance(array, da.Array):
         return DaskBlocks(array, riders, omit, cache, notes, edges, origin=origin)
     n_rows, n_axes = int(np.prod(samples)), len(samples)

@@ -155,20 +155,50 @@ def free(name: str, taken: Collection[Hashable]) -> str:
     return free(f"mixture_{name}", taken) if name in taken else name
 
 
-def relabel(answers: Array, rows: Rows, name: str, attrs: Mapping[str, Any]) -> Any:
-    """`answers` (...) or (..., component) with the labels of `rows`, or as a table like theirs."""
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """What several answers for a row are: one for each component, if nothing else is said.
+
+    Attributes
+    ----------
+    dim : str
+        That they lie along.
+    names : ndarray, (column,), or None
+        Of each; None for numbers.
+    attrs : mapping
+        Of these names.
+    """
+
+    dim: str = "component"
+    names: np.ndarray | None = None
+    attrs: Mapping[str, str] = field(
+        default_factory=lambda: {"long_name": "component of the mixture"}
+    )
+
+    @classmethod
+    def of_features(cls, features: Features) -> "Columns":
+        """One for each feature, as the data call them."""
+        own = [dim for dim in features.dims or () if isinstance(dim, str)]
+        return cls(own[0] if len(own) == 1 else "feature", features.names, {})
+
+
+def relabel(
+    answers: Array, rows: Rows, name: str, attrs: Mapping[str, Any], columns: Columns | None = None
+) -> Any:
+    """`answers` (...) or (..., column) with the labels of `rows`, or as a table like theirs."""
+    columns = columns or Columns()
     if rows.table is not None:
-        return rows.table.like(answers, name)
+        return rows.table.like(answers, name, columns.names)
     if rows.labels is None:
         return answers
     dims, labels = rows.dims, rows.labels
     answers = answers[0] if rows.is_point else answers
     if answers.ndim > len(dims):
-        words = {"long_name": "component of the mixture"}
         # Data may have a dimension or coordinate of that name, which stays theirs.
-        own = free("component", {*dims, *labels.variables})
-        component = (own, np.arange(answers.shape[-1]), words)
-        dims, labels = (*dims, own), labels.assign_coords({own: component})
+        own = free(columns.dim, {*dims, *labels.variables})
+        names = np.arange(answers.shape[-1]) if columns.names is None else columns.names
+        labels = labels.assign_coords({own: (own, names, columns.attrs)})
+        dims = (*dims, own)
     about = {**labels.attrs, **attrs}
     # A coordinate may have been an answer once.
     name = free(name, {*dims, *labels.variables})

@@ -2,7 +2,7 @@
 
 from daskem.data.survey.changes import check_unchanged
 from daskem.data.survey.domain import Domain
-from daskem.data.survey.empty_features import void_features
+from daskem.data.survey.empty_features import told_void, void_features
 from daskem.data.survey.fingerprint import fingerprint
 from daskem.data.survey.survey import Survey, sample_size, survey
 
@@ -13,5 +13,6 @@ __all__ = [
     "fingerprint",
     "sample_size",
     "survey",
+    "told_void",
     "void_features",
 ]

@@ -45,8 +45,8 @@ class Domain:
         value = block.rows[row, column]
         missing = value != value
         remedy = (
-            ', or fit with missing="omit" (--missing omit) to leave them out (what is masked '
-            "counts as NaN)"
+            ', or fit with missing="omit" (--missing omit) to leave them out, or "model" to let '
+            "them take part with what they have (what is masked counts as NaN)"
             if missing
             else '; missing="omit" leaves out NaN only, so make them NaN to have them left out'
         )

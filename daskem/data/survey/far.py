@@ -13,6 +13,7 @@ import numpy as np
 
 from daskem.data.blocks.block import Block
 from daskem.data.survey.extremes import Extremes, extremes
+from daskem.data.survey.moments import available_moments
 
 # A gap of more than this fraction of the range of all values parts them.
 _GAP = 1 / 3
@@ -75,20 +76,8 @@ class Far:
     high: np.ndarray
 
     def moments(self, sample: Block) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (feature,) and covariance (feature, feature) of the near values of a sample.
-
-        Each feature has the rows in which it is near itself, so that gaps in one cost the others
-        nothing; the covariance has no negative eigenvalue all the same.
-        """
-        near = (self.low < sample.rows) & (sample.rows < self.high)
-        weights = near * sample.counts[:, None]
-        totals = np.maximum(weights.sum(axis=0), np.finfo(float).tiny)
-        rows = np.where(near, sample.rows, 0.0)
-        # About a row near all others, for the sake of digits.
-        origin = rows[weights.argmax(axis=0), np.arange(rows.shape[1])]
-        mean = origin + (weights * (rows - origin)).sum(axis=0) / totals
-        centred = np.sqrt(weights / totals) * (rows - mean)
-        return mean, centred.T @ centred
+        """Mean (feature,) and covariance (feature, feature) of the near values of a sample."""
+        return available_moments(sample, (self.low < sample.rows) & (sample.rows < self.high))
 
     def notes(self, names: np.ndarray | None) -> list[str]:
         """What a person should know of it, where features may have names (feature,)."""

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from daskem.core.brief import Brief
-from daskem.core.numerics import arithmetic, one_blas_thread
+from daskem.core.numerics import arithmetic
 from daskem.core.resolution import Resolution
 from daskem.data.blocks.block import WEIGHT, Block
 from daskem.data.survey.domain import Domain
@@ -17,6 +17,7 @@ from daskem.data.survey.far import Far, judged
 from daskem.data.survey.fingerprint import fingerprint
 from daskem.data.survey.labelled import Labelled, beside, labelled
 from daskem.data.survey.levels import Levels, levels
+from daskem.data.survey.moments import Moments, available_moments, moments
 
 # Rows of a sample: enough to start from, and few enough to be fitted in no time.
 _MOST_SAMPLED = 2**16
@@ -24,8 +25,6 @@ _MOST_SAMPLED = 2**16
 _SAMPLE_BYTES = 2**23
 # Rows that go into the choice of a sample, as a multiple of it: some of them may be missing.
 _SPARE = 4
-# Rows that are centred at a time, so that the copy stays in the cache.
-_CENTRE_ROWS = 2**12
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,15 +38,11 @@ class Survey(Brief):
     ----------
     n_rows : int
     n_missing : int
-        Rows that were left out because of a NaN.
+        Rows that were left out because of NaN.
     weight : float
         Sum of the weights, the number of rows where there are none.
-    origin : ndarray, (feature,)
-        The point about which the moments are taken: a row of the data.
-    first : ndarray, (feature,)
-        Weighted sum of x - origin.
-    second : ndarray, (feature, feature) or (feature,)
-        Weighted sum of (x - origin)(x - origin)^T, or of its diagonal.
+    moments : Moments
+        Of each feature in the rows that have a value of it.
     sample : Block
         A uniform sample of the rows, without replacement, with their weights and other riders;
         of whole sequences, where there are sequences.
@@ -71,9 +66,7 @@ class Survey(Brief):
     n_rows: int
     n_missing: int
     weight: float
-    origin: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
+    moments: Moments
     sample: Block
     keys: np.ndarray
     extremes: Extremes
@@ -125,32 +118,34 @@ class Survey(Brief):
     @property
     def mean(self) -> np.ndarray:
         """(feature,), in the units of the data."""
-        if self._near is not None:
-            return self._near[0]
-        return self.origin + self.first / self.weight
+        return self.moments.mean if self._near is None else self._near[0]
 
     @property
     def variances(self) -> np.ndarray:
         """(feature,), by maximum likelihood."""
-        if self._near is not None:
-            return np.diagonal(self._near[1])
-        squares = self.second if self.second.ndim == 1 else np.diagonal(self.second)
-        return np.maximum(squares / self.weight - (self.first / self.weight) ** 2, 0.0)
+        return self.moments.variances if self._near is None else np.diagonal(self._near[1])
 
     @property
     def covariance(self) -> np.ndarray:
-        """(feature, feature), by maximum likelihood; only of a survey of cross moments."""
+        """(feature, feature), by maximum likelihood; only of a survey of cross moments.
+
+        Where rows lack values, with the correlations of the sample, of the rows that have both.
+        """
         if self._near is not None:
             return self._near[1]
-        shift = self.first / self.weight
-        covariance = self.second / self.weight - np.outer(shift, shift)
+        if not self.moments.n_incomplete:
+            return self.moments.covariance
+        _, covariance = available_moments(self.sample, ~np.isnan(self.sample.rows))
+        measured = np.diagonal(covariance)
+        scale = np.sqrt(self.variances / np.where(measured > 0, measured, 1.0))
+        covariance = covariance * np.outer(scale, scale)
         np.fill_diagonal(covariance, self.variances)
         return covariance
 
     @property
     def spans(self) -> np.ndarray:
         """The lowest and the highest value of each feature, (feature, 2)."""
-        return np.array([self.extremes.span(j) for j in range(len(self.origin))])
+        return np.array([self.extremes.span(j) for j in range(self.sample.rows.shape[1])])
 
     @cached_property
     def resolution(self) -> Resolution:
@@ -166,12 +161,12 @@ class Survey(Brief):
             return replace(some, n_missing=n_missing, prints=prints, machines=machines)
         keys = np.concatenate([self.keys, other.keys])
         both = Block.joined(self.sample, other.sample)
-        smallest = _smallest(keys, len(self.origin), both.edges is not None)
+        smallest = _smallest(keys, both.rows.shape[1], both.edges is not None)
         return Survey(
             self.n_rows + other.n_rows,
             n_missing,
             self.weight + other.weight,
-            *self._moments_with(other),
+            self.moments + other.moments,
             both[smallest],
             keys[smallest],
             self.extremes + other.extremes,
@@ -188,21 +183,6 @@ class Survey(Brief):
             return self.labelled or other.labelled
         return self.labelled + other.labelled
 
-    def _moments_with(self, other: "Survey") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`origin`, `first` and `second` of both."""
-        if not self.weight:
-            return other.origin, other.first, other.second
-        shift = other.origin - self.origin
-        first = self.first + other.first + other.weight * shift
-        return self.origin, first, self.second + other._second_about(shift)
-
-    def _second_about(self, shift: np.ndarray) -> np.ndarray:
-        """`second` about the point ``origin - shift``: exact, and free of divisions."""
-        if self.second.ndim == 1:
-            return self.second + shift * (2 * self.first + self.weight * shift)
-        cross = np.outer(self.first, shift)
-        return self.second + cross + cross.T + self.weight * np.outer(shift, shift)
-
 
 def survey(
     block: Block, domain: Domain, seed: int, cross: bool = True, categorical: bool = False
@@ -217,7 +197,7 @@ def survey(
     seed : int
         Of the hash that chooses the sample.
     cross : bool
-        Whether `second` is a matrix.
+        Whether the moments are to have products of features.
     categorical : bool
         Whether there are `levels`.
     """
@@ -225,16 +205,13 @@ def survey(
     bad = domain.first_bad(block)
     # Nothing is computed of values that mean nothing.
     good = block if bad is None else block[:0]
-    origin, first, second = _moments(good, cross)
     sample, keys = _sampled(block, seed)
     weight = block.weight if bad is None else 0.0
     return Survey(
         len(block),
         n_missing,
         weight,
-        origin,
-        first,
-        second,
+        moments(good, weight, cross),
         sample,
         keys,
         extremes(good),
@@ -250,24 +227,6 @@ def survey(
 def _prints(block: Block) -> np.ndarray:
     number = block.pieces[0].number if block.pieces else 0
     return np.array([[number, fingerprint(block)[0]]], np.uint64)
-
-
-def _moments(block: Block, cross: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`origin`, `first` and `second` of a block."""
-    rows, d = block.rows, block.rows.shape[1]
-    # What a row of weight 0 has may be anything, 1e20 for example.
-    heavy = 0 if block.weights is None or not len(rows) else int((block.weights > 0).argmax())
-    origin = rows[heavy].astype(np.float64) if len(rows) else np.zeros(d)
-    first, second = np.zeros(d), np.zeros((d, d) if cross else d)
-    with one_blas_thread():
-        for start in range(0, len(rows), _CENTRE_ROWS):
-            stop = start + _CENTRE_ROWS
-            x = rows[start:stop] - origin
-            wx = x if block.weights is None else x * block.weights[start:stop, None]
-            # The same bits, and several times faster where rows are short.
-            first += wx.sum(axis=0) if d == 1 else np.einsum("ij->j", wx)
-            second += wx.T @ x if cross else np.einsum("ij,ij->j", wx, x)
-    return origin, first, second
 
 
 def _sampled(block: Block, seed: int) -> tuple[Block, np.ndarray]:

@@ -273,7 +273,7 @@ def _in_memory(part: Block, along: Mapping[str, np.ndarray]) -> LocalBlocks:
     for name, values in {"": part.rows, **along}.items():
         filled[name] = np.full((part.edges[-1], *values.shape[1:]), np.nan)
         filled[name][part.kept] = values
-    return LocalBlocks(filled.pop(""), filled, omit=True, edges=part.edges)
+    return LocalBlocks(filled.pop(""), filled, omit="all", edges=part.edges)
 
 
 def _grown(model: Model, simpler: Model, params: Params) -> Params:

@@ -9,7 +9,7 @@ from daskem.core.brief import Brief
 from daskem.core.numerics import LARGEST, one_blas_thread
 from daskem.core.settings import whole
 from daskem.data.blocks import Blocks
-from daskem.data.survey import Domain, Survey, survey, void_features
+from daskem.data.survey import Domain, Survey, survey, told_void, void_features
 from daskem.errors import DataError
 from daskem.fitting.starts.oversampling import oversampled
 from daskem.models.protocol import Categorises, Checks, Frames, Model, Supervised
@@ -93,6 +93,8 @@ def surveyed(
         raise DataError(f"there are no rows to fit: {empty}{why}")
     if not measured.weight > 0:
         raise DataError("every sample_weight is zero")
+    if len(void := np.flatnonzero(measured.moments.weights == 0)):
+        raise DataError(told_void(void, blocks.n_features, names))
     if isinstance(model, Frames):
         _check_spreads(measured, names)
     if measured.levels is not None and names is not None:
@@ -102,7 +104,7 @@ def surveyed(
 
 def _check_spreads(measured: Survey, names: np.ndarray | None) -> None:
     """Raise DataError if a feature varies so little that its variance would be rounded to 0."""
-    for feature in range(len(measured.origin)):
+    for feature in range(len(measured.moments.origin)):
         low, high = measured.extremes.span(feature)
         if 0 < high - low < 1 / LARGEST:
             name = "" if names is None else f" ({str(names[feature])!r})"

@@ -6,7 +6,7 @@ import numpy as np
 
 from daskem.data.blocks import WEIGHT, Block, Blocks
 from daskem.data.survey import Survey
-from daskem.fitting.starts.seeds import kmeans_plus_plus, standardised
+from daskem.fitting.starts.seeds import completed, kmeans_plus_plus, standardised
 
 # Rounds, each of which reads the data.
 ROUNDS = 3
@@ -78,7 +78,7 @@ def draw(
     distances beforehand (Efraimidis and Spirakis 2006), so that a round is one read of the data.
     """
     uniform = (block.hash(seed) + 0.5) / 2.0**64
-    rates = block.counts * distances((block.rows - mean) / scale, centres)
+    rates = block.counts * distances((completed(block.rows, mean) - mean) / scale, centres)
     possible = rates > 0
     times = -np.log(uniform[possible]) / rates[possible]
     drawn = block[possible]
@@ -113,7 +113,8 @@ def oversampled(
     missed = np.full(len(sample), 1 - len(sample) / survey.n_rows)
     rounds: list[tuple[np.ndarray, float]] = []
     for _ in range(ROUNDS):
-        points, weights = (sample.rows - mean) / scale, sample.counts / (1 - missed)
+        points = (completed(sample.rows, mean) - mean) / scale
+        weights = sample.counts / (1 - missed)
         centres = points[kmeans_plus_plus(points, weights, min(n_components, len(sample)), rng)]
         args = (centres, mean, scale, DRAWN, int(rng.integers(2**63)), name)
         drawn = blocks.sum(draw, *args, name="k-means||")
@@ -122,7 +123,9 @@ def oversampled(
         sample = Block.joined(sample, drawn.sample)[kept]
         missed = np.full(len(sample), 1 - len(survey.sample) / survey.n_rows)
         for centres, deadline in rounds:
-            rates = sample.counts * distances((sample.rows - mean) / scale, centres)
+            rates = sample.counts * distances(
+                (completed(sample.rows, mean) - mean) / scale, centres
+            )
             # A centre is never drawn; where all the others were, none of them was missed.
             missed *= np.exp(-rates * deadline)
     order = rng.permutation(len(sample))

@@ -17,6 +17,7 @@ from daskem.fitting.starts.named import Named
 from daskem.fitting.starts.seeds import (
     MOST_ROUNDS,
     SEEDERS,
+    completed,
     denser,
     lloyd,
     seeds_beside,
@@ -125,7 +126,7 @@ class Seedbed:
         if self._named is None:
             return self._at(self._seeds(n_components, points), points)
         self._check_enough(n_components)
-        counts, rows = self.sample.counts, self.sample.rows
+        counts, rows = self.sample.counts, self._rows
         named = self._named
         n_free = n_components - len(named.numbers)
         seeds = seeds_beside(points, counts, named.means(points, counts), n_free, self.rng)
@@ -135,13 +136,22 @@ class Seedbed:
         )
 
     def _at(self, seeds: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return points[seeds], self.sample.rows[seeds]
+        return points[seeds], self._rows[seeds]
 
     @cached_property
     def _points(self) -> np.ndarray:
         """The rows with every feature standardised, (sample, feature)."""
-        mean, scale = standardised(self.sample)
-        return (self.sample.rows - mean) / scale
+        mean, scale = self._standard
+        return (self._rows - mean) / scale
+
+    @cached_property
+    def _rows(self) -> np.ndarray:
+        """The rows, those that lack values with the means of these, (sample, feature)."""
+        return completed(self.sample.rows, self._standard[0])
+
+    @cached_property
+    def _standard(self) -> tuple[np.ndarray, np.ndarray]:
+        return standardised(self.sample)
 
     def _seeds(self, n_components: int, points: np.ndarray) -> np.ndarray:
         """Numbers of the rows that are seeds, (component,)."""

@@ -8,6 +8,7 @@ from scipy.special import ndtri
 
 from daskem.data.blocks import Block
 from daskem.data.survey.far import far_in
+from daskem.data.survey.moments import available_moments
 
 # The share of the rows in the densest interval of a feature, and how wide it is for a normal one.
 _DENSEST = 0.2
@@ -93,15 +94,26 @@ def standardised(sample: Block) -> tuple[np.ndarray, np.ndarray]:
     taken between features that are scaled one by one. Values far from all others have no part in
     it: beside a fill value of 1e20 all other rows would be one point.
     """
-    far = far_in(sample)
-    if far is not None:
-        mean, covariance = far.moments(sample)
+    far, present = far_in(sample), ~np.isnan(sample.rows)
+    if far is not None or not present.all():
+        mean, covariance = (
+            available_moments(sample, present) if far is None else far.moments(sample)
+        )
         deviation = np.sqrt(np.diagonal(covariance))
         return mean, np.where(deviation > 0, deviation, 1.0)
     mean = np.average(sample.rows, axis=0, weights=sample.counts)
     squares = np.square(sample.rows - mean)
     deviation = np.sqrt(np.average(squares, axis=0, weights=sample.counts))
     return mean, np.where(deviation > 0, deviation, 1.0)
+
+
+def completed(rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Rows (sample, feature) with the mean of each feature where they lack it.
+
+    A rough guess, from which distances are taken; fits know that it is none of the data.
+    """
+    absent = np.isnan(rows)
+    return np.where(absent, mean, rows) if absent.any() else rows
 
 
 def denser(points: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -6,22 +6,19 @@ is a sum of them, (component, quadratic). A `root` is R with R (z - mean) white:
 Cholesky factor of the covariance, or one over the standard deviations.
 """
 
-from functools import cache
-
 import numpy as np
 
 from daskem.core import frames, triangular
 from daskem.core.parameters import POSITIVE, POSITIVE_DEFINITE, Parameter
+from daskem.models.families.conditional import Correlated, Uncorrelated, upper_triangle
 from daskem.models.families.floor import NEAR, ROUNDING, SPURIOUS, allowed, floored, narrow
 from daskem.models.families.structure import Narrow, Structure
 from daskem.models.kernels.terms import Terms
 
 _TINY = np.finfo(np.float64).tiny
 
-upper_triangle = cache(np.triu_indices)
 
-
-class Full(Structure):
+class Full(Correlated):
     """Every component has its own matrix, (component, feature, feature)."""
 
     declared = Parameter(("component", "feature", "feature_2"), POSITIVE_DEFINITE)
@@ -103,13 +100,6 @@ class Full(Structure):
         within = np.einsum("k,kij->ij", shares, self.expand(covariances, *means.shape))
         return (within + (shares * between.T) @ between)[None]
 
-    def matrices(self, quadratics: np.ndarray, d: int) -> np.ndarray:
-        rows, columns = upper_triangle(d)
-        matrices = np.empty((len(quadratics), d, d))
-        matrices[:, rows, columns] = quadratics
-        matrices[:, columns, rows] = quadratics
-        return matrices
-
     def transform(self, covariances: np.ndarray, linear: np.ndarray) -> np.ndarray:
         return linear @ covariances @ linear.T
 
@@ -144,7 +134,7 @@ class Tied(Full):
         return super().total(covariances, means, shares)[0]
 
 
-class Diagonal(Structure):
+class Diagonal(Uncorrelated):
     """Every component has a variance for each feature, (component, feature)."""
 
     declared = Parameter(("component", "feature"), POSITIVE)
@@ -260,6 +250,21 @@ class Spherical(Diagonal):
 
     def transform(self, covariances: np.ndarray, linear: np.ndarray) -> np.ndarray:
         return covariances * linear[0] ** 2
+
+    def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
+        return super().of_matrices(matrices).sum(axis=1, keepdims=True)
+
+    def seen(self, covariances: np.ndarray, view: np.ndarray) -> np.ndarray:
+        return covariances
+
+    def lifted(self, second: np.ndarray, regression: np.ndarray) -> np.ndarray:
+        return second
+
+    def unseen(
+        self, covariances: np.ndarray, view: np.ndarray, regression: np.ndarray
+    ) -> np.ndarray:
+        seen, d = view.shape
+        return (d - seen) * covariances[:, None]
 
     def expand(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
         return covariances[:, None, None] * np.eye(d)

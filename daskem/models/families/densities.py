@@ -6,7 +6,7 @@ import numpy as np
 
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
-from daskem.models.families.covariances import upper_triangle
+from daskem.models.families.conditional import upper_triangle
 from daskem.models.families.structure import Structure
 
 LOG_2PI = np.log(2 * np.pi)

@@ -14,6 +14,8 @@ from daskem.errors import ParameterError
 from daskem.models.families.covariances import STRUCTURES
 from daskem.models.families.degenerate import Oddity
 from daskem.models.families.densities import Normals
+from daskem.models.families.gaps import Incomplete, gapped
+from daskem.models.families.rare import RareForm
 from daskem.models.families.registry import register
 from daskem.models.families.structure import Structure
 from daskem.models.kernels.centred import CentredForm
@@ -27,7 +29,7 @@ from daskem.models.protocol import Flaw, Survey
 
 @register
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(Incomplete):
     """K multivariate normal distributions.
 
     Parameters
@@ -182,6 +184,18 @@ class Gaussian:
         normals = [Normals(self.structure, params) for params in candidates]
         product = ProductForm(normals, offsets)
         return TiledKernel(product, frame, Guard(product, CentredForm(normals, offsets), normals))
+
+    @property
+    def by_pattern(self) -> bool:
+        return self.structure.correlated
+
+    def gapped(
+        self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
+    ) -> Kernel:
+        if self.by_pattern:
+            d = candidates[0]["means"].shape[1]
+            return TiledKernel(RareForm(self.structure, candidates, offsets, frame or identity(d)))
+        return gapped(self.structure, candidates, offsets, frame)
 
     def m_step(self, statistics: Statistics, params: Params, frame: Frame | None) -> Params:
         counts = statistics["counts"]

@@ -7,6 +7,7 @@ parameters of a mean, the base measure and how to draw.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from daskem.core.numerics import EPS
 from daskem.core.parameters import DataParams, Parameter, Params, Support
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
+from daskem.models.kernels.gapped import Gapped
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.kernels.terms import Terms
@@ -100,6 +102,35 @@ class MeanFamily(ABC):
         means = [Means(self, self.natural(params)) for params in candidates]
         return TiledKernel(ProductForm(means, offsets))
 
+    # Of rows that lack values: see `Marginals` in `daskem.models.families.protocol`.
+
+    def marginal(
+        self, params: Params, frame: Frame | None, observed: np.ndarray
+    ) -> "MarginalMeans":
+        seen = Params({**params, self.mean: params[self.mean][:, observed]})
+        return MarginalMeans(seen, params[self.mean], observed)
+
+    by_pattern = False
+
+    def gapped(
+        self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
+    ) -> Kernel:
+        means = [
+            Gapped(Means(self, self.natural(p)), self._of_zero(p), partial(self._expected, p))
+            for p in candidates
+        ]
+        return TiledKernel(ProductForm(means, offsets))
+
+    def _of_zero(self, params: Params) -> np.ndarray:
+        """The log-density of 0 of each feature alone, (component, feature)."""
+        mean = params[self.mean]
+        alone = self.natural(Params({self.mean: mean.reshape(-1, 1)}))
+        log_base = self.log_base(np.zeros((mean.shape[1], 1)))
+        return alone[:, 0].reshape(mean.shape) + (0.0 if log_base is None else log_base[:, 0])
+
+    def _expected(self, params: Params, absent: np.ndarray) -> Statistics:
+        return {"first": absent * params[self.mean]}
+
     def magnitudes(self, params: Params) -> np.ndarray:
         """Of the terms of the log-density, (component,)."""
         natural = np.abs(self.natural(params))
@@ -159,3 +190,22 @@ class Means:
         if log_base is None:
             return 0.0
         return float(log_base.sum() if weights is None else (log_base @ weights).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class MarginalMeans:
+    """The components of a `MeanFamily` as some features see them: these tell nothing of others."""
+
+    params: Params
+    means: np.ndarray
+    observed: np.ndarray
+
+    frame = None
+
+    def completed(self, statistics: Statistics) -> Statistics:
+        first = statistics["counts"][:, None] * self.means
+        first[:, self.observed] = statistics["first"]
+        return {**statistics, "first": first}
+
+    def expected(self, rows: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
+        return responsibilities.T @ self.means

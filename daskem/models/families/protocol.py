@@ -65,6 +65,44 @@ class Compiles(Protocol):
     def terms(self) -> Terms: ...  # what T(x) has besides 1 and x
 
 
+class Marginal(Protocol):
+    """Components as some of the features see them; rows with these alone are complete for them."""
+
+    @property
+    def params(self) -> Params: ...
+    @property
+    def frame(self) -> Frame | None: ...
+    def completed(self, statistics: Statistics) -> Statistics:
+        """Statistics of these components as those of all features, with what is expected of the
+        others, given these.
+        """
+
+    def expected(self, rows: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
+        """The mean of all features given the component and `rows` (sample, feature), in the units
+        of the data, averaged by responsibilities (component, sample); (sample, feature).
+        """
+
+
+@runtime_checkable
+class Marginals(Protocol):
+    """`missing="model"`, `impute`: rows that lack values take part with those that they have."""
+
+    def marginal(self, params: Params, frame: Frame | None, observed: np.ndarray) -> Marginal:
+        """The components of the features that are `observed`, bool (feature,)."""
+
+
+@runtime_checkable
+class Gapped(Marginals, Protocol):
+    """The same at a cost that does not grow with the number of patterns in which values lack."""
+
+    @property
+    def by_pattern(self) -> bool: ...  # whether many rows of one pattern are faster by themselves
+    def gapped(
+        self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
+    ) -> Kernel:
+        """As `kernel`, of rows in which NaN is no value."""
+
+
 @runtime_checkable
 class Coordinates(Protocol):
     """Accuracy whatever the units of the data: params that are held in a frame."""

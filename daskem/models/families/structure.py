@@ -31,6 +31,8 @@ class Structure(ABC):
         Whether `frame` wants the covariance of the data, rather than their variances.
     pooled : bool
         Whether all components share one covariance, and so one scatter.
+    correlated : bool
+        Whether features depend on one another, given the component.
     terms : Terms
         What the quadratics are.
     """
@@ -39,6 +41,7 @@ class Structure(ABC):
     terms: ClassVar[Terms]
     cross_moments: ClassVar[bool] = False
     pooled: ClassVar[bool] = False
+    correlated: ClassVar[bool] = False
 
     @abstractmethod
     def frame(self, mean: np.ndarray, measured: np.ndarray) -> Frame:
@@ -129,6 +132,37 @@ class Structure(ABC):
     @abstractmethod
     def transform(self, covariances: np.ndarray, linear: np.ndarray) -> np.ndarray:
         """Covariances of ``linear @ z``."""
+
+    # Of z that is seen through a view, `view @ z`, of fewer features: see `Frame.seen`.
+
+    @abstractmethod
+    def seen(self, covariances: np.ndarray, view: np.ndarray) -> np.ndarray:
+        """Covariances of ``view @ z``."""
+
+    @abstractmethod
+    def regression(self, covariances: np.ndarray, view: np.ndarray) -> np.ndarray:
+        """B with E[z - m | view @ z] = B view (z - m), (component or 1, feature, seen)."""
+
+    @abstractmethod
+    def lifted(self, second: np.ndarray, regression: np.ndarray) -> np.ndarray:
+        """The quadratics of B u, of those of u; summed over rows, both (component, quadratic)."""
+
+    @abstractmethod
+    def unseen(
+        self, covariances: np.ndarray, view: np.ndarray, regression: np.ndarray
+    ) -> np.ndarray:
+        """The quadratics of Cov[z | view @ z], (component or 1, quadratic)."""
+
+    @abstractmethod
+    def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
+        """The quadratics of sums of z z^T, (component, feature, feature)."""
+
+    def separate(self, squares: np.ndarray) -> np.ndarray:
+        """The quadratics of vectors along each feature with these squares, (.., feature) to
+        (.., feature, quadratic).
+        """
+        d = squares.shape[-1]
+        return squares[..., None] * self.of_vectors(np.eye(d))
 
     @abstractmethod
     def expand(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:

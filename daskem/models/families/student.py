@@ -7,15 +7,18 @@ from functools import cached_property
 import numpy as np
 from scipy.special import digamma
 
-from daskem.core.frames import Frame
+from daskem.core.frames import Frame, identity
 from daskem.core.numerics import EPS, SQUARABLE, squarable
 from daskem.core.parameters import POSITIVE, DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.families.densities import Normals
+from daskem.models.families.gaps import Incomplete
 from daskem.models.families.gaussian import Gaussian
 from daskem.models.families.registry import register
 from daskem.models.families.scaled import ScaledForm
+from daskem.models.families.scaledrare import ScaledRareForm
+from daskem.models.families.structure import Structure
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.kernels.tiled import TiledKernel
 from daskem.models.protocol import Survey
@@ -32,7 +35,7 @@ _FITTED = {"each": Parameter(("component",), POSITIVE), "tied": Parameter((), PO
 
 @register
 @dataclass(frozen=True)
-class StudentT:
+class StudentT(Incomplete):
     """K multivariate t distributions, whose heavy tails take in rows that are far from all.
 
         x | u ~ N(mean_k, covariance_k / u),   u ~ Gamma(df_k / 2, df_k / 2)
@@ -78,6 +81,10 @@ class StudentT:
     def _normal(self) -> Gaussian:
         """The family of the rows whose scale is 1, and of everything but the scales."""
         return Gaussian(self.covariance_type, 0.0, self.resolution)
+
+    @property
+    def structure(self) -> Structure:
+        return self._normal.structure
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -127,14 +134,24 @@ class StudentT:
     def kernel(
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> Kernel:
-        normals = [Normals(self._normal.structure, params) for params in candidates]
+        normals = [Normals(self.structure, params) for params in candidates]
         freedom = [self._freedom(params) for params in candidates]
         return TiledKernel(ScaledForm(normals, freedom, offsets), frame)
+
+    # The scale of a row depends on all of its features, whatever the structure.
+    by_pattern = True
+
+    def gapped(
+        self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
+    ) -> Kernel:
+        freedom = [self._freedom(params) for params in candidates]
+        frame = frame or identity(candidates[0]["means"].shape[1])
+        return TiledKernel(ScaledRareForm(self.structure, candidates, freedom, offsets, frame))
 
     def m_step(self, statistics: Statistics, params: Params, frame: Frame | None) -> Params:
         """That of normals whose means move by first / scales, with scatters about where to."""
         counts, scales = statistics["counts"][:, None], statistics["scales"][:, None]
-        structure = self._normal.structure
+        structure = self.structure
         some = counts > EPS * counts.sum()
         shift = np.where(some, statistics["first"] / np.where(some, scales, 1.0), 0.0)
         moved = structure.pool((counts - scales) * structure.of_vectors(shift))

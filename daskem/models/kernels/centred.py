@@ -112,10 +112,9 @@ class CentredSums:
 
     def log_joint(self, features: np.ndarray, out: np.ndarray) -> np.ndarray:
         """c_k - |R_k (z - m_k)|^2 / 2, (component, row)."""
-        n = features.shape[1]
-        u, v = self._u[:, :n], self._v[:, :n]
+        v = self._v[:, : features.shape[1]]
         for k, (mean, root) in enumerate(zip(self._means, self._roots, strict=True)):
-            np.subtract(features, mean[:, None], out=u)
+            u = self._about(features, mean)
             self._structure.whiten(root, u, out=v)
             np.einsum("ij,ij->j", v, v, out=out[k])
         out *= -0.5
@@ -133,11 +132,14 @@ class CentredSums:
             # Of clusters that lie apart most components have nothing of most rows.
             some = np.flatnonzero(r > NOTHING)
             rows, r = (features, r) if 2 * len(some) > len(r) else (features[:, some], r[some])
-            u, v = self._u[:, : len(r)], self._v[:, : len(r)]
-            np.subtract(rows, mean[:, None], out=u)
+            u, v = self._about(rows, mean), self._v[:, : len(r)]
             self._counts[k] += r.sum()
             self._first[k] += u @ r
             self._second[k] += self._structure.scatter(u, r, spare=v)
+
+    def _about(self, rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """A tile (feature, row) about a mean, in a buffer that the next one overwrites."""
+        return np.subtract(rows, mean[:, None], out=self._u[:, : rows.shape[1]])
 
     def statistics(self) -> list[Statistics]:
         return self._form.statistics(self._counts, self._first, self._second)

@@ -12,9 +12,9 @@ from daskem.models.kernels.arguments import Natural, Normals, Rows, Task, even, 
 from daskem.models.kernels.backends import COMPILED, lacking, present
 from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.guard import LIMIT
+from daskem.models.kernels.protocol import Weighted
 from daskem.models.kernels.swept import Swept, SweptKernel, more_likely
 from daskem.models.kernels.terms import Terms
-from daskem.models.protocol import Block
 
 # Features, from which on z z^T, and the centred form where it is the usual one, are left to BLAS.
 MANY = 64
@@ -51,7 +51,7 @@ class CompiledKernel(SweptKernel):
         assert self.centred is not None
         return Normals.of(self.centred)
 
-    def swept(self, block: Block, span: slice, task: Task) -> Swept:
+    def swept(self, block: Weighted, span: slice, task: Task) -> Swept:
         if not present(COMPILED):
             raise lacking(COMPILED, "in this process")
         from daskem.models.kernels.machine import product

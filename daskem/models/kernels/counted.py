@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from daskem.core.statistics import Statistics
+from daskem.models.kernels.protocol import Weighted
 from daskem.models.kernels.tiled import TiledKernel
-from daskem.models.protocol import Block, Tile
+from daskem.models.protocol import Tile
 
 # Patterns that levels can make, at most: their counts stay in a cache.
 _MOST_PATTERNS = 2**16
@@ -42,23 +43,23 @@ class CountedKernel:
     kernel: TiledKernel
     levels: tuple[np.ndarray, ...]
 
-    def e_step(self, block: Block) -> list[Statistics]:
+    def e_step(self, block: Weighted) -> list[Statistics]:
         patterns = self.counted(block)
         return self.kernel.e_step(block if patterns is None else patterns)
 
-    def posterior(self, block: Block) -> Iterator[Tile]:
+    def posterior(self, block: Weighted) -> Iterator[Tile]:
         return self.kernel.posterior(block)
 
-    def hard(self, block: Block, labels: np.ndarray) -> Statistics:
+    def hard(self, block: Weighted, labels: np.ndarray) -> Statistics:
         return self.kernel.hard(block, labels)
 
-    def soft(self, block: Block, responsibilities: np.ndarray) -> Statistics:
+    def soft(self, block: Weighted, responsibilities: np.ndarray) -> Statistics:
         return self.kernel.soft(block, responsibilities)
 
-    def log_densities(self, block: Block) -> Iterator[tuple[slice, np.ndarray]]:
+    def log_densities(self, block: Weighted) -> Iterator[tuple[slice, np.ndarray]]:
         return self.kernel.log_densities(block)
 
-    def counted(self, block: Block) -> Patterns | None:
+    def counted(self, block: Weighted) -> Patterns | None:
         """The patterns of a block, with their counts as weights; None where these are not few.
 
         Levels that follow one another, as codes do, number the patterns by one product.

@@ -12,9 +12,9 @@ from daskem.core.statistics import Statistics
 from daskem.models.kernels.arguments import Natural, Task
 from daskem.models.kernels.backends import CUPY, lacking, present
 from daskem.models.kernels.guard import LIMIT
+from daskem.models.kernels.protocol import Weighted
 from daskem.models.kernels.swept import Swept, SweptKernel
 from daskem.models.kernels.terms import Terms
-from daskem.models.protocol import Block
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class GpuKernel(SweptKernel):
         pooled = guard is not None and self.terms is Terms.LINEAR
         return Natural(self.product.natural, bounds, int(self.terms), float(most), pooled)
 
-    def swept(self, block: Block, span: slice, task: Task) -> Swept:
+    def swept(self, block: Weighted, span: slice, task: Task) -> Swept:
         if not present(CUPY):
             raise lacking(CUPY, "in this process")
         from daskem.models.kernels.device.sweep import sweep
@@ -41,7 +41,7 @@ class GpuKernel(SweptKernel):
         parts = self._with_numpy(block[span.start + some], task, some) if len(some) else []
         return Swept(made, parts, made.careful)
 
-    def _with_numpy(self, part: Block, task: Task, some: np.ndarray) -> list[Statistics]:
+    def _with_numpy(self, part: Weighted, task: Task, some: np.ndarray) -> list[Statistics]:
         """Do the same task for some of the rows, which are a block of their own."""
         if task.out.size:
             self._write(part, task, some)
@@ -54,7 +54,7 @@ class GpuKernel(SweptKernel):
             return self.plain.e_step(part)
         return [{**sums, "log_likelihood": 0.0} for sums in parts]
 
-    def _write(self, part: Block, task: Task, some: np.ndarray) -> None:
+    def _write(self, part: Weighted, task: Task, some: np.ndarray) -> None:
         """Write what NumPy says of some of the rows."""
         if len(task.log_prob):
             for tile in self.plain.posterior(part):

@@ -9,12 +9,12 @@ sweep in machine code and `gpu.GpuKernel` on a GPU, for the features that `terms
 """
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
 from daskem.core.statistics import Statistics
-from daskem.models.protocol import Block, Tile
+from daskem.models.protocol import Tile
 
 
 class Rows(Protocol):
@@ -23,31 +23,38 @@ class Rows(Protocol):
     @property
     def rows(self) -> np.ndarray: ...  # (sample, feature)
     @property
-    def weights(self) -> np.ndarray | None: ...  # (sample,)
+    def weights(self) -> np.ndarray | None: ...  # (sample,), how often each row counts
+
+
+class Weighted(Rows, Protocol):
+    """What a kernel sees of a block; some of its rows are such a block again."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, chosen: slice | np.ndarray) -> Self: ...
 
 
 class Kernel(Protocol):
     """The E steps of some candidates, each of them params of one family, in one sweep."""
 
-    def e_step(self, block: Block) -> list[Statistics]:
+    def e_step(self, block: Weighted) -> list[Statistics]:
         """Expected sufficient statistics of each candidate, with its `log_likelihood`."""
 
-    def posterior(self, block: Block) -> Iterator[Tile]:
+    def posterior(self, block: Weighted) -> Iterator[Tile]:
         """What the only candidate says of the rows, tile by tile."""
 
-    def hard(self, block: Block, labels: np.ndarray) -> Statistics:
+    def hard(self, block: Weighted, labels: np.ndarray) -> Statistics:
         """Statistics of the only candidate for rows whose component is known, `labels` (sample,).
 
         Those of an E step with responsibilities of 0 and 1, without `log_likelihood`.
         """
 
-    def log_densities(self, block: Block) -> Iterator[tuple[slice, np.ndarray]]:
+    def log_densities(self, block: Weighted) -> Iterator[tuple[slice, np.ndarray]]:
         """Offset plus log-density of the only candidate, (component, row), tile by tile.
 
         In a buffer that the next tile may overwrite.
         """
 
-    def soft(self, block: Block, responsibilities: np.ndarray) -> Statistics:
+    def soft(self, block: Weighted, responsibilities: np.ndarray) -> Statistics:
         """Statistics of the only candidate for rows whose responsibilities are known.
 
         Those of an E step with them, (component, sample), without `log_likelihood`.

@@ -15,10 +15,11 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.statistics import Statistics, add_all
 from daskem.models.kernels.arguments import Sums, Task
 from daskem.models.kernels.product import ProductForm
+from daskem.models.kernels.protocol import Weighted
 from daskem.models.kernels.terms import Terms
 from daskem.models.kernels.tiled import TiledKernel
 from daskem.models.kernels.tiles import Tiles, tile_width
-from daskem.models.protocol import Block, Tile
+from daskem.models.protocol import Tile
 
 
 class Swept(NamedTuple):
@@ -57,7 +58,7 @@ class SweptKernel(ABC):
     terms: Terms
 
     @abstractmethod
-    def swept(self, block: Block, span: slice, task: Task) -> Swept:
+    def swept(self, block: Weighted, span: slice, task: Task) -> Swept:
         """Do a task, which tells of the rows of a span, in the form that is accurate for each.
 
         Raises
@@ -66,20 +67,20 @@ class SweptKernel(ABC):
             If this process has not what it needs.
         """
 
-    def e_step(self, block: Block) -> list[Statistics]:
+    def e_step(self, block: Weighted) -> list[Statistics]:
         return self._sums(block, Task.of())
 
-    def hard(self, block: Block, labels: np.ndarray) -> Statistics:
+    def hard(self, block: Weighted, labels: np.ndarray) -> Statistics:
         return self._known(block, Task.of(labels=labels))
 
-    def soft(self, block: Block, responsibilities: np.ndarray) -> Statistics:
+    def soft(self, block: Weighted, responsibilities: np.ndarray) -> Statistics:
         return self._known(block, Task.of(shares=responsibilities))
 
-    def posterior(self, block: Block) -> Iterator[Tile]:
+    def posterior(self, block: Weighted) -> Iterator[Tile]:
         for span, out, log_prob in self._written(block, normalised=True):
             yield Tile(span, log_prob, out)
 
-    def log_densities(self, block: Block) -> Iterator[tuple[slice, np.ndarray]]:
+    def log_densities(self, block: Weighted) -> Iterator[tuple[slice, np.ndarray]]:
         for span, out, _ in self._written(block, normalised=False):
             yield span, out
 
@@ -89,7 +90,7 @@ class SweptKernel(ABC):
         if self.product.n_statistics(d) != n_statistics:
             raise ValueError(f"mismatch: rows of {d} features, params with {n_statistics} numbers")
 
-    def _sums(self, block: Block, task: Task) -> list[Statistics]:
+    def _sums(self, block: Weighted, task: Task) -> list[Statistics]:
         """Statistics of each candidate."""
         swept, parts = self.swept(block, slice(0, len(block)), task), []
         if swept.product is not None:
@@ -99,12 +100,12 @@ class SweptKernel(ABC):
         total: list[Statistics] = add_all(parts)
         return total
 
-    def _known(self, block: Block, task: Task) -> Statistics:
+    def _known(self, block: Weighted, task: Task) -> Statistics:
         """Statistics of the only candidate, without the part of a likelihood that they have."""
         (found,) = self._sums(block, task)
         return {name: sums for name, sums in found.items() if name != "log_likelihood"}
 
-    def _of_product(self, block: Block, made: Sums, careful: np.ndarray) -> list[Statistics]:
+    def _of_product(self, block: Weighted, made: Sums, careful: np.ndarray) -> list[Statistics]:
         """Statistics of the rows that the product form took."""
         bounds, family = self.product.bounds, self.product.family
         common = family.common(np.empty((block.rows.shape[1], 0)), None)  # of no rows
@@ -122,7 +123,7 @@ class SweptKernel(ABC):
         return more_likely(statistics, made.log_likelihoods)
 
     def _written(
-        self, block: Block, normalised: bool
+        self, block: Weighted, normalised: bool
     ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         """Joint log-densities, or responsibilities and log p(x), of some rows at a time."""
         n_components, n_statistics = self.product.natural.shape
@@ -139,16 +140,16 @@ class SweptKernel(ABC):
             n = span.stop - span.start
             yield span, out[:, :n], log_prob[:n]
 
-    def _add_base(self, block: Block, swept: Swept, out: np.ndarray) -> None:
+    def _add_base(self, block: Weighted, swept: Swept, out: np.ndarray) -> None:
         """Add what the log-densities of all components have besides, which the centred form has."""
         for span, x, _ in self._tiles(block):
             out[..., span] += np.where(swept.careful[span], 0.0, self.product.log_base(x, 0))
 
-    def _has_base(self, block: Block) -> bool:
+    def _has_base(self, block: Weighted) -> bool:
         """Whether there is such a part: it is a number, 0, where there is none."""
         return isinstance(self.product.log_base(np.empty((block.rows.shape[1], 0)), 0), np.ndarray)
 
-    def _tiles(self, block: Block) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None]]:
+    def _tiles(self, block: Weighted) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None]]:
         """The rows of a block as NumPy takes them, (feature, row), and their weights."""
         n_components, n_statistics = self.product.natural.shape
         width = tile_width(n_statistics, n_components, block.rows.shape[1])

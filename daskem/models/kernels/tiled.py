@@ -9,9 +9,9 @@ from daskem.core.frames import Frame
 from daskem.core.numerics import exponentiate, one_blas_thread, sum_of_logs
 from daskem.core.statistics import Statistics, add_all
 from daskem.models.kernels.guard import Guard
-from daskem.models.kernels.protocol import Form, Rows, Sums
+from daskem.models.kernels.protocol import Form, Rows, Sums, Weighted
 from daskem.models.kernels.tiles import Tiles, tile_width
-from daskem.models.protocol import Block, Tile
+from daskem.models.protocol import Tile
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class TiledKernel:
             statistics[c]["log_likelihood"] = statistics[c]["log_likelihood"] + log_likelihood
         return statistics
 
-    def posterior(self, block: Block) -> Iterator[Tile]:
+    def posterior(self, block: Weighted) -> Iterator[Tile]:
         sweep = _Sweep(self, block)
         for span in sweep.tiles:
             with one_blas_thread():
@@ -62,14 +62,14 @@ class TiledKernel:
             joint /= total
             yield Tile(span, peak + np.log(total) + base, joint)
 
-    def hard(self, block: Block, labels: np.ndarray) -> Statistics:
+    def hard(self, block: Weighted, labels: np.ndarray) -> Statistics:
         components = np.arange(self.form.bounds[1])[:, None]
         return self._known(block, lambda span: (labels[span] == components).astype(np.float64))
 
-    def soft(self, block: Block, responsibilities: np.ndarray) -> Statistics:
+    def soft(self, block: Weighted, responsibilities: np.ndarray) -> Statistics:
         return self._known(block, lambda span: responsibilities[:, span])
 
-    def _known(self, block: Block, members: Callable[[slice], np.ndarray]) -> Statistics:
+    def _known(self, block: Weighted, members: Callable[[slice], np.ndarray]) -> Statistics:
         """Statistics of rows with known responsibilities, `members` (component, row) of a tile."""
         sweep = _Sweep(self, block)
         for span in sweep.tiles:
@@ -79,7 +79,7 @@ class TiledKernel:
         # Of the likelihood there is only the part that the components share.
         return {n: s for n, s in sweep.statistics()[0].items() if n != "log_likelihood"}
 
-    def log_densities(self, block: Block) -> Iterator[tuple[slice, np.ndarray]]:
+    def log_densities(self, block: Weighted) -> Iterator[tuple[slice, np.ndarray]]:
         sweep = _Sweep(self, block)
         for span in sweep.tiles:
             x = sweep.tiles[span]

@@ -92,8 +92,9 @@ def of_survey(survey: Survey) -> About:
     """What a survey says of the data, to the last bit of their sums and of their sample."""
     digest = hashlib.sha256()
     sample = survey.sample
-    moments = (survey.origin, survey.first, survey.second, survey.keys)
-    for array in (*moments, sample.rows, *map(sample.along.get, sorted(sample.along))):
+    moments = survey.moments
+    sums = (moments.weights, moments.origin, moments.first, moments.second, survey.keys)
+    for array in (*sums, sample.rows, *map(sample.along.get, sorted(sample.along))):
         digest.update(np.ascontiguousarray(array).tobytes())
     if sample.edges is not None:
         digest.update(sample.edges.tobytes())

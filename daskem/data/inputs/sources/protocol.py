@@ -38,7 +38,8 @@ class Table(Protocol):
     def index(self) -> Any: ...  # a pandas Index of the rows, or None
     def rows(self, places: Sequence[int]) -> Array: ...  # (row, column), NaN where missing
     def identifiers(self, place: int) -> np.ndarray: ...  # (row,), of any kind, in memory
-    def like(self, answers: Array, name: str) -> Any: ...  # (row,) or (row, column), as a table
+    def like(self, answers: Array, name: str, columns: np.ndarray | None) -> Any:
+        """Answers, (row,) or (row, column), as a table; columns without names are numbered."""
 
 
 def kind(module: str, *classes: str) -> Callable[[object], bool]:

@@ -34,7 +34,7 @@ class Columns:
             return da.stack(columns, axis=-1)
         return np.stack([plain(column) for column in columns], axis=-1)
 
-    def like(self, answers: Array, name: str) -> Array:
+    def like(self, answers: Array, name: str, columns: np.ndarray | None) -> Array:
         return answers
 
 
@@ -73,20 +73,22 @@ class Frame:
         column = self.frame.iloc[:, place]
         return np.asarray((column.compute() if self.lazy else column).to_numpy())
 
-    def like(self, answers: Array, name: str) -> Any:
-        """Answers with the index of the rows, a column for each component; lazy if these are."""
-        columns: Any = name if answers.ndim == 1 else range(answers.shape[1])
+    def like(self, answers: Array, name: str, columns: np.ndarray | None) -> Any:
+        """Answers with the index of the rows, lazy if these are; a column for each component, or
+        those that are named.
+        """
         if self.lazy:
             from dask.dataframe import from_dask_array
 
-            index = _partitioned(self.frame.index)
-            return from_dask_array(answers, columns=columns, index=index)
+            numbers: Any = name if answers.ndim == 1 else range(answers.shape[1])
+            called, index = columns if columns is not None else numbers, self.frame.index
+            return from_dask_array(answers, columns=called, index=_partitioned(index))
         import pandas as pd
 
         if answers.ndim == 1:
             return pd.Series(answers, self.frame.index, name=name)
-        components = pd.RangeIndex(len(columns), name="component")
-        return pd.DataFrame(answers, self.frame.index, components)
+        components = pd.RangeIndex(answers.shape[1], name="component")
+        return pd.DataFrame(answers, self.frame.index, components if columns is None else columns)
 
     def _odd(self, place: int, dtype: Any) -> str:
         """What a column holds that is no real number; empty if it is numbers."""

@@ -1,0 +1,76 @@
+"""What is known of all features from some of them, for matrices and for independent features.
+
+With z ~ N(m, C) seen through a view of orthonormal rows, ``u = view (z - m)``:
+
+    B = C view^T (view C view^T)^-1        E[z - m | u] = B u        Cov[z | u] = (1 - B view) C
+"""
+
+from abc import ABC
+from functools import cache
+
+import numpy as np
+
+from daskem.models.families.structure import Structure
+
+upper_triangle = cache(np.triu_indices)
+
+
+class Correlated(Structure, ABC):
+    """Of covariances that are matrices, (component, feature, feature) or (feature, feature)."""
+
+    correlated = True
+
+    def matrices(self, quadratics: np.ndarray, d: int) -> np.ndarray:
+        """Symmetric ones, of their upper triangles (component, quadratic)."""
+        rows, columns = upper_triangle(d)
+        matrices = np.empty((len(quadratics), d, d))
+        matrices[:, rows, columns] = quadratics
+        matrices[:, columns, rows] = quadratics
+        return matrices
+
+    def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
+        return matrices[:, *upper_triangle(matrices.shape[-1])]
+
+    def seen(self, covariances: np.ndarray, view: np.ndarray) -> np.ndarray:
+        return view @ covariances @ view.T
+
+    def regression(self, covariances: np.ndarray, view: np.ndarray) -> np.ndarray:
+        matrices = _stack(covariances)
+        across = view @ matrices
+        return np.linalg.solve(across @ view.T, across).swapaxes(-1, -2)
+
+    def lifted(self, second: np.ndarray, regression: np.ndarray) -> np.ndarray:
+        matrices = self.matrices(second, regression.shape[-1])
+        return self.of_matrices(regression @ matrices @ regression.swapaxes(-1, -2))
+
+    def unseen(
+        self, covariances: np.ndarray, view: np.ndarray, regression: np.ndarray
+    ) -> np.ndarray:
+        # The same as (1 - B view) C, and positive semidefinite whatever its rounding.
+        left = np.eye(view.shape[1]) - regression @ view
+        return self.of_matrices(left @ _stack(covariances) @ left.swapaxes(-1, -2))
+
+
+class Uncorrelated(Structure, ABC):
+    """Of variances, (component, feature): the view is some of the features themselves."""
+
+    def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
+        return np.diagonal(matrices, axis1=1, axis2=2)
+
+    def seen(self, covariances: np.ndarray, view: np.ndarray) -> np.ndarray:
+        return covariances @ view.T
+
+    def regression(self, covariances: np.ndarray, view: np.ndarray) -> np.ndarray:
+        return view.T[None]
+
+    def lifted(self, second: np.ndarray, regression: np.ndarray) -> np.ndarray:
+        return second @ regression[0].T
+
+    def unseen(
+        self, covariances: np.ndarray, view: np.ndarray, regression: np.ndarray
+    ) -> np.ndarray:
+        return covariances * (1 - view.sum(axis=0))
+
+
+def _stack(covariances: np.ndarray) -> np.ndarray:
+    return covariances.reshape(-1, *covariances.shape[-2:])

@@ -1,0 +1,169 @@
+"""The kernel of rows that lack values: each takes part with what it has, missing at random.
+
+    log p(x_o) = log sum_k weight_k p(x_o | k)        moments_k = sum w r_k E[T(z) | x_o, k]
+
+A block without gaps is computed as ever, and so are the rows of a block that have none. Of the
+others there are two ways to make parts, which the family has: by pattern, by which values they
+have, as each pattern is complete rows of the marginal of the components (`families.weighted`);
+or all together, where features know nothing of one another (`gapped`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import NamedTuple
+
+import numpy as np
+
+from daskem.core.numerics import one_blas_thread
+from daskem.core.statistics import Statistics, add
+from daskem.models.kernels.protocol import Kernel, Weighted
+from daskem.models.protocol import Tile
+
+# Rows whose answers are put back in their order at a time: what is held of them is small beside a
+# block, and a usual pattern still has many of them.
+_AT_ONCE = 2**14
+
+Completed = Callable[[list[Statistics]], list[Statistics]]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Some of the rows of a block, and of their features; see `Weighted`."""
+
+    rows: np.ndarray
+    weights: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, chosen: slice | np.ndarray) -> "Seen":
+        return Seen(self.rows[chosen], None if self.weights is None else self.weights[chosen])
+
+
+class Part(NamedTuple):
+    """Rows of a block that one kernel computes.
+
+    Attributes
+    ----------
+    here : slice or ndarray of int, (row,)
+        Which rows of the block they are.
+    seen : Weighted
+        As the kernel sees them.
+    kernel : Kernel
+    completed : callable
+        Its statistics, one for each candidate, as those of all features.
+    """
+
+    here: slice | np.ndarray
+    seen: Weighted
+    kernel: Kernel
+    completed: Completed
+
+
+@dataclass(frozen=True, eq=False)
+class IncompleteKernel:
+    """A kernel, as `daskem.models.kernels.protocol.Kernel` says, of rows that may have NaN.
+
+    Attributes
+    ----------
+    complete : Kernel
+        Of rows without.
+    apart : callable
+        ``rows -> parts``, of rows each of which has some NaN.
+    """
+
+    complete: Kernel
+    apart: Callable[[Seen], Iterable[Part]]
+
+    def e_step(self, block: Weighted) -> list[Statistics]:
+        return self._sums(block, lambda part: part.kernel.e_step(part.seen))
+
+    def hard(self, block: Weighted, labels: np.ndarray) -> Statistics:
+        return self._sums(block, lambda part: [part.kernel.hard(part.seen, labels[part.here])])[0]
+
+    def soft(self, block: Weighted, responsibilities: np.ndarray) -> Statistics:
+        def of_part(part: Part) -> list[Statistics]:
+            return [part.kernel.soft(part.seen, responsibilities[:, part.here])]
+
+        return self._sums(block, of_part)[0]
+
+    def posterior(self, block: Weighted) -> Iterator[Tile]:
+        if is_complete(block.rows):
+            yield from self.complete.posterior(block)
+            return
+        for span, some in _spans(block):
+            log_prob, shares = np.empty(len(some)), np.empty((0, len(some)))
+            with one_blas_thread():
+                for part in self._parts(some):
+                    for tile in part.kernel.posterior(part.seen):
+                        if not len(shares):
+                            shares = np.empty((len(tile.responsibilities), len(some)))
+                        rows = np.arange(len(some))[part.here][tile.span]
+                        log_prob[rows], shares[:, rows] = tile.log_prob, tile.responsibilities
+            yield Tile(span, log_prob, shares)
+
+    def log_densities(self, block: Weighted) -> Iterator[tuple[slice, np.ndarray]]:
+        if is_complete(block.rows):
+            yield from self.complete.log_densities(block)
+            return
+        for span, some in _spans(block):
+            whole = np.empty((0, len(some)))
+            for part in self._parts(some):
+                for here, densities in part.kernel.log_densities(part.seen):
+                    if not len(whole):
+                        whole = np.empty((len(densities), len(some)))
+                    whole[:, np.arange(len(some))[part.here][here]] = densities
+            yield span, whole
+
+    def _sums(
+        self, block: Weighted, of_part: Callable[[Part], list[Statistics]]
+    ) -> list[Statistics]:
+        """The sum of `of_part` over the parts of a block, one for each candidate."""
+        # One after the other: of many patterns not all kernels are held at a time.
+        each = (part.completed(of_part(part)) for part in self._parts(block))
+        return reduce(add, each)
+
+    def _parts(self, block: Weighted) -> Iterator[Part]:
+        if is_complete(block.rows):
+            yield Part(slice(None), block, self.complete, as_they_are)
+            return
+        gaps = np.isnan(block.rows).any(axis=1)
+        whole, lacking = np.flatnonzero(~gaps), np.flatnonzero(gaps)
+        seen = Seen(block.rows, block.weights)
+        if len(whole):
+            yield Part(whole, seen[whole], self.complete, as_they_are)
+        for part in self.apart(seen[lacking]):
+            yield part._replace(here=lacking[part.here])
+
+
+def is_complete(rows: np.ndarray) -> bool:
+    """Whether no value is NaN."""
+    return rows.dtype.kind != "f" or not np.isnan(rows).any()
+
+
+def as_they_are(statistics: list[Statistics]) -> list[Statistics]:
+    return statistics
+
+
+def patterns(rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """What rows (sample, feature) may have, `observed` (feature,), and which rows have just that.
+
+    Complete rows come first; those of a pattern are in their order.
+    """
+    absent = np.isnan(rows)
+    bits = np.packbits(absent, axis=1)
+    codes = np.zeros((len(bits), -(-bits.shape[1] // 8) * 8), np.uint8)
+    codes[:, : bits.shape[1]] = bits
+    words = codes.view(">u8").astype(np.uint64)
+    order = np.lexsort(words.T[::-1])
+    new = (words[order[1:]] != words[order[:-1]]).any(axis=1)
+    for here in np.split(order, np.flatnonzero(new) + 1):
+        yield ~absent[here[0]], here
+
+
+def _spans(block: Weighted) -> Iterator[tuple[slice, Seen]]:
+    seen = Seen(block.rows, block.weights)
+    for start in range(0, len(block), _AT_ONCE):
+        span = slice(start, min(start + _AT_ONCE, len(block)))
+        yield span, seen[span]
