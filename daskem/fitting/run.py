@@ -172,7 +172,9 @@ class Run(Brief):
         assert state.accepted is not None
         told = self.model.events(state.statistics, state.accepted)
         flaws = tuple(event for event in told if isinstance(event, Flaw))
-        return replace(record, events=tuple(e for e in told if e not in flaws), flaws=flaws)
+        # An event may have the words of a flaw.
+        events = tuple(event for event in told if not isinstance(event, Flaw))
+        return replace(record, events=events, flaws=flaws)
 
     def _stayed(self, state: State, read: Read) -> Pass:
         """The record of a pass after which the iterate is that of the last one."""
