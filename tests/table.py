@@ -250,7 +250,7 @@ class CategoricalRow(Row):
     def log_density(self, params, j, rows):
         shares = params["probabilities"][j]
         found = [stats.multinomial.logpmf(np.eye(3)[r.astype(int)], 1, shares) for r in rows]
-        return np.array(found).sum(axis=1)
+        return np.reshape(found, (len(rows), len(shares))).sum(axis=1)
 
     def statistics(self, params, rows, r):
         levels = np.zeros((len(r), *params["probabilities"].shape[1:]))

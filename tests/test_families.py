@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 from table import every_plain_gaussian, every_row, every_row_with, every_setting
 
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
-from daskem.core import parameters
+from daskem.core import coordinates
 from daskem.core.resolution import Resolution
 from daskem.core.statistics import add
 from daskem.data.blocks import Block
@@ -206,10 +206,10 @@ def expected_log_likelihood(row, params, rows, r):
 
 def neighbours(model, params, step, rng):
     """Random neighbours of `params`, a step away in coordinates without bounds."""
-    free = parameters.to_free(model.parameters, params)
+    free = coordinates.to_free(model.parameters, params)
     for _ in range(60):
         moved = free + step * rng.normal(size=len(free))
-        yield parameters.from_free(model.parameters, params, moved)
+        yield coordinates.from_free(model.parameters, params, moved)
 
 
 @every_setting

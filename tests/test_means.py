@@ -11,7 +11,7 @@ from table import every_mean_row
 
 import daskem
 from daskem import Bernoulli, Mixture, Poisson
-from daskem.core import parameters
+from daskem.core import coordinates
 from daskem.core.frames import in_units_of_the_data
 from daskem.core.parameters import REAL
 from daskem.data.blocks import Block
@@ -195,13 +195,13 @@ def test_a_fit_with_a_prior_ends_at_the_top_of_its_objective(row):
         likelihood = model.e_step(Block(rows), params)["log_likelihood"]
         return likelihood + model.log_prior(params, 300.0)
 
-    top, free = objective(fit.params), parameters.to_free(model.parameters, fit.params)
+    top, free = objective(fit.params), coordinates.to_free(model.parameters, fit.params)
     assert fit.history[-1].objective == pytest.approx(top / 300, rel=1e-9)
     assert fit.history[-1].objective < fit.history[-1].log_likelihood
     rng = np.random.default_rng(0)
     for _ in range(40):
         moved = free + 1e-3 * rng.normal(size=len(free))
-        assert objective(parameters.from_free(model.parameters, fit.params, moved)) < top
+        assert objective(coordinates.from_free(model.parameters, fit.params, moved)) < top
 
 
 @every_mean_row
