@@ -395,3 +395,26 @@ def test_few_rows_and_many_patterns_are_not_counted():
     assert gaps.counted(Block(np.tile(rows, (2, 1)))) is None
     rows[:] = np.nan
     assert kernel.counted(Block(np.tile(rows, (2, 1)))) is None
+
+
+def test_questions_without_an_answer_leave_the_others_their_say():
+    """Shares of levels are of those who answered, weighted by their class; what lacks is likely."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(2, size=3000)
+    asked = np.where(rng.random((3000, 6)) < 0.85, labels[:, None], rng.integers(3, size=(3000, 6)))
+    answers = asked.astype(float)
+    answers[rng.random(asked.shape) < 0.3] = np.nan
+    assert np.isnan(answers).any(axis=1).mean() > 0.8
+    result = daskem.fit(Mixture(Categorical()), answers, 2, missing="model", random_state=0)
+    r = result.predict_proba(answers)
+    for j in range(6):
+        for level in range(3):
+            share = r[answers[:, j] == level].sum(axis=0) / r[~np.isnan(answers[:, j])].sum(axis=0)
+            found = result.params["probabilities"][:, j, level]
+            np.testing.assert_allclose(found, share, atol=2e-3)
+    found = result.predict(answers)
+    assert max(np.mean(found == labels), np.mean(found != labels)) > 0.98
+    filled = result.impute(answers)
+    here = np.isnan(answers)
+    np.testing.assert_array_equal(filled[~here], answers[~here])
+    assert np.mean(filled[here] == asked[here]) > 0.85

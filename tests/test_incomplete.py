@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gaps import conditional, em_step, expectations, holed
 from scipy import stats
-from table import KINDS, TABLE, every_kind, every_row, every_row_with, every_setting
+from table import KINDS, TABLE, all_settings, every_kind, every_row_with
 
 import daskem
 from daskem import Bernoulli, Gaussian, HiddenMarkov, Mixture, Poisson, StudentT
@@ -17,7 +17,7 @@ from daskem.data.blocks import Block
 from daskem.data.survey import survey
 from daskem.fitting.starts.first_read import domain
 from daskem.models.families import weighted
-from daskem.models.families.protocol import Gapped
+from daskem.models.families.protocol import Gapped, Marginals
 from daskem.models.kernels.incomplete import patterns
 
 pytestmark = [
@@ -25,6 +25,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning"),
 ]
 
+every_gappy_row = every_row_with(Marginals)
+every_gappy_setting = pytest.mark.parametrize(
+    "row",
+    [one for row in TABLE if isinstance(row.family, Marginals) for one in all_settings(row)],
+    ids=repr,
+)
 QUICK = {"n_init": 1, "max_passes": 3, "random_state": 0}
 PLAIN = {"algorithm": "em", "tol": 0.0}
 
@@ -214,7 +220,7 @@ def test_rows_may_have_a_pattern_each():
 # Laws.
 
 
-@every_setting
+@every_gappy_setting
 def test_complete_data_have_the_same_bits(row):
     params, rows = row.some(k=2, d=2, n=300)
     options = {"start": params, "max_passes": 3}
@@ -233,7 +239,7 @@ def test_complete_data_are_started_and_selected_with_the_same_bits(rows):
     np.testing.assert_array_equal(chosen.table["bic"], expected["bic"])
 
 
-@every_setting
+@every_gappy_setting
 def test_the_objective_never_falls(row):
     params, rows = row.some(k=3, d=3, n=400)
     options = {"missing": "model", "max_passes": 12, **PLAIN}
@@ -243,7 +249,7 @@ def test_the_objective_never_falls(row):
     assert objectives[-1] > objectives[0]
 
 
-@every_row
+@every_gappy_row
 def test_a_weight_is_so_many_rows(row):
     params, rows = row.some(k=3, d=3, n=200)
     rows, counts = holed(rows), np.random.default_rng(0).integers(0, 4, size=200)
@@ -255,7 +261,7 @@ def test_a_weight_is_so_many_rows(row):
         np.testing.assert_allclose(one[name], value, rtol=1e-11, atol=1e-12 * scale)
 
 
-@every_row
+@every_gappy_row
 def test_the_order_of_rows_does_not_matter(row):
     params, rows = row.some(k=3, d=3, n=300)
     rows = holed(rows)
@@ -265,7 +271,7 @@ def test_the_order_of_rows_does_not_matter(row):
     assert two.log_likelihood == pytest.approx(one.log_likelihood, rel=1e-12)
 
 
-@every_row
+@every_gappy_row
 def test_candidates_in_one_sweep_are_those_alone(row):
     params, rows = row.some(k=3, d=3, n=200)
     other, block = {**params, "weights": params["weights"][::-1].copy()}, Block(holed(rows))

@@ -51,8 +51,8 @@ def test_a_selection_has_the_settings_of_a_fit():
 
 
 # What has a name of scikit-learn's or hmmlearn's: max_iter or n_iter, weights_init, means_init and
-# so on. Estimators need nothing that rides along. What goes on from a checkpoint is a result.
-APART = {"max_passes", "start", "along", "checkpoint"}
+# so on. What goes on from a checkpoint is a result.
+APART = {"max_passes", "start", "checkpoint"}
 
 
 @pytest.mark.parametrize(

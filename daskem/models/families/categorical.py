@@ -1,6 +1,6 @@
 """Answers of several kinds: independent categorical features, given the component."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -191,10 +191,24 @@ class Categorical:
     def kernel(
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> Kernel:
-        made = [Answers(self, params["probabilities"]) for params in candidates]
-        kernel = TiledKernel(ProductForm(made, offsets))
+        kernel = self.gapped(candidates, offsets, frame)
         levels = self._each(*candidates[0]["probabilities"].shape[1:])
         return CountedKernel(kernel, tuple(np.array(values, np.float64) for values in levels))
+
+    # Of rows that lack values: NaN is none of the levels, and so says and counts nothing.
+
+    by_pattern = False
+
+    def gapped(
+        self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
+    ) -> TiledKernel:
+        made = [Answers(self, params["probabilities"]) for params in candidates]
+        return TiledKernel(ProductForm(made, offsets))
+
+    def marginal(
+        self, params: Params, frame: Frame | None, observed: np.ndarray
+    ) -> "MarginalAnswers":
+        return MarginalAnswers(params["probabilities"], self.table, observed)
 
     def magnitudes(self, params: Params) -> np.ndarray:
         """Of the terms of the log-density, (component,)."""
@@ -276,6 +290,33 @@ class Answers:
 
     def common(self, x: np.ndarray, weights: np.ndarray | None) -> float:
         return 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class MarginalAnswers:
+    """The components of a `Categorical` as some features see them: these tell nothing of others."""
+
+    probabilities: np.ndarray
+    table: Callable[[int, int], np.ndarray]
+    observed: np.ndarray
+
+    frame = None
+
+    @property
+    def params(self) -> Params:
+        return Params({"probabilities": self.probabilities[:, self.observed]})
+
+    def completed(self, statistics: Statistics) -> Statistics:
+        """Nothing is counted of the other features: shares of levels are of those who answered."""
+        levels = np.zeros_like(self.probabilities)
+        levels[:, self.observed] = statistics["levels"]
+        return {**statistics, "levels": levels}
+
+    def expected(self, rows: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
+        """The most probable level of each feature, as the mean of categories is none."""
+        probabilities = np.tensordot(responsibilities, self.probabilities, (0, 0))
+        table = self.table(*self.probabilities.shape[1:])
+        return table[np.arange(len(table)), probabilities.argmax(axis=2)]
 
 
 def _words(values: Sequence[float] | np.ndarray) -> str:
