@@ -415,3 +415,22 @@ def test_a_saved_chain_predicts_the_same_bits(row, tmp_path):
     for method in ("predict", "predict_proba", "score_samples"):
         expected = getattr(result, method)(rows, lengths=[40, 20])
         np.testing.assert_array_equal(getattr(again, method)(rows, lengths=[40, 20]), expected)
+
+
+@every_kernel
+def test_steps_that_no_way_leads_to_make_no_nan(kernel):
+    """First one state, then the other, with a start that knows no way from there to here."""
+    rows = (
+        np.concatenate([np.zeros(200), np.full(200, 80.0)])[:, None]
+        + np.tile([0.0, 1.0], 200)[:, None]
+    )
+    start = {
+        "initial": np.array([1.0, 0.0]),
+        "transitions": np.eye(2),
+        "means": np.array([[0.5], [80.5]]),
+        "covariances": np.ones((2, 1, 1)),
+    }
+    model = HiddenMarkov(Gaussian(), backend=kernel)
+    sums = model.e_step(Block(rows, edges=np.array([0, 400])), Params(start))
+    np.testing.assert_array_equal(sums["transitions"], [[399.0, 0.0], [0.0, 0.0]])
+    assert all(np.isfinite(value).all() for value in sums.values())

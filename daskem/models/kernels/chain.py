@@ -18,6 +18,9 @@ import numpy as np
 # A state gives no row less than e to this of what the best one gives it: a chain that must pass
 # where the row is all but impossible has a probability above zero in any case.
 LEAST = -690.0
+# What is ahead of a state is at most 1 over the probability to be there. Of one that no step leads
+# to it is unbounded, and counts nothing: a number makes no NaN of that.
+MOST = 1e300
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +63,12 @@ class Chains:
         for here, before in reversed(steps):
             if before is None:
                 continue
-            ahead = b[here] * beta[here] / c[here, None]
+            with np.errstate(over="ignore"):
+                ahead = np.minimum(b[here] * beta[here] / c[here, None], MOST)
             xi += (a[before] * ordered[: len(here)]).T @ ahead
             beta[before] = ahead @ transitions.T
-        return Smoothed(peak + np.log(c), (a * beta).T, xi * transitions)
+        moves = np.where(transitions > 0, xi, 0.0) * transitions
+        return Smoothed(peak + np.log(c), (a * beta).T, moves)
 
     def decode(self, initial: np.ndarray, transitions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The most probable states (step,) of every sequence as a whole, and log p(x, states) of

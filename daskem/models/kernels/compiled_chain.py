@@ -6,7 +6,7 @@ import numpy as np
 
 from daskem.models.kernels.arguments import readable
 from daskem.models.kernels.backends import COMPILED, lacking, present
-from daskem.models.kernels.chain import LEAST, Chains, Smoothed
+from daskem.models.kernels.chain import LEAST, MOST, Chains, Smoothed
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class CompiledChains(Chains):
         steps, lanes, moves = chains.Steps.of(k, n), chains.Lanes.of(k), np.empty((k, k))
         known = (self._edges, self.order, readable(counts, np.float64))
         params = (readable(initial, np.float64), readable(transitions, np.float64))
-        chains.smooth(self._log_density, *known, *params, LEAST, steps, lanes, moves)
+        chains.smooth(self._log_density, *known, *params, (LEAST, MOST), steps, lanes, moves)
         return Smoothed(steps.log_prob[0, :n], steps.a[:, :n], moves)
 
     def decode(self, initial: np.ndarray, transitions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

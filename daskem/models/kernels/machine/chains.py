@@ -76,11 +76,12 @@ class Lanes(NamedTuple):
 
 
 @whole
-def smooth(log_density, edges, order, counts, initial, transitions, least, steps, lanes, moves):
+def smooth(log_density, edges, order, counts, initial, transitions, limits, steps, lanes, moves):
     """Fill `steps`, and `moves` (state, state_2) with what the transitions were.
 
-    Sequences come in `order`.
+    Sequences come in `order`; `limits` are LEAST and MOST.
     """
+    least, most = limits
     _densities(log_density, least, steps, lanes.ahead)
     for first in range(0, len(order), LANES):
         for lane in range(LANES):
@@ -90,14 +91,16 @@ def smooth(log_density, edges, order, counts, initial, transitions, least, steps
             lanes.lengths[lane] = edges[i + 1] - edges[i] if some else 0
             lanes.counts[0, lane] = counts[i] if some else 0.0
         _forwards(steps, lanes, initial, transitions)
-        _backwards(steps, lanes, transitions)
+        _backwards(steps, lanes, transitions, most)
     for j in range(0, steps.c.shape[1], LANES):
         # c is no more than 1, and `log` is of what is no less.
         surprise = log(splat(1.0) / load(steps.c, 0, j))
         store(steps.log_prob, 0, j, load(steps.log_prob, 0, j) - surprise)
     for i in range(len(moves)):
         for j in range(len(moves)):
-            moves[i, j] = total(load(lanes.xi, i * len(moves) + j, 0)) * transitions[i, j]
+            moves[i, j] = 0.0
+            if transitions[i, j] > 0.0:
+                moves[i, j] = total(load(lanes.xi, i * len(moves) + j, 0)) * transitions[i, j]
 
 
 @part
@@ -170,7 +173,7 @@ def _forwards(steps, lanes, initial, transitions):
 
 
 @part
-def _backwards(steps, lanes, transitions):
+def _backwards(steps, lanes, transitions, most):
     """beta_t-1 = A (b_t beta_t) / c_t, gamma = a beta, and xi, see there."""
     n = 0
     # A sequence that has not begun, from its end, has a of 0: it counts nothing.
@@ -187,7 +190,7 @@ def _backwards(steps, lanes, transitions):
         one_over = splat(1.0) / load(lanes.c, 0, 0)
         for k in range(len(transitions)):
             ahead = load(lanes.b, k, 0) * load(lanes.beta, k, 0) * one_over
-            store(lanes.ahead, k, 0, ahead)
+            store(lanes.ahead, k, 0, min(ahead, splat(most)))
         _step_back(lanes, transitions)
         _scatter(lanes.a, t - 1, n, lanes, steps.a)
         for k in range(len(transitions)):

@@ -175,4 +175,5 @@ _operator(operator.sub, lambda builder, a, b: builder.fsub(a, b))
 _operator(operator.mul, lambda builder, a, b: builder.fmul(a, b))
 _operator(operator.truediv, lambda builder, a, b: builder.fdiv(a, b))
 # Of a number and NaN, in this order, the second; NaN and a number make NaN.
+_operator(min, lambda builder, a, b: builder.select(builder.fcmp_unordered("<", a, b), a, b))
 _operator(max, lambda builder, a, b: builder.select(builder.fcmp_unordered(">", a, b), a, b))
