@@ -91,7 +91,7 @@ def test_an_m_step_that_is_wrong_by_a_millionth_is_seen(row, monkeypatch):
 
     def aside(name, value):
         # Shares add to 1 in any case.
-        shared = "category" in row.family.parameters[name].dims[-1]
+        shared = "category" in " ".join(row.family.parameters[name].dims[-1:])
         return np.linspace(-1, 1, value.shape[-1]) if shared else np.maximum(value, 1)
 
     monkeypatch.setattr(type(row.family), "m_step", wrong)

@@ -151,7 +151,7 @@ class Result(Outcome):
         **form: Any,
     ) -> Any:
         """Answers for rows, with the labels of these."""
-        found, rows, edges = self._answers(data, along, lengths, f, **form)
+        found, rows, edges = self._answers(data, along, lengths, f, stacklevel=3, **form)
         # Rows that were cut to sequences get their answers in the chunks that they came in.
         if edges is not None and isinstance(found, da.Array) and isinstance(rows.array, da.Array):
             found = found.rechunk(dict(enumerate(rows.array.chunks[:-1])))
@@ -167,6 +167,7 @@ class Result(Outcome):
         f: Callable[..., np.ndarray],
         *,
         missing: str | None = None,
+        stacklevel: int = 2,
         **form: Any,
     ) -> tuple[Array, Rows, Edges | None]:
         """Answers for rows, in chunks that part no sequence, and whose they are."""
@@ -180,7 +181,7 @@ class Result(Outcome):
         form |= {"omit": MISSING[missing], "name": f.__name__}
         form |= {"along": as_riders(riders, array), "edges": edges}
         if isinstance(array, da.Array):
-            tell_without_workers()
+            tell_without_workers(stacklevel + 1)
         args = (f, self._domain(model), model, self.best.framed)
         return map_rows(array, predictions.checked, *args, **form), rows, edges
 

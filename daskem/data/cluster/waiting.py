@@ -39,11 +39,13 @@ def check_workers(client: Client) -> None:
         ) from error
 
 
-def tell_without_workers() -> None:
+def tell_without_workers(stacklevel: int) -> None:
     """Warn if what is going to be computed on the current client waits for its first worker."""
     client = current_client()
     if client is not None and not asked(client, client.nthreads) and not _adapts(client):
-        warnings.warn(told_without_workers(address_of(client)), NoWorkersWarning, stacklevel=4)
+        warnings.warn(
+            told_without_workers(address_of(client)), NoWorkersWarning, stacklevel=stacklevel + 1
+        )
 
 
 def told_without_workers(address: str) -> str:
