@@ -15,9 +15,8 @@ GROUND, ROOF, FACES = "errors", "estimators", {"parameters"}
 INSIDE = {
     "data": ["cluster", "blocks", "survey", "inputs"],
     "models": [
-        *("protocol", "kernels", "families", "known", "composed", "mixture", "hiddenmarkov"),
-        "clusters",
-        "heldout",
+        *("views", "protocol", "asking", "kernels", "families", "known", "composed", "mixture"),
+        *("hiddenmarkov", "clusters", "heldout"),
     ],
     "fitting": [
         *("algorithms", "record", "probe", "stopping", "confirming", "run", "loop", "starts"),

@@ -19,10 +19,10 @@ from daskem.core.frames import identity, scaling, whitening
 from daskem.core.parameters import Params
 from daskem.data.blocks import Block
 from daskem.errors import KernelError, ParameterError
+from daskem.models.asking import kernel_of
 from daskem.models.kernels.arguments import Natural, Rows, Task
 from daskem.models.kernels.chain import Chains
 from daskem.models.kernels.compiled_chain import CompiledChains
-from daskem.models.protocol import kernel_of
 from daskem.running.kernels import check_kernel, with_kernel
 
 

@@ -20,7 +20,7 @@ from daskem.fitting.algorithms import Draft
 from daskem.fitting.record import Pass
 from daskem.fitting.run import Run
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import Flaw
+from daskem.models.views import Flaw
 from daskem.selection.criteria import reachable
 from daskem.selection.preparing import prepare_selection
 from daskem.selection.race import _drop_the_slower, _follow_the_leader, _has_lost, race

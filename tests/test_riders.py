@@ -20,7 +20,7 @@ from daskem.data.inputs.rows import as_rows
 from daskem.data.survey import Domain, survey
 from daskem.errors import DataError, DataTypeError
 from daskem.fitting.starts.first_read import first_read
-from daskem.models.protocol import Tile
+from daskem.models.views import Tile
 
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
 FINITE = Domain(np.isfinite, "finite numbers")

@@ -20,7 +20,7 @@ from daskem.data.inputs.sources.files import is_netcdf
 from daskem.errors import ClusterError, DaskemError, ParameterError
 from daskem.fitting.record import Pass
 from daskem.models import Mixture
-from daskem.models.protocol import demand
+from daskem.models.asking import demand
 from daskem.results.files import aside, is_remote, stored
 from daskem.results.modelfile import check_target
 from daskem.results.result import Result, load

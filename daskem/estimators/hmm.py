@@ -13,10 +13,11 @@ from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.estimators.manners import Estimator
 from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.starts.first_read import domain
+from daskem.models.asking import demand
 from daskem.models.families import Gaussian
 from daskem.models.families.protocol import Ellipses
 from daskem.models.hiddenmarkov import HiddenMarkov
-from daskem.models.protocol import Sequential, demand
+from daskem.models.protocol import Sequential
 from daskem.results import predictions
 from daskem.results.result import Result
 from daskem.running.progress import Progress

@@ -13,9 +13,9 @@ from daskem.data.inputs.kinds import Data, Riders, Values
 from daskem.estimators.manners import Estimator
 from daskem.fitting.algorithms import Algorithm
 from daskem.models import Mixture
+from daskem.models.asking import demand
 from daskem.models.families import Gaussian
 from daskem.models.families.protocol import Ellipses
-from daskem.models.protocol import demand
 from daskem.results.result import Result
 from daskem.running.progress import Progress
 

@@ -16,7 +16,8 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
-from daskem.models.protocol import Batches, Declares, Model, Penalises, allowed
+from daskem.models.asking import allowed
+from daskem.models.protocol import Batches, Declares, Model, Penalises
 
 # Rows of the sample that are looked at, at most.
 ROWS = 2**14

@@ -19,8 +19,10 @@ from daskem.fitting.algorithms.state import Draft
 from daskem.fitting.confirming import Told, confirmed, shown_rate
 from daskem.fitting.record import Pass, Status, unfit
 from daskem.fitting.stopping import Stop, resolution
+from daskem.models.asking import demand
 from daskem.models.families.protocol import Composed, Family
-from daskem.models.protocol import Conditioned, Declares, Flaw, Model, Penalises, Reports, demand
+from daskem.models.protocol import Conditioned, Declares, Model, Penalises, Reports
+from daskem.models.views import Flaw
 
 # A fall that rounding can explain, in EPS of what an objective is a sum of: the largest of 94,000
 # passes was 1.2, over all structures, at the floors of covariances or above them.

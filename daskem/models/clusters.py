@@ -10,7 +10,7 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import SIMPLEX, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.models.mixture import Mixture
-from daskem.models.protocol import Block, Tile
+from daskem.models.views import Block, Tile
 
 
 @dataclass(frozen=True, eq=False, repr=False)

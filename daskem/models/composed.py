@@ -12,6 +12,7 @@ from daskem.core.numerics import EPS
 from daskem.core.parameters import DataParams, Params
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
+from daskem.models.asking import demand, lacking
 from daskem.models.families.protocol import (
     Bounded,
     Compiles,
@@ -29,7 +30,7 @@ from daskem.models.kernels.backends import NUMPY
 from daskem.models.kernels.choice import computed
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.known import doubts, known
-from daskem.models.protocol import Block, Survey, Tile, demand, lacking
+from daskem.models.views import Block, Survey, Tile
 
 
 @dataclass(frozen=True)

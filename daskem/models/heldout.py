@@ -7,17 +7,9 @@ import numpy as np
 
 from daskem.core.parameters import Parameter, Params
 from daskem.core.statistics import Statistics
-from daskem.models.protocol import (
-    Batches,
-    Block,
-    Conditioned,
-    Declares,
-    Model,
-    Penalises,
-    Reports,
-    allowed,
-    demand,
-)
+from daskem.models.asking import allowed, demand
+from daskem.models.protocol import Batches, Conditioned, Declares, Model, Penalises, Reports
+from daskem.models.views import Block
 
 
 @dataclass(frozen=True)

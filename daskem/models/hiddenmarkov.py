@@ -11,6 +11,7 @@ from daskem.core.numerics import EPS, NOTHING, one_blas_thread
 from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.errors import DataError
+from daskem.models.asking import demand
 from daskem.models.composed import ComposedModel
 from daskem.models.families.protocol import Draws
 from daskem.models.kernels.backends import COMPILED, NUMPY
@@ -19,7 +20,7 @@ from daskem.models.kernels.compiled_chain import CompiledChains
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.known import DOUBTED, Doubted, doubted_states, only_known
 from daskem.models.mixture import Mixture
-from daskem.models.protocol import Block, Decoded, Tile, demand
+from daskem.models.views import Block, Decoded, Tile
 
 # The probability of staying in a state where a mixture becomes a chain: some ten steps.
 _STICKY = 0.9

@@ -15,7 +15,7 @@ from daskem.core.labels import labels_among
 from daskem.core.numerics import EPS, exponentiate, one_blas_thread
 from daskem.core.statistics import Statistics
 from daskem.models.kernels.protocol import Kernel
-from daskem.models.protocol import Block, Tile
+from daskem.models.views import Block, Tile
 
 # The name of the statistic that says which labels the params do not believe.
 DOUBTED = "doubted"

@@ -11,6 +11,7 @@ from daskem.core.numerics import NOTHING, one_blas_thread
 from daskem.core.parameters import PROBABILITY, SIMPLEX, DataParams, Parameter, Params
 from daskem.core.statistics import Statistics, add
 from daskem.errors import ModelError, ParameterError
+from daskem.models.asking import demand
 from daskem.models.composed import ComposedModel
 from daskem.models.families.protocol import Compiles, Draws, Ellipses, Simplifies, Softens
 from daskem.models.kernels.backends import BACKENDS, NUMPY
@@ -24,7 +25,7 @@ from daskem.models.known import (
     known_posterior,
     unknown,
 )
-from daskem.models.protocol import Block, Survey, Tile, demand
+from daskem.models.views import Block, Survey, Tile
 
 # The share of the rows that are noise where a fit begins.
 _NOISE = 0.05

@@ -2,94 +2,17 @@
 
 A model is any object with the two methods of `Model`: no base class, no registration. Each protocol
 below it is a group of members that a model may have besides; its docstring begins with what they
-buy. `isinstance(model, Predicts)` asks for a group, `demand(model, Predicts, ...)` insists on it.
+buy. `isinstance(model, Predicts)` asks for a group; `asking.demand(model, Predicts, ...)` insists.
 """
 
-import inspect
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol, Self, TypeVar, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from daskem.core.parameters import DataParams, Parameter, Params
-from daskem.core.resolution import Resolution
 from daskem.core.statistics import Statistics
-from daskem.errors import DataError, ModelError
-
-
-class Block(Protocol):
-    """Some rows of the data, as an E step sees them; `daskem.data.blocks.Block` is one."""
-
-    @property
-    def rows(self) -> np.ndarray: ...  # (sample, feature)
-    @property
-    def weights(self) -> np.ndarray | None: ...  # (sample,), how many times each row counts
-    @property
-    def counts(self) -> np.ndarray: ...  # the weights, or ones
-    @property
-    def weight(self) -> float: ...  # the sum of the weights, or the number of rows
-    @property
-    def along(self) -> Mapping[str, np.ndarray]: ...  # riders (sample, ...), see `Needs`
-    @property
-    def edges(self) -> np.ndarray | None: ...  # (sequence + 1,), see `Block`
-    @property
-    def kept(self) -> np.ndarray | None: ...  # which of the rows that `edges` count are observed
-    def __len__(self) -> int: ...
-    def place(self, row: int) -> str: ...  # where a row comes from, in words
-    def hash(self, seed: int) -> np.ndarray: ...  # uint64 (sample,), whatever the chunks
-    def keys(self, seed: int) -> np.ndarray: ...  # the same, but one for all rows of a sequence
-    def weighted(self, weights: np.ndarray) -> Self: ...  # the same, counted so many times
-    def __getitem__(self, chosen: slice | np.ndarray) -> Self: ...  # some of the rows
-
-
-class Levels(Protocol):
-    """The distinct values of each feature in the data."""
-
-    @property
-    def values(self) -> tuple[np.ndarray, ...]: ...  # of each feature, (level,), sorted
-    @property
-    def weights(self) -> tuple[np.ndarray, ...]: ...  # of the rows that have each
-    @property
-    def names(self) -> tuple[str, ...]: ...  # what errors call the features
-
-
-class Survey(Protocol):
-    """What the first read tells of the data, whatever the number of components."""
-
-    @property
-    def mean(self) -> np.ndarray: ...  # (feature,)
-    @property
-    def variances(self) -> np.ndarray: ...  # (feature,)
-    @property
-    def covariance(self) -> np.ndarray: ...  # (feature, feature), if the model has `cross_moments`
-    @property
-    def spans(self) -> np.ndarray: ...  # the lowest value and the highest one, (feature, 2)
-    @property
-    def resolution(self) -> Resolution: ...  # how finely each feature is recorded
-    @property
-    def levels(self) -> Levels | None: ...  # of a model that is `categorical`
-
-
-class Flaw(str):
-    """An event that says why params are no clusters: any fit without one wins over such a fit."""
-
-
-class Tile(NamedTuple):
-    """What a model says of some rows of a block.
-
-    Responsibilities add to 1, but for what is noise, see `Noisy`.
-    """
-
-    span: slice
-    log_prob: np.ndarray  # (row,), log p(x) in nats, in the units of the data
-    responsibilities: np.ndarray  # (component, row), in a buffer that the next tile overwrites
-
-
-class Decoded(NamedTuple):
-    """The most probable path of every sequence of a block as a whole."""
-
-    states: np.ndarray  # int, (sample,)
-    log_prob: np.ndarray  # (sequence with rows,), log p(x, path) in nats
+from daskem.models.views import Block, Decoded, Survey, Tile
 
 
 @runtime_checkable
@@ -311,87 +234,3 @@ GROUPS = (
     Softens,
     Samples,
 )
-Group = TypeVar("Group")
-
-
-def demand(model: object, group: type[Group], purpose: str) -> Group:
-    """`model`, as one that has the members of `group`.
-
-    Raises
-    ------
-    ModelError
-        Naming the members that it lacks, and what they would buy.
-    """
-    if isinstance(model, group):
-        return model
-    buys = (inspect.getdoc(group) or "").replace("\n", " ")
-    missing = ", ".join(f"`{name}`" for name in lacking(model, group))
-    raise ModelError(
-        f"{purpose} needs {missing}, which {type(model).__name__} does not have ({buys})"
-    )
-
-
-def lacking(model: object, group: type) -> list[str]:
-    """The names of the members of `group` that `model` does not have."""
-    return sorted(members(group) - set(dir(model)))
-
-
-def members(group: type) -> set[str]:
-    """The names of the members of a group, with those of the groups that it extends."""
-    return {
-        name
-        for base in group.__mro__
-        for name in (*vars(base), *inspect.get_annotations(base))
-        if not name.startswith("_")
-    }
-
-
-def allowed(model: object, params: Params) -> Params:
-    """The params nearest to these where the M step of a model can lead."""
-    return model.allowed(params) if isinstance(model, Bounded) else params
-
-
-def softened(model: object, params: Params, n_rows: int) -> Params:
-    """Params that were fitted to so many rows, off the edges of what params can be."""
-    return model.softened(params, n_rows) if isinstance(model, Softens) else params
-
-
-def kernel_of(model: object) -> str:
-    """Which kernel a model uses, in the words of a setting."""
-    return model.backend if isinstance(model, Compiles) else "numpy"
-
-
-M = TypeVar("M", bound=Model)
-
-
-def with_missing(model: M, missing: str) -> M:
-    """The model with what a setting means for rows that lack values.
-
-    Raises
-    ------
-    ModelError
-        If they are to take part, and the model or its family knows no such rows.
-    """
-    if missing == "model":
-        demand(model, Incomplete, 'missing="model"')
-    return model.with_incomplete(missing == "model") if isinstance(model, Incomplete) else model
-
-
-def check_riders(model: object, names: Collection[str]) -> None:
-    """Raise DataError unless all that a model needs is among what rides along with the rows."""
-    for name in model.needs if isinstance(model, Needs) else ():
-        if name not in names:
-            raise DataError(
-                f"{type(model).__name__} needs {name!r} for each of the rows; pass it with them, "
-                f"as in along={{{name!r}: array}}"
-            )
-
-
-def check_sequences(model: object, lengths: object) -> None:
-    """Raise DataError if a model of sequences is not told which rows are one."""
-    if isinstance(model, Sequential) and lengths is None:
-        raise DataError(
-            f"{type(model).__name__} wants to know which rows are a sequence: pass lengths=[...], "
-            "the rows of each, in their order, and [len(data)] for a single one; of labelled data "
-            "sequence_dim=..., such as 'time', says it"
-        )

@@ -18,7 +18,8 @@ from daskem.data.inputs.spelling import (
     unspelled_dims,
 )
 from daskem.fitting.record import Pass, Status
-from daskem.models.protocol import Model, kernel_of
+from daskem.models.asking import kernel_of
+from daskem.models.protocol import Model
 from daskem.results.fittedrun import FittedRun
 from daskem.results.remaking import remade, told
 

@@ -13,7 +13,8 @@ from daskem.data.blocks import Block
 from daskem.data.inputs.kinds import Data, Riders, Values
 from daskem.fitting.algorithms import Candidate
 from daskem.fitting.record import Pass
-from daskem.models.protocol import Predicts, demand
+from daskem.models.asking import demand
+from daskem.models.protocol import Predicts
 from daskem.results.fitted import Fitted, result_of
 from daskem.results.fittedrun import FittedRun
 from daskem.results.result import Result

@@ -8,7 +8,8 @@ from daskem.core.parameters import DataParams, Params, count_free
 from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.record import Pass, Status
 from daskem.fitting.run import Run
-from daskem.models.protocol import Declares, Frames, Model, Predicts, demand
+from daskem.models.asking import demand
+from daskem.models.protocol import Declares, Frames, Model, Predicts
 from daskem.results.listings import History, Shown, ending
 from daskem.results.numbering import by_size
 from daskem.results.tables import Listing

@@ -15,9 +15,10 @@ from daskem.data.blocks import Block, Blocks
 from daskem.data.inputs.kinds import Data, Riders, Values
 from daskem.errors import ParameterError
 from daskem.fitting.starts.first_read import surveyed
+from daskem.models.asking import demand
 from daskem.models.clusters import Clusters, members
 from daskem.models.mixture import Mixture
-from daskem.models.protocol import Predicts, Starts, demand
+from daskem.models.protocol import Predicts, Starts
 from daskem.results.fitted import Fitted, result_of
 from daskem.results.result import Result
 from daskem.results.tables import Table

@@ -10,9 +10,10 @@ import numpy as np
 from daskem.core.parameters import DataParams
 from daskem.data.inputs.names import Features
 from daskem.fitting.record import Pass, Status, unfit
+from daskem.models.asking import demand, kernel_of
 from daskem.models.clusters import Clusters
 from daskem.models.families.protocol import Composed
-from daskem.models.protocol import Declares, Model, Noisy, Predicts, demand, kernel_of
+from daskem.models.protocol import Declares, Model, Noisy, Predicts
 from daskem.results.fittedrun import FittedRun, Runs
 from daskem.results.report import events, table, table_of_clusters
 from daskem.results.tables import Table, paragraphs

@@ -8,8 +8,9 @@ import xarray as xr
 from daskem.data.inputs.kinds import Data, Lengths
 from daskem.data.inputs.rows import rows_like
 from daskem.errors import ParameterError
+from daskem.models.asking import demand
 from daskem.models.families.protocol import Composed, Ellipses
-from daskem.models.protocol import Sequential, demand
+from daskem.models.protocol import Sequential
 from daskem.results.fitted import Fitted, result_of
 from daskem.results.palette import PALETTE, feature_name, require_matplotlib, soften
 from daskem.results.plot_chain import plot_chain

@@ -11,11 +11,12 @@ from daskem.core.frames import Frame
 from daskem.core.parameters import Parameter, Params, check
 from daskem.errors import ModelFileError, ParameterError
 from daskem.models import Mixture
+from daskem.models.asking import with_missing
 from daskem.models.clusters import Clusters
 from daskem.models.families.registry import from_recipe, recipe
 from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.models.kernels.backends import NUMPY, present
-from daskem.models.protocol import Compiles, Declares, Frames, Model, with_missing
+from daskem.models.protocol import Compiles, Declares, Frames, Model
 
 # The models that a file can hold, by the name of their class; older files name none.
 MODELS: dict[str, type[Mixture] | type[HiddenMarkov]] = {

@@ -26,18 +26,9 @@ from daskem.data.inputs.rows import rows_like
 from daskem.data.survey import Domain
 from daskem.errors import DataError
 from daskem.fitting.starts.first_read import domain
+from daskem.models.asking import check_riders, check_sequences, demand, with_missing
 from daskem.models.families.protocol import Composed, Labelled
-from daskem.models.protocol import (
-    Declares,
-    Model,
-    Predicts,
-    Samples,
-    Sequential,
-    check_riders,
-    check_sequences,
-    demand,
-    with_missing,
-)
+from daskem.models.protocol import Declares, Model, Predicts, Samples, Sequential
 from daskem.results import modelfile, predictions
 from daskem.results.description import describe, plain_names, restore
 from daskem.results.labelling import along_features, labelled

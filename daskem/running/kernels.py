@@ -8,8 +8,9 @@ from distributed import Client
 
 from daskem.errors import ParameterError
 from daskem.fitting.starts.given import Start
+from daskem.models.asking import kernel_of
 from daskem.models.kernels.backends import BACKENDS, COMPILED, NUMPY, lacking, present
-from daskem.models.protocol import Compiles, Model, kernel_of
+from daskem.models.protocol import Compiles, Model
 
 M = TypeVar("M", bound=Model)
 

@@ -29,7 +29,8 @@ from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.seedbed import begin
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import Model, Starts, demand
+from daskem.models.asking import demand
+from daskem.models.protocol import Model, Starts
 from daskem.results.tables import Table
 from daskem.running.prepared import Prepared
 from daskem.running.preparing import prepare

@@ -19,9 +19,7 @@ from daskem.fitting.starts.competition import best_start
 from daskem.fitting.starts.first_read import FirstRead, first_read
 from daskem.fitting.starts.given import Start, n_components_of
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import (
-    Model,
-)
+from daskem.models.protocol import Model
 from daskem.results.fittedrun import FittedRun
 from daskem.results.numbering import fixes_order
 from daskem.results.result import Result

@@ -22,17 +22,8 @@ from daskem.fitting.algorithms import Algorithm, check_algorithm
 from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.seeds import SEEDERS
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import (
-    Categorises,
-    Declares,
-    Model,
-    Names,
-    check_riders,
-    check_sequences,
-    kernel_of,
-    lacking,
-    with_missing,
-)
+from daskem.models.asking import check_riders, check_sequences, kernel_of, lacking, with_missing
+from daskem.models.protocol import Categorises, Declares, Model, Names
 from daskem.running.checkpoints.identity import About, of_algorithm, of_model
 from daskem.running.checkpoints.recording import Recording
 from daskem.running.kernels import with_kernel

@@ -8,10 +8,10 @@ from daskem.core.settings import RandomState, whole
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.errors import ParameterError
 from daskem.fitting.algorithms import Algorithm
+from daskem.models.asking import check_riders, check_sequences, kernel_of, with_missing
 from daskem.models.families import Gaussian
 from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.models.mixture import Mixture
-from daskem.models.protocol import check_riders, check_sequences, kernel_of, with_missing
 from daskem.running.checkpoints.identity import of_model
 from daskem.running.kernels import with_kernel
 from daskem.running.preparing import prepare

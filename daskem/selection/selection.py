@@ -13,7 +13,8 @@ from daskem.core.settings import whole
 from daskem.data.blocks import Blocks, Watch
 from daskem.fitting.record import Pass, Status
 from daskem.fitting.run import Run
-from daskem.models.protocol import Predicts, demand
+from daskem.models.asking import demand
+from daskem.models.protocol import Predicts
 from daskem.results.result import Result
 from daskem.results.tables import Table
 from daskem.running.coordinator import last_of, running

@@ -18,7 +18,8 @@ from daskem.fitting.starts.competition import fitted, starting
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.seeds import completed, standardised
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import Declares, Model, Predicts, Starts, demand, softened
+from daskem.models.asking import demand, softened
+from daskem.models.protocol import Declares, Model, Predicts, Starts
 
 # Rows of the sample that tell which component to split: each of them is tried.
 _MOST_ROWS = 2**14

@@ -12,7 +12,8 @@ from daskem.core.parameters import Params, check
 from daskem.core.statistics import add_all
 from daskem.data.blocks import Block
 from daskem.errors import ParameterError
-from daskem.models.protocol import GROUPS, Declares, Penalises, lacking, members
+from daskem.models.asking import lacking, members
+from daskem.models.protocol import GROUPS, Declares, Penalises
 from daskem.testing.bench import Bench, attempt
 from daskem.testing.differences import (
     ROUNDING,

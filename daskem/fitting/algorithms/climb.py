@@ -18,7 +18,8 @@ from daskem.core.statistics import Statistics
 from daskem.fitting.algorithms.gain import noise, predicted, steepness
 from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.state import Candidate, State
-from daskem.models.protocol import Declares, Model, allowed
+from daskem.models.asking import allowed
+from daskem.models.protocol import Declares, Model
 
 # Leaps look back on so many accepted iterates.
 MEMORY = 12

@@ -23,17 +23,8 @@ from daskem.fitting.starts.given import Start, given_params
 from daskem.fitting.starts.pruning import joined, pruned
 from daskem.fitting.starts.seedbed import Seedbed, begin
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import (
-    Declares,
-    Frames,
-    Model,
-    Simplifies,
-    Starts,
-    Varies,
-    allowed,
-    demand,
-    softened,
-)
+from daskem.models.asking import allowed, demand, softened
+from daskem.models.protocol import Declares, Frames, Model, Simplifies, Starts, Varies
 
 # A start, after whether it has failed or is improper and its objective, on rows that it is not
 # fitted to.

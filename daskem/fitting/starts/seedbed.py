@@ -23,7 +23,8 @@ from daskem.fitting.starts.seeds import (
     seeds_beside,
     standardised,
 )
-from daskem.models.protocol import Declares, Starts, allowed
+from daskem.models.asking import allowed
+from daskem.models.protocol import Declares, Starts
 
 # Partitions by k-means from other seeds, of which the best is taken: a single one leaves a cluster
 # without a seed, or two with one, in every third or fourth sample.

@@ -17,7 +17,7 @@ from daskem.models.kernels.counted import CountedKernel
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.kernels.tiled import TiledKernel
-from daskem.models.protocol import Survey
+from daskem.models.views import Survey
 
 # What the codes of features stand for that were no numbers, by their names.
 Labels = Mapping[Hashable, Sequence[Hashable]]

@@ -12,6 +12,7 @@ from daskem.core.frames import Frame
 from daskem.core.parameters import DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
+from daskem.models.asking import demand
 from daskem.models.families.piecewise import PartOfSurvey, joined, part_of
 from daskem.models.families.protocol import (
     Bounded,
@@ -31,7 +32,7 @@ from daskem.models.kernels.counted import CountedKernel
 from daskem.models.kernels.parts import Part, SideBySide
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.kernels.tiled import TiledKernel
-from daskem.models.protocol import Survey, demand
+from daskem.models.views import Survey
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -17,7 +17,7 @@ from daskem.core.parameters import Params
 from daskem.models.families.chance import CHANCE, by_chance
 from daskem.models.families.floor import SPURIOUS
 from daskem.models.families.structure import Narrow, Structure
-from daskem.models.protocol import Flaw
+from daskem.models.views import Flaw
 
 # Rows for each coordinate, from which on repeated values are no accident.
 _MANY = 10

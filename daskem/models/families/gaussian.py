@@ -24,7 +24,7 @@ from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.kernels.terms import Terms
 from daskem.models.kernels.tiled import TiledKernel
-from daskem.models.protocol import Flaw, Survey
+from daskem.models.views import Flaw, Survey
 
 
 @register

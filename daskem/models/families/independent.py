@@ -22,7 +22,7 @@ from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.kernels.terms import Terms
 from daskem.models.kernels.tiled import TiledKernel
-from daskem.models.protocol import Survey
+from daskem.models.views import Survey
 
 # A mean on the edge of its range gives what it rules out this probability, rather than zero.
 LEAST = 1e-300

@@ -9,7 +9,7 @@ import numpy as np
 from daskem.core.frames import Frame
 from daskem.core.resolution import Resolution
 from daskem.models.families.protocol import Coordinates, Family, Levelled
-from daskem.models.protocol import Levels, Survey
+from daskem.models.views import Levels, Survey
 
 
 class Placed(Protocol):

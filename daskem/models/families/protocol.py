@@ -16,7 +16,7 @@ from daskem.core.parameters import DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.kernels.terms import Terms
-from daskem.models.protocol import Survey
+from daskem.models.views import Survey
 
 
 @runtime_checkable
@@ -194,7 +194,7 @@ class Events(Protocol):
 
     def events(
         self, statistics: Statistics, params: Params, frame: Frame | None
-    ) -> Sequence[str]: ...  # see `daskem.models.protocol.Flaw`
+    ) -> Sequence[str]: ...  # see `daskem.models.views.Flaw`
 
 
 @runtime_checkable

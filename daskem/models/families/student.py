@@ -21,7 +21,7 @@ from daskem.models.families.scaledrare import ScaledRareForm
 from daskem.models.families.structure import Structure
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.kernels.tiled import TiledKernel
-from daskem.models.protocol import Survey
+from daskem.models.views import Survey
 
 # Degrees of freedom that are fitted, at least: with fewer, a component is little but a spike on a
 # row, whose likelihood has no bound.

@@ -9,6 +9,7 @@ from daskem.core.frames import Frame
 from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
+from daskem.models.asking import demand
 from daskem.models.families.protocol import Family, Gapped, Marginal, Marginals
 from daskem.models.kernels.incomplete import (
     IncompleteKernel,
@@ -19,7 +20,7 @@ from daskem.models.kernels.incomplete import (
     patterns,
 )
 from daskem.models.kernels.protocol import Kernel
-from daskem.models.protocol import Block, Tile, demand
+from daskem.models.views import Block, Tile
 
 # Rows of a pattern times components from which on they are computed by themselves: to set that up
 # takes as long as this many rows and components take together with those of other patterns.

@@ -13,7 +13,7 @@ import numpy as np
 from daskem.core.statistics import Statistics
 from daskem.models.kernels.protocol import Weighted
 from daskem.models.kernels.tiled import TiledKernel
-from daskem.models.protocol import Tile
+from daskem.models.views import Tile
 
 # Patterns that levels can make, at most: their counts stay in a cache.
 _MOST_PATTERNS = 2**16

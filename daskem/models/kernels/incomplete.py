@@ -18,7 +18,7 @@ import numpy as np
 from daskem.core.numerics import one_blas_thread
 from daskem.core.statistics import Statistics, add
 from daskem.models.kernels.protocol import Kernel, Weighted
-from daskem.models.protocol import Tile
+from daskem.models.views import Tile
 
 # Rows whose answers are put back in their order at a time: what is held of them is small beside a
 # block, and a usual pattern still has many of them.

@@ -14,7 +14,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from daskem.core.statistics import Statistics
-from daskem.models.protocol import Tile
+from daskem.models.views import Tile
 
 
 class Rows(Protocol):

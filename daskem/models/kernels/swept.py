@@ -19,7 +19,7 @@ from daskem.models.kernels.protocol import Weighted
 from daskem.models.kernels.terms import Terms
 from daskem.models.kernels.tiled import TiledKernel
 from daskem.models.kernels.tiles import Tiles, tile_width
-from daskem.models.protocol import Tile
+from daskem.models.views import Tile
 
 
 class Swept(NamedTuple):

@@ -11,7 +11,7 @@ from daskem.core.statistics import Statistics, add_all
 from daskem.models.kernels.guard import Guard
 from daskem.models.kernels.protocol import Form, Rows, Sums, Weighted
 from daskem.models.kernels.tiles import Tiles, tile_width
-from daskem.models.protocol import Tile
+from daskem.models.views import Tile
 
 
 @dataclass(frozen=True, eq=False)

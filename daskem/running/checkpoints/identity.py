@@ -17,10 +17,11 @@ from daskem.data.survey import Survey
 from daskem.errors import CheckpointError, ParameterError
 from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.algorithms.choice import ALGORITHMS
+from daskem.models.asking import kernel_of
 from daskem.models.families.registry import from_recipe, recipe
 from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.models.mixture import Mixture
-from daskem.models.protocol import Compiles, Model, kernel_of
+from daskem.models.protocol import Compiles, Model
 
 About = dict[str, Any]
 

@@ -1,0 +1,100 @@
+"""What the engine asks a model for: whether it has the members of a group, and what they say."""
+
+import inspect
+from collections.abc import Collection
+from typing import TypeVar
+
+from daskem.core.parameters import Params
+from daskem.errors import DataError, ModelError
+from daskem.models.protocol import (
+    Bounded,
+    Compiles,
+    Incomplete,
+    Model,
+    Needs,
+    Sequential,
+    Softens,
+)
+
+Group = TypeVar("Group")
+M = TypeVar("M", bound=Model)
+
+
+def demand(model: object, group: type[Group], purpose: str) -> Group:
+    """`model`, as one that has the members of `group`.
+
+    Raises
+    ------
+    ModelError
+        Naming the members that it lacks, and what they would buy.
+    """
+    if isinstance(model, group):
+        return model
+    buys = (inspect.getdoc(group) or "").replace("\n", " ")
+    missing = ", ".join(f"`{name}`" for name in lacking(model, group))
+    raise ModelError(
+        f"{purpose} needs {missing}, which {type(model).__name__} does not have ({buys})"
+    )
+
+
+def lacking(model: object, group: type) -> list[str]:
+    """The names of the members of `group` that `model` does not have."""
+    return sorted(members(group) - set(dir(model)))
+
+
+def members(group: type) -> set[str]:
+    """The names of the members of a group, with those of the groups that it extends."""
+    return {
+        name
+        for base in group.__mro__
+        for name in (*vars(base), *inspect.get_annotations(base))
+        if not name.startswith("_")
+    }
+
+
+def allowed(model: object, params: Params) -> Params:
+    """The params nearest to these where the M step of a model can lead."""
+    return model.allowed(params) if isinstance(model, Bounded) else params
+
+
+def softened(model: object, params: Params, n_rows: int) -> Params:
+    """Params that were fitted to so many rows, off the edges of what params can be."""
+    return model.softened(params, n_rows) if isinstance(model, Softens) else params
+
+
+def kernel_of(model: object) -> str:
+    """Which kernel a model uses, in the words of a setting."""
+    return model.backend if isinstance(model, Compiles) else "numpy"
+
+
+def with_missing(model: M, missing: str) -> M:
+    """The model with what a setting means for rows that lack values.
+
+    Raises
+    ------
+    ModelError
+        If they are to take part, and the model or its family knows no such rows.
+    """
+    if missing == "model":
+        demand(model, Incomplete, 'missing="model"')
+    return model.with_incomplete(missing == "model") if isinstance(model, Incomplete) else model
+
+
+def check_riders(model: object, names: Collection[str]) -> None:
+    """Raise DataError unless all that a model needs is among what rides along with the rows."""
+    for name in model.needs if isinstance(model, Needs) else ():
+        if name not in names:
+            raise DataError(
+                f"{type(model).__name__} needs {name!r} for each of the rows; pass it with them, "
+                f"as in along={{{name!r}: array}}"
+            )
+
+
+def check_sequences(model: object, lengths: object) -> None:
+    """Raise DataError if a model of sequences is not told which rows are one."""
+    if isinstance(model, Sequential) and lengths is None:
+        raise DataError(
+            f"{type(model).__name__} wants to know which rows are a sequence: pass lengths=[...], "
+            "the rows of each, in their order, and [len(data)] for a single one; of labelled data "
+            "sequence_dim=..., such as 'time', says it"
+        )
