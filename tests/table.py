@@ -249,8 +249,9 @@ class CategoricalRow(Row):
 
     def log_density(self, params, j, rows):
         shares = params["probabilities"][j]
-        found = [stats.multinomial.logpmf(np.eye(3)[r.astype(int)], 1, shares) for r in rows]
-        return np.reshape(found, (len(rows), len(shares))).sum(axis=1)
+        answers = np.eye(3)[rows.T.astype(int)]  # (feature, sample, category)
+        pairs = zip(answers, shares, strict=True)
+        return np.sum([stats.multinomial.logpmf(a, 1, p) for a, p in pairs], axis=0)
 
     def statistics(self, params, rows, r):
         levels = np.zeros((len(r), *params["probabilities"].shape[1:]))

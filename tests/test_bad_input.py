@@ -1,5 +1,6 @@
 """Bad input gets an error that says where, and what to do."""
 
+import re
 from functools import cache
 
 import dask.array as da
@@ -391,3 +392,43 @@ def test_a_zarr_group_is_not_an_array(tmp_path):
     zarr.open_group(tmp_path / "group", mode="w").create_array("rows", shape=(9, 2), dtype="f8")
     with pytest.raises(DataError, match=r"one of its arrays \['rows'\], or choose"):
         fit(zarr.open_group(tmp_path / "group"))
+
+
+@pytest.mark.parametrize(
+    ("attempt", "kind", "words"),
+    [
+        (lambda m, x: daskem.fit(m, x, "3"), ParameterError, "n_components='3' should be a whole"),
+        (lambda m, x: daskem.fit(m, x, {"a": 2}), ParameterError, "should be a whole"),
+        (lambda m, x: daskem.plan(m, x, n_components="2"), ParameterError, "should be a whole"),
+        (lambda m, x: daskem.select(x, [2], models=m), ParameterError, "a dict of them by name"),
+        (lambda m, x: daskem.fit(m, x, 2, along=x[:, 0]), DataError, "along is a ndarray; pass a"),
+        (lambda m, x: daskem.fit(m, x, 2, along="kind"), DataError, "along is a str; pass a dict"),
+        (
+            lambda m, x: daskem.fit(m, x, 2, along={"components": x[:, 0]}),
+            DataError,
+            "Mixture knows nothing of 'components'",
+        ),
+        (
+            lambda m, x: daskem.Mixture(daskem.Gaussian(), noise=0.1),
+            ParameterError,
+            "True or False",
+        ),
+        (lambda m, x: daskem.Categorical(prior_rows="1"), ParameterError, "should be a number >="),
+        (
+            lambda m, x: daskem.Poisson(prior_rows=np.inf),
+            ParameterError,
+            "prior_rows=inf should be",
+        ),
+    ],
+)
+def test_slips_of_the_pen_are_told(attempt, kind, words):
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    with pytest.raises(kind, match=re.escape(words)):
+        attempt(daskem.Mixture(daskem.Gaussian()), rows)
+
+
+def test_what_rides_along_with_an_answer_is_known_too():
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    result = daskem.fit(daskem.Mixture(daskem.Gaussian()), rows, 1)
+    with pytest.raises(DataError, match="knows nothing of 'componet'"):
+        result.predict(rows, along={"componet": np.zeros(40)})

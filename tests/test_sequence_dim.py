@@ -201,6 +201,9 @@ def test_a_picture_of_a_chain(rows, field):
         assert (path[steps] == int(points.get_label())).all()
     assert sum(len(points.get_offsets()) for points in right.collections) == 2 * N_TIME
     bare = daskem.plot(result, rows[: 3 * N_TIME], features=(1, 0), lengths=N_TIME).axes[1]
+    whole = np.full(3, N_TIME)
+    again = daskem.plot(result, rows[: 3 * N_TIME], lengths=whole).axes[1]
+    assert len(again.lines) == len(bare.lines)
     np.testing.assert_allclose(bare.lines[1].get_ydata(), rows[N_TIME : 2 * N_TIME, 1])
     with pytest.raises(ParameterError, match="feature 2 of a model of 2 features"):
         daskem.plot(result, rows, features=(2, 0), lengths=N_TIME)

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Collection
 from typing import TypeVar
 
+from daskem.core.labels import COMPONENT
 from daskem.core.parameters import Params
 from daskem.errors import DataError, ModelError
 from daskem.models.protocol import (
@@ -14,6 +15,7 @@ from daskem.models.protocol import (
     Needs,
     Sequential,
     Softens,
+    Supervised,
 )
 
 Group = TypeVar("Group")
@@ -81,8 +83,17 @@ def with_missing(model: M, missing: str) -> M:
 
 
 def check_riders(model: object, names: Collection[str]) -> None:
-    """Raise DataError unless all that a model needs is among what rides along with the rows."""
-    for name in model.needs if isinstance(model, Needs) else ():
+    """Raise DataError unless all that a model needs is among what rides along with the rows, and
+    nothing else, where the model says what it knows.
+    """
+    needs = model.needs if isinstance(model, Needs) else ()
+    if isinstance(model, Supervised):
+        for name in sorted(set(names) - {COMPONENT, *needs}):
+            raise DataError(
+                f"{type(model).__name__} knows nothing of {name!r} that would ride along with the "
+                f"rows, as in along={{{COMPONENT!r}: labels}}"
+            )
+    for name in needs:
         if name not in names:
             raise DataError(
                 f"{type(model).__name__} needs {name!r} for each of the rows; pass it with them, "

@@ -44,13 +44,12 @@ class Mixture(ComposedModel):
         them. `given` chooses one; log-likelihoods are in the data's own units in any case.
     backend : {"numpy", "compiled", "cupy"}
         Where E steps are computed: the `kernel` of `daskem.fit`, which sets it.
-    noise : bool or float, default False
+    noise : bool, default False
         Whether there is noise beside the components: rows of no cluster, spread evenly over the
-        box that the data span (Fraley and Raftery 1998). A number is the log of its density in the
-        units of the data, which True takes from the box, as 1 over its volume.
-    incomplete : bool, default False
-        Whether rows may lack values (NaN), and take part with those that they have; the `missing`
-        of `daskem.fit` sets it.
+        box that the data span (Fraley and Raftery 1998).
+    log_noise : float, optional
+        The log of its density in the units of the data; by default that of the box, 1 over its
+        volume, which the first read finds.
 
     Notes
     -----
@@ -61,22 +60,24 @@ class Mixture(ComposedModel):
     label after the last component's.
     """
 
-    noise: bool | float = False
+    noise: bool = False
+    log_noise: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.noisy and not isinstance(self.family, Ellipses):
+        if not isinstance(self.noise, bool):
             raise ParameterError(
-                f"noise={self.noise!r} is spread over a box of real numbers, and components of "
+                f"noise={self.noise!r} should be True or False: how much noise there is the fit "
+                "finds, `log_noise` is the log of its density"
+            )
+        if self.noise and not isinstance(self.family, Ellipses):
+            raise ParameterError(
+                f"noise is spread over a box of real numbers, and components of "
                 f"{type(self.family).__name__} make {self.domain}: it is for Gaussian and StudentT"
             )
 
-    @property
-    def noisy(self) -> bool:
-        return self.noise is not False
-
     def with_incomplete(self, incomplete: bool) -> Self:
-        if incomplete and self.noisy:
+        if incomplete and self.noise:
             raise ParameterError(
                 'noise has one density for whole rows, which missing="model" would need of parts '
                 'of them: fit with missing="omit", or without noise'
@@ -85,31 +86,31 @@ class Mixture(ComposedModel):
 
     def given(self, survey: Survey) -> Self:
         model = super().given(survey)
-        if self.noise is not True:
+        if not self.noise or self.log_noise is not None:
             return model
         widths = np.diff(survey.spans).ravel()
         # A feature of one value has no width that a density could be of.
-        return replace(model, noise=-float(np.log(widths[widths > 0]).sum()))
+        return replace(model, log_noise=-float(np.log(widths[widths > 0]).sum()))
 
     def noise_share(self, params: Mapping[str, np.ndarray]) -> float | None:
-        return float(params["noise"]) if self.noisy else None
+        return float(params["noise"]) if self.noise else None
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        noise = {"noise": Parameter((), PROBABILITY)} if self.noisy else {}
+        noise = {"noise": Parameter((), PROBABILITY)} if self.noise else {}
         weights = Parameter(("component",), SIMPLEX)
         return {"weights": weights, **noise, **self.family.parameters}
 
     @property
     def backends(self) -> tuple[str, ...]:
-        return BACKENDS if isinstance(self.family, Compiles) and not self.noisy else (NUMPY,)
+        return BACKENDS if isinstance(self.family, Compiles) and not self.noise else (NUMPY,)
 
     def n_components(self, params: Params) -> int:
         return len(params["weights"])
 
     def shares(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
         weights = params["weights"]
-        return weights * (1 - params["noise"]) if self.noisy else weights
+        return weights * (1 - params["noise"]) if self.noise else weights
 
     def e_step(self, block: Block, params: Params) -> Statistics:
         """Responsibilities of a block by Bayes' rule, summed into sufficient statistics."""
@@ -147,7 +148,7 @@ class Mixture(ComposedModel):
         """
         weights = statistics["counts"] / statistics["counts"].sum()
         own = {"weights": np.where(weights > NOTHING, weights, 0.0)}
-        if self.noisy:
+        if self.noise:
             noise = np.asarray(statistics["noise"])
             own["noise"] = noise / (noise + statistics["counts"].sum())
         return Params({**own, **self.family.m_step(statistics, params, self.frame)})
@@ -165,7 +166,7 @@ class Mixture(ComposedModel):
         """
         k = len(centres)
         centres = centres if self.frame is None else self.frame.apply(centres)
-        noise = {"noise": np.array(_NOISE)} if self.noisy else {}
+        noise = {"noise": np.array(_NOISE)} if self.noise else {}
         params = Params({"weights": np.full(k, 1 / k), **noise, **self.family.at(centres)})
         params = self.allowed(params)
         params = self.m_step(self.kernel([params]).hard(block, labels), params)
@@ -204,7 +205,7 @@ class Mixture(ComposedModel):
         self, params: Params, n_samples: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows (sample, feature), and the component (sample,) that made each."""
-        if self.noisy:
+        if self.noise:
             raise ModelError(
                 "rows of noise lie in the box of the data, which the model does not keep; draw "
                 "those of the components from Mixture(family), and noise from a box of yours"
@@ -217,8 +218,9 @@ class Mixture(ComposedModel):
         """E steps of several params, each with the logs of its weights as offsets."""
         offsets = [_log(self.shares(c)) + self.log_det for c in candidates]
         kernel = self.of_family(candidates, offsets)
-        if self.noisy:
-            return noisy(kernel, [float(_log(c["noise"]) + self.noise) for c in candidates])
+        if self.noise:
+            assert self.log_noise is not None
+            return noisy(kernel, [float(_log(c["noise"])) + self.log_noise for c in candidates])
         return kernel
 
 

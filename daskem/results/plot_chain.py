@@ -67,7 +67,8 @@ def _decoded(
     rows = rows_like(data, result.features, names_among(None, None, lengths))
     if isinstance(found, xr.DataArray):
         found = found.transpose(*rows.dims)
-    edges = edges_of(lengths_of(rows, lengths) or 1, rows.array.shape[:-1])
+    known = lengths_of(rows, lengths)
+    edges = edges_of(1 if known is None else known, rows.array.shape[:-1])
     values = np.asarray(rows.array[..., feature]).ravel()
     return values, np.asarray(found).ravel(), np.asarray(edges)
 

@@ -44,7 +44,7 @@ def told(model: Model, params: Params) -> tuple[dict[str, Any], State]:
     if isinstance(model, Mixture | HiddenMarkov):
         # A subclass says something else of rows than the class that is known by that name.
         own = {} if type(model) in MODELS.values() else {"own": True}
-        noise = {"noise": model.noise} if isinstance(model, Mixture) and model.noisy else {}
+        noise = {"noise": model.log_noise} if isinstance(model, Mixture) and model.noise else {}
         about = {**recipe(model.family), "model": name, **noise, **own}
         return about, _arrays(model.parameters, params) | _of_frame(model.frame)
     if not isinstance(model, Declares) or isinstance(model, Frames):
@@ -86,7 +86,7 @@ def remade(
     kind = kind if isinstance(kind, type) else type(kind)
     model: Any = kind(from_recipe(about), Frame(**framed) if framed else None)
     if "noise" in about:
-        model = dataclasses.replace(model, noise=about["noise"])
+        model = dataclasses.replace(model, noise=True, log_noise=about["noise"])
     kernel = about.get("kernel", NUMPY)
     if isinstance(model, Compiles) and kernel in model.backends and present(kernel):
         model = model.with_kernel(kernel)

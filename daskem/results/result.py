@@ -199,7 +199,7 @@ class Result(Outcome):
                 f"expecting {self.n_features} features as input"
             )
         riders = aligned(rows, sample_weight, along)
-        check_riders(self.model, riders)
+        check_riders(self.model, along or {})
         return rows, riders
 
     def blocks(

@@ -1,6 +1,7 @@
 """Which kernel a fit uses: decided once, by whoever calls, and checked where it is to run."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TypeVar
 
 import numpy as np
@@ -72,5 +73,7 @@ def check_kernel(models: Sequence[Model], client: Client | None) -> None:
 def _count(start: tuple[int | None, Start | None]) -> int:
     """The components of a start: as many as asked for, or as its params have."""
     k, known = start
+    if k is not None and not isinstance(k, Integral):
+        return 1  # It is told what is wrong with that where it is used.
     lengths = [len(value) for value in map(np.asarray, (known or {}).values()) if value.ndim]
     return k if k is not None else max(lengths, default=1)

@@ -94,7 +94,7 @@ def prepare(
     rows = as_rows(data, features, sample_dims, feature_dim, beside, sequence_dim, categories)
     absent, where = absent_chunks(data, features, missing_chunks), origin(data)
     riders = aligned(rows, sample_weight, along)
-    check_riders(model, riders)
+    check_riders(model, along or {})
     lengths = lengths_of(rows, lengths)
     check_sequences(model, lengths)
     blocks = as_blocks(

@@ -1,7 +1,7 @@
 """From the arguments of `select` to a selection that is ready to run, wherever that is."""
 
 import os
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from daskem.core.settings import RandomState, whole
@@ -131,6 +131,11 @@ def _asking_most(models: Models) -> Mixture | HiddenMarkov:
 
 def _check_models(models: Models, along: Riders | None, in_sequences: object) -> None:
     """Raise ParameterError unless all can be chosen, DataError unless they have what they need."""
+    if not isinstance(models, Mapping) or not models:
+        raise ParameterError(
+            f"models={models!r:.80} should be a dict of them by name, as in "
+            'models={"mine": model}'
+        )
     for name, model in models.items():
         if not isinstance(model, Mixture | HiddenMarkov):
             raise ParameterError(

@@ -1,6 +1,6 @@
 """What is asked for by its name, to ride along with the rows: columns, variables, coordinates."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import xarray as xr
@@ -13,7 +13,18 @@ from daskem.errors import DataError
 def names_among(
     sample_weight: Values | None, along: Riders | None, lengths: Lengths | None = None
 ) -> tuple[str, ...]:
-    """Names that are given in the place of values."""
+    """Names that are given in the place of values.
+
+    Raises
+    ------
+    DataError
+        If `along` does not say what goes along.
+    """
+    if along is not None and not isinstance(along, Mapping):
+        raise DataError(
+            f"along is a {type(along).__name__}; pass a dict that says what goes along with the "
+            'rows, as in along={"component": labels}'
+        )
     values = [sample_weight, *(along or {}).values(), lengths]
     return tuple(dict.fromkeys(value for value in values if isinstance(value, str)))
 

@@ -9,6 +9,7 @@ import numpy as np
 from daskem.core.frames import Frame, in_units_of_the_data
 from daskem.core.numerics import EPS
 from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params, Support
+from daskem.core.settings import number
 from daskem.core.statistics import Statistics
 from daskem.errors import DataError, ParameterError
 from daskem.models.families.independent import LEAST
@@ -60,8 +61,8 @@ class Categorical:
     cross_moments = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.prior_rows < np.inf:
-            raise ParameterError(f"prior_rows={self.prior_rows!r} should be a number >= 0")
+        if not number("prior_rows", self.prior_rows, 0) < np.inf:
+            raise ParameterError("prior_rows=inf should be a number >= 0, and finite")
         if self.levels is not None and not isinstance(self.levels, int):
             object.__setattr__(self, "levels", tuple(tuple(map(float, v)) for v in self.levels))
         for values in self._listed:

@@ -15,6 +15,7 @@ import numpy as np
 from daskem.core.frames import Frame, identity, in_units_of_the_data
 from daskem.core.numerics import EPS
 from daskem.core.parameters import DataParams, Parameter, Params, Support
+from daskem.core.settings import number
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.kernels.gapped import Gapped
@@ -56,8 +57,8 @@ class MeanFamily(ABC):
     terms: ClassVar[Terms] = Terms.LINEAR
 
     def __post_init__(self) -> None:
-        if not 0 <= self.prior_rows < np.inf:
-            raise ParameterError(f"prior_rows={self.prior_rows!r} should be a number >= 0")
+        if not number("prior_rows", self.prior_rows, 0) < np.inf:
+            raise ParameterError("prior_rows=inf should be a number >= 0, and finite")
 
     @abstractmethod
     def natural(self, params: Params) -> np.ndarray:

@@ -58,13 +58,13 @@ def model_of(about: About) -> Model:
             "daskem.resume(path, data, model)"
         )
     made = _OURS[about["model"]](from_recipe(about))
-    if "noise" in about:
-        made = replace(made, noise=about["noise"])
+    if isinstance(made, Mixture) and "noise" in about:
+        made = replace(made, noise=True, log_noise=about["noise"])
     return made.with_kernel(about["kernel"]) if isinstance(made, Compiles) else made
 
 
 def _noise(model: Model) -> About:
-    return {"noise": model.noise} if isinstance(model, Mixture) and model.noisy else {}
+    return {"noise": model.log_noise} if isinstance(model, Mixture) and model.noise else {}
 
 
 def of_algorithm(algorithm: str | Algorithm) -> str | About:
