@@ -87,7 +87,6 @@ def prepare(
     check_algorithm(algorithm, model)
     if init_params not in SEEDERS:
         raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
-    stop = _stop(tol, max_passes, max_seconds)
     beside = names_among(sample_weight, along, lengths)
     features = _features(model, features)
     categories = model.categories if isinstance(model, Categorises) else None
@@ -107,7 +106,7 @@ def prepare(
         starts,
         init_params,
         algorithm,
-        stop,
+        _stop(tol, max_passes, max_seconds),
         int(generator(random_state).integers(2**63)),
         rows.features,
         (*rows.notes, *absent),
