@@ -10,7 +10,16 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from kernels import assert_close, every_compilable, joined, kernels_of, needs_numba
+from kernels import (
+    SIZES,
+    assert_close,
+    assert_computes_alike,
+    assert_says_alike,
+    every_compilable,
+    joined,
+    kernels_of,
+    needs_numba,
+)
 from table import TABLE, every_kind, every_row
 
 import daskem
@@ -34,36 +43,16 @@ def both(row, counts, d, frame=None):
 @needs_numba
 @every_compilable
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("d", "n"), [(1, 500), (2, 0), (3, 20_000), (4, 1), (5, 3001), (50, 700)])
+@pytest.mark.parametrize(("d", "n"), SIZES)
 def test_it_computes_what_numpy_computes(row, weighted, d, n):
-    rng = np.random.default_rng(d)
-    weights = rng.uniform(0, 2, n) if weighted else None
-    block = Block(row.rows(max(n, 2), d)[:n], weights)
-    for counts in ((4, 1, 2), (3,)):
-        plain, fast = both(row, counts, d)
-        for one, other in zip(fast.e_step(block), plain.e_step(block), strict=True):
-            assert_close(one, other, n)
-    labels = rng.integers(3, size=n)
-    assert_close(fast.hard(block, labels), plain.hard(block, labels), n)
-    shares = rng.dirichlet(np.ones(3), n).T
-    assert_close(fast.soft(block, shares), plain.soft(block, shares), n)
+    assert_computes_alike(both, row, weighted, d, n)
 
 
 @needs_numba
 @every_compilable
 @pytest.mark.parametrize(("d", "n"), [(1, 500), (3, 20_000), (50, 700)])
 def test_it_says_of_rows_what_numpy_says(row, d, n):
-    block = Block(row.rows(n, d), np.full(n, 2.0))
-    plain, fast = both(row, (3,), d)
-    for one, other in zip(
-        joined(fast.posterior(block)), joined(plain.posterior(block)), strict=True
-    ):
-        np.testing.assert_allclose(one, other, 1e-12, 1e-12 * max(np.abs(other).max(), d))
-    one, other = (
-        np.concatenate([a.copy() for _, a in kernel.log_densities(block)], axis=1)
-        for kernel in (fast, plain)
-    )
-    np.testing.assert_allclose(one, other, 1e-12, 1e-12 * np.abs(other).max())
+    assert_says_alike(both, row, d, n)
 
 
 @needs_numba
