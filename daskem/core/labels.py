@@ -15,9 +15,7 @@ def labels_among(along: Mapping[str, np.ndarray]) -> np.ndarray | None:
     labels = along.get(COMPONENT)
     if labels is None:
         return None
-    if labels.dtype.kind == "f":
-        labels = np.where(np.isnan(labels), UNKNOWN, labels)
-    return labels.astype(np.intp)
+    return _without_nan(labels).astype(np.intp)
 
 
 def first_bad_label(along: Mapping[str, np.ndarray], n_components: int) -> int | None:
@@ -25,7 +23,11 @@ def first_bad_label(along: Mapping[str, np.ndarray], n_components: int) -> int |
     labels = along.get(COMPONENT)
     if labels is None:
         return None
-    known = np.where(np.isnan(labels), UNKNOWN, labels) if labels.dtype.kind == "f" else labels
+    known = _without_nan(labels)
     usable = (known == np.floor(known)) & (known >= UNKNOWN) & (known < n_components)
     bad = np.flatnonzero(~usable)
     return int(bad[0]) if len(bad) else None
+
+
+def _without_nan(labels: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(labels), UNKNOWN, labels) if labels.dtype.kind == "f" else labels

@@ -13,15 +13,12 @@ from daskem.errors import ModelFileError, ParameterError
 from daskem.models import Mixture
 from daskem.models.asking import with_missing
 from daskem.models.clusters import Clusters
-from daskem.models.families.registry import from_recipe, recipe
+from daskem.models.families.registry import recipe
 from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.models.kernels.backends import NUMPY, present
 from daskem.models.protocol import Compiles, Declares, Frames, Model
+from daskem.models.recipes import MODELS, of_noise, of_recipe
 
-# The models that a file can hold, by the name of their class; older files name none.
-MODELS: dict[str, type[Mixture] | type[HiddenMarkov]] = {
-    made.__name__: made for made in (Mixture, HiddenMarkov)
-}
 # What is said where a class is not enough.
 _HOW = (
     "{0} cannot be made of its class alone: give the model itself, daskem.load(path, {0}(...)); {1}"
@@ -44,8 +41,7 @@ def told(model: Model, params: Params) -> tuple[dict[str, Any], State]:
     if isinstance(model, Mixture | HiddenMarkov):
         # A subclass says something else of rows than the class that is known by that name.
         own = {} if type(model) in MODELS.values() else {"own": True}
-        noise = {"noise": model.log_noise} if isinstance(model, Mixture) and model.noise else {}
-        about = {**recipe(model.family), "model": name, **noise, **own}
+        about = {**recipe(model.family), "model": name, **of_noise(model), **own}
         return about, _arrays(model.parameters, params) | _of_frame(model.frame)
     if not isinstance(model, Declares) or isinstance(model, Frames):
         lacks = "holds its params in a frame" if isinstance(model, Declares) else "has none"
@@ -84,9 +80,7 @@ def remade(
         framed["mean"] = framed["origin"]
     kind = given if about.get("own") else MODELS[about.get("model", "Mixture")]
     kind = kind if isinstance(kind, type) else type(kind)
-    model: Any = kind(from_recipe(about), Frame(**framed) if framed else None)
-    if "noise" in about:
-        model = dataclasses.replace(model, noise=True, log_noise=about["noise"])
+    model: Any = of_recipe(kind, about, Frame(**framed) if framed else None)
     kernel = about.get("kernel", NUMPY)
     if isinstance(model, Compiles) and kernel in model.backends and present(kernel):
         model = model.with_kernel(kernel)

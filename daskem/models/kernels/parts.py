@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daskem.core.statistics import Statistics, add_all
-from daskem.models.kernels.protocol import Form, Sums
-from daskem.models.kernels.tiled import TiledKernel
+from daskem.core.statistics import Statistics
+from daskem.models.kernels.tiled import SumsOfForms, TiledKernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,11 +107,11 @@ class _PartSums:
     """The sums of one part, in all forms that its tiles need, and its features of one tile."""
 
     def __init__(self, part: Part, width: int) -> None:
-        self._part, self._width = part, width
+        self._part = part
         self._columns, d = np.array(part.columns), len(part.columns)
         self._z, self._scratch = np.empty((2, d, width))
         usual = part.kernel.usual(d)
-        self._sums: dict[Form, Sums] = {usual: usual.sums(d, width)}
+        self._sums = SumsOfForms(usual, d, width)
         self._form, self._x, self._features = usual, self._z[:, :0], self._z[:, :0]
 
     def see(self, x: np.ndarray) -> None:
@@ -123,21 +122,18 @@ class _PartSums:
         else:
             kernel.frame.tile(x[self._columns].T, out=self._x, spare=self._scratch[:, :n])
         self._form = kernel.accurate(self._x)
-        if self._form not in self._sums:
-            self._sums[self._form] = self._form.sums(len(self._columns), self._width)
-        self._features = self._sums[self._form].features(self._x)
+        self._features = self._sums.of(self._form).features(self._x)
 
     def log_joint(self, out: np.ndarray) -> np.ndarray:
-        self._sums[self._form].log_joint(self._features, out=out)
+        self._sums.of(self._form).log_joint(self._features, out=out)
         bounds = self._form.bounds
         for c in range(len(bounds) - 1):
             out[bounds[c] : bounds[c + 1]] += self._form.log_base(self._x, c)
         return out
 
     def add(self, responsibilities: np.ndarray, weights: np.ndarray | None) -> None:
-        sums = self._sums[self._form]
+        sums = self._sums.of(self._form)
         sums.add(self._x, self._features, responsibilities, weights)
 
     def statistics(self) -> list[Statistics]:
-        found: list[Statistics] = add_all([sums.statistics() for sums in self._sums.values()])
-        return found
+        return self._sums.statistics()

@@ -110,7 +110,7 @@ class _Sweep:
         self.tiles = Tiles(block.rows, kernel.frame, self._width)
         self.spare = np.empty((2, self._width))
         self._joint = np.empty((n_components, self._width))
-        self._sums: dict[Form, Sums] = {form: form.sums(self._n_features, self._width)}
+        self._sums = SumsOfForms(form, self._n_features, self._width)
 
     def weights(self, span: slice) -> np.ndarray | None:
         return None if self._block.weights is None else self._block.weights[span]
@@ -120,6 +120,20 @@ class _Sweep:
         return self._joint[:, : span.stop - span.start]
 
     def sums(self, form: Form) -> Sums:
+        return self._sums.of(form)
+
+    def statistics(self) -> list[Statistics]:
+        return self._sums.statistics()
+
+
+class SumsOfForms:
+    """The sums of tiles that need several forms, of which `usual` is that of most."""
+
+    def __init__(self, usual: Form, n_features: int, width: int) -> None:
+        self._n_features, self._width = n_features, width
+        self._sums: dict[Form, Sums] = {usual: usual.sums(n_features, width)}
+
+    def of(self, form: Form) -> Sums:
         if form not in self._sums:
             self._sums[form] = form.sums(self._n_features, self._width)
         return self._sums[form]

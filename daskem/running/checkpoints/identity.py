@@ -5,7 +5,7 @@ import json
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -18,29 +18,22 @@ from daskem.errors import CheckpointError, ParameterError
 from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.algorithms.choice import ALGORITHMS
 from daskem.models.asking import kernel_of
-from daskem.models.families.registry import from_recipe, recipe
-from daskem.models.hiddenmarkov import HiddenMarkov
-from daskem.models.mixture import Mixture
+from daskem.models.families.registry import recipe
 from daskem.models.protocol import Compiles, Model
+from daskem.models.recipes import MODELS, of_noise, of_recipe
 
 About = dict[str, Any]
-
-# The models of daskem itself: they are made again of the recipe of their family.
-_OURS: dict[str, type[Mixture] | type[HiddenMarkov]] = {
-    "Mixture": Mixture,
-    "HiddenMarkov": HiddenMarkov,
-}
 
 
 def of_model(model: Model) -> About:
     """A model of a registered family by its recipe; any other by its class and values."""
-    for name, kind in _OURS.items():
+    for name, kind in MODELS.items():
         if type(model) is kind:
             try:
                 about = {"model": name, "kernel": kernel_of(model), **recipe(model.family)}
-                return plain({**about, **_noise(model)})
+                return plain({**about, **of_noise(model)})
             except (ParameterError, CheckpointError):
-                return {"model": name, **_of_object(model.family), **_noise(model)}
+                return {"model": name, **_of_object(model.family), **of_noise(model)}
     return _of_object(model)
 
 
@@ -57,14 +50,8 @@ def model_of(about: About) -> Model:
             f"the fit was one of {about['class']}, a model of your own: give it again, as in "
             "daskem.resume(path, data, model)"
         )
-    made = _OURS[about["model"]](from_recipe(about))
-    if isinstance(made, Mixture) and "noise" in about:
-        made = replace(made, noise=True, log_noise=about["noise"])
+    made = of_recipe(MODELS[about["model"]], about)
     return made.with_kernel(about["kernel"]) if isinstance(made, Compiles) else made
-
-
-def _noise(model: Model) -> About:
-    return {"noise": model.log_noise} if isinstance(model, Mixture) and model.noise else {}
 
 
 def of_algorithm(algorithm: str | Algorithm) -> str | About:
