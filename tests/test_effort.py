@@ -20,7 +20,7 @@ def searched(kind, d, k, n, monkeypatch, far=2.0):
     read = simpler_read(first, k, d, n_sampled) or first
     effort = Effort.of(read.model, k, d, n_sampled, "k-means++")
     counted = count_rows(monkeypatch)
-    best_of_many(first, k, "k-means++", rng)
+    best_of_many(first, k, "k-means++", [rng])
     return effort, counted[0]
 
 
@@ -53,7 +53,7 @@ def test_few_rows_are_all_seen_where_the_likelihood_has_a_bound(family, monkeypa
     assert effort.sizes == (150, 150)
     assert Effort.of(Mixture(Gaussian("diag")), 4, 6, 150, "k-means++").sizes == (113, 150)
     counted = count_rows(monkeypatch)
-    best_of_many(first, 4, "k-means++", rng)
+    best_of_many(first, 4, "k-means++", [rng])
     assert 0 < counted[0] <= effort.most_rows
 
 

@@ -10,7 +10,7 @@ from daskem import Gaussian, GaussianHMM, HiddenMarkov
 from daskem.core.parameters import Params
 from daskem.data.inputs import as_blocks
 from daskem.errors import DataError, ParameterError
-from daskem.fitting.starts.competition import best_start
+from daskem.fitting.starts.competition import best_starts
 from daskem.fitting.starts.first_read import first_read
 
 TRUTH = {
@@ -130,7 +130,7 @@ def test_what_is_not_given_of_a_start_is_found(rows, given):
     start = {name: np.roll(TRUTH[name], 1, axis=0) for name in given}
     begun, bare = (
         first.model.from_frame(
-            best_start(first, 3, known, "k-means++", np.random.default_rng(1)).params
+            best_starts(first, 3, known, "k-means++", [np.random.default_rng(1)])[0].params
         )
         for known in (start, None)
     )

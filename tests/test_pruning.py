@@ -9,7 +9,7 @@ from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
-from daskem.fitting.starts.competition import best_start
+from daskem.fitting.starts.competition import best_starts
 from daskem.fitting.starts.pruning import joined, pruned
 from daskem.fitting.starts.seedbed import begin
 from daskem.fitting.stopping import Stop
@@ -116,7 +116,7 @@ def test_of_two_that_are_the_same_one_stays():
 
 
 def lost_by_starts(family, truth, rows, n_seeds):
-    """Nats per row below the truth, of plain seeds and of `best_start`, after thirty EM steps."""
+    """Nats per row below the truth, of plain seeds and of `best_starts`, after thirty EM steps."""
     blocks, k = as_blocks(rows), len(truth["weights"])
     first = look(Mixture(family), blocks, seed=0)
     model = first.model
@@ -129,7 +129,7 @@ def lost_by_starts(family, truth, rows, n_seeds):
     for seed in range(n_seeds):
         draw = np.random.default_rng(seed)
         plain = begin(first, k, None, "k-means++", draw)
-        start = best_start(first, k, None, "k-means++", draw)
+        start = best_starts(first, k, None, "k-means++", [draw])[0]
         yield best - top(plain), best - top(start.params)
 
 

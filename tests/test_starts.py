@@ -24,7 +24,7 @@ from daskem.fitting.algorithms.climb import _moved
 from daskem.fitting.algorithms.secants import Pair, secant_leap
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
-from daskem.fitting.starts.competition import best_start
+from daskem.fitting.starts.competition import best_starts
 from daskem.fitting.starts.oversampling import DRAWN, ROUNDS, oversampled
 from daskem.fitting.starts.seedbed import begin
 from daskem.fitting.starts.seeds import denser, kmeans_plus_plus, lloyd
@@ -50,7 +50,7 @@ def test_a_start_is_closer_to_the_optimum_than_the_sample_can_tell(row):
     model = first.model
     starts = {
         "cold": begin(first, 4, None, "k-means++", np.random.default_rng(0)),
-        "warm": best_start(first, 4, None, "k-means++", np.random.default_rng(0)).params,
+        "warm": best_starts(first, 4, None, "k-means++", [np.random.default_rng(0)])[0].params,
     }
     climbs = {}
     for name, params in starts.items():
@@ -208,7 +208,7 @@ def test_a_fit_that_knows_the_sample_needs_fewer_reads():
     rows = overlapping(200_000)
     blocks = as_blocks(rows)
     first = look(Mixture(Gaussian()), blocks, 0)
-    draft = best_start(first, 4, None, "k-means++", np.random.default_rng(0))
+    draft = best_starts(first, 4, None, "k-means++", [np.random.default_rng(0)])[0]
     reads = {}
     for name, own in (("with", draft), ("without", Draft(draft.params))):
         run = Run(first.model, Candidates(), own.start(Candidates()))

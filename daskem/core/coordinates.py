@@ -1,7 +1,7 @@
 """Params as one vector, in coordinates without bounds or in steady ones, and back."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -11,7 +11,21 @@ from daskem.core.parameters import Parameter, Params, Support
 
 def to_free(declared: Mapping[str, Parameter], params: Params) -> np.ndarray:
     """The coordinates without bounds of `params`, (coordinate,); infinite on an edge."""
-    return _coordinates({name: p.support.to_free for name, p in declared.items()}, params)
+    (free,) = to_free_each(declared, [params])
+    return free
+
+
+def to_free_each(declared: Mapping[str, Parameter], many: Sequence[Params]) -> list[np.ndarray]:
+    """The coordinates without bounds of each of `many`; those of equal shapes in one go."""
+    free: dict[int, np.ndarray] = {}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for numbers in _alike(declared, many):
+            columns = [
+                _freed(p.support, _stack(many, numbers, name)).reshape(len(numbers), -1)
+                for name, p in declared.items()
+            ]
+            free.update(zip(numbers, np.concatenate(columns, axis=1), strict=True))
+    return [free[i] for i in range(len(many))]
 
 
 def to_steady(declared: Mapping[str, Parameter], params: Params) -> np.ndarray:
@@ -38,19 +52,29 @@ def from_free(
     declared: Mapping[str, Parameter], like: Params, coordinates: np.ndarray
 ) -> Params | None:
     """The params, of the shapes of `like`, at these coordinates; None where there are none."""
-    params = Params({})
+    (params,) = from_free_each(declared, [like], [coordinates])
+    return params
+
+
+def from_free_each(
+    declared: Mapping[str, Parameter], likes: Sequence[Params], points: Sequence[np.ndarray]
+) -> list[Params | None]:
+    """The same for each of `likes` and its point; those of equal shapes in one go."""
+    found: dict[int, Params | None] = {}
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        for name, part in _parts(declared, like, coordinates).items():
-            support = declared[name].support
-            value = np.asarray(support.from_free(part))
-            # What rounding has carried to the edge has lost its coordinates on the way.
-            kept = np.all(support.contains(value)) and np.array_equal(
-                np.isfinite(support.to_free(value)), np.isfinite(part)
-            )
-            if not kept:
-                return None
-            params[name] = value
-    return Params({**like, **params})
+        for numbers in _alike(declared, likes):
+            kept, values = np.ones(len(numbers), dtype=bool), {}
+            stack = np.stack([points[i] for i in numbers])
+            for name, part in _parts(declared, likes[numbers[0]], stack).items():
+                support = declared[name].support
+                values[name] = value = np.asarray(support.from_free(part))
+                # What rounding has carried to the edge has lost its coordinates on the way.
+                same = np.isfinite(_freed(support, value)) == np.isfinite(part)
+                kept &= _every(support.contains(value)) & _every(same)
+            for at, i in enumerate(numbers):
+                own = {name: value[at] for name, value in values.items()}
+                found[i] = Params({**likes[i], **own}) if kept[at] else None
+    return [found[i] for i in range(len(likes))]
 
 
 def from_steady(
@@ -84,10 +108,38 @@ def _coordinates(
 def _parts(
     declared: Mapping[str, Parameter], like: Params, coordinates: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The coordinates of each parameter, in the shape that its support gives them."""
+    """The coordinates (..., coordinate) of each parameter, in the shape that its support gives."""
     parts, start = {}, 0
     for name, p in declared.items():
         shape = p.support.coordinates(np.shape(like[name]))
-        parts[name] = coordinates[start : start + math.prod(shape)].reshape(shape)
-        start += parts[name].size
+        part = coordinates[..., start : start + math.prod(shape)]
+        parts[name] = part.reshape((*coordinates.shape[:-1], *shape))
+        start += math.prod(shape)
     return parts
+
+
+def _alike(declared: Mapping[str, Parameter], many: Sequence[Params]) -> list[list[int]]:
+    """The numbers of params that have the same shapes."""
+    groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+    for i, params in enumerate(many):
+        groups.setdefault(tuple(np.shape(params[name]) for name in declared), []).append(i)
+    return list(groups.values())
+
+
+def _stack(many: Sequence[Params], numbers: Sequence[int], name: str) -> np.ndarray:
+    return np.stack([np.asarray(many[i][name], dtype=np.float64) for i in numbers])
+
+
+def _freed(support: Support, values: np.ndarray) -> np.ndarray:
+    """The free coordinates of a stack of values, each for itself where one of them is on an edge:
+    a matrix that has no Cholesky factor leaves none to the others.
+    """
+    free = support.to_free(values)
+    if len(values) == 1 or np.isfinite(free).all():
+        return free
+    return np.stack([support.to_free(value) for value in values])
+
+
+def _every(answers: np.ndarray) -> np.ndarray:
+    """Whether all answers of a stack are yes, of each of its entries."""
+    return np.asarray(np.reshape(answers, (len(answers), -1)).all(axis=1))

@@ -18,12 +18,8 @@ from daskem.data.survey import sample_size
 from daskem.fitting.algorithms import Algorithm, Draft
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
-from daskem.fitting.starts.competition import (
-    fitted,
-    is_searched,
-    starting,
-    unsearched_start,
-)
+from daskem.fitting.starts.climbs import in_memory
+from daskem.fitting.starts.competition import is_searched, starting, unsearched_start
 from daskem.fitting.starts.effort import Effort, simpler_read
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start
@@ -218,7 +214,8 @@ def _starts_seconds(prepared: Prepared, first: FirstRead, rng: np.random.Generat
         effort = Effort.of(model, k, d, n, prepared.init_params)
         params = begin(read, k, None, prepared.init_params, rng)
         sample = read.survey.sample
-        (run,) = list(fitted(model, [Draft(params)], sample, Stop(0.0, _TRIALS)))
+        run = Run.begin(model, "em", Draft(params), d, n)
+        *_, (run,) = passes([run], in_memory(sample), Stop(0.0, _TRIALS))
         row = min(record.seconds for record in run.history) / len(sample)
         seconds += number * effort.likely_rows * row
     return seconds

@@ -11,11 +11,11 @@ from daskem.core.brief import Brief
 from daskem.data.blocks import Blocks, Watch, counted, moved
 from daskem.data.inputs.names import Features
 from daskem.data.survey import Survey
-from daskem.fitting.algorithms import Algorithm
+from daskem.fitting.algorithms import Algorithm, Draft
 from daskem.fitting.loop import passes
 from daskem.fitting.record import Status
 from daskem.fitting.run import Run
-from daskem.fitting.starts.competition import best_start
+from daskem.fitting.starts.competition import best_starts
 from daskem.fitting.starts.first_read import FirstRead, first_read
 from daskem.fitting.starts.given import Start, n_components_of
 from daskem.fitting.stopping import Stop
@@ -112,17 +112,21 @@ class Prepared(Brief):
         return self.recording.before.runs(first.survey, models, self.algorithm)
 
     def _runs(self, first: FirstRead, rng: np.random.Generator) -> list[Run]:
-        runs, sizes = [], (self.blocks.n_features, first.survey.weight)
-        seeds = rng.integers(2**63, size=len(self.starts))
-        starts = counted("starts", self.starts, self.blocks.watch)
-        begun: list[tuple[int | None, Start | None]] = []
-        for (k, start), seed in zip(starts, seeds, strict=True):
-            restart = sum(k == other and start is known for other, known in begun)
-            rng = np.random.default_rng(seed)
-            draft = best_start(first, k, start, self.init_params, rng, restart)
-            begun.append((k, start))
-            runs.append(Run.begin(first.model, self.algorithm, draft, *sizes))
-        return runs
+        sizes = self.blocks.n_features, first.survey.weight
+        rngs = [np.random.default_rng(s) for s in rng.integers(2**63, size=len(self.starts))]
+        drafts: dict[int, Draft] = {}
+        for numbers in counted("starts", self._restarts(), self.blocks.watch):
+            (k, start), own = self.starts[numbers[0]], [rngs[i] for i in numbers]
+            found = best_starts(first, k, start, self.init_params, own)
+            drafts.update(zip(numbers, found, strict=True))
+        return [Run.begin(first.model, self.algorithm, drafts[i], *sizes) for i in sorted(drafts)]
+
+    def _restarts(self) -> list[list[int]]:
+        """The numbers of runs that differ in nothing but what is drawn."""
+        groups: dict[tuple[int | None, int], list[int]] = {}
+        for i, (k, start) in enumerate(self.starts):
+            groups.setdefault((k, id(start)), []).append(i)
+        return list(groups.values())
 
     def result(
         self, runs: Sequence[Run], survey: Survey, read_notes: Sequence[str], coordinator: str

@@ -14,7 +14,8 @@ from daskem.data.survey import Survey
 from daskem.errors import ParameterError
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.run import Run
-from daskem.fitting.starts.competition import Judged, ranking, searched
+from daskem.fitting.starts.competition import searched
+from daskem.fitting.starts.contest import ranking
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.models.heldout import HeldOut
 from daskem.models.hiddenmarkov import HiddenMarkov
@@ -126,8 +127,12 @@ class Field(Brief):
         """
         name, k = cell
         n_init = 1 if k == 1 else self.search.n_init
-        starts = ranking(self._start(cell, restart) for restart in range(n_init))
-        return [self._run(name, draft) for *_, draft in starts[:SURVIVORS]]
+        rngs = [
+            np.random.default_rng([self.search.prepared.seed, crc32(name.encode()), k, restart])
+            for restart in range(n_init)
+        ]
+        starts = ranking(searched(self.reads[name], k, self.search.prepared.init_params, rngs))
+        return [self._run(name, entry.draft) for entry in starts[:SURVIVORS]]
 
     def grown(self, cell: Cell, below: Run) -> Run:
         """A run of a candidate, from a fit of the same model with fewer components."""
@@ -137,11 +142,6 @@ class Field(Brief):
     def value(self, run: Run, gain: float = 0.0) -> float:
         """The criterion of a run if its log-likelihood per row were higher by `gain`."""
         return float(judge(run, self.survey.weight, gain)[self.search.criterion])
-
-    def _start(self, cell: Cell, restart: int) -> Judged:
-        (name, k), prepared = cell, self.search.prepared
-        rng = np.random.default_rng([prepared.seed, crc32(name.encode()), k, restart])
-        return searched(self.reads[name], k, prepared.init_params, rng, restart)
 
     def _run(self, name: str, draft: Draft) -> Run:
         prepared = self.search.prepared

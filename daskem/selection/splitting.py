@@ -14,17 +14,18 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Parameter, Params
 from daskem.data.blocks import Block
 from daskem.fitting.algorithms import Draft
-from daskem.fitting.starts.competition import fitted, starting
+from daskem.fitting.starts.climbs import climbed
+from daskem.fitting.starts.competition import starting
+from daskem.fitting.starts.contest import ranking
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.seeds import completed, standardised
-from daskem.fitting.stopping import Stop
 from daskem.models.asking import demand, softened
 from daskem.models.protocol import Declares, Model, Predicts, Starts
 
 # Rows of the sample that tell which component to split: each of them is tried.
 _MOST_ROWS = 2**14
 # Passes over them, for two halves to become two components.
-_BRIEF = Stop(0.0, 20)
+_PASSES = 20
 
 
 @one_blas_thread()
@@ -131,6 +132,4 @@ def _halves(rows: np.ndarray) -> np.ndarray:
 
 def _climbed(model: Model, starts: list[Params], sample: Block) -> Draft:
     """Where the best of some starts leads in a short climb; a proper one, if there is any."""
-    runs = fitted(model, map(Draft, starts), sample, _BRIEF)
-    best = min(runs, key=lambda run: (run.unfit, -run.history[-1].objective))
-    return Draft(best.accepted, best.state.memory)
+    return ranking(climbed(model, list(map(Draft, starts)), sample, _PASSES))[0].draft

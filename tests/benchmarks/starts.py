@@ -26,7 +26,7 @@ from daskem.data.inputs import as_blocks
 from daskem.fitting.algorithms import Draft, choose
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
-from daskem.fitting.starts.competition import best_start
+from daskem.fitting.starts.competition import best_starts
 from daskem.fitting.starts.seedbed import begin
 from daskem.fitting.stopping import Stop
 
@@ -109,7 +109,7 @@ def measure(problem: Problem, n: int, most: int) -> tuple[dict[str, int], str]:
     rng = np.random.default_rng(problem.seed)
     cold = Draft(begin(first, problem.k, None, "k-means++", rng))
     began = time.perf_counter()
-    warm = best_start(first, problem.k, None, "k-means++", rng)
+    warm = best_starts(first, problem.k, None, "k-means++", [rng])[0]
     took = time.perf_counter() - began
     p = count_free(model.parameters, warm.params)
     runs = {

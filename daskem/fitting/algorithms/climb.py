@@ -34,13 +34,10 @@ _ROUNDING = 1e-14
 
 
 class Climb:
-    """Ask and tell; subclasses add `leaps`, whether the EM step rides along with them, and whether
-    they say what is left to gain.
-    """
+    """Ask and tell; subclasses add `leaps`, and whether the EM step rides along with them."""
 
     name = "em"
     together = False
-    foresees = True
 
     def leaps(self, memory: Sequence[Pair], state: State) -> list[tuple[str, np.ndarray]]:
         """Points (coordinate,) to try besides the EM step, or in its place."""
@@ -105,13 +102,13 @@ class Climb:
         pair = Pair(x, step, state.objective)
         before = state.memory or _moved(state.warm, pair)
         state = replace(state, memory=(*before, pair)[-MEMORY:], warm=())
-        inside = _inside(state.memory)
-        memory = [_within(p, inside) for p in state.memory] if not inside.all() else state.memory
-        state = predicted(state, memory) if self.foresees else state
+        free = inside(state.memory)
+        memory = [within(p, free) for p in state.memory] if not free.all() else state.memory
+        state = predicted(state, memory)
         leaps = [
-            (name, _params(model, state.params, np.where(inside, bounded, pair.step)))
+            (name, _params(model, state.params, np.where(free, reached, pair.step)))
             for name, point in self.leaps(memory, state)
-            for bounded in [_bounded(memory[-1].x, point)]
+            for reached in [bounded(memory[-1].x, point)]
         ]
         alone = not self.together and any(params is not None for _, params in leaps)
         return replace(state, asked=tuple(leaps) if alone else (em, *leaps))
@@ -142,18 +139,19 @@ def _moved(warm: Sequence[Pair], first: Pair) -> tuple[Pair, ...]:
         return tuple(Pair(pair.x, pair.step + shift, math.nan) for pair in warm[:-1])
 
 
-def _inside(memory: Sequence[Pair]) -> np.ndarray:
+def inside(memory: Sequence[Pair]) -> np.ndarray:
     """Coordinates in which one can leap: values on an edge go where the EM step takes them."""
     finite = np.isfinite([v for pair in memory for v in (pair.x, pair.step)])
     return np.logical_and.reduce(finite, axis=0)
 
 
-def _within(pair: Pair, inside: np.ndarray) -> Pair:
-    """The same, but for coordinates that are not inside."""
-    return replace(pair, x=np.where(inside, pair.x, 0), step=np.where(inside, pair.step, 0))
+def within(pair: Pair, free: np.ndarray) -> Pair:
+    """The same, but 0 for coordinates in which one cannot leap."""
+    return replace(pair, x=np.where(free, pair.x, 0), step=np.where(free, pair.step, 0))
 
 
-def _bounded(x: np.ndarray, point: np.ndarray) -> np.ndarray:
+def bounded(x: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """The point, or what of it is not too far from `x` in any coordinate."""
     return x + np.clip(point - x, -FARTHEST, FARTHEST)
 
 

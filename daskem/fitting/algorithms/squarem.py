@@ -24,15 +24,9 @@ class Squarem(Climb):
     with x1, x2 the EM steps from x0 and x1 (their third scheme). The guard is free, as the pass
     that takes the statistics at x' returns its objective too. |alpha| has a limit, which a leap
     that fails makes smaller: on a plateau, where one eigenvalue of EM is near 1, all of them would.
-
-    Parameters
-    ----------
-    foresees : bool, default True
-        Whether to say what is left to gain, by which a fit ends.
     """
 
     name = "squarem"
-    foresees: bool = True
 
     def next_length(self, length: float, taken: str | None) -> float:
         if taken is None:
@@ -43,10 +37,14 @@ class Squarem(Climb):
         # Two EM steps in a row: the later iterate is the EM step from the earlier one.
         if len(memory) < 2 or state.candidates[0].name != "em":
             return []
-        r, last = memory[-2].residual, memory[-1].residual
-        v = last - r
-        size = float(np.linalg.norm(v))
-        alpha = min(float(np.linalg.norm(r)) / size, state.step_length) if size > 0 else 1.0
-        if alpha <= 1:  # No further than the EM step itself.
-            return []
-        return [("squarem", memory[-2].x + 2 * alpha * r + alpha**2 * v)]
+        point = squared(memory[-2], memory[-1], state.step_length)
+        return [] if point is None else [(self.name, point)]
+
+
+def squared(before: Pair, last: Pair, limit: float) -> np.ndarray | None:
+    """x' (coordinate,) from x0 and x1 with their EM steps; None if no further than an EM step."""
+    r = before.residual
+    v = last.residual - r
+    size = float(np.linalg.norm(v))
+    alpha = min(float(np.linalg.norm(r)) / size, limit) if size > 0 else 1.0
+    return before.x + 2 * alpha * r + alpha**2 * v if alpha > 1 else None

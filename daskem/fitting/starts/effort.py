@@ -32,7 +32,7 @@ _ROWS_PER_PARAMETER = 8
 # Rows of the sample for each free parameter, at least: in fewer a simpler model looks for clusters.
 _FEWEST_ROWS_PER_PARAMETER = 2
 # Rows of the smallest part, at least: fewer cost as much, for what each pass costs besides.
-_FEWEST_ROWS = 2**12
+_FEWEST_ROWS = 2**11
 # Starts that are fitted to the last two parts besides, at most, while all of them are improper.
 _MOST_OTHERS = 4
 # Passes over the last two parts, at most: 300 led to as few reads of the data.

@@ -1,0 +1,180 @@
+"""A contest of starts, on ever larger parts of a sample; those of several restarts go in step."""
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from daskem.core.parameters import Params, count_free
+from daskem.data.blocks import Block
+from daskem.fitting.algorithms import Draft
+from daskem.fitting.starts.climbs import Judged, climbed, fitted, judged
+from daskem.fitting.starts.effort import BRIEF, GROWTH, MOST_PASSES, Effort
+from daskem.fitting.starts.pruning import joined, pruned
+from daskem.fitting.starts.seedbed import Seedbed
+from daskem.fitting.stopping import Stop
+from daskem.models.asking import softened
+from daskem.models.protocol import Starts
+
+# Components to one new seed of a start that is regrown.
+_TO_A_SEED = 4
+# Over the last two parts a fit ends when what is left to gain is this fraction of what a sample of
+# that size can tell, p/2n nats per row.
+_POLISHED = 0.01
+
+
+class Asked(NamedTuple):
+    """What a contest asks of rows: how they judge `drafts`, or where fits to them lead from these.
+
+    Attributes
+    ----------
+    drafts : list of Draft
+    rows : Block
+    stop : Stop or None
+        When the fits end; None for no fits.
+    """
+
+    drafts: list[Draft]
+    rows: Block
+    stop: Stop | None
+
+
+T = TypeVar("T")
+# What is made on the way of questions to the rows, and of their answers.
+Way = Generator[Asked, list[Judged], T]
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """Of starts of a model with a number of components, on ever larger parts of a sample.
+
+    Attributes
+    ----------
+    model : Starts
+    parts : sequence of Block
+    effort : Effort
+    n_components, n_named : int
+    """
+
+    model: Starts
+    parts: Sequence[Block]
+    effort: Effort
+    n_components: int
+    n_named: int
+
+    def winners(self, init_params: str, rngs: Sequence[np.random.Generator]) -> list[Judged]:
+        """The start that wins, of the seeds that each of `rngs` draws."""
+        beds = [Seedbed(self.model, self.parts[0], init_params, rng) for rng in rngs]
+        return _in_step(self.model, list(map(self.winner, beds)))
+
+    def winner(self, bed: Seedbed) -> Way[Judged]:
+        """The start that wins, of seeds in the first part."""
+        # More components than wanted are an over-fit.
+        seeds = [bed.seeded(k) for k in self.effort.counts] + bed.partitioned(self.n_components)
+        ranked = yield from self.compare((yield from self.prune(seeds)))
+        for _ in range(self.effort.n_regrown):
+            grown = yield from self.prune([self.regrow(ranked[0].draft.params, bed)])
+            ranked = ranking([*ranked, *(yield from self.compare(grown))])
+        return (yield from self.polish(ranked))
+
+    def prune(self, starts: Iterable[Params]) -> Way[list[Draft]]:
+        """Where `starts` lead in a short climb, and in another without the components too many."""
+        small, *_ = self.parts
+        ended = yield from self._fits(map(Draft, starts), small, BRIEF)
+        k, n_named = self.n_components, self.n_named
+        fewer = [pruned(self.model, e.draft.params, small, k, n_named) for e in ended]
+        ended = yield from self._fits(map(Draft, fewer), small, BRIEF)
+        return [entry.draft for entry in ended]
+
+    def compare(self, drafts: Sequence[Draft], number: int = 1) -> Way[list[Judged]]:
+        """The best one first, as judged by a part that they are not fitted to."""
+        return ranking((yield Asked(list(drafts), self._fresh[number], None)))
+
+    def regrow(self, best: Params, bed: Seedbed) -> Params:
+        """The best start with a component less, and some new ones around seeds."""
+        # Before there are seeds, which then compete for the free place: beside them, half of a
+        # cluster that has two components would seem to be missed more than a small new cluster.
+        k = self.n_components
+        fewer = pruned(self.model, best, self.parts[0], k - 1, self.n_named)
+        return joined(self.model, fewer, bed.unnamed(max(2, k // _TO_A_SEED)))
+
+    def polish(self, ranked: list[Judged]) -> Way[Judged]:
+        """The best on ever larger parts; with many passes on the last two."""
+        last = len(self.parts) - 1
+        for number in range(1, last + 1):
+            part, long = self.parts[number], number >= last - 1
+            n_on = 1 if long else -(-len(ranked) // GROWTH)
+            drafts = [entry.draft for entry in ranked]
+            p = count_free(self.model.parameters, drafts[0].params)
+            stop = Stop(_POLISHED * p / (2 * len(part)), MOST_PASSES) if long else BRIEF
+            ended = yield from self._fits(drafts[:n_on], part, stop)
+            # Many passes may lead into what no cluster is: then the next best, as far as it goes.
+            for draft in drafts[n_on : n_on + self.effort.n_others] if long else ():
+                if not any(ended[0][0]):
+                    break
+                other = yield from self._fits([draft], part, stop)
+                ended = ranking([*ended, *other])[:n_on]
+            if number < last:
+                ranked = yield from self.compare([entry.draft for entry in ended], number + 1)
+        return ended[0]
+
+    @cached_property
+    def _fresh(self) -> Mapping[int, Block]:
+        """By the number of a part, those of its rows that the part before it does not have.
+
+        What was gained by fitting the accidents of those does not count.
+        """
+        return {
+            number: part[len(before) :] if len(part) > len(before) else part
+            for number, (before, part) in enumerate(pairwise(self.parts), 1)
+        }
+
+    def _fits(self, drafts: Iterable[Draft], part: Block, stop: Stop) -> Way[list[Judged]]:
+        """Where fits to a part lead, the best one first, as starts of fits to others."""
+        ended = yield Asked(list(drafts), part, stop)
+        return ranking(entry._replace(draft=self._off_edges(entry.draft, part)) for entry in ended)
+
+    def _off_edges(self, draft: Draft, part: Block) -> Draft:
+        return replace(draft, params=softened(self.model, draft.params, len(part)))
+
+
+def ranking(judged: Iterable[Judged]) -> list[Judged]:
+    """The best one first; any proper one wins over an improper one."""
+    return sorted(judged, key=lambda entry: (entry.unfit, -entry.objective))
+
+
+def _in_step(model: Starts, ways: Sequence[Way[Judged]]) -> list[Judged]:
+    """Where `ways` end, all of them at the same question, so that one sweep answers all alike."""
+    ended: dict[int, Judged] = {}
+    answers: dict[int, list[Judged]] = {}
+    asked = {i: next(way) for i, way in enumerate(ways)}
+    while asked:
+        groups: dict[tuple[int, Stop | None], list[int]] = {}
+        for i, question in asked.items():
+            groups.setdefault((id(question.rows), question.stop), []).append(i)
+        for numbers in groups.values():
+            answers.update(_answered(model, {i: asked[i] for i in numbers}))
+        for i in list(asked):
+            try:
+                asked[i] = ways[i].send(answers.pop(i))
+            except StopIteration as end:
+                ended[i] = end.value
+                del asked[i]
+    return [ended[i] for i in range(len(ways))]
+
+
+def _answered(model: Starts, asked: Mapping[int, Asked]) -> dict[int, list[Judged]]:
+    """The answers to questions about the same rows, which end alike."""
+    _, rows, stop = next(iter(asked.values()))
+    drafts = [draft for question in asked.values() for draft in question.drafts]
+    if stop is None:
+        found = judged(model, drafts, rows)
+    elif stop == BRIEF:
+        found = climbed(model, drafts, rows, stop.max_passes)
+    else:
+        found = fitted(model, drafts, rows, stop)
+    answers = iter(found)
+    return {i: [next(answers) for _ in question.drafts] for i, question in asked.items()}
