@@ -182,7 +182,7 @@ class _Climb:
         """The point (coordinate,) where two EM steps in a row lead, if they lead anywhere."""
         if self.over or len(self.memory) < 2:
             return None
-        free = inside(self.memory[-2:])
+        free = inside(self.memory)
         before, last = (within(pair, free) for pair in self.memory[-2:])
         point = squared(before, last, self.length)
         return None if point is None else np.where(free, bounded(last.x, point), last.step)

@@ -1,0 +1,125 @@
+"""Short climbs of many starts at once, against the loop of all fits and against each alone."""
+
+import numpy as np
+import pytest
+from reading import look
+from samples import count_rows
+from table import every_setting
+
+from daskem import Gaussian, Mixture
+from daskem.core.coordinates import from_free, from_free_each, to_free, to_free_each
+from daskem.data.inputs import as_blocks
+from daskem.fitting.algorithms import Draft, Squarem
+from daskem.fitting.loop import passes
+from daskem.fitting.run import Run
+from daskem.fitting.starts.climbs import climbed, in_memory, judged
+from daskem.fitting.starts.competition import best_of_many
+from daskem.fitting.starts.contest import ranking
+from daskem.fitting.starts.seedbed import Seedbed
+from daskem.fitting.stopping import Stop
+
+PASSES = 9
+
+
+def begun(row, counts=(3, 4, 3)):
+    """A model in its frame, a sample of its rows, and starts of some numbers of components."""
+    first = look(Mixture(row.family), as_blocks(row.rows()))
+    bed = Seedbed(first.model, first.survey.sample, "k-means++", np.random.default_rng(0))
+    return first, first.survey.sample, [Draft(bed.seeded(k)) for k in counts]
+
+
+@every_setting
+def test_climbs_in_step_go_where_the_loop_goes(row, monkeypatch):
+    monkeypatch.setattr("daskem.fitting.starts.climbs._LITTLE", 0.0)
+    first, sample, drafts = begun(row)
+    runs = [Run(first.model, Squarem(), draft.start(Squarem())) for draft in drafts]
+    *_, runs = passes(runs, in_memory(sample), Stop(0.0, PASSES))
+    for found, run in zip(climbed(first.model, drafts, sample, PASSES), runs, strict=True):
+        assert found.objective == pytest.approx(run.history[-1].objective, rel=1e-10)
+        assert found.unfit == run.unfit
+        for name, value in found.draft.params.items():
+            np.testing.assert_allclose(value, run.accepted[name], rtol=1e-6, atol=1e-9)
+        assert found.draft.memory[-1].objective == found.objective
+
+
+@every_setting
+def test_starts_are_judged_as_they_are(row):
+    first, sample, drafts = begun(row)
+    for found, draft in zip(judged(first.model, drafts, sample), drafts, strict=True):
+        (alone,) = climbed(first.model, [draft], sample, 1)
+        assert found.draft is draft
+        assert found.objective == pytest.approx(alone.objective, rel=1e-12)
+        assert found.unfit == alone.unfit
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_restarts_in_step_find_what_each_finds_alone(k):
+    rng = np.random.default_rng(0)
+    rows = 3 * rng.normal(size=(4, 2))[rng.integers(4, size=400)] + rng.normal(size=(400, 2))
+    first = look(Mixture(Gaussian()), as_blocks(rows))
+    draws = [np.random.default_rng(seed) for seed in range(4)]
+    together = best_of_many(first, k, "k-means++", draws)
+    for seed, found in enumerate(together):
+        (alone,) = best_of_many(first, k, "k-means++", [np.random.default_rng(seed)])
+        assert found.objective == pytest.approx(alone.objective, rel=1e-9)
+
+
+def test_a_climb_ends_where_little_is_gained(monkeypatch):
+    rng = np.random.default_rng(1)
+    rows = 9 * rng.normal(size=(2, 2))[rng.integers(2, size=500)] + rng.normal(size=(500, 2))
+    first = look(Mixture(Gaussian()), as_blocks(rows))
+    (found,) = best_of_many(first, 2, "k-means++", [rng])
+    counted = count_rows(monkeypatch)
+    (again,) = climbed(first.model, [found.draft], first.survey.sample, 50)
+    assert counted[0] <= 3 * len(rows)
+    assert again.objective == pytest.approx(found.objective, abs=1e-4)
+
+
+def test_a_climb_that_fails_leaves_the_others_alone(monkeypatch):
+    rng = np.random.default_rng(2)
+    first = look(Mixture(Gaussian()), as_blocks(rng.normal(size=(300, 2))))
+    sample = first.survey.sample
+    bed = Seedbed(first.model, sample, "k-means++", rng)
+    drafts = [Draft(bed.seeded(3)) for _ in range(3)]
+    (expected,) = climbed(first.model, drafts[2:], sample, PASSES)
+    m_step = Mixture.m_step
+
+    def fails_of_the_second(self, statistics, params):
+        if params is drafts[1].params:
+            raise np.linalg.LinAlgError("placed")
+        return m_step(self, statistics, params)
+
+    monkeypatch.setattr(Mixture, "m_step", fails_of_the_second)
+    found = climbed(first.model, drafts, sample, PASSES)
+    assert [entry.unfit[0] for entry in found] == [False, True, False]
+    assert found[2].objective == pytest.approx(expected.objective, rel=1e-10)
+    assert ranking(found)[-1] is found[1]
+
+
+def test_coordinates_of_many_are_those_of_each():
+    """One of them without a Cholesky factor, one that a leap leads out of the model."""
+    rng = np.random.default_rng(3)
+    model = Mixture(Gaussian())
+    many = []
+    for k in (2, 3, 2, 2):
+        roots = rng.normal(size=(k, 2, 2))
+        many.append(
+            {
+                "weights": np.full(k, 1 / k),
+                "means": rng.normal(size=(k, 2)),
+                "covariances": roots @ roots.swapaxes(1, 2) + np.eye(2),
+            }
+        )
+    many[2]["covariances"] = np.ones((2, 2, 2))
+    points = to_free_each(model.parameters, many)
+    for point, params in zip(points, many, strict=True):
+        np.testing.assert_array_equal(point, to_free(model.parameters, params))
+    assert [np.isfinite(point).all() for point in points] == [True, True, False, True]
+    points[3] = points[3] + 1e4
+    found = from_free_each(model.parameters, many, points)
+    assert [params is None for params in found] == [False, False, True, True]
+    for params, like, point in zip(found[:2], many, points, strict=False):
+        alone = from_free(model.parameters, like, point)
+        for name, value in like.items():
+            np.testing.assert_array_equal(params[name], alone[name])
+            np.testing.assert_allclose(params[name], value, rtol=1e-12)
