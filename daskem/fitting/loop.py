@@ -22,7 +22,7 @@ Request = tuple[Model, Sequence[Params]]
 def evaluate(block: Block, requests: Sequence[Request]) -> dict[str, Any]:
     """The statistics of one block for every params of every model, and what the block held."""
     with one_blas_thread():
-        statistics = [list(_e_steps(model, block, candidates)) for model, candidates in requests]
+        statistics = [list(e_steps(model, block, candidates)) for model, candidates in requests]
     return {
         "rows": len(block),
         "bytes": block.rows.nbytes,
@@ -32,7 +32,8 @@ def evaluate(block: Block, requests: Sequence[Request]) -> dict[str, Any]:
     }
 
 
-def _e_steps(model: Model, block: Block, candidates: Sequence[Params]) -> Sequence[Statistics]:
+def e_steps(model: Model, block: Block, candidates: Sequence[Params]) -> Sequence[Statistics]:
+    """The statistics of one block for every params of a model."""
     if isinstance(model, Batches):
         return model.e_steps(block, candidates)
     return [model.e_step(block, params) for params in candidates]

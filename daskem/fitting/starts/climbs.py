@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from daskem.fitting.algorithms.climb import MEMORY, bounded, inside, within
 from daskem.fitting.algorithms.gain import noise
 from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.squarem import squared
-from daskem.fitting.loop import evaluate, passes
+from daskem.fitting.loop import e_steps, passes
 from daskem.fitting.run import Run
 from daskem.fitting.stopping import Stop, resolution
 from daskem.models.asking import allowed, demand
@@ -29,7 +29,7 @@ from daskem.models.views import Flaw
 
 # A short climb ends where an EM step has gained this fraction of what the rows can tell apart.
 _LITTLE = 0.01
-# As rows in memory cost nothing to read: then one point a pass is best.
+# The algorithm of all: rows in memory cost nothing to read, so that one point a pass is best.
 _SQUAREM = Squarem()
 
 
@@ -104,8 +104,13 @@ def _e_steps(
     model: Model, asked: Sequence[Params], blocks: LocalBlocks
 ) -> list[tuple[Statistics, float]]:
     """The statistics at each of the params, and the weight of the rows."""
-    sums = blocks.sum(evaluate, [(model, Candidates(asked))], name="e-step")
-    return [(statistics, sums["weight"]) for statistics in sums["statistics"][0]]
+    sums = blocks.sum(_evaluate, model, Candidates(asked), name="e-step")
+    return [(statistics, sums["weight"]) for statistics in sums["statistics"]]
+
+
+def _evaluate(block: Block, model: Model, candidates: Candidates) -> dict[str, Any]:
+    """What the loop evaluates of a block, but for what tells whether its rows have changed."""
+    return {"weight": block.weight, "statistics": list(e_steps(model, block, candidates))}
 
 
 def _objective(model: Model, params: Params, statistics: Statistics, weight: float) -> float:
