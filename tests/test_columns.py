@@ -221,6 +221,30 @@ def test_columns_that_are_none_are_told(columns, told):
         Independent(columns)
 
 
+class Whole:
+    """A kernel with what the contract asks for, and no form of a tile."""
+
+    def __init__(self, kernel):
+        self.e_step, self.posterior = kernel.e_step, kernel.posterior
+        self.hard, self.soft = kernel.hard, kernel.soft
+        self.log_densities = kernel.log_densities
+
+
+class WholeCounts(Poisson):
+    def kernel(self, candidates, offsets, frame):
+        return Whole(super().kernel(candidates, offsets, frame))
+
+
+def test_a_kernel_without_forms_stands_alone_only():
+    rows = np.arange(40.0).reshape(20, 2) % 7
+    alone, usual = (
+        daskem.fit(Mixture(f), rows, 2, random_state=0) for f in (WholeCounts(), Poisson())
+    )
+    np.testing.assert_array_equal(alone.params["rates"], usual.params["rates"])
+    with pytest.raises(ParameterError, match="Whole cannot be side by side with others"):
+        daskem.fit(Mixture(Independent({0: WholeCounts(), 1: Poisson()})), rows, 2)
+
+
 def test_it_is_no_word_of_the_command_line():
     assert "independent" not in families()
     assert "categorical" in families()

@@ -1,6 +1,6 @@
 """From anything that holds rows to an array of them, with the labels of rows and features aside."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -13,6 +13,7 @@ from daskem.data.inputs.arrays import Array, check_numbers, opened, without_mask
 from daskem.data.inputs.categories import Chosen, coded
 from daskem.data.inputs.categories import notes as told_of
 from daskem.data.inputs.columns import stack
+from daskem.data.inputs.dimensions import Variables, dims_of_features
 from daskem.data.inputs.grids import grids_of
 from daskem.data.inputs.kinds import Data
 from daskem.data.inputs.named_riders import beside
@@ -29,7 +30,6 @@ _ALL = (
     "the features are all columns that there are, {}; choose among them with features=[...], so "
     "that none is an identifier"
 )
-Variables = Mapping[Hashable, xr.DataArray]
 
 
 def as_rows(
@@ -121,7 +121,7 @@ def _rows(data: Any, wanted: Wanted) -> Rows:
         rows = _tabular(data, wanted) if isinstance(data, Table) else _opened(data, Features())
         return replace(rows if isinstance(data, Table) else picked(rows, wanted), beside=found)
     variables = _variables(data, wanted)
-    feature_dims = _feature_dims(data, variables, wanted)
+    feature_dims = dims_of_features(variables, wanted, isinstance(data, xr.DataArray))
     rows = _labelled(data, variables, feature_dims, wanted.sequence_dim)
     if rows.is_point and not wanted.fitted:
         shape = tuple(data.sizes.values())
@@ -200,66 +200,6 @@ def _bare(variable: xr.DataArray, what: str) -> xr.DataArray:
         values = without_mask(values)
     values = decoded(values, variable.attrs, what)
     return variable if values is variable.data else variable.copy(data=values)
-
-
-def _feature_dims(
-    data: xr.Dataset | xr.DataArray, variables: Variables, wanted: Wanted
-) -> tuple[Hashable, ...]:
-    """The dimensions that hold features; all others number the rows."""
-    dims = tuple(dict.fromkeys(dim for v in variables.values() for dim in v.dims))
-    if not wanted.fitted:
-        _check_there(dims, wanted)
-    if wanted.sample_dims is not None:
-        return tuple(dim for dim in dims if dim not in wanted.sample_dims)
-    single = isinstance(data, xr.DataArray)
-    feature_dims = wanted.feature_dims
-    # An array may hold what were several variables along a dimension of its own.
-    if feature_dims is None or (single and len(wanted.variables or ()) > 1):
-        feature_dims = tuple([dim for dim in ("feature", "variable") if dim in dims][:1])
-        if single and not feature_dims:
-            feature_dims = _last(dims, wanted.fitted)
-        if not wanted.fitted and len(dims) == 1:
-            feature_dims = ()  # the one dimension that there is numbers the rows
-    if not wanted.fitted:
-        _check_alike(variables, feature_dims)
-    elif single and not set(feature_dims) <= set(dims):
-        raise DataError(
-            f"the features lie along {feature_dims} in what the model was fitted to, and the data "
-            f"have {dims}"
-        )
-    return tuple(dim for dim in feature_dims if dim in dims)
-
-
-def _check_there(dims: tuple[Hashable, ...], wanted: Wanted) -> None:
-    """Raise DataError unless the dimensions that somebody names are there, each with one role."""
-    samples, features = wanted.sample_dims or (), wanted.feature_dims or ()
-    for dim in (*samples, *features):
-        if dim not in dims:
-            raise DataError(f"there is no dimension {dim!r}; the data have {dims}")
-        if dim in samples and dim in features:
-            raise DataError(f"{dim!r} is both the feature_dim and one of the sample_dims")
-
-
-def _last(dims: tuple[Hashable, ...], fitted: bool) -> tuple[Hashable, ...]:
-    """The last dimension of an array, of two, or of as many as there are if a model is `fitted`."""
-    if len(dims) > 2 and not fitted:
-        raise DataError(
-            f"which of the dimensions {dims} holds the features? Pass feature_dim=..., or "
-            "sample_dims=[...], the dimensions that number the rows"
-        )
-    return dims[-1:]
-
-
-def _check_alike(variables: Variables, feature_dims: tuple[Hashable, ...]) -> None:
-    """Raise DataError unless the same dimensions number the rows of all variables."""
-    shapes = {name: [d for d in v.dims if d not in feature_dims] for name, v in variables.items()}
-    if len({frozenset(shape) for shape in shapes.values()}) > 1:
-        listed = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
-        raise DataError(
-            f"the variables have different dimensions: {listed}. Choose among them with "
-            "features=[...], or pass sample_dims=[...], the dimensions that number the rows: "
-            "others become columns, and a variable is repeated along those that it lacks"
-        )
 
 
 def _labelled(

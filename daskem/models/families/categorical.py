@@ -1,6 +1,6 @@
 """Answers of several kinds: independent categorical features, given the component."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -12,7 +12,8 @@ from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params, Suppo
 from daskem.core.settings import number
 from daskem.core.statistics import Statistics
 from daskem.errors import DataError, ParameterError
-from daskem.models.families.independent import LEAST
+from daskem.models.families.answers import Answers, MarginalAnswers
+from daskem.models.families.independent import LEAST, SOFT
 from daskem.models.families.registry import register
 from daskem.models.kernels.counted import CountedKernel
 from daskem.models.kernels.product import ProductForm
@@ -24,8 +25,6 @@ from daskem.models.views import Survey
 Labels = Mapping[Hashable, Sequence[Hashable]]
 # Levels of a feature, at most: more are numbers, not categories.
 MOST_LEVELS = 2**10
-# Rows of the shares of all data that hold a component off an edge where a fit begins.
-_SOFT = 1.0
 # Values that a message lists.
 _SHOWN = 6
 
@@ -203,13 +202,15 @@ class Categorical:
     def gapped(
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> TiledKernel:
-        made = [Answers(self, params["probabilities"]) for params in candidates]
+        each = [params["probabilities"] for params in candidates]
+        made = [Answers(p, self.table(*p.shape[1:])) for p in each]
         return TiledKernel(ProductForm(made, offsets))
 
     def marginal(
         self, params: Params, frame: Frame | None, observed: np.ndarray
-    ) -> "MarginalAnswers":
-        return MarginalAnswers(params["probabilities"], self.table, observed)
+    ) -> MarginalAnswers:
+        p = params["probabilities"]
+        return MarginalAnswers(p, self.table(*p.shape[1:]), observed)
 
     def magnitudes(self, params: Params) -> np.ndarray:
         """Of the terms of the log-density, (component,)."""
@@ -240,7 +241,7 @@ class Categorical:
         if frame is None:
             return params
         p, counts = params["probabilities"], counts[:, None, None]
-        other = np.where(counts > 0, _SOFT / (counts + _SOFT), 0.0)
+        other = np.where(counts > 0, SOFT / (counts + SOFT), 0.0)
         raised = np.maximum(p, other * self._overall(frame, p))
         return Params({**params, "probabilities": raised / raised.sum(axis=2, keepdims=True)})
 
@@ -256,68 +257,6 @@ class Categorical:
             places += u >= limits[components, :, level]
         table = self.table(*limits.shape[1:])
         return table[np.arange(len(table)), places]
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """The components of a `Categorical` as its kernel sees them: T(x) = (1, [x_j is level l])."""
-
-    family: Categorical
-    probabilities: np.ndarray
-
-    @property
-    def natural(self) -> np.ndarray:
-        logs = np.log(np.maximum(self.probabilities, LEAST))
-        return np.column_stack([np.zeros(len(logs)), logs.reshape(len(logs), -1)])
-
-    @cached_property
-    def table(self) -> np.ndarray:
-        """(feature, category)."""
-        return self.family.table(*self.probabilities.shape[1:])
-
-    def log_base(self, x: np.ndarray) -> float:
-        return 0.0
-
-    def statistics(self, moments: np.ndarray, common: np.ndarray | float) -> Statistics:
-        levels = moments[:, 1:].reshape(self.probabilities.shape)
-        return {"log_likelihood": common, "counts": moments[:, 0], "levels": levels}
-
-    def n_statistics(self, n_features: int) -> int:
-        return 1 + n_features * self.table.shape[1]
-
-    def features(self, x: np.ndarray, out: np.ndarray) -> None:
-        out[0] = 1.0
-        out[1:] = (x[:, None, :] == self.table[:, :, None]).reshape(len(out) - 1, -1)
-
-    def common(self, x: np.ndarray, weights: np.ndarray | None) -> float:
-        return 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class MarginalAnswers:
-    """The components of a `Categorical` as some features see them: these tell nothing of others."""
-
-    probabilities: np.ndarray
-    table: Callable[[int, int], np.ndarray]
-    observed: np.ndarray
-
-    frame = None
-
-    @property
-    def params(self) -> Params:
-        return Params({"probabilities": self.probabilities[:, self.observed]})
-
-    def completed(self, statistics: Statistics) -> Statistics:
-        """Nothing is counted of the other features: shares of levels are of those who answered."""
-        levels = np.zeros_like(self.probabilities)
-        levels[:, self.observed] = statistics["levels"]
-        return {**statistics, "levels": levels}
-
-    def expected(self, rows: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
-        """The most probable level of each feature, as the mean of categories is none."""
-        probabilities = np.tensordot(responsibilities, self.probabilities, (0, 0))
-        table = self.table(*self.probabilities.shape[1:])
-        return table[np.arange(len(table)), probabilities.argmax(axis=2)]
 
 
 def _words(values: Sequence[float] | np.ndarray) -> str:

@@ -28,9 +28,8 @@ from daskem.models.families.protocol import (
     Softens,
 )
 from daskem.models.families.registry import register
-from daskem.models.kernels.counted import CountedKernel
 from daskem.models.kernels.parts import Part, SideBySide
-from daskem.models.kernels.protocol import Kernel
+from daskem.models.kernels.protocol import Kernel, Tiled
 from daskem.models.kernels.tiled import TiledKernel
 from daskem.models.views import Survey
 
@@ -241,10 +240,7 @@ class Independent:
         parts = []
         for member, own in zip(self.members, zip(*each, strict=True), strict=True):
             kernel = member.family.kernel(own, nothing, part_of(frame, member))
-            if isinstance(kernel, CountedKernel):
-                # Of all columns together there are as many patterns as rows.
-                kernel = kernel.kernel
-            if not isinstance(kernel, TiledKernel):
+            if not isinstance(kernel, Tiled):
                 raise ParameterError(f"{type(kernel).__name__} cannot be side by side with others")
             parts.append(Part(member.label, member.places, kernel))
         return TiledKernel(SideBySide(parts, offsets))

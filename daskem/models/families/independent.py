@@ -29,7 +29,7 @@ from daskem.models.views import Survey
 LEAST = 1e-300
 # Rows of the mean of all data that hold a component off an edge where a fit begins: as much as rows
 # that are drawn leave open; 4 were as good.
-_SOFT = 1.0
+SOFT = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,7 @@ class MeanFamily(ABC):
         if frame is None:
             return params
         counts = counts[:, None]
-        own = np.where(counts > 0, counts / (counts + _SOFT), 1.0)
+        own = np.where(counts > 0, counts / (counts + SOFT), 1.0)
         least, most = (own * edge + (1 - own) * frame.mean for edge in self.edges)
         return Params({**params, self.mean: np.clip(params[self.mean], least, most)})
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from daskem.core.frames import Frame
 from daskem.core.statistics import Statistics
-from daskem.models.kernels.protocol import Weighted
+from daskem.models.kernels.protocol import Form, Weighted
 from daskem.models.kernels.tiled import TiledKernel
 from daskem.models.views import Tile
 
@@ -58,6 +59,18 @@ class CountedKernel:
 
     def log_densities(self, block: Weighted) -> Iterator[tuple[slice, np.ndarray]]:
         return self.kernel.log_densities(block)
+
+    # Beside other columns rows are taken as they are: of all together few are alike.
+
+    @property
+    def frame(self) -> Frame | None:
+        return self.kernel.frame
+
+    def usual(self, n_features: int) -> Form:
+        return self.kernel.usual(n_features)
+
+    def accurate(self, x: np.ndarray) -> Form:
+        return self.kernel.accurate(x)
 
     def counted(self, block: Weighted) -> Patterns | None:
         """The patterns of a block, with their counts as weights; None where these are not few.

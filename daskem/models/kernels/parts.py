@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from daskem.core.statistics import Statistics
-from daskem.models.kernels.tiled import SumsOfForms, TiledKernel
+from daskem.models.kernels.protocol import Tiled
+from daskem.models.kernels.tiled import SumsOfForms
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +24,13 @@ class Part:
         What begins the names of its statistics.
     columns : sequence of int
         Which features.
-    kernel : TiledKernel
+    kernel : Tiled
         Of as many candidates as the other parts have.
     """
 
     label: str
     columns: Sequence[int]
-    kernel: TiledKernel
+    kernel: Tiled
 
 
 class SideBySide:

@@ -9,10 +9,11 @@ sweep in machine code and `gpu.GpuKernel` on a GPU, for the features that `terms
 """
 
 from collections.abc import Iterator
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
+from daskem.core.frames import Frame
 from daskem.core.statistics import Statistics
 from daskem.models.views import Tile
 
@@ -59,6 +60,16 @@ class Kernel(Protocol):
 
         Those of an E step with them, (component, sample), without `log_likelihood`.
         """
+
+
+@runtime_checkable
+class Tiled(Protocol):
+    """`Independent`: a form for each tile, beside which the forms of other columns can stand."""
+
+    @property
+    def frame(self) -> Frame | None: ...  # in which the candidates hold their params
+    def usual(self, n_features: int) -> "Form": ...  # of most tiles
+    def accurate(self, x: np.ndarray) -> "Form": ...  # for this tile, (feature, row)
 
 
 class Form(Protocol):

@@ -7,18 +7,24 @@ rounding where `fma` says so, and nowhere else.
 
 import math
 import operator
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from llvmlite import ir
+from llvmlite.ir import IRBuilder as Builder
 from numba.core import cgutils, types
-from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.core.base import BaseContext as Context
+from numba.core.datamodel import DataModelManager
+from numba.core.typing.context import BaseContext as Typing
+from numba.core.typing.templates import ConcreteTemplate, Signature, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 from numba.np.arrayobj import make_array
 
 LANES = 8
 _DOUBLES, _INTEGERS = ir.VectorType(ir.DoubleType(), LANES), ir.VectorType(ir.IntType(64), LANES)
+# What numba asks of machine code: values of LLVM for values, and of an `intrinsic` its type first.
+Values = Sequence[ir.Value]
+Intrinsic = tuple[Signature, Callable[[Context, Builder, Signature, Values], ir.Value]]
 # Bits of a float64 below its exponent.
 _MANTISSA = 52
 
@@ -32,11 +38,13 @@ vector = _Vector("daskem.vector")
 
 @register_model(_Vector)
 class _Model(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: Any) -> None:
+    def __init__(self, manager: DataModelManager, kind: types.Type) -> None:
         super().__init__(manager, kind, _DOUBLES)
 
 
-def _place(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
+def _place(
+    context: Context, builder: Builder, kinds: Sequence[types.Type], args: Values
+) -> ir.Value:
     """The pointer to the numbers from row `args[1]` and column `args[2]` of an array on."""
     array = make_array(kinds[0])(context, builder, args[0])
     stride = cgutils.unpack_tuple(builder, array.strides)[0]
@@ -47,10 +55,10 @@ def _place(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
 
 
 @intrinsic
-def load(typing: Any, a: Any, i: Any, j: Any) -> Any:
+def load(typing: Typing, a: types.Type, i: types.Type, j: types.Type) -> Intrinsic:
     """``a[i, j:j + LANES]`` of an array (..., column), in C order."""
 
-    def code(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
+    def code(context: Context, builder: Builder, kinds: Signature, args: Values) -> ir.Value:
         made = builder.load(_place(context, builder, kinds.args, args))
         made.align = 8
         return made
@@ -59,10 +67,10 @@ def load(typing: Any, a: Any, i: Any, j: Any) -> Any:
 
 
 @intrinsic
-def store(typing: Any, a: Any, i: Any, j: Any, v: Any) -> Any:
+def store(typing: Typing, a: types.Type, i: types.Type, j: types.Type, v: types.Type) -> Intrinsic:
     """``a[i, j:j + LANES] = v``."""
 
-    def code(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
+    def code(context: Context, builder: Builder, kinds: Signature, args: Values) -> ir.Value:
         builder.store(args[3], _place(context, builder, kinds.args, args)).align = 8
         return context.get_dummy_value()
 
@@ -70,10 +78,10 @@ def store(typing: Any, a: Any, i: Any, j: Any, v: Any) -> Any:
 
 
 @intrinsic
-def splat(typing: Any, x: Any) -> Any:
+def splat(typing: Typing, x: types.Type) -> Intrinsic:
     """The same number in all lanes."""
 
-    def code(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
+    def code(context: Context, builder: Builder, kinds: Signature, args: Values) -> ir.Value:
         one = builder.insert_element(ir.Constant(_DOUBLES, ir.Undefined), args[0], _int32(0))
         mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         return builder.shuffle_vector(one, ir.Constant(_DOUBLES, ir.Undefined), mask)
@@ -82,20 +90,20 @@ def splat(typing: Any, x: Any) -> Any:
 
 
 @intrinsic
-def lane(typing: Any, v: Any, number: Any) -> Any:
+def lane(typing: Typing, v: types.Type, number: types.Type) -> Intrinsic:
     """The number in one lane."""
 
-    def code(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
+    def code(context: Context, builder: Builder, kinds: Signature, args: Values) -> ir.Value:
         return builder.extract_element(args[0], args[1])
 
     return types.float64(vector, types.intp), code
 
 
 @intrinsic
-def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
+def fma(typing: Typing, a: types.Type, b: types.Type, c: types.Type) -> Intrinsic:
     """``a b + c``, rounded once."""
 
-    def code(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
+    def code(context: Context, builder: Builder, kinds: Signature, args: Values) -> ir.Value:
         kind = ir.FunctionType(_DOUBLES, [_DOUBLES] * 3)
         name = f"llvm.fma.v{LANES}f64"
         return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
@@ -104,10 +112,10 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 @intrinsic
-def times_power(typing: Any, v: Any, n: Any) -> Any:
+def times_power(typing: Typing, v: types.Type, n: types.Type) -> Intrinsic:
     """``v 2^n``, of normal numbers; n are the low bits of the mantissas of its lanes."""
 
-    def code(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
+    def code(context: Context, builder: Builder, kinds: Signature, args: Values) -> ir.Value:
         bits, n = (builder.bitcast(arg, _INTEGERS) for arg in args)
         shifted = builder.shl(n, _integers(_MANTISSA))
         return builder.bitcast(builder.add(bits, shifted), _DOUBLES)
@@ -116,10 +124,10 @@ def times_power(typing: Any, v: Any, n: Any) -> Any:
 
 
 @intrinsic
-def exponent(typing: Any, v: Any) -> Any:
+def exponent(typing: Typing, v: types.Type) -> Intrinsic:
     """n of ``v = m 2^n`` with m from sqrt(1/2) to sqrt(2), for v >= 1."""
 
-    def code(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
+    def code(context: Context, builder: Builder, kinds: Signature, args: Values) -> ir.Value:
         n = builder.lshr(_above_root(builder, args[0]), _integers(_MANTISSA))
         # The number 2^52 + n has the bits of 2^52 with those of n at their end.
         large = _integers(_bits(2.0**_MANTISSA))
@@ -130,10 +138,10 @@ def exponent(typing: Any, v: Any) -> Any:
 
 
 @intrinsic
-def mantissa(typing: Any, v: Any) -> Any:
+def mantissa(typing: Typing, v: types.Type) -> Intrinsic:
     """m of ``v = m 2^n`` with m from sqrt(1/2) to sqrt(2), for v >= 1."""
 
-    def code(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
+    def code(context: Context, builder: Builder, kinds: Signature, args: Values) -> ir.Value:
         n = builder.and_(_above_root(builder, args[0]), _integers(-(1 << _MANTISSA)))
         bits = builder.sub(builder.bitcast(args[0], _INTEGERS), n)
         return builder.bitcast(bits, _DOUBLES)
@@ -141,7 +149,7 @@ def mantissa(typing: Any, v: Any) -> Any:
     return vector(vector), code
 
 
-def _above_root(builder: Any, v: Any) -> Any:
+def _above_root(builder: Builder, v: ir.Value) -> ir.Value:
     """The bits of v less those of sqrt(1/2): its exponent is n."""
     return builder.sub(builder.bitcast(v, _INTEGERS), _integers(_bits(math.sqrt(0.5))))
 
@@ -150,15 +158,17 @@ def _bits(x: float) -> int:
     return int(np.float64(x).view(np.int64))
 
 
-def _integers(value: int) -> Any:
+def _integers(value: int) -> ir.Constant:
     return ir.Constant(_INTEGERS, [value] * LANES)
 
 
-def _int32(value: int) -> Any:
+def _int32(value: int) -> ir.Constant:
     return ir.Constant(ir.IntType(32), value)
 
 
-def _operator(operation: Any, code: Callable[[Any, Any, Any], Any]) -> None:
+def _operator(
+    operation: Callable[..., object], code: Callable[[Builder, ir.Value, ir.Value], ir.Value]
+) -> None:
     """Let two vectors be what an operation is applied to."""
 
     @infer_global(operation)
@@ -166,7 +176,7 @@ def _operator(operation: Any, code: Callable[[Any, Any, Any], Any]) -> None:
         cases = [signature(vector, vector, vector)]  # noqa: RUF012
 
     @lower_builtin(operation, vector, vector)
-    def _lower(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
+    def _lower(context: Context, builder: Builder, kinds: Signature, args: Values) -> ir.Value:
         return code(builder, *args)
 
 
