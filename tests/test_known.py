@@ -4,6 +4,7 @@ import itertools
 
 import dask.array as da
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from cluster import bits
@@ -17,7 +18,7 @@ from daskem import Gaussian, HiddenMarkov, Mixture, Poisson
 from daskem.core.parameters import Params
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
-from daskem.errors import DataError
+from daskem.errors import DataError, DataTypeError
 from daskem.fitting.starts.competition import unsearched_start
 from daskem.fitting.starts.first_read import first_read
 from daskem.fitting.stopping import Stop
@@ -153,6 +154,19 @@ def test_labels_are_of_components_that_all_fits_have():
         daskem.fit(model, rows, start=MODEL, along=along)
     with pytest.raises(DataError, match=r"component has \(2,\) labels for each row; expected one"):
         daskem.fit(Mixture(Gaussian()), rows, 4, along={"component": np.zeros((400, 2))})
+
+
+def test_words_are_no_labels():
+    rows, called = corners(400)
+    table = pd.DataFrame(rows, columns=["x", "y"])
+    words = pd.Series(np.array(["a", "b", "c", "d"])[called]).where(called > 0)
+    told = r"component: labels are numbers .*astype\('category'\)\.cat\.codes"
+    named = table.assign(water=words), {"component": "water"}
+    for data, along in ((rows, {"component": words.to_numpy()}), named):
+        with pytest.raises(DataTypeError, match=told):
+            daskem.fit(Mixture(Gaussian()), data, 4, along=along)
+    codes = words.astype("category").cat.codes
+    np.testing.assert_array_equal(codes, np.where(called > 0, called - 1, -1))
 
 
 def test_a_label_means_nothing_to_a_model_that_knows_none(rows):
@@ -327,6 +341,28 @@ def test_predictions_and_scores_take_labels():
     here = is_known & (own[np.arange(500), labels] > 1e-9)
     expected = free[here] + np.log(own[np.arange(500), labels])[here]
     np.testing.assert_allclose(scores[here], expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_labels_of_merged_components_are_numbers_of_clusters(noise):
+    rows, called = corners(400)
+    model = Mixture(Gaussian(), noise=noise)
+    result = daskem.fit(model, rows, 4, along={"component": called}, max_passes=2)
+    clusters = daskem.merge(result, rows).cut(2)
+    free, own = clusters.predict(rows), clusters.predict_proba(rows)
+    labels = np.where(np.arange(400) < 50, np.roll(free, 1).clip(max=1), -1)
+    along, some = {"component": labels}, labels >= 0
+    np.testing.assert_array_equal(clusters.predict(rows, along)[some], labels[some])
+    np.testing.assert_array_equal(clusters.predict(rows, along)[~some], free[~some])
+    scores = clusters.score_samples(rows, along)
+    told = own[np.arange(400), labels]
+    here = some & (told > 1e-9)
+    expected = clusters.score_samples(rows)[here] + np.log(told[here])
+    np.testing.assert_allclose(scores[here], expected, rtol=1e-8)
+    assert clusters.score(rows, along=along) == pytest.approx(scores.mean(), rel=1e-12)
+    labels[7] = 2
+    with pytest.raises(DataError, match=r"component is 2 at .*row 7.*; with 2 components, labels"):
+        clusters.predict(rows, along)
 
 
 def test_a_fit_with_labels_is_saved_and_goes_on(tmp_path):
