@@ -20,6 +20,7 @@ from daskem.fitting.run import Run
 from daskem.fitting.starts.effort import BRIEF, GROWTH, MOST_PASSES, Effort, simpler_read
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start, given_params
+from daskem.fitting.starts.outlying import outlying_first
 from daskem.fitting.starts.pruning import joined, pruned
 from daskem.fitting.starts.seedbed import Seedbed, begin
 from daskem.fitting.stopping import Stop
@@ -158,9 +159,10 @@ def best_of_many(
     if n_named == n_components:
         # Labels say where each begins: none is too many, and none can go.
         effort = replace(effort, counts=(n_components,), n_regrown=0)
+    sample, n_out = outlying_first(sample)
     parts = [sample[:size] for size in effort.sizes]
     bed = Seedbed(first.model, parts[0], init_params, rng)
-    contest = _Contest(first.model, parts, n_components, bed, effort.n_others, n_named)
+    contest = _Contest(first.model, parts, n_components, bed, effort.n_others, n_named, n_out)
 
     # More components than wanted are an over-fit.
     seeds = [bed.seeded(k) for k in effort.counts] + bed.partitioned(n_components)
@@ -173,7 +175,10 @@ def best_of_many(
 
 @dataclass(frozen=True, eq=False)
 class _Contest:
-    """Of starts of a model with a number of components, on ever larger parts of a sample."""
+    """Of starts of a model with a number of components, on ever larger parts of a sample.
+
+    Of the rows of each part the first `n_out` are far out, and the same.
+    """
 
     model: Starts
     parts: Sequence[Block]
@@ -181,6 +186,7 @@ class _Contest:
     bed: Seedbed
     n_others: int
     n_named: int
+    n_out: int
 
     def prune(self, starts: Iterable[Params]) -> list[Draft]:
         """Where `starts` lead in a short climb, and in another without the components too many."""
@@ -197,9 +203,18 @@ class _Contest:
         gained by fitting its accidents does not count.
         """
         before, part = self.parts[number - 1], self.parts[number]
-        fresh = part[len(before) :] if len(part) > len(before) else part
+        fresh = part[self._fresh(len(before), len(part))] if len(part) > len(before) else part
         looked = fitted(self.model, drafts, fresh, Stop(0.0, 1))
         return ranking((*_judged(run), d) for run, d in zip(looked, drafts, strict=True))
+
+    def _fresh(self, n_before: int, n: int) -> slice | np.ndarray:
+        """Which of `n` rows tell how good a fit to the first of them is; rows far out in any case.
+
+        A fit may leave them to others where there are none.
+        """
+        if self.n_out == 0:
+            return slice(n_before, n)
+        return np.append(np.arange(self.n_out), np.arange(n_before, n))
 
     def regrow(self, best: Params) -> Params:
         """The best start with a component less, and some new ones around seeds."""

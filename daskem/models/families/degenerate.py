@@ -72,6 +72,11 @@ class Oddity:
                 told.append(Flaw(f"{self._who(k)}: {why}"))
         return told
 
+    @property
+    def alone(self) -> np.ndarray:
+        """Which have fewer rows than their covariance needs, far from all others, (component,)."""
+        return np.array([bool(few) and self._is_isolated(k) for k, few in enumerate(self._few)])
+
     def _who(self, k: int) -> str:
         return f"component {k} ({self.counts[k]:,.3g} rows)"
 
