@@ -281,13 +281,12 @@ def glitches(n, n_far, d=1, k=3, at=1e4):
     return rows, labels
 
 
-@pytest.mark.parametrize("kind", ["full", "diag"])
-@pytest.mark.parametrize(("n", "n_far", "seed"), [(20_000, 1, 2), (20_000, 5, 0), (200_000, 5, 0)])
-def test_a_component_for_a_few_far_rows_gets_all_of_them(kind, n, n_far, seed):
+@pytest.mark.parametrize(("n", "seed"), [(20_000, 0), (20_000, 1), (20_000, 5), (200_000, 0)])
+def test_a_component_for_a_few_far_rows_gets_all_of_them(n, seed):
     # Of five a part of the sample has one, or none; the first of them that a component has says
     # nothing of how far the next one is.
-    rows, labels = glitches(n, n_far)
-    result = daskem.fit(Mixture(Gaussian(kind)), rows, 4, random_state=seed)
+    rows, labels = glitches(n, n_far := 5)
+    result = daskem.fit(Mixture(Gaussian()), rows, 4, random_state=seed)
     assert not result.flaws
     found = result.predict(rows)
     assert np.bincount(found, minlength=4)[3] == n_far

@@ -114,8 +114,8 @@ class Oddity:
         if self.structure.pooled:
             return np.zeros(len(self.counts), bool)
         covariances, means = self.params["covariances"], self.params["means"]
-        if covariances.ndim < 3:  # As variances: matrices of many features would cost a pass.
-            covariances = np.broadcast_to(covariances.reshape(len(means), -1), means.shape)
+        if not self.structure.correlated:  # Matrices of many features would cost a pass.
+            covariances = self.structure.variances(covariances, *means.shape)
         return by_chance(covariances, means, self.counts)
 
     def _repeated(self, k: int) -> np.ndarray:

@@ -239,8 +239,9 @@ class Gaussian(Incomplete):
 
     def magnitudes(self, params: Params) -> np.ndarray:
         """Of the terms of the log-density, with s_i^2 = m_i^2 + C_ii, (component,)."""
-        squares = np.square(params["means"])
-        squares = squares + np.diagonal(self.covariances(params), axis1=1, axis2=2)
+        means = params["means"]
+        variances = self.structure.variances(params["covariances"], *means.shape)
+        squares = np.square(means) + variances
         precisions = self.structure.precision(self._root(params))
         return self.structure.magnitudes(precisions, np.sqrt(squares))
 
