@@ -387,6 +387,27 @@ def test_an_outlier_of_weight_almost_nothing(family):
     ends(family, rows, 2, sample_weight=weights)
 
 
+@every_kind
+@pytest.mark.parametrize("far", [30.0, 1e6])
+def test_a_start_of_a_few_rows_far_from_all_others_is_as_wide_as_the_data(kind, far):
+    params = {
+        "weights": np.array([0.5, 0.498, 0.002]),
+        "means": np.array([[0.0, 0.0], [3.0, 0.0], [far, 0.0]]),
+        "covariances": {
+            "full": np.stack([np.eye(2), np.eye(2), 1e-20 * np.eye(2)]),
+            "tied": np.eye(2),
+            "diag": np.array([[1.0, 1.0], [1.0, 1.0], [1e-20, 1e-20]]),
+            "spherical": np.array([1.0, 1.0, 1e-20]),
+        }[kind],
+    }
+    model = Mixture(Gaussian(kind), frames.identity(2))
+    for n_rows, width in ((500, 1.0), (5000, 1e-20)):  # One row, and ten.
+        soft = model.softened(params, n_rows)
+        spread = Gaussian(kind).structure.variances(soft["covariances"], 3, 2)
+        np.testing.assert_array_equal(spread[:, 0], [1.0, 1.0, 1.0 if kind == "tied" else width])
+        np.testing.assert_array_equal(soft["means"], params["means"])
+
+
 @every_setting_of_any_width
 @pytest.mark.parametrize("examples", [6, pytest.param(150, marks=pytest.mark.torture)])
 def test_whatever_the_data_a_fit_ends(row, examples):

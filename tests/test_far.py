@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import daskem
+from daskem import Gaussian, Mixture
 from daskem.core.statistics import add_all
 from daskem.data.blocks import Block, Piece
 from daskem.data.inputs import as_blocks
 from daskem.data.survey import Domain, survey
 from daskem.data.survey.extremes import FEW, extremes
+from daskem.fitting.starts.outlying import outlying_first
 
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
 
@@ -263,3 +265,44 @@ def test_clusters_of_rounded_values_are_no_codes(seed):
     assert told(salinity) == []
     salinity[:5] = -99.99
     assert told(salinity) == [(0, -99.99, 5)]
+
+
+# Where a fit looks for its start.
+
+
+def glitches(n, n_far, d=1, k=3, at=1e4):
+    """Rows (sample, feature) of well separated clusters, a few of them far away; and where."""
+    rng = np.random.default_rng([n, n_far, d])
+    labels = rng.integers(k, size=n)
+    rows = rng.normal(size=(n, d)) + 12 * labels[:, None]
+    far = rng.choice(n, n_far, replace=False)
+    rows[far] += at
+    labels[far] = k
+    return rows, labels
+
+
+@pytest.mark.parametrize(("n", "seed"), [(20_000, 0), (20_000, 1), (20_000, 5), (200_000, 0)])
+def test_a_component_for_a_few_far_rows_gets_all_of_them(n, seed):
+    # Of five a part of the sample has one, or none; the first of them that a component has says
+    # nothing of how far the next one is.
+    rows, labels = glitches(n, n_far := 5)
+    result = daskem.fit(Mixture(Gaussian()), rows, 4, random_state=seed)
+    assert not result.flaws
+    found = result.predict(rows)
+    assert np.bincount(found, minlength=4)[3] == n_far
+    assert (found[labels == 3] == 3).all()
+    np.testing.assert_allclose(np.sort(result.params["means"][:3, 0]), [0, 12, 24], atol=0.1)
+
+
+def test_rows_far_out_are_in_every_part_of_a_sample():
+    rows, labels = glitches(3000, 5)
+    first, n_out = outlying_first(Block(rows))
+    assert n_out == 5
+    np.testing.assert_array_equal(first.rows[:5], rows[labels == 3])
+    np.testing.assert_array_equal(first.rows[5:], rows[labels < 3])
+
+
+@pytest.mark.parametrize("n_far", [0, 300])
+def test_a_sample_without_rows_far_out_or_with_many_stays_as_it_is(n_far):
+    sample = Block(glitches(3000, n_far)[0])
+    assert outlying_first(sample) == (sample, 0)

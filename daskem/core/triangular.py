@@ -69,8 +69,13 @@ def low_rank(matrix: np.ndarray) -> np.ndarray:
 
 
 def _each(f: Callable[[np.ndarray], np.ndarray], matrices: np.ndarray) -> np.ndarray:
+    if matrices.ndim == 2:
+        return f(matrices)
+    found = np.empty_like(matrices)
     stack = matrices.reshape(-1, *matrices.shape[-2:])
-    return np.stack([f(matrix) for matrix in stack]).reshape(matrices.shape)
+    for out, matrix in zip(found.reshape(stack.shape), stack, strict=True):
+        out[...] = f(matrix)
+    return found
 
 
 def _cholesky(matrix: np.ndarray) -> np.ndarray:

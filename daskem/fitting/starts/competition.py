@@ -17,6 +17,7 @@ from daskem.fitting.starts.contest import Contest
 from daskem.fitting.starts.effort import Effort, simpler_read
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start, given_params
+from daskem.fitting.starts.outlying import outlying_first
 from daskem.fitting.starts.seedbed import begin
 from daskem.models.asking import allowed, demand
 from daskem.models.protocol import Declares, Frames, Model, Simplifies, Starts, Varies
@@ -138,8 +139,9 @@ def best_of_many(
     if n_named == n_components:
         # Labels say where each begins: none is too many, and none can go.
         effort = replace(effort, counts=(n_components,), n_regrown=0)
+    sample, n_out = outlying_first(sample)
     parts = [sample[:size] for size in effort.sizes]
-    contest = Contest(first.model, parts, effort, n_components, n_named)
+    contest = Contest(first.model, parts, effort, n_components, n_named, n_out)
     return contest.winners(init_params, rngs)
 
 

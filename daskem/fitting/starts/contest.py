@@ -57,6 +57,8 @@ class Contest:
     parts : sequence of Block
     effort : Effort
     n_components, n_named : int
+    n_out : int
+        The first so many rows of each part are far out, and the same.
     """
 
     model: Starts
@@ -64,6 +66,7 @@ class Contest:
     effort: Effort
     n_components: int
     n_named: int
+    n_out: int
 
     def winners(self, init_params: str, rngs: Sequence[np.random.Generator]) -> list[Judged]:
         """The start that wins, of the seeds that each of `rngs` draws."""
@@ -125,12 +128,20 @@ class Contest:
     def _fresh(self) -> Mapping[int, Block]:
         """By the number of a part, those of its rows that the part before it does not have.
 
-        What was gained by fitting the accidents of those does not count.
+        What was gained by fitting the accidents of those does not count. Rows far out are among
+        them in any case: a fit may leave them to others where there are none.
         """
         return {
-            number: part[len(before) :] if len(part) > len(before) else part
+            number: part[self._fresh_rows(len(before), len(part))]
+            if len(part) > len(before)
+            else part
             for number, (before, part) in enumerate(pairwise(self.parts), 1)
         }
+
+    def _fresh_rows(self, n_before: int, n: int) -> slice | np.ndarray:
+        if self.n_out == 0:
+            return slice(n_before, n)
+        return np.append(np.arange(self.n_out), np.arange(n_before, n))
 
     def _fits(self, drafts: Iterable[Draft], part: Block, stop: Stop) -> Way[list[Judged]]:
         """Where fits to a part lead, the best one first, as starts of fits to others."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.seedbed import MOST_PARTITION_ROUNDS, N_PARTITIONED
 from daskem.fitting.stopping import Stop
-from daskem.models.families.protocol import Composed, Softens
+from daskem.models.families.protocol import Composed, Ellipses, Softens
 from daskem.models.protocol import Declares, Simplifies
 
 # Seeds for each component, in each start. Of as many as there are components, some
@@ -124,7 +124,9 @@ def _counts(factors: Sequence[float], n_components: int, n: int) -> tuple[int, .
 
 def _is_bounded(model: object) -> bool:
     """Whether no params make a few rows as likely as one likes: means have no width."""
-    return isinstance(model, Composed) and isinstance(model.family, Softens)
+    if not isinstance(model, Composed) or isinstance(model.family, Ellipses):
+        return False
+    return isinstance(model.family, Softens)
 
 
 def _n_free(model: Declares, n_components: int, n_features: int) -> int:

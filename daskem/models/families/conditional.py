@@ -28,6 +28,9 @@ class Correlated(Structure, ABC):
         matrices[:, columns, rows] = quadratics
         return matrices
 
+    def variances(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
+        return np.diagonal(self.expand(covariances, k, d), axis1=1, axis2=2)
+
     def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
         return matrices[:, *upper_triangle(matrices.shape[-1])]
 
@@ -53,6 +56,9 @@ class Correlated(Structure, ABC):
 
 class Uncorrelated(Structure, ABC):
     """Of variances, (component, feature): the view is some of the features themselves."""
+
+    def variances(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
+        return np.broadcast_to(covariances.reshape(k, -1), (k, d))
 
     def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
         return np.diagonal(matrices, axis1=1, axis2=2)

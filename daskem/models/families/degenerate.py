@@ -72,6 +72,11 @@ class Oddity:
                 told.append(Flaw(f"{self._who(k)}: {why}"))
         return told
 
+    @property
+    def alone(self) -> np.ndarray:
+        """Which have fewer rows than their covariance needs, far from all others, (component,)."""
+        return np.array([bool(few) and self._is_isolated(k) for k, few in enumerate(self._few)])
+
     def _who(self, k: int) -> str:
         return f"component {k} ({self.counts[k]:,.3g} rows)"
 
@@ -109,8 +114,8 @@ class Oddity:
         if self.structure.pooled:
             return np.zeros(len(self.counts), bool)
         covariances, means = self.params["covariances"], self.params["means"]
-        if covariances.ndim < 3:  # As variances: matrices of many features would cost a pass.
-            covariances = np.broadcast_to(covariances.reshape(len(means), -1), means.shape)
+        if not self.structure.correlated:  # Matrices of many features would cost a pass.
+            covariances = self.structure.variances(covariances, *means.shape)
         return by_chance(covariances, means, self.counts)
 
     def _repeated(self, k: int) -> np.ndarray:

@@ -40,16 +40,16 @@ _NEARLY = 1 - 1e-3
 def floored(new: np.ndarray, old: np.ndarray, frame: Frame) -> np.ndarray:
     """The M step `new`, (component, feature, feature), above floors that `old` are above too."""
     fixed, raised = frame.floors, new
-    for k in np.flatnonzero(~are_definite(new - _bounds(fixed, ROUNDING, old))):
+    for k in np.flatnonzero(~are_definite(new - _bounds(fixed, ROUNDING * _own(old)))):
         raised = raised.copy() if raised is new else raised
-        bound = _bounds(fixed, _slack(old[k], fixed), old[k])
-        raised[k] = _raised(new[k], np.maximum(bound, _bounds(fixed, _LEAST, new[k])))
+        rounding = np.maximum(_slack(old[k], fixed) * _own(old[k]), _LEAST * _own(new[k]))
+        raised[k] = _raised(new[k], _bounds(fixed, rounding))
     return raised
 
 
 def allowed(covariances: np.ndarray, frame: Frame) -> np.ndarray:
     """The nearest covariances, (component, feature, feature), above the floors."""
-    bounds = _bounds(frame.floors, ROUNDING, covariances)
+    bounds = _bounds(frame.floors, ROUNDING * _own(covariances))
     raised = covariances.copy()
     for k in np.flatnonzero(~are_definite(covariances - bounds)):
         raised[k] = _raised(covariances[k], bounds[k])
@@ -60,7 +60,7 @@ def narrow(covariances: np.ndarray, frame: Frame) -> Narrow:
     """The directions in which components are as narrow as a floor."""
     recorded = NEAR * frame.recorded_floors
     fixed = recorded + SPURIOUS * (frame.floors - frame.recorded_floors)
-    bounds = _bounds(fixed, SPURIOUS * ROUNDING, covariances)
+    bounds = _bounds(fixed, SPURIOUS * ROUNDING * _own(covariances))
     found = np.zeros((2, len(covariances)), int)
     for k in np.flatnonzero(~are_definite(covariances - bounds)):
         values, vectors, factor = _eigen(covariances[k], bounds[k])
@@ -72,12 +72,16 @@ def narrow(covariances: np.ndarray, frame: Frame) -> Narrow:
     return Narrow(*found)
 
 
-def _bounds(fixed: np.ndarray, r: float, covariances: np.ndarray) -> np.ndarray:
-    """T, (..., feature, feature), with W the variances of `covariances`."""
-    own = np.diagonal(covariances, axis1=-2, axis2=-1)
-    bounds = np.empty((*own.shape, len(fixed)))
+def _own(covariances: np.ndarray) -> np.ndarray:
+    """W, (..., feature), which is diagonal."""
+    return np.diagonal(covariances, axis1=-2, axis2=-1)
+
+
+def _bounds(fixed: np.ndarray, rounding: np.ndarray) -> np.ndarray:
+    """T, (..., feature, feature), of D and r W, (..., feature)."""
+    bounds = np.empty((*rounding.shape, len(fixed)))
     bounds[...] = fixed
-    np.einsum("...ii->...i", bounds)[...] += r * own
+    np.einsum("...ii->...i", bounds)[...] += rounding
     return bounds
 
 
@@ -137,4 +141,6 @@ def _slack(old: np.ndarray, fixed: np.ndarray) -> float:
 
 def _exceed(matrix: np.ndarray, least: float) -> bool:
     """Whether all eigenvalues of a matrix are greater than `least`."""
-    return bool(are_definite((matrix - least * np.eye(len(matrix)))[None])[0])
+    shifted = matrix.copy()
+    np.einsum("ii->i", shifted)[...] -= least
+    return bool(are_definite(shifted[None])[0])

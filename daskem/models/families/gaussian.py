@@ -216,6 +216,19 @@ class Gaussian(Incomplete):
         frame = frame or identity(params["means"].shape[1])
         return Params({**params, "covariances": self.structure.allowed(covariances, frame)})
 
+    def softened(self, params: Params, counts: np.ndarray, frame: Frame | None) -> Params:
+        """The same, with components as wide as the data that are a few rows far from all others.
+
+        Without a width of its own such a component never gets the next row like them.
+        """
+        means, covariances = params["means"], params["covariances"]
+        alone = Oddity(self.structure, params, counts, frame or identity(means.shape[1])).alone
+        if not alone.any():
+            return params
+        covariances = covariances.copy()
+        covariances[alone] = self.at(means)["covariances"][alone]
+        return Params({**params, "covariances": covariances})
+
     def log_prior(self, params: Params, weight: float, frame: Frame | None) -> float:
         """Log-density of the prior of `reg_covar`, 0 at the covariance of the whole data."""
         if self.reg_covar == 0:
@@ -226,8 +239,9 @@ class Gaussian(Incomplete):
 
     def magnitudes(self, params: Params) -> np.ndarray:
         """Of the terms of the log-density, with s_i^2 = m_i^2 + C_ii, (component,)."""
-        squares = np.square(params["means"])
-        squares = squares + np.diagonal(self.covariances(params), axis1=1, axis2=2)
+        means = params["means"]
+        variances = self.structure.variances(params["covariances"], *means.shape)
+        squares = np.square(means) + variances
         precisions = self.structure.precision(self._root(params))
         return self.structure.magnitudes(precisions, np.sqrt(squares))
 

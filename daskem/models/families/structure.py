@@ -168,6 +168,10 @@ class Structure(ABC):
     def expand(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
         """The same covariances as full matrices, (component, feature, feature)."""
 
+    @abstractmethod
+    def variances(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
+        """Their diagonals, (component, feature)."""
+
     def of_vectors(self, vectors: np.ndarray) -> np.ndarray:
         """The quadratics of each vector, (component, feature) to (component, quadratic)."""
         out = np.empty((self.n_quadratics(vectors.shape[1]), len(vectors)))

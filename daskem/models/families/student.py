@@ -186,6 +186,9 @@ class StudentT(Incomplete):
             near["df"] = np.clip(near["df"], LEAST, MOST)
         return near
 
+    def softened(self, params: Params, counts: np.ndarray, frame: Frame | None) -> Params:
+        return self._normal.softened(params, counts, frame)
+
     def magnitudes(self, params: Params) -> np.ndarray:
         """Of the terms of the log-density, whose logarithms are no larger than those of normals."""
         return self._normal.magnitudes(params)
