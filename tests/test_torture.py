@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import dask
-import numpy as np
 import pytest
 from cluster import PATIENCE, scheduler, workers
 from distributed import Client
