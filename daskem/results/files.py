@@ -15,7 +15,6 @@ from fsspec.core import url_to_fs
 from daskem.core.addresses import cause, reason, shown
 from daskem.errors import ParameterError
 
-
 # Of `renameat2` of Linux: names are relative to the current folder, and change places.
 _HERE, _EXCHANGE = -100, 2
 # How often what is replaced meanwhile is read again: whoever writes all the time is faster.
