@@ -77,6 +77,10 @@ class NoWorkersError(ClusterError):
     """The cluster has no workers, and none have come for as long as one waits for them."""
 
 
+class MixedClusterError(ClusterError):
+    """The workers of the cluster compute different last bits, and a fit is to be strict."""
+
+
 class SchedulerLostError(ClusterError):
     """The scheduler has died, its cluster was closed, or it does not answer."""
 
