@@ -278,6 +278,10 @@ def test_names(client, rows, start, counted, gate):
     run.stop()
     again = daskem.submit(MODEL, chunked(rows), start=start, name="one", max_passes=2)
     assert again.result().status is Status.MAX_PASSES
+    # A handle is on its own fit, and not on whichever has that name.
+    with pytest.raises(ParameterError, match="'one' had ended, and was replaced by another"):
+        run.result()
+    assert daskem.attach("one").status is Status.MAX_PASSES
     with pytest.raises(ParameterError, match=r"no fit called 'two'.*'one'"):
         daskem.attach("two")
 
@@ -295,6 +299,35 @@ def test_only_some_ended_fits_are_kept(client, rows, start):
         return sorted(fits.by_name)
 
     assert client.run_on_scheduler(add_more) == sorted(f"old-{i}" for i in range(10, 40))
+
+
+def test_ended_fits_that_were_fetched_go_first_and_large_ones_do_not_pile_up(client, rows, start):
+    run = daskem.submit(MODEL, chunked(rows), start=start, name="fetched", max_passes=1)
+    run.result()
+
+    async def forget_the_others(dask_scheduler):
+        fits = dask_scheduler.plugins["daskem-fits"]
+        fits.by_name = {"fetched": fits.find("fetched")}
+
+    client.run_on_scheduler(forget_the_others)
+    daskem.submit(MODEL, chunked(rows), start=start, name="not yet", max_passes=1).wait()
+
+    async def add_large(dask_scheduler):
+        fits = dask_scheduler.plugins["daskem-fits"]
+        own = fits.find("fetched"), fits.find("not yet")
+        sizes, left = [job.n_bytes for job in own], []
+        for i in range(6):
+            job = type(own[0])(f"large-{i}", None, dask_scheduler)
+            job.ended, job.n_bytes = True, 2**26
+            fits.add(job)
+            left.append([name in fits.by_name for name in ("fetched", "not yet")])
+        return sizes, left, sum(job.n_bytes for job in fits.by_name.values())
+
+    sizes, left, n_bytes = client.run_on_scheduler(add_large)
+    assert min(sizes) > 1000
+    assert [False, True] in left
+    assert left == sorted(left, reverse=True)
+    assert n_bytes < 2**28
 
 
 def test_the_news_that_a_fit_has_ended_come_with_all_that_it_held(client, rows, start):
