@@ -318,7 +318,8 @@ def test_ended_fits_that_were_fetched_go_first_and_large_ones_do_not_pile_up(cli
         sizes, left = [job.n_bytes for job in own], []
         for i in range(6):
             job = type(own[0])(f"large-{i}", None, dask_scheduler)
-            job.ended, job.n_bytes = True, 2**26
+            # With two of them there is room for one of the others, and not for both.
+            job.ended, job.n_bytes = True, 2**26 - sizes[1] // 2 - 1
             fits.add(job)
             left.append([name in fits.by_name for name in ("fetched", "not yet")])
         return sizes, left, sum(job.n_bytes for job in fits.by_name.values())
