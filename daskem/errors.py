@@ -101,6 +101,10 @@ class NoWorkersWarning(UserWarning):
     """The cluster has no workers just now: what it is to compute waits until some come."""
 
 
+class OpenClusterWarning(UserWarning):
+    """The cluster listens to other machines without TLS: whoever reaches it can run code there."""
+
+
 class ImproperFitWarning(UserWarning):
     """A fit has components that are no clusters, and there is no better one; says which."""
 
