@@ -77,6 +77,10 @@ class NoWorkersError(ClusterError):
     """The cluster has no workers, and none have come for as long as one waits for them."""
 
 
+class MixedClusterError(ClusterError):
+    """The workers of the cluster compute different last bits, and a fit is to be strict."""
+
+
 class SchedulerLostError(ClusterError):
     """The scheduler has died, its cluster was closed, or it does not answer."""
 
@@ -95,6 +99,10 @@ class NotFittedError(DaskemError, ValueError, AttributeError):
 
 class NoWorkersWarning(UserWarning):
     """The cluster has no workers just now: what it is to compute waits until some come."""
+
+
+class OpenClusterWarning(UserWarning):
+    """The cluster listens to other machines without TLS: whoever reaches it can run code there."""
 
 
 class ImproperFitWarning(UserWarning):

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -278,6 +279,10 @@ def test_names(client, rows, start, counted, gate):
     run.stop()
     again = daskem.submit(MODEL, chunked(rows), start=start, name="one", max_passes=2)
     assert again.result().status is Status.MAX_PASSES
+    # A handle is on its own fit, and not on whichever has that name.
+    with pytest.raises(ParameterError, match="'one' had ended, and was replaced by another"):
+        run.result()
+    assert daskem.attach("one").status is Status.MAX_PASSES
     with pytest.raises(ParameterError, match=r"no fit called 'two'.*'one'"):
         daskem.attach("two")
 
@@ -295,6 +300,36 @@ def test_only_some_ended_fits_are_kept(client, rows, start):
         return sorted(fits.by_name)
 
     assert client.run_on_scheduler(add_more) == sorted(f"old-{i}" for i in range(10, 40))
+
+
+def test_ended_fits_that_were_fetched_go_first_and_large_ones_do_not_pile_up(client, rows, start):
+    run = daskem.submit(MODEL, chunked(rows), start=start, name="fetched", max_passes=1)
+    run.result()
+
+    async def forget_the_others(dask_scheduler):
+        fits = dask_scheduler.plugins["daskem-fits"]
+        fits.by_name = {"fetched": fits.find("fetched")}
+
+    client.run_on_scheduler(forget_the_others)
+    daskem.submit(MODEL, chunked(rows), start=start, name="not yet", max_passes=1).wait()
+
+    async def add_large(dask_scheduler):
+        fits = dask_scheduler.plugins["daskem-fits"]
+        own = fits.find("fetched"), fits.find("not yet")
+        sizes, left = [job.n_bytes for job in own], []
+        for i in range(6):
+            job = type(own[0])(f"large-{i}", None, dask_scheduler)
+            # With two of them there is room for one of the others, and not for both.
+            job.ended, job.n_bytes = True, 2**26 - sizes[1] // 2 - 1
+            fits.add(job)
+            left.append([name in fits.by_name for name in ("fetched", "not yet")])
+        return sizes, left, sum(job.n_bytes for job in fits.by_name.values())
+
+    sizes, left, n_bytes = client.run_on_scheduler(add_large)
+    assert min(sizes) > 1000
+    assert [False, True] in left
+    assert left == sorted(left, reverse=True)
+    assert n_bytes < 2**28
 
 
 def test_the_news_that_a_fit_has_ended_come_with_all_that_it_held(client, rows, start):
@@ -478,20 +513,16 @@ def test_workers_may_come_and_go(client, rows, counted, gate, tmp_path, schedule
     assert bits(run.result()) == bits(expected)
 
 
-@pytest.mark.torture
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make certificates")
 def test_a_cluster_with_tls(rows, start, tmp_path):
-    made = Security.temporary()
-    for name, text in {
-        "ca": made.tls_ca_file,
-        "cert": made.tls_scheduler_cert,
-        "key": made.tls_scheduler_key,
-    }.items():
-        (tmp_path / f"{name}.pem").write_text(text)
-    own = {n: str(tmp_path / f"{n}.pem") for n in ("cert", "key")}
-    ca = str(tmp_path / "ca.pem")
-    tls = ["--tls-ca-file", ca, "--tls-cert", own["cert"], "--tls-key", own["key"]]
+    own = {name: str(tmp_path / f"{name}.pem") for name in ("cert", "key")}
+    # A certificate that signs itself is its own authority.
+    kind = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=daskem"
+    made = ["openssl", "req", *kind.split(), "-out", own["cert"], "-keyout", own["key"]]
+    subprocess.run(made, check=True, capture_output=True)
+    tls = ["--tls-ca-file", own["cert"], "--tls-cert", own["cert"], "--tls-key", own["key"]]
     security = Security(
-        tls_ca_file=ca,
+        tls_ca_file=own["cert"],
         tls_client_cert=own["cert"],
         tls_client_key=own["key"],
         require_encryption=True,
@@ -499,8 +530,9 @@ def test_a_cluster_with_tls(rows, start, tmp_path):
     with (
         scheduler(tmp_path, "--protocol", "tls", *tls) as file,
         workers(file, 1, 1, *tls),
-        Client(scheduler_file=str(file), security=security),
+        Client(scheduler_file=str(file), security=security) as client,
     ):
+        client.wait_for_workers(1, timeout=PATIENCE)
         result = daskem.fit(MODEL, chunked(rows), start=start, max_passes=2)
     assert result.coordinator.startswith("on the scheduler tls://")
     assert bits(result) == bits(here(MODEL, chunked(rows), start=start, max_passes=2))

@@ -3,9 +3,11 @@
 import os
 import signal
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from importlib import import_module
+from types import SimpleNamespace
 
 import dask
 import numpy as np
@@ -16,10 +18,13 @@ from gate import MODEL, Dying, Gate
 from samples import chunked
 
 import daskem
+from daskem.data.blocks import place
+from daskem.data.inputs import as_blocks
 from daskem.errors import (
     ClusterError,
     NoWorkersError,
     NoWorkersWarning,
+    OpenClusterWarning,
     SchedulerLostError,
     StoppedError,
 )
@@ -107,6 +112,33 @@ def waited_for(run, client):
     while client.nthreads():
         run.wait(timeout=0.1)
     run.wait(timeout=0.5)
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("tcp://10.0.0.1:8786", True),
+        ("tcp://head.example.org:8786", True),
+        ("tcp://[2001:db8::1]:8786", True),
+        ("ucx://10.0.0.1:8786", True),
+        ("tls://10.0.0.1:8786", False),
+        ("tcp://127.0.0.1:8786", False),
+        ("tcp://127.0.1.1:8786", False),
+        ("tcp://[::1]:8786", False),
+        ("tcp://localhost:8786", False),
+        ("inproc://10.0.0.1/1/1", False),
+    ],
+)
+def test_a_cluster_that_others_reach_without_tls_is_warned_of_once(rows, address, told):
+    client, blocks = SimpleNamespace(scheduler=SimpleNamespace(address=address)), as_blocks(rows)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            assert place(blocks, client) is blocks
+    assert len(caught) == told
+    if told:
+        assert issubclass(caught[0].category, OpenClusterWarning)
+        assert address in str(caught[0].message)
 
 
 # Schedulers.

@@ -1,15 +1,17 @@
 """Chunks that a zarr store lacks are found before anything is read: zarr reads zeros there."""
 
+import numcodecs
 import numpy as np
 import pytest
 import xarray as xr
 import zarr
 from samples import overlapping
+from zarr.codecs import Crc32cCodec, GzipCodec, ZstdCodec
 
 import daskem
 from daskem import Gaussian, Mixture
 from daskem.cli import main
-from daskem.errors import MissingChunksError, ParameterError
+from daskem.errors import DataReadError, MissingChunksError, ParameterError
 
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
 SHORT = {"n_components": 2, "random_state": 0, "max_passes": 2}
@@ -94,3 +96,34 @@ def test_variables_of_a_dataset_that_are_fitted(tmp_path, rows):
         daskem.select(str(path), [1, 2], n_init=1)
     # Of what has been cut nobody knows whether it needs that chunk.
     daskem.fit(MODEL, lazy.isel(profile=slice(100)), features=["a", "b"], **SHORT)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, True),
+        ({"zarr_format": 2}, True),
+        ({"compressors": None}, True),
+        ({"compressors": [ZstdCodec(checksum=True)]}, False),
+        ({"compressors": [GzipCodec()]}, False),
+        ({"compressors": [Crc32cCodec()]}, False),
+        ({"chunks": (50, 2), "shards": (100, 2)}, True),
+        ({"chunks": (50, 2), "shards": (100, 2), "compressors": [Crc32cCodec()]}, False),
+        ({"zarr_format": 2, "compressors": numcodecs.Zlib()}, False),
+        ({"zarr_format": 2, "compressors": None, "filters": [numcodecs.CRC32()]}, False),
+    ],
+    ids=str,
+)
+def test_a_store_without_checksums_is_said_so_and_others_tell_damage(tmp_path, rows, options, told):
+    path = written(tmp_path / "rows.zarr", rows, **options)
+    result = daskem.fit(MODEL, path, **SHORT)
+    notes = [note for note in result.notes if "have no checksums" in note]
+    assert len(notes) == told
+    if not told:
+        files = (file for file in tmp_path.rglob("*") if file.is_file())
+        chunk = next(file for file in files if file.name in ("0", "0.0"))
+        content = bytearray(chunk.read_bytes())
+        content[len(content) // 3] ^= 1
+        chunk.write_bytes(content)
+        with pytest.raises(DataReadError):
+            daskem.fit(MODEL, path, **SHORT)

@@ -268,6 +268,8 @@ def test_a_model_that_cannot_be_moved_leaves_what_was_there(results, tmp_path, m
     results["full"].save(tmp_path / "model")
     before = contents(tmp_path)
     with monkeypatch.context() as patched:
+        # As where folders cannot change places at once.
+        patched.setattr("daskem.results.files._exchanged", lambda *_: False)
         patched.setattr(Path, "rename", failing(Path.rename, n))
         with pytest.raises(OSError, match="No space left"):
             results["diag"].save(tmp_path / "model")

@@ -1,9 +1,13 @@
 """Reads that fail: tried again where that may help, and told by store, chunk and cause."""
 
+import time
+
+import dask
 import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from cluster import PATIENCE
 from samples import overlapping
 
 import daskem
@@ -108,3 +112,52 @@ def test_a_chunk_of_a_store_that_is_damaged_is_named(tmp_path, monkeypatch, rows
         DataReadError, match=rf"chunk 1, from row 1000 on, of {path} \(task .*zarr.*\) cannot"
     ):
         daskem.fit(MODEL, path, **SHORT)
+
+
+class Hanging:
+    """Rows whose chunk 2 does not come back from its third read, and from no other."""
+
+    def __init__(self, rows, folder):
+        self.rows, self.folder = rows, folder
+
+    def array(self):
+        chunks = da.from_array(self.rows, (1000, -1))
+        return chunks.map_blocks(self.read, dtype=float, meta=self.rows[:0])
+
+    def read(self, block, block_info=None):
+        if block_info[0]["chunk-location"][0] == 2:
+            (self.folder / f"read {len(list(self.folder.iterdir()))}").touch()
+            if len(list(self.folder.iterdir())) == 3:
+                time.sleep(2 * PATIENCE)
+                (self.folder / "over").touch()
+        return block
+
+
+@pytest.mark.parametrize("cache", ["none", "memory"])
+def test_a_read_that_hangs_is_given_up_and_the_next_fit_does_not_wait(rows, tmp_path, cache):
+    fit = {**SHORT, "cache": cache}
+    expected = daskem.fit(MODEL, da.from_array(rows, (1000, -1)), **fit)
+    data = Hanging(rows, tmp_path).array()
+    if cache == "memory":  # That reads once.
+        for number in range(2):
+            (tmp_path / f"as if {number}").touch()
+    with dask.config.set({"daskem.read-timeout": "300ms"}):
+        with pytest.raises(DataReadError, match=r"chunk 2, from row 2000.*not been read in 300"):
+            daskem.fit(MODEL, data, **fit)
+        found = daskem.fit(MODEL, data, **fit)
+    # Nobody has waited for it.
+    assert not (tmp_path / "over").exists()
+    for name, values in expected.params.items():
+        np.testing.assert_array_equal(found.params[name], values)
+
+
+def test_workers_give_a_read_up_that_hangs(client, rows, tmp_path):
+    data = Hanging(rows, tmp_path).array()
+    with dask.config.set({"daskem.read-timeout": "300ms"}):
+        with pytest.raises(DataReadError, match="not been read in 300") as caught:
+            daskem.fit(MODEL, data, checkpoint=tmp_path.parent / f"{tmp_path.name}-kept", **SHORT)
+        assert len(caught.value.result.history) == 1
+        found = daskem.resume(tmp_path.parent / f"{tmp_path.name}-kept", data)
+    # Nobody has waited for it.
+    assert not (tmp_path / "over").exists()
+    assert found.params.keys() == MODEL.parameters.keys()

@@ -1,4 +1,5 @@
 import importlib
+import itertools
 import platform
 
 import dask
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 import daskem
+from daskem import Gaussian, Mixture
 from daskem.core.numerics import arithmetic
 from daskem.core.statistics import add_all
 from daskem.data.blocks import Block, Piece
 from daskem.data.inputs import as_blocks
 from daskem.data.survey import Domain, survey
+from daskem.errors import MixedClusterError
 
 
 def look(data, weights=None, seed=0, cross=True, valid=np.isfinite, missing="raise"):
@@ -249,3 +252,32 @@ def compute_otherwise(digest):
     """In a worker: say that the last bits are others, or say again what they are."""
     module = importlib.import_module("daskem.data.survey.survey")
     module.arithmetic = arithmetic if digest is None else lambda: digest
+
+
+@pytest.fixture
+def of_two_kinds(monkeypatch):
+    """As if some blocks were read by a processor that computes other last bits."""
+    kinds = itertools.cycle(["one", "other"])
+    monkeypatch.setattr(
+        importlib.import_module("daskem.data.survey.survey"), "arithmetic", kinds.__next__
+    )
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+@pytest.mark.parametrize("verb", [daskem.fit, lambda *args, **o: daskem.select(*args[1:], **o)])
+def test_who_computes_otherwise_is_told_of_or_refused(of_two_kinds, verb):
+    data = da.from_array(np.random.default_rng(0).normal(size=(400, 2)), (100, 2))
+    args, options = (Mixture(Gaussian()), data, [1, 2]), {"max_passes": 1, "n_init": 1}
+    result = daskem.fit(*args, **options)
+    (told,) = (note for note in result.notes if "last bits" in note)
+    assert "compute 2 different last bits" in told
+    with pytest.raises(MixedClusterError, match=r"compute 2 different last bits.*strict=True"):
+        verb(*args, strict=True, **options)
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+def test_who_computes_alike_is_not_refused():
+    rows = np.random.default_rng(0).normal(size=(400, 2))
+    options = {"max_passes": 1, "strict": True}
+    result = daskem.fit(Mixture(Gaussian()), da.from_array(rows, (100, 2)), 1, **options)
+    assert not result.notes

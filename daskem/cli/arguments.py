@@ -70,6 +70,8 @@ def _data() -> argparse.ArgumentParser:
     add("--cache", choices=CACHES, default="auto", help=keep)
     sums = "how E steps are computed (%(default)s: compiled where numba is and the fit is large)"
     add("--kernel", choices=KERNELS, default="auto", help=sums)
+    alike = "end where the workers of the cluster compute different last bits"
+    add("--strict", action="store_true", help=alike)
     kept = "folder for checkpoints after every pass, from which daskem resume goes on"
     add("--checkpoint", metavar="DIR", help=kept)
     add(

@@ -131,6 +131,7 @@ class GaussianHMM(Estimator):
         feature_dim: Hashable | None = None,
         missing: str = "raise",
         missing_chunks: str = "raise",
+        strict: bool = False,
     ) -> "GaussianHMM":
         """Estimate the parameters by EM.
 
@@ -141,7 +142,7 @@ class GaussianHMM(Estimator):
         lengths : sequence of int, or int, optional
             Rows of each sequence. Default: all rows are one, but those of labelled data and stores.
         sequence_dim, sample_weight, along, features, sample_dims, feature_dim, missing,
-        missing_chunks
+        missing_chunks, strict
             As `daskem.fit` takes them.
 
         Raises
@@ -165,6 +166,7 @@ class GaussianHMM(Estimator):
             feature_dim=feature_dim,
             missing=missing,
             missing_chunks=missing_chunks,
+            strict=strict,
         )
         params = self.result_.params
         self.startprob_, self.transmat_ = params["initial"], params["transitions"]

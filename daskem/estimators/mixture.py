@@ -144,6 +144,7 @@ class GaussianMixture(Estimator):
         feature_dim: Hashable | None = None,
         missing: str = "raise",
         missing_chunks: str = "raise",
+        strict: bool = False,
     ) -> "GaussianMixture":
         """Estimate the parameters by EM.
 
@@ -152,7 +153,7 @@ class GaussianMixture(Estimator):
         X : array-like, (..., feature)
             As `daskem.fit` takes it.
         y : ignored
-        sample_weight, along, features, sample_dims, feature_dim, missing, missing_chunks
+        sample_weight, along, features, sample_dims, feature_dim, missing, missing_chunks, strict
             As `daskem.fit` takes them.
 
         Raises
@@ -174,6 +175,7 @@ class GaussianMixture(Estimator):
             feature_dim=feature_dim,
             missing=missing,
             missing_chunks=missing_chunks,
+            strict=strict,
         )
         self._publish(self.result_)
         return self

@@ -1,18 +1,26 @@
 """Where files go: what is there already, and how it is replaced, all of it or nothing."""
 
 import contextlib
+import ctypes
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
 from daskem.core.addresses import cause, reason, shown
 from daskem.errors import ParameterError
+
+# Of `renameat2` of Linux: names are relative to the current folder, and change places.
+_HERE, _EXCHANGE = -100, 2
+# How often what is replaced meanwhile is read again: whoever writes all the time is faster.
+_LOOKS = 100
+
+Found = TypeVar("Found")
 
 
 def is_remote(path: str) -> bool:
@@ -43,6 +51,30 @@ def stored(path: str) -> list[str]:
             f"choose another path, or mend this: {reason(error, path)}"
         ) from cause(error, path)
     return sorted(place.removeprefix(root).lstrip("/") for place in objects)
+
+
+def steadily(path: str, read: Callable[[], Found]) -> Found:
+    """What `read` finds at the address `path`, of one folder: once nobody replaces it meanwhile."""
+    for _ in range(0 if is_remote(path) else _LOOKS):
+        before = _which(path)
+        try:
+            found = read()
+        except Exception:
+            if _which(path) == before:
+                raise
+        else:
+            if _which(path) == before:
+                return found
+    return read()
+
+
+def _which(path: str) -> tuple[int, int] | None:
+    """Which folder lies at `path`; None for none."""
+    try:
+        about = os.stat(path)
+    except OSError:
+        return None
+    return about.st_ino, about.st_ctime_ns
 
 
 def replace(path: str, objects: Mapping[str, bytes], made: Collection[str]) -> None:
@@ -100,14 +132,31 @@ def _replace_folder(place: Path, objects: Mapping[str, bytes], made: Collection[
             partial.rename(place)
             return
         old = partial.with_suffix(".old")
-        try:
-            place.rename(old)
-            partial.rename(place)
-        except BaseException:
-            if old.exists() and not place.exists():
-                old.rename(place)
-            raise
+        _take_place(partial, place, old)
     _remove(old, made)
+
+
+def _take_place(new: Path, place: Path, old: Path) -> None:
+    """Put the folder `new` in the place of another, which is then called `old`."""
+    if _exchanged(new, place):
+        new.rename(old)
+        return
+    try:
+        place.rename(old)
+        new.rename(place)
+    except BaseException:
+        if old.exists() and not place.exists():
+            old.rename(place)
+        raise
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange two folders at once, so that no kill comes in between; False where nothing can."""
+    with contextlib.suppress(AttributeError, TypeError, OSError):
+        libc: Any = ctypes.CDLL(None)
+        names = os.fsencode(one), os.fsencode(other)
+        return bool(libc.renameat2(_HERE, names[0], _HERE, names[1], _EXCHANGE) == 0)
+    return False
 
 
 def _remove(folder: Path, made: Collection[str]) -> None:

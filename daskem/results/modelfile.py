@@ -21,7 +21,7 @@ from zarr.storage import MemoryStore
 from daskem.core.addresses import cause, reason, shown
 from daskem.data.inputs import address
 from daskem.errors import ModelFileError, ParameterError, StoreNotFoundError
-from daskem.results.files import is_remote, replace, stored
+from daskem.results.files import is_remote, replace, steadily, stored
 
 VERSION = 3
 
@@ -110,7 +110,11 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], xr.Dataset, xr.D
     ModelFileError
         If it is not a model, is damaged, or was written by a newer daskem.
     """
-    path = address(path)
+    place = address(path)
+    return steadily(place, lambda: _read(place))
+
+
+def _read(path: str) -> tuple[dict[str, Any], xr.Dataset, xr.Dataset]:
     called = shown(path)
     if not is_remote(path) and not Path(path).exists():
         raise StoreNotFoundError(f"there is no model at {called}")

@@ -63,7 +63,7 @@ class Handle(Generic[OutcomeT]):
         checkpoint: str | None = None,
         line: Line | None = None,
     ) -> None:
-        self.name = name
+        self.name, self._number = name, 0
         self._client, self._checkpoint, self._line = client, checkpoint, line or Line(None)
 
     @property
@@ -180,7 +180,7 @@ class Handle(Generic[OutcomeT]):
         """How the fit stands, as `watch` says it, in so many seconds."""
         seconds = patience + SILENCE if seconds is None else max(seconds, _LEAST)
         stand: Stand = self._ask(seconds, watch, passes, patience)
-        self._checkpoint = stand.checkpoint or self._checkpoint
+        self._checkpoint, self._number = stand.checkpoint or self._checkpoint, stand.number
         if patience and not (stand.ended or stand.workers or stand.passes > passes):
             warnings.warn(
                 told_without_workers(address_of(self._client)), NoWorkersWarning, stacklevel=2
@@ -195,7 +195,7 @@ class Handle(Generic[OutcomeT]):
 
     def _ask(self, seconds: float, function: Callable[..., Awaitable[Any]], *args: object) -> Any:
         try:
-            return _ask(self._client, seconds, function, self.name, *args)
+            return _ask(self._client, seconds, function, self.name, self._number, *args)
         except SchedulerLostError as error:
             after = (
                 _FIT_AGAIN
@@ -245,7 +245,7 @@ def send(
     refusal = foreign(client)
     if refusal is not None:
         raise SchedulerError(refusal)
-    handle._ask(SILENCE, reserve, client.id)
+    handle._number = handle._ask(SILENCE, reserve, client.id)
     with stopping(handle):
         refusal = handle._ask(SLOW, begin, payload, keep)
         if refusal is not None:

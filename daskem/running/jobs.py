@@ -7,18 +7,17 @@ loop only, so none of its attributes needs a lock.
 
 import asyncio
 import contextlib
-import sys
 import threading
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from distributed import Client, Scheduler, SchedulerPlugin
+from distributed import Client, Scheduler
 from distributed.protocol.pickle import dumps, loads
 
 from daskem.data.blocks import Sign
-from daskem.errors import ParameterError, StoppedError
+from daskem.errors import StoppedError
 from daskem.fitting.record import Pass, Status
 from daskem.running.scheduler import (
     ended_of,
@@ -26,14 +25,10 @@ from daskem.running.scheduler import (
     knows,
     n_workers,
     own_security,
-    plugin,
     release,
 )
 from daskem.running.task import Outcome, Task
 
-_PLUGIN = "daskem-fits"
-# Ended fits that are kept for whoever asks for them, at most.
-_MOST_ENDED = 30
 # Seconds until futures that the caller has just made are known to the scheduler: they travel on
 # another connection.
 _ARRIVAL = 10.0
@@ -47,6 +42,7 @@ PATIENCE = 10.0
 class Stand:
     """How a job stands: passes made, whether it has ended, where it is written, what it is at."""
 
+    number: int
     passes: int
     ended: bool
     workers: int
@@ -68,7 +64,11 @@ class Job:
         After the last complete pass.
     error : Exception or None
         What ended the job.
-    started, stopping, ended : bool
+    number : int
+        Among the jobs of a scheduler, from 1 on: names may be used again.
+    n_bytes : int
+        Of its last result, once it has ended.
+    started, stopping, ended, fetched : bool
     client : str or None
         The id of its own client.
     held : list of keys, or None
@@ -81,14 +81,15 @@ class Job:
 
     def __init__(self, name: str, owner: str | None, scheduler: Scheduler) -> None:
         self.name, self.owner, self.scheduler = name, owner, scheduler
-        self.passes = 0
+        self.number = self.passes = self.n_bytes = 0
         self.result: Outcome | None = None
         self.error: Exception | None = None
-        self.started = self.stopping = self.ended = False
+        self.started = self.stopping = self.ended = self.fetched = False
         self.client: str | None = None
         self.held: list[Any] | None = None
         self.checkpoint: str | None = None
         self.doing = Sign("", 0, 0)
+        self._newest: Outcome | None = None  # Of the thread alone.
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._stopper: asyncio.Task[None] | None = None
@@ -153,6 +154,7 @@ class Job:
     def stand(self) -> Stand:
         history = () if self.result is None else tuple(self.result.history)
         return Stand(
+            self.number,
             self.passes,
             self.ended,
             n_workers(self.scheduler),
@@ -197,7 +199,7 @@ class Job:
         except BaseException as error:
             last = {"error": _portable(error)}
         finally:
-            self._tell(**last, ended=True)
+            self._tell(**last, n_bytes=len(dumps(self._newest)), ended=True)
 
     def _fit(self, task: Task[Outcome], client: Client) -> dict[str, Any]:
         """Run the task; what is to be known of the job when it has ended."""
@@ -207,7 +209,7 @@ class Job:
         try:
             results = task.results(f"on the scheduler {self.scheduler.address}")
             while not self.stopping and (found := next(results, None)) is not None:
-                result = found
+                result = self._newest = found
                 self._tell(result=result)
         except Exception:
             if not self.stopping:
@@ -238,46 +240,3 @@ def _portable(error: BaseException) -> Exception:
         copied = RuntimeError(f"the fit was ended by {error!r:.1000}")
     copied.add_note(f"On the scheduler:\n{where}")
     return copied
-
-
-class Jobs(SchedulerPlugin):
-    """The fits of a scheduler, by name."""
-
-    def __init__(self) -> None:
-        self.by_name: dict[str, Job] = {}
-
-    def remove_client(self, scheduler: Scheduler, client: str) -> None:
-        for job in self.by_name.values():
-            if job.owner == client:
-                job.stop()
-
-    async def before_close(self) -> None:
-        for job in self.by_name.values():
-            job.stop()
-        for job in self.by_name.values():
-            await job.wait(sys.maxsize, PATIENCE)
-
-    def find(self, name: str) -> Job:
-        if name not in self.by_name:
-            known = sorted(self.by_name) or "none"
-            raise ParameterError(
-                f"there is no fit called {name!r} on this scheduler; it has {known}, and forgets "
-                "all of them when it is restarted"
-            )
-        return self.by_name[name]
-
-    def add(self, job: Job) -> None:
-        if job.name in self.by_name and not self.by_name[job.name].ended:
-            raise ParameterError(
-                f"a fit called {job.name!r} is running on this scheduler: daskem.attach("
-                f"{job.name!r}) follows it; choose another name, or stop that one"
-            )
-        self.by_name.pop(job.name, None)
-        ended = [name for name, old in self.by_name.items() if old.ended]
-        for name in ended[: max(len(ended) + 1 - _MOST_ENDED, 0)]:
-            del self.by_name[name]
-        self.by_name[job.name] = job
-
-
-def jobs_of(scheduler: Scheduler) -> Jobs:
-    return plugin(scheduler, _PLUGIN, Jobs)

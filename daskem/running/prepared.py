@@ -11,6 +11,7 @@ from daskem.core.brief import Brief
 from daskem.data.blocks import Blocks, Watch, counted, moved
 from daskem.data.inputs.names import Features
 from daskem.data.survey import Survey
+from daskem.errors import MixedClusterError
 from daskem.fitting.algorithms import Algorithm, Draft
 from daskem.fitting.loop import passes
 from daskem.fitting.record import Status
@@ -48,6 +49,8 @@ class Prepared(Brief):
     notes : tuple of str
         What had to be done to the data at the door.
     missing : {"raise", "omit", "model"}
+    strict : bool
+        Whether workers that compute different last bits are an error.
     recording : Recording or None
         Where the fit is written down, and goes on from.
     """
@@ -62,6 +65,7 @@ class Prepared(Brief):
     features: Features
     notes: tuple[str, ...]
     missing: str
+    strict: bool = False
     recording: Recording | None = None
 
     @property
@@ -103,7 +107,13 @@ class Prepared(Brief):
         counts, names = [k for k, _ in self.starts], self.features.names
         known = [n_components_of(self.model, k, start) for k, start in self.starts]
         fewest = min((k for k in known if k is not None), default=None)
-        return first_read(self.model, self.blocks, rng, self.init_params, counts, names, fewest)
+        first = first_read(self.model, self.blocks, rng, self.init_params, counts, names, fewest)
+        mixed = first.survey.mixed
+        if self.strict and mixed is not None:
+            raise MixedClusterError(
+                f"{mixed}. Give it workers of one kind, or leave strict=True out"
+            )
+        return first
 
     def _begun(self, first: FirstRead, rng: np.random.Generator) -> list[Run]:
         """The runs before the next pass: from their starts, or from where they were left."""

@@ -40,6 +40,7 @@ PASSED = (
     "max_seconds",
     "cache",
     "missing_chunks",
+    "strict",
 )
 
 
@@ -58,6 +59,7 @@ def prepare(
     feature_dim: Hashable | None = None,
     missing: str = "raise",
     missing_chunks: str = "raise",
+    strict: bool = False,
     n_init: int = 1,
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
@@ -111,11 +113,12 @@ def prepare(
         rows.features,
         (*rows.notes, *absent),
         missing,
+        strict,
     )
     if checkpoint is None:
         return prepared
     dims = features and list(features), sample_dims and list(sample_dims), feature_dim, sequence_dim
-    passed = (*dims, tol, max_passes, max_seconds, cache, missing_chunks)
+    passed = (*dims, tol, max_passes, max_seconds, cache, missing_chunks, strict)
     about = _settings(prepared) | dict(zip(PASSED, passed, strict=True))
     about |= {"riders": list(riders), "in sequences": lengths is not None}
     return replace(prepared, recording=Recording.at(checkpoint, about))

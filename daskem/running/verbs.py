@@ -31,6 +31,7 @@ def fit(
     feature_dim: Hashable | None = None,
     missing: str = "raise",
     missing_chunks: str = "raise",
+    strict: bool = False,
     n_init: int = 1,
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
@@ -95,6 +96,9 @@ def fit(
     missing_chunks : {"raise", "fill"}
         Whether it is an error that a zarr store lacks chunks of the data, or the fill value that is
         read in their place is meant.
+    strict : bool
+        Whether it is an error, and not a note, that the workers of the cluster compute different
+        last bits, as processors or libraries differ: the same fit might then end with others.
     n_init : int
         Starts for each number of components. All runs share every read of the data.
     init_params : {"k-means++", "random_from_data", "k-means||"}
@@ -152,6 +156,8 @@ def fit(
     KernelError
         If what the kernel needs that was asked for is not here, or not on a worker: numba, or
         CuPy and a GPU.
+    MixedClusterError
+        If the workers compute different last bits, and `strict` does not have that.
     CheckpointError
         If nothing can be written at `checkpoint`, or another fit writes there.
     Exception
@@ -183,6 +189,7 @@ def fit(
         feature_dim=feature_dim,
         missing=missing,
         missing_chunks=missing_chunks,
+        strict=strict,
         n_init=n_init,
         init_params=init_params,
         algorithm=algorithm,
@@ -215,6 +222,7 @@ def iterate(
     feature_dim: Hashable | None = None,
     missing: str = "raise",
     missing_chunks: str = "raise",
+    strict: bool = False,
     n_init: int = 1,
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
@@ -247,6 +255,7 @@ def iterate(
         feature_dim=feature_dim,
         missing=missing,
         missing_chunks=missing_chunks,
+        strict=strict,
         n_init=n_init,
         init_params=init_params,
         algorithm=algorithm,

@@ -33,6 +33,7 @@ def select(
     feature_dim: Hashable | None = None,
     missing: str = "raise",
     missing_chunks: str = "raise",
+    strict: bool = False,
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
     tol: float | None = None,
@@ -78,8 +79,8 @@ def select(
         Restarts for each candidate; they cost no reads. Fewer than three do not tell how far
         restarts differ.
     sample_weight, along, lengths, sequence_dim, features, sample_dims, feature_dim, missing,
-    missing_chunks, init_params, algorithm, tol, max_passes, max_seconds, random_state, cache,
-    kernel, checkpoint, progress
+    missing_chunks, strict, init_params, algorithm, tol, max_passes, max_seconds, random_state,
+    cache, kernel, checkpoint, progress
         As `daskem.fit` takes them.
 
     Returns
@@ -114,6 +115,7 @@ def select(
         feature_dim=feature_dim,
         missing=missing,
         missing_chunks=missing_chunks,
+        strict=strict,
         init_params=init_params,
         algorithm=algorithm,
         tol=tol,
@@ -147,6 +149,7 @@ def submit_selection(
     feature_dim: Hashable | None = None,
     missing: str = "raise",
     missing_chunks: str = "raise",
+    strict: bool = False,
     init_params: str = "k-means++",
     algorithm: str | Algorithm = "auto",
     tol: float | None = None,
@@ -191,6 +194,7 @@ def submit_selection(
         feature_dim=feature_dim,
         missing=missing,
         missing_chunks=missing_chunks,
+        strict=strict,
         init_params=init_params,
         algorithm=algorithm,
         tol=tol,

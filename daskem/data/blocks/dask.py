@@ -17,6 +17,7 @@ from distributed import Client, KilledWorker
 
 from daskem.core.brief import Brief
 from daskem.core.statistics import FAN_IN
+from daskem.data.blocks.ahead import read_timeout
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.joining import Omit
 from daskem.data.blocks.partitions import (
@@ -88,6 +89,8 @@ class DaskBlocks(Brief):
         What errors call the data.
     watch : callable
         Who is told how far a sum has come.
+    patience : float
+        Seconds after which a read is given up.
     """
 
     array: da.Array
@@ -100,6 +103,7 @@ class DaskBlocks(Brief):
     span: slice = field(default_factory=lambda: slice(None))
     origin: str = "the data"
     watch: Watch = unwatched
+    patience: float = field(default_factory=read_timeout)
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels: no client, nothing that lives on its cluster, and nobody who watches."""
@@ -207,7 +211,8 @@ class DaskBlocks(Brief):
         for array in self._arrays:
             graph.update(array.__dask_optimize__(array.__dask_graph__(), keys_of(array)))
         extent = self.array.shape[:-1] if self._known else None
-        recipes, shared = cut(nodes_of(graph), self._chunks(), extent, self.omit, self.origin)
+        how = extent, self.omit, self.origin, self.patience
+        recipes, shared = cut(nodes_of(graph), self._chunks(), *how)
         shared = self._computed_once(recipes, shared)
         sealed = client is not None and foreign(client) is not None
         sources = self._persist([delayed(recipe, sealed) for recipe in recipes])

@@ -6,8 +6,8 @@ which one task runs through, chunk by chunk, adding up as it goes.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -16,6 +16,7 @@ import numpy as np
 from dask.typing import Key
 
 from daskem.core.statistics import TreeSum
+from daskem.data.blocks.ahead import Reading, ahead
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.joining import DTYPES, Omit, Part, joined, part
 from daskem.data.blocks.piece import Piece
@@ -142,6 +143,8 @@ class Recipe:
         Keys of what it needs besides, which are tasks of the scheduler's own.
     origin : str
         What errors call the data.
+    patience : float
+        Seconds after which a read is given up.
     """
 
     chunks: Sequence[Chunk]
@@ -150,32 +153,36 @@ class Recipe:
     tasks: Mapping[Key, GraphNode]
     shared: Sequence[Key]
     origin: str = "the data"
+    patience: float = math.inf
 
-    def blocks(self, shared: Sequence[object]) -> Iterator[Block]:
+    def blocks(self, shared: Sequence[object]) -> Generator[Block]:
         """Make one block after the other, given the values of `shared`."""
-        return joined(self._parts(shared), self.omit)
+        reading = Reading()
+        blocks = joined(self._parts(shared, reading), self.omit)
+        return ahead(blocks, reading, self.patience)
 
-    def _parts(self, shared: Sequence[object]) -> Iterator[Part]:
+    def _parts(self, shared: Sequence[object], reading: Reading) -> Iterator[Part]:
         values: dict[Key, Any] = dict(zip(self.shared, shared, strict=True))
         orders = [_order(self.tasks, chunk.keys) for chunk in self.chunks]
         last = {key: i for i, order in enumerate(orders) for key in order}
         for i, (chunk, order) in enumerate(zip(self.chunks, orders, strict=True)):
             for key in order:
                 if key not in values:
-                    values[key] = self._made(key, values, chunk)
+                    values[key] = self._made(key, values, chunk, reading)
             made = {key: values[key] for key in chunk.keys}
             for key in order:
                 if last[key] == i:
                     del values[key]
             yield chunk.part(made, self.extent)
 
-    def _made(self, key: Key, values: Mapping[Key, Any], chunk: Chunk) -> Any:
+    def _made(self, key: Key, values: Mapping[Key, Any], chunk: Chunk, reading: Reading) -> Any:
         """The value of a task for a chunk, given those that it depends on."""
 
         def place() -> str:
             name = key[0] if isinstance(key, tuple) else key
             return f"{chunk.place} of {self.origin} (task {name})"
 
+        reading.begins(place)
         return patiently(lambda: evaluated(self.tasks[key], values), place)
 
 
@@ -185,8 +192,8 @@ class Loaded:
 
     kept: Sequence[Block]
 
-    def blocks(self, shared: Sequence[object]) -> Iterator[Block]:
-        return iter(self.kept)
+    def blocks(self, shared: Sequence[object]) -> Generator[Block]:
+        yield from self.kept
 
 
 def load(recipe: Recipe, *shared: object) -> Loaded:
@@ -217,12 +224,8 @@ def run(
 ) -> Result:
     """The tree sum of ``f(block, *args)`` over a partition."""
     tree: TreeSum[Result] = TreeSum()
-    blocks = source.blocks(shared)
-    # The next block is read while this one is computed.
-    with ThreadPoolExecutor(1) as reader:
-        upcoming = reader.submit(next, blocks, None)
-        while (block := upcoming.result()) is not None:
-            upcoming = reader.submit(next, blocks, None)
+    with closing(source.blocks(shared)) as blocks:
+        for block in blocks:
             tree.push(f(block, *args))
     return tree.total()
 
@@ -233,6 +236,7 @@ def cut(
     extent: tuple[int, ...] | None,
     omit: Omit,
     origin: str = "the data",
+    patience: float = math.inf,
 ) -> tuple[list[Recipe], dict[Key, GraphNode]]:
     """Divide the graph of an input among partitions.
 
@@ -264,7 +268,7 @@ def cut(
         tasks = {key: private[key] for key in _order(private, keys)}
         names = {*keys, *(name for task in tasks.values() for name in task.dependencies)}
         outside = sorted(names - set(tasks), key=str)
-        recipes.append(Recipe(chunks, extent, omit, tasks, outside, origin))
+        recipes.append(Recipe(chunks, extent, omit, tasks, outside, origin, patience))
     return recipes, shared
 
 

@@ -12,6 +12,7 @@ from distributed import Client, Future
 from daskem.data.blocks.dask import DaskBlocks
 from daskem.data.blocks.local import LocalBlocks
 from daskem.data.blocks.protocol import Blocks
+from daskem.data.cluster.openness import tell_if_open
 from daskem.data.cluster.resources import machines
 from daskem.data.cluster.waiting import check_workers
 
@@ -23,6 +24,7 @@ def place(blocks: Blocks, client: Client | None) -> Blocks:
     """`blocks` on the cluster of `client`, where they are worth it and it has the room."""
     if client is None:
         return blocks
+    tell_if_open(client)
     if not isinstance(blocks, LocalBlocks):
         check_workers(client)
         return moved(blocks, client)

@@ -6,6 +6,7 @@ or a named error, and no wait is without an end.
 
 from daskem.data.cluster.asking import SILENCE, SLOW, SilentError, address_of, asked, foreign
 from daskem.data.cluster.graph import check_reachable, current_client, seceded
+from daskem.data.cluster.openness import tell_if_open
 from daskem.data.cluster.resources import Machines, machines
 from daskem.data.cluster.waiting import check_workers, tell_without_workers, told_without_workers
 
@@ -22,6 +23,7 @@ __all__ = [
     "foreign",
     "machines",
     "seceded",
+    "tell_if_open",
     "tell_without_workers",
     "told_without_workers",
 ]

@@ -1,4 +1,4 @@
-"""Chunks that a zarr store lacks: zarr reads its fill value there, and says nothing."""
+"""What a zarr store does not say: chunks that it lacks read as its fill value, bits may change."""
 
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
@@ -9,6 +9,7 @@ import zarr
 from zarr.core.sync import sync
 
 from daskem.core.addresses import hidden
+from daskem.data.inputs.checksums import unchecked
 from daskem.data.inputs.kinds import Data
 from daskem.data.inputs.sources.stores import address, is_address, is_index
 from daskem.errors import MissingChunksError, ParameterError
@@ -20,6 +21,8 @@ _SHOWN = 3
 
 def absent_chunks(data: Data, features: Sequence[Hashable] | None, missing: str) -> tuple[str, ...]:
     """Notes on chunks that the stores of the data lack, found by listing them; nothing is read.
+
+    And on stores that have no checksums, whose chunks may be damaged without a word.
 
     Parameters
     ----------
@@ -40,8 +43,8 @@ def absent_chunks(data: Data, features: Sequence[Hashable] | None, missing: str)
     """
     if missing not in _CHOICES:
         raise ParameterError(f"missing_chunks={missing!r} is not one of {list(_CHOICES)}")
-    notes = []
-    for array in _arrays(data, features):
+    notes, arrays = [], list(_arrays(data, features))
+    for array in arrays:
         absent = _absent(array)
         if absent and missing == "raise":
             raise MissingChunksError(
@@ -51,7 +54,7 @@ def absent_chunks(data: Data, features: Sequence[Hashable] | None, missing: str)
             )
         if absent:
             notes.append(_told(array, absent))
-    return tuple(notes)
+    return (*notes, *unchecked(arrays))
 
 
 def _told(array: zarr.Array, absent: Sequence[tuple[int, ...]]) -> str:

@@ -133,12 +133,12 @@ class Contest:
         """
         return {
             number: part[self._fresh_rows(len(before), len(part))]
-            if len(part) > len(before)
-            else part
             for number, (before, part) in enumerate(pairwise(self.parts), 1)
         }
 
     def _fresh_rows(self, n_before: int, n: int) -> slice | np.ndarray:
+        if n == n_before:
+            return slice(n)
         if self.n_out == 0:
             return slice(n_before, n)
         return np.append(np.arange(self.n_out), np.arange(n_before, n))
