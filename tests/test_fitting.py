@@ -223,6 +223,14 @@ def test_aitken_predicts_what_a_geometric_climb_has_left(rate):
         assert predicted_gain(climb[t - 2 : t + 1]) == pytest.approx(-2 - climb[t], rel=1e-6)
 
 
+def test_two_geometric_climbs_at_once_are_predicted_by_both_their_rates():
+    """Aitken's one rate says too little while the faster one fades."""
+    climb = [-2 - 0.3 * 0.95**t - 0.2 * 0.4**t for t in range(9)]
+    for t in range(4, 9):
+        assert predicted_gain(climb[: t + 1]) == pytest.approx(-2 - climb[t], rel=1e-6)
+    assert predicted_gain(climb[2:5]) < 0.5 * (-2 - climb[4])
+
+
 @pytest.mark.parametrize(
     ("objectives", "gain"),
     [
