@@ -152,6 +152,24 @@ def test_starts_that_are_partly_given_are_kept(kind):
     assert np.abs(model.means_ - means).max() < 3
 
 
+@every_kind
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+def test_another_fit_leaves_nothing_of_the_first(kind):
+    """Not even of what is made when it is asked for."""
+
+    def told(model):
+        names = [n for n in dir(model) if n.endswith("_") and n[0] != "_" and n != "result_"]
+        return {name: getattr(model, name) for name in names}
+
+    one, other = data(2), 3 * data(2)[::-1] + 1
+    begin = start(kind, one)
+    again = fitted(daskem.GaussianMixture, kind, one, begin)
+    assert "precisions_cholesky_" in told(again)
+    again.fit(other)
+    fresh = fitted(daskem.GaussianMixture, kind, other, begin)
+    np.testing.assert_equal(told(again), told(fresh))
+
+
 def sklearn_checks():
     with warnings.catch_warnings():
         # scikit-learn is not a dependency, so its base class cannot be one of ours.

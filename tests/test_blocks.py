@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import dask
 import dask.array as da
@@ -11,8 +12,10 @@ from cluster import bits, in_random_order
 from dask.callbacks import Callback
 
 import daskem
+from daskem.data.blocks import joining
 from daskem.data.blocks.dask import DaskBlocks
 from daskem.data.blocks.local import LocalBlocks
+from daskem.data.blocks.piece import Piece
 from daskem.data.cluster import memory
 from daskem.data.cluster.resources import Machines
 from daskem.data.inputs import as_blocks
@@ -304,11 +307,16 @@ def test_blocks_are_not_made_larger_than_their_size_by_joining():
     rows = np.zeros((3 * 2**17, 4), dtype="f4")
     for data in (rows, da.from_array(rows, chunks=(2**17, 4))):
         assert blocks_of(as_blocks(data)) == f"{2**17}:{2**17} " * 3
-    # Where there are so many that several make a partition.
-    small = da.zeros((2**22, 4), chunks=(2**12, 4))
-    lengths = [int(text.split(":")[0]) for text in blocks_of(as_blocks(small)).split()]
-    assert sum(lengths) == 2**22
-    assert max(lengths) <= 2**17
+
+
+def test_neighbouring_chunks_are_joined_while_they_fit(monkeypatch):
+    monkeypatch.setattr(joining, "BLOCK_SIZE", 4 * 100)
+    sizes = [*np.random.default_rng(0).integers(1, 60, size=50).tolist(), 150, 150, 1]
+    chunks = [joining.part(Piece((i,), i, (n,)), np.zeros((n, 4)), {}) for i, n in enumerate(sizes)]
+    found = [[len(piece) for piece in block.pieces] for block in joining.joined(chunks, "none")]
+    assert [n for lengths in found for n in lengths] == sizes
+    assert all(sum(lengths) <= 100 or len(lengths) == 1 for lengths in found)
+    assert all(sum(one) + other[0] > 100 for one, other in pairwise(found))
 
 
 @pytest.mark.parametrize("lazy", [False, True])

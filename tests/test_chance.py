@@ -74,6 +74,22 @@ def test_variances_are_covariances_without_correlations():
     assert 0 < found.sum() < 40
 
 
+@pytest.mark.parametrize("wide", [1, 2])
+def test_a_row_makes_a_place_and_one_more_each_direction_that_is_not_narrow(wide):
+    """A plane wants three rows, a line two: the others are those that may be there by chance."""
+    own, usual, n = np.diag([1.0] * wide + [1e-6] * (3 - wide)), np.eye(3), 1000.0
+    expected = _expected(own, usual[None], np.zeros((1, 3)), np.array([n]))
+    found, told = [], []
+    for size in range(4, 30):
+        more = size - (1 + wide)
+        log_p = more - (expected + more) * np.log1p(more / expected)
+        told.append((1 + wide) * np.log(n + size) + log_p > np.log(1e-3))
+        sizes = np.array([n, size])
+        found.append(by_chance(np.stack([usual, own]), np.zeros((2, 3)), sizes)[1])
+    assert found == told
+    assert 0 < sum(told) < len(told)
+
+
 def test_rows_that_are_expected_of_others_are_counted():
     """Each with the density of the component there, relative to that at its mean."""
     rng = np.random.default_rng(1)

@@ -116,6 +116,15 @@ def test_sequences_go_on_and_are_given_again(tmp_path, rows):
         daskem.resume(tmp_path / "after-1", rows, lengths=[100] * 6)
 
 
+def test_a_missing_step_is_of_the_sequence_that_it_was_of(tmp_path, rows):
+    model, gappy = daskem.HiddenMarkov(Gaussian("diag")), rows.copy()
+    gappy[49] = np.nan
+    options = {**SHORT, "max_passes": 3, "missing": "omit"}
+    interrupted(tmp_path, 1, model, gappy, lengths=[50] * 12, **options)
+    with pytest.raises(CheckpointError, match="sums and sample: "):
+        daskem.resume(tmp_path, gappy, lengths=[49, 51, *[50] * 10])
+
+
 class Drift:
     """A model of one's own, with a number for a param, and values that tell one from another."""
 

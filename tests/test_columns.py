@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from reading import look
 from scipy import stats
 
 import daskem
@@ -19,6 +20,8 @@ from daskem import (
     StudentT,
 )
 from daskem.cli.families import families
+from daskem.core.parameters import Params
+from daskem.data.inputs import as_blocks
 from daskem.errors import DataError, ParameterError
 
 N = 1500
@@ -142,6 +145,37 @@ def test_each_family_keeps_its_frame_beside_those_that_mix_columns():
             + normal.logpdf(rows[:, 6], p["means_6"][k], p["covariances_6"][k])
         )
     np.testing.assert_allclose(result.score_samples(rows), np.log(total), rtol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+@pytest.mark.parametrize("constant", [0, 1])
+def test_events_of_every_family_are_told(constant):
+    rows = np.random.default_rng(0).normal(size=(200, 2))
+    rows[:, constant] = 3.0
+    family = Independent({0: Gaussian(), 1: Gaussian()})
+    result = daskem.fit(Mixture(family), rows, 1, max_passes=2)
+    (told,) = result.history[-1].events
+    assert "no spread left" in told
+
+
+def test_leaps_end_above_the_floors_of_every_family():
+    rows = np.random.default_rng(0).normal(size=(200, 3)) * [1.0, 0.0, 1.0]
+    rows = rows.round(1)  # recorded so
+    family = Independent({(0, 2): Gaussian(), 1: Poisson()})
+    thin = Params(
+        {
+            "weights": np.ones(1),
+            "means_0_2": np.zeros((1, 2)),
+            "covariances_0_2": 1e-9 * np.eye(2)[None],
+            "rates_1": np.ones((1, 1)),
+        }
+    )
+    alone = Params({"means": thin["means_0_2"], "covariances": thin["covariances_0_2"]})
+    both = look(Mixture(family), as_blocks(rows)).model
+    one = look(Mixture(Gaussian()), as_blocks(rows[:, [0, 2]])).model
+    raised = both.allowed(thin)["covariances_0_2"]
+    np.testing.assert_allclose(raised, one.allowed(alone)["covariances"], rtol=1e-9)
+    assert (np.linalg.eigvalsh(raised) > 1e-8).all()
 
 
 def test_it_is_saved_and_loaded_with_the_families_and_their_columns(fitted, tmp_path):

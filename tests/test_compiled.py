@@ -108,6 +108,9 @@ def test_narrow_components_are_taken_with_care(kind, scale):
     (found,) = fast.e_step(block)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, 1e-8, 1e-8 * np.abs(value).max())
+    said = zip(joined(fast.posterior(block)), joined(plain.posterior(block)), strict=True)
+    for one, other in said:
+        np.testing.assert_allclose(one, other, 1e-8, 1e-8 * np.abs(other).max())
 
 
 @needs_numba

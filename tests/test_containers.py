@@ -17,6 +17,7 @@ from distributed import Client
 
 import daskem
 from daskem.cli import main
+from daskem.cli.weights import weights
 from daskem.errors import ClusterError, DataError, DataTypeError, StoreNotFoundError
 
 RNG = np.random.default_rng(0)
@@ -559,3 +560,11 @@ def test_weights_and_netcdf_on_the_command_line(tmp_path, capsys):
     assert "there is no folder" in capsys.readouterr().err
     assert main([*command[:-1], "cos(lat) + open", "--out", str(tmp_path / "m")]) == 2
     assert "no 'open'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("units", "one"), [("degrees_north", np.pi / 180), ("radians", 1.0)])
+def test_weights_of_angles_follow_their_units(units, one):
+    lat = xr.DataArray(np.linspace(-1.5, 1.5, 7), dims="n", attrs={"units": units})
+    found = weights("2 * cos(lat) ** 2 - sin(lat)", xr.Dataset(coords={"lat": lat}))
+    angles = lat.to_numpy() * one
+    np.testing.assert_allclose(found, 2 * np.cos(angles) ** 2 - np.sin(angles), rtol=1e-14)

@@ -332,6 +332,24 @@ def test_ended_fits_that_were_fetched_go_first_and_large_ones_do_not_pile_up(cli
     assert n_bytes < 2**28
 
 
+def test_a_client_that_goes_takes_its_own_fits_with_it(client, rows, start):
+    daskem.submit(MODEL, chunked(rows), start=start, max_passes=1).wait()
+
+    async def lose(dask_scheduler):
+        fits = dask_scheduler.plugins["daskem-fits"]
+        make = type(next(iter(fits.by_name.values())))
+        jobs = [make(f"of-{owner}", owner, dask_scheduler) for owner in ("one", "other", None)]
+        for job in jobs:
+            fits.add(job)
+        fits.remove_client(dask_scheduler, "one")
+        ended = [job.ended for job in jobs]
+        for job in jobs:
+            job.stop()
+        return ended
+
+    assert client.run_on_scheduler(lose) == [True, False, False]
+
+
 def test_the_news_that_a_fit_has_ended_come_with_all_that_it_held(client, rows, start):
     """Whoever hears of the end finds nothing left, before the fit's own client has gone."""
     daskem.submit(MODEL, chunked(rows), start=start, max_passes=1).wait()

@@ -4,12 +4,13 @@ import dask.array as da
 import numpy as np
 import pytest
 from samples import chunked, planted
-from table import every_row
+from table import TABLE
 
 import daskem
 from daskem import Gaussian, HiddenMarkov, Mixture, StudentT
 from daskem.core.numerics import squarable
 from daskem.errors import DataError
+from daskem.models.families.protocol import Marginals
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning"),
@@ -17,6 +18,8 @@ pytestmark = [
 ]
 SHORT = {"n_components": 3, "random_state": 0, "max_passes": 3}
 FAMILIES = [Gaussian(), Gaussian("spherical"), StudentT("diag")]
+GAPLESS = [(row, "raise") for row in TABLE]
+GAPPY = [(row, "model") for row in TABLE if isinstance(row.family, Marginals)]
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +93,8 @@ def test_integers_that_lose_digits_are_told(dtype):
         assert "(row 77 of the input)" in told
 
 
-@every_row
-def test_what_rows_of_weight_zero_hold_reaches_no_bit(row):
+@pytest.mark.parametrize(("row", "missing"), [*GAPLESS, *GAPPY], ids=repr)
+def test_what_rows_of_weight_zero_hold_reaches_no_bit(row, missing):
     """They are absent, but for their places: any values like those of others may be there."""
     rows, rng = row.rows().astype(float), np.random.default_rng(0)
     weights = rng.gamma(2.0, size=len(rows))
@@ -100,10 +103,13 @@ def test_what_rows_of_weight_zero_hold_reaches_no_bit(row):
     weights[absent] = 0
     others = rows.copy()
     others[absent] = rows[np.flatnonzero(~absent)[0]]
+    if missing == "model":
+        for data in (rows, others):
+            data[np.arange(len(rows)) % 5 == 1, 0] = np.nan
 
     def fitted(data):
         chunks = da.from_array(data, (len(rows) // 3, -1))
-        options = {"sample_weight": weights, "random_state": 0, "max_passes": 2}
+        options = {"sample_weight": weights, "random_state": 0, "max_passes": 2, "missing": missing}
         return daskem.fit(Mixture(row.family), chunks, 2, **options)
 
     one, other = fitted(rows), fitted(others)

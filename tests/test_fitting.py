@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import scattered
+from scipy import stats
 from sklearn.metrics import adjusted_rand_score
 from table import KINDS, all_settings, every_kind, every_row, every_setting
 
@@ -21,7 +22,7 @@ from daskem.fitting.algorithms.gain import predicted_gain
 from daskem.fitting.loop import passes
 from daskem.fitting.record import Pass
 from daskem.fitting.run import Read, Run
-from daskem.fitting.stopping import Stop
+from daskem.fitting.stopping import Stop, resolution
 
 
 def fit(family, rows, k=None, **options):
@@ -220,6 +221,14 @@ def test_aitken_predicts_what_a_geometric_climb_has_left(rate):
     climb = [-2 - 0.3 * rate**t for t in range(6)]
     for t in range(2, 6):
         assert predicted_gain(climb[t - 2 : t + 1]) == pytest.approx(-2 - climb[t], rel=1e-6)
+
+
+def test_two_geometric_climbs_at_once_are_predicted_by_both_their_rates():
+    """Aitken's one rate says too little while the faster one fades."""
+    climb = [-2 - 0.3 * 0.95**t - 0.2 * 0.4**t for t in range(9)]
+    for t in range(4, 9):
+        assert predicted_gain(climb[: t + 1]) == pytest.approx(-2 - climb[t], rel=1e-6)
+    assert predicted_gain(climb[2:5]) < 0.5 * (-2 - climb[4])
 
 
 @pytest.mark.parametrize(
@@ -425,3 +434,26 @@ def test_the_truth_of_presences_is_recovered():
     order = np.argsort(result.params["probabilities"][:, 0])
     np.testing.assert_allclose(result.params["probabilities"][order], p, atol=0.04)
     np.testing.assert_allclose(result.params["weights"][order], [0.7, 0.3], atol=0.02)
+
+
+class Normal:
+    """One normal component that declares nothing of its parameters."""
+
+    def e_step(self, block, params):
+        return {"log_likelihood": stats.norm.logpdf(block.rows, params["m"], params["s"]).sum()}
+
+    def m_step(self, statistics, params):
+        return params
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_the_data_can_tell_apart_what_the_best_fit_has_before_the_truth(declared):
+    """In expectation, whatever the truth is (Wilks 1938): here one normal feature."""
+    model, params = Normal(), {"m": np.zeros(1), "s": np.ones(1)}
+    if declared:
+        model = Mixture(Gaussian())
+        params = {"weights": np.ones(1), "means": np.zeros((1, 1)), "covariances": np.eye(1)[None]}
+    x = np.random.default_rng(0).normal(size=(20_000, 100))
+    best, truth = -np.log(x.var(axis=1)) / 2 - 1 / 2, -(x**2).mean(axis=1) / 2
+    # Beside the leading term there is another, 1 / n of it in size.
+    assert resolution(model, params, 100) == pytest.approx((best - truth).mean(), rel=0.03)

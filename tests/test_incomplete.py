@@ -196,6 +196,18 @@ def test_rows_with_gaps_together_are_what_they_are_by_pattern(row, narrow, monke
     np.testing.assert_allclose(log_prob, other, rtol=1e-9)
 
 
+def test_a_pattern_is_computed_once_however_many_rows_have_it(monkeypatch):
+    """Those of few rows are computed together, the others by themselves."""
+    params, rows = TABLE[0].some(k=2, d=3, n=6)
+    rows[0, 0] = rows[1:3, 1] = rows[3:6, 2] = np.nan
+    for worth in (2, 4, 6):
+        monkeypatch.setattr(weighted, "_WORTH", worth)
+        found = Mixture(Gaussian(), incomplete=True).e_step(Block(rows), Params(params))
+        log_p, *_ = expectations(rows, *params.values())
+        assert found["counts"].sum() == pytest.approx(6)
+        assert found["log_likelihood"] == pytest.approx(log_p.sum(), rel=1e-12)
+
+
 def test_patterns_of_many_features_are_told_apart():
     rng = np.random.default_rng(5)
     rows = holed(rng.normal(size=(60, 150)), 0.01)

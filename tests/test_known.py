@@ -121,6 +121,11 @@ def test_one_wrong_label_is_named():
     assert told.endswith(f"(row {wrong} of the input), 1")
     # What the model says of the row itself.
     assert result.predict(rows)[wrong] == 3
+    # Of a row that does not count, no label is wrong.
+    counts = (np.arange(300) != wrong).astype(float)
+    block = Block(rows, counts, along={"component": labels})
+    assert result.model.e_step(block, result.best.framed)["doubted"].n == 0
+    assert result.model.e_step(block.weighted(1 + counts), result.best.framed)["doubted"].n == 1
     right = daskem.fit(Mixture(Gaussian()), rows, 4, along={"component": called}, max_passes=3)
     assert right.history[-1].events == ()
 

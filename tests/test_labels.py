@@ -69,6 +69,16 @@ def test_dask_in_lazy_dask_out_in_the_same_chunks(result, rows, method):
     np.testing.assert_allclose(computed, getattr(result, method)(rows), **ROUNDING)
 
 
+def test_answers_of_two_models_to_one_question_are_told_apart(result, rows):
+    """Dask computes tasks of one name once."""
+    data = da.from_array(rows, chunks=(1000, 3))
+    moved = replace(
+        result.best, framed={**result.best.framed, "weights": np.array([0.98, 0.01, 0.01])}
+    )
+    both = [one.score_samples(data) for one in (result, replace(result, runs=[moved]))]
+    assert not np.isclose(*dask.compute(*both)).any()
+
+
 def test_nothing_is_read_before_it_is_asked_for(result):
     def explode(chunk):
         raise AssertionError("a chunk was read")

@@ -100,8 +100,9 @@ def test_a_notebook_is_shown_real_tables(wide, selection):
 
 def test_the_cells_are_those_of_the_text(wide):
     in_text = wide.table().splitlines()[0]
-    for name in cells(wide._repr_html_())[:5]:
-        assert name in in_text
+    names = cells(wide._repr_html_())[:5]
+    assert len(names) == 5
+    assert all(name in in_text for name in names)
 
 
 def test_the_features_that_matter_are_shown(wide):

@@ -163,6 +163,17 @@ def test_bits_of_what_is_said_of_rows_do_not_depend_on_the_threads_of_blas(d, n)
         np.testing.assert_array_equal(one[1], other[1])
 
 
+def test_bits_of_components_around_known_rows_do_not_depend_on_the_threads_of_blas():
+    """A fit that is given the means alone begins so, where no search for a start limits BLAS."""
+    rows, params = clusters(3, 150, 2000)
+    model, labels = framed("full", rows), np.arange(2000) % 3
+    answers = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            answers.append(model.from_labels(Block(rows), labels, params["means"]))
+    assert_same(*answers, tolerance=0)
+
+
 @every_kind
 @pytest.mark.parametrize("limit", [guard.LIMIT, 0], ids=["product", "centred"])
 def test_rows_far_from_every_component_have_a_component_and_a_score(kind, limit, monkeypatch):

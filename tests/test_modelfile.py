@@ -417,6 +417,17 @@ def test_a_changed_number_of_rows_is_noticed(labelled, tmp_path):
         daskem.load(tmp_path / "model")
 
 
+def test_dims_that_change_places_are_noticed(labelled, tmp_path):
+    """Predictions would be the same; a person would read the covariances of another feature."""
+    labelled.save(tmp_path / "model")
+    path = tmp_path / "model" / "covariances" / ".zattrs"
+    dims = json.loads(path.read_text())["_ARRAY_DIMENSIONS"]
+    assert dims == ["component", "feature", "feature_2"]
+    path.write_text(json.dumps({"_ARRAY_DIMENSIONS": [dims[0], dims[2], dims[1]]}))
+    with pytest.raises(ModelFileError, match="damaged"):
+        daskem.load(tmp_path / "model")
+
+
 def test_a_model_from_the_future_asks_for_an_upgrade(labelled, tmp_path):
     labelled.save(tmp_path / "model")
     group = zarr.open_group(tmp_path / "model", mode="r+")

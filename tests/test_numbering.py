@@ -86,11 +86,14 @@ def test_equal_components_are_numbered_from_left_to_right():
 
 
 def test_events_call_components_by_their_numbers_in_the_result():
-    params = {"weights": np.array([0.2, 0.8]), "rates": np.array([[1.0], [2.0]])}
+    """Of three that change places in a circle, as two that do are each other's."""
+    params = {"weights": np.array([0.3, 0.2, 0.5]), "rates": np.array([[1.0], [2.0], [3.0]])}
     events = ("component 0 has lost all its rows", "covariance of component 1: no spread")
-    record = Pass(0.0, 0.0, 0.0, 0.0, 1, 1, events)
-    _, (renumbered,) = by_size(Mixture(daskem.Poisson()), params, [record])
+    record = Pass(0.0, 0.0, 0.0, 0.0, 1, 1, events, flaws=("component 2 is narrow",))
+    ordered, (renumbered,) = by_size(Mixture(daskem.Poisson()), params, [record])
+    assert ordered["rates"].ravel().tolist() == [3, 1, 2]
     assert renumbered.events == (
         "component 1 has lost all its rows",
-        "covariance of component 0: no spread",
+        "covariance of component 2: no spread",
     )
+    assert renumbered.flaws == ("component 0 is narrow",)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import logsumexp, softmax
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from daskem.core import numerics
 from daskem.core.numerics import (
@@ -103,8 +103,16 @@ def blas_threads():
     return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
 
 
-def test_blas_has_one_thread_until_the_last_one_leaves():
-    before, inside, leave = blas_threads(), threading.Event(), threading.Event()
+@pytest.fixture
+def two_threads():
+    """BLAS with two threads, however many the environment allows: a limit of one can be seen."""
+    with threadpool_limits(2, "blas"):
+        assert blas_threads() == {2}
+        yield
+
+
+def test_blas_has_one_thread_until_the_last_one_leaves(two_threads):
+    inside, leave = threading.Event(), threading.Event()
 
     def stay():
         with one_blas_thread():
@@ -119,40 +127,46 @@ def test_blas_has_one_thread_until_the_last_one_leaves():
     assert blas_threads() == {1}
     leave.set()
     other.join()
-    assert blas_threads() == before
+    assert blas_threads() == {2}
 
 
-def test_nobody_computes_before_the_first_one_has_set_the_limit(monkeypatch):
-    """Whoever comes second must not find the limit half set."""
-    setting, go, computed = threading.Event(), threading.Event(), threading.Event()
+@pytest.mark.parametrize("moment", ["setting", "lifting"])
+def test_nobody_computes_before_the_limit_is_set_or_lifted(two_threads, monkeypatch, moment):
+    """Whoever comes second must not find the limit half set, nor have it lifted from him."""
+    half, go, computed = threading.Event(), threading.Event(), threading.Event()
     take_control = numerics._take_control
 
     def slowly():
-        setting.set()
+        half.set()
         go.wait(10)
         take_control()
 
-    def compute():
+    def first():
+        if moment == "setting":
+            monkeypatch.setattr(numerics, "_take_control", slowly)
+        with one_blas_thread():
+            monkeypatch.setattr(numerics, "_take_control", slowly)
+
+    def second():
         with one_blas_thread():
             computed.set()
 
-    monkeypatch.setattr(numerics, "_take_control", slowly)
-    both = [threading.Thread(target=compute) for _ in range(2)]
+    both = [threading.Thread(target=who) for who in (first, second)]
     both[0].start()
-    assert setting.wait(10)
+    assert half.wait(10)
     both[1].start()
     assert not computed.wait(0.2)
     go.set()
     for thread in both:
         thread.join()
     assert computed.is_set()
+    assert blas_threads() == {2}
 
 
-def test_blas_gets_its_threads_back_after_an_error():
-    before = blas_threads()
+def test_blas_gets_its_threads_back_after_an_error(two_threads):
     with pytest.raises(ZeroDivisionError), one_blas_thread():
         raise ZeroDivisionError
-    assert blas_threads() == before
+    assert blas_threads() == {2}
 
 
 def test_statistics_add_whatever_their_nesting():

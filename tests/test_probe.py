@@ -8,8 +8,8 @@ import pytest
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Status
-from daskem.core.coordinates import from_steady, nearest_edges, to_steady
-from daskem.core.parameters import Params
+from daskem.core.coordinates import from_free, from_steady, nearest_edges, to_steady
+from daskem.core.parameters import NON_NEGATIVE, PROBABILITY, Parameter, Params
 from daskem.data.blocks import Block
 from daskem.fitting.algorithms.choice import ALGORITHMS
 from daskem.fitting.algorithms.state import State
@@ -102,6 +102,26 @@ def test_steady_coordinates_lead_back():
     back = from_steady(declared, params, to_steady(declared, params))
     for name, value in params.items():
         np.testing.assert_allclose(back[name], value, rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
+def test_rows_that_are_fewer_than_the_params_are_not_asked():
+    """The prediction of the climb stands: they tell neither the params nor a rate."""
+    rows = np.random.default_rng(0).normal(size=(400, 30)) + np.arange(400)[:, None] % 2
+    model = Mixture(Gaussian("diag"))  # with two components, of 121 parameters
+    few, many = (daskem.fit(model, rows[:n], 2, random_state=0) for n in (100, 400))
+    assert few.converged
+    assert all(passed.rate is None for passed in few.history)
+    assert any(passed.rate is not None for passed in many.history)
+
+
+@pytest.mark.parametrize(("support", "far"), [(PROBABILITY, 40.0), (NON_NEGATIVE, -800.0)])
+def test_a_leap_that_rounding_carries_to_an_edge_leads_nowhere(support, far):
+    """From there no leap would come back: of values on an edge EM alone decides."""
+    declared, like = {"p": Parameter(("component",), support)}, Params({"p": np.full(2, 0.5)})
+    near = from_free(declared, like, np.array([1.0, far / 10]))
+    np.testing.assert_allclose(near["p"], support.from_free(np.array([1.0, far / 10])))
+    assert from_free(declared, like, np.array([1.0, far])) is None
 
 
 def test_every_probability_has_an_edge_next_to_it():

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from reading import look
-from samples import planted
+from samples import overlapping, planted
 from table import every_row
 
 import daskem
@@ -21,9 +21,17 @@ from daskem.fitting.record import Pass
 from daskem.fitting.run import Run
 from daskem.fitting.stopping import Stop
 from daskem.models.views import Flaw
+from daskem.running.checkpoints.recording import Recording, saved
 from daskem.selection.criteria import reachable
+from daskem.selection.keeping import Course, course
 from daskem.selection.preparing import prepare_selection
-from daskem.selection.race import _drop_the_slower, _follow_the_leader, _has_lost, race
+from daskem.selection.race import (
+    Progress,
+    _drop_the_slower,
+    _follow_the_leader,
+    _has_lost,
+    race,
+)
 from daskem.selection.splitting import grown
 from daskem.selection.standing import best_of
 
@@ -119,6 +127,13 @@ def test_the_best_candidate_is_followed_to_its_end_even_if_it_was_dropped():
     assert best_of(riders["full", 3]).status is Status.DROPPED
 
 
+def test_restarts_share_nothing():
+    """What they find differs where what other seeds would find does."""
+    runs = field_of(overlapping(2000), n_init=3).begin(("full", 3))
+    found = {run.params["means"].tobytes() for run in runs}
+    assert len(found) == len(runs) == 3
+
+
 # A likelihood that falls with the number of components.
 
 
@@ -144,6 +159,18 @@ def test_a_likelihood_that_falls_is_mended_by_a_component_that_is_split():
     mended, found = three.history[-1], best_of(other["full", 3]).history[-1]
     assert mended.log_likelihood == pytest.approx(found.log_likelihood, abs=1e-5)
     assert three.status is Status.CONVERGED
+
+
+def test_a_race_that_goes_on_knows_what_was_mended(tmp_path):
+    field = field_of(planted(3))
+    recording = Recording.at(tmp_path, {})
+    runs = {cell: field.begin(cell) for cell in (("full", 2), ("full", 3))}
+    here = Course(runs, 4, Progress(2.5, {("full", 3)}))
+    here.write(recording.opened(0), field)
+    left = course(field, list(runs), replace(recording, before=saved(recording.path)))
+    assert left.progress == here.progress
+    assert left.passes == 4
+    assert {cell: len(of) for cell, of in left.runs.items()} == {c: len(r) for c, r in runs.items()}
 
 
 def test_it_is_mended_with_what_an_earlier_selection_has_found():

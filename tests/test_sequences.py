@@ -246,6 +246,18 @@ def look(data, lengths, missing="raise", seed=0):
     return as_blocks(data, None, missing, lengths=lengths).sum(survey, FINITE, seed, name="survey")
 
 
+@pytest.mark.parametrize("gap", [0, 7])
+def test_a_sample_remembers_where_rows_are_missing_if_one_block_has_them_all(gap):
+    rows = np.arange(10.0)[:, None]
+    rows[gap] = np.nan
+    seen = look(da.from_array(rows, chunks=(5, 1)), [5, 5], "omit")
+    assert seen.sample.edges.tolist() == [0, 5, 10]
+    whole = np.full((10, 1), np.nan)
+    whole[seen.sample.kept] = seen.sample.rows
+    order = whole.reshape(2, 5)[np.nanmin(whole.reshape(2, 5), axis=1).argsort()]
+    np.testing.assert_array_equal(order.reshape(10, 1), rows)
+
+
 @pytest.mark.usefixtures("small_sample")
 @pytest.mark.parametrize("size", [100, 999, 50_000])
 def test_a_sample_is_of_whole_sequences_and_does_not_depend_on_the_chunks(size):

@@ -75,3 +75,11 @@ def test_a_floor_that_was_lowered_stays_where_it_is(d):
         seen.append(least)
     np.testing.assert_allclose(seen[2:], seen[1], rtol=1e-3)
     assert 1e-13 < seen[-1] <= 1.1e-10
+
+
+@pytest.mark.parametrize("d", SIZES)
+def test_a_direction_that_is_lost_falls_to_its_floor_at_once(d):
+    """What keeps it open is no part of the width that the component had before."""
+    flat = np.diag([*np.ones(d - 1), 0.0])
+    found = floor.floored(flat[None], np.eye(d)[None], identity(d))[0]
+    np.testing.assert_allclose(found[-1, -1], floor.ROUNDING, rtol=1e-2)

@@ -14,16 +14,8 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"CDF\x02", "netCDF", _XARRAY),
     (b"CDF\x05", "netCDF", _XARRAY),
     (b"GRIB", "GRIB", "open it with xarray.open_dataset({path!r}, engine='cfgrib', chunks={{}})"),
-    (
-        b"II*\x00",
-        "TIFF",
-        "open it with rioxarray.open_rasterio({path!r}, masked=True, chunks=True)",
-    ),
-    (
-        b"MM\x00*",
-        "TIFF",
-        "open it with rioxarray.open_rasterio({path!r}, masked=True, chunks=True)",
-    ),
+    (b"II*\x00", "TIFF", _RASTER),
+    (b"MM\x00*", "TIFF", _RASTER),
     (b"PAR1", "Parquet", _TABLE.replace("{reader}", "read_parquet")),
     (b"ARROW1", "Arrow", "read it with pyarrow.feather.read_table({path!r}) and pass that"),
     (b"\x93NUMPY", "NumPy", "pass numpy.load({path!r}, mmap_mode='r')"),
