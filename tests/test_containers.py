@@ -49,6 +49,16 @@ def quantified():
     return dataset(units="K").chunk(n=200).pint.quantify()
 
 
+class Stream:
+    """A table of some package that gives its columns as Arrow does."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
 CONTAINERS = {
     "list": lambda: ROWS.tolist(),
     "tuples": lambda: list(map(tuple, ROWS)),
@@ -62,8 +72,12 @@ CONTAINERS = {
     "lazy records": lambda: da.from_array(np.rec.fromarrays(ROWS.T, names="a,b"), chunks=200),
     "masked, nothing of it": lambda: np.ma.MaskedArray(ROWS),
     "dask": lambda: da.from_array(ROWS, chunks=(200, 2)),
+    "lists in dask": lambda: da.map_blocks(
+        lambda chunk: chunk.tolist(), da.from_array(ROWS, chunks=(200, 2)), meta=ROWS[:0]
+    ),
     "masked dask": lambda: da.ma.masked_equal(da.from_array(ROWS, chunks=(200, 2)), -999),
     "dataset": dataset,
+    "objects in a dataset": lambda: dataset().assign(b=("n", ROWS[:, 1].astype(object))),
     "pint": quantified,
     "pint alone": of("pint", lambda pint: pint.UnitRegistry().Quantity(ROWS, "K")),
     "variable": lambda: xr.Variable(("n", "m"), ROWS),
@@ -79,6 +93,9 @@ CONTAINERS = {
     "pyarrow": of("pyarrow", lambda pa: pa.table({"a": ROWS[:, 0], "b": ROWS[:, 1]})),
     "batch": of(
         "pyarrow", lambda pa: pa.record_batch({"a": pa.array(ROWS[:, 0]), "b": ROWS[:, 1]})
+    ),
+    "stream of Arrow": of(
+        "pyarrow", lambda pa: Stream(pa.table({"a": ROWS[:, 0], "b": ROWS[:, 1]}))
     ),
     "astropy": of("astropy.table", lambda t: t.Table({"a": ROWS[:, 0], "b": ROWS[:, 1]})),
     "quantities": of(
@@ -134,6 +151,7 @@ STORED = {
         -1, 2
     ),
     "lazy zarr": zarr_array,
+    "lazy store": lambda folder: zarr_array(folder) and zarr.storage.LocalStore(folder / "z"),
     "lazy path": lambda folder: zarr_array(folder) and str(folder / "z"),
     "lazy group": lambda folder: zarr.open_group(labelled_group(folder), mode="r"),
     "lazy path of a group": labelled_group,
@@ -160,6 +178,10 @@ def test_every_container_gives_the_same_answer(name, expected, tmp_path):
     assert again.score(data) == model.score(data)
 
 
+def in_time():
+    return dataset().assign_coords(n=pd.date_range("2000", periods=600))
+
+
 def tree():
     return xr.DataTree(dataset())
 
@@ -180,6 +202,24 @@ REFUSED = {
         r"fields \['a', 'b'\]",
     ),
     "groups": (lambda: PANDAS.groupby("a"), "fit each group"),
+    "groups in xarray": (lambda: in_time().groupby("n"), "fit each group"),
+    "groups in dask": (
+        of("dask.dataframe", lambda dd: dd.from_pandas(PANDAS, npartitions=2).groupby("a")),
+        "fit each group",
+    ),
+    "samples": (lambda: in_time().resample(n="5D"), "fit each group"),
+    "windows": (lambda: PANDAS.rolling(3), r"windows .*\.mean\(\)"),
+    "windows in xarray": (lambda: in_time().rolling(n=3), r"windows .*\.mean\(\)"),
+    "weighted": (lambda: in_time().weighted(xr.ones_like(in_time().a)), r"windows .*\.mean\(\)"),
+    "list of dicts": (lambda: PANDAS.to_dict("records"), r"pandas\.DataFrame\(data\)"),
+    "list of quantities": (
+        of("pint", lambda pint: [pint.UnitRegistry().Quantity(ROWS[:, i], "K") for i in (0, 1)]),
+        "make a Dataset",
+    ),
+    "mapping of fsspec": (
+        of("fsspec", lambda fsspec: fsspec.get_mapper("memory://nothing")),
+        "FsspecStore",
+    ),
     "strings as objects": (lambda: np.array([["1", 2.0]], dtype=object), "not all of them"),
     "lazy frame": (of("polars", lambda pl: pl.LazyFrame({"a": [1.0]})), "collect"),
     "sparse": (of("sparse", lambda sparse: sparse.random((50, 3), 0.2)), "sparse data"),
@@ -247,6 +287,16 @@ def test_chunks_on_a_device_say_how_they_come_off():
         mixture().fit(lazy)
     taken = lazy.map_blocks(lambda chunk: chunk.values, meta=ROWS[:0])
     assert mixture().fit(taken).result_.n_rows == 600
+
+
+def test_chunks_that_hold_no_numbers_are_told():
+    text = da.from_array(ROWS, chunks=(200, 2)).map_blocks(
+        lambda chunk: chunk.astype(str), dtype="f8", meta=ROWS[:0]
+    )
+    with pytest.raises(DataTypeError, match=r"chunks of the data are <U.*astype\(float\)"):
+        mixture().fit(text)
+    with pytest.raises(DataTypeError, match=r"chunks of the data are <U.*astype\(float\)"):
+        mixture().fit(ROWS).predict(text).compute()
 
 
 def test_query_planning_of_arrays_is_refused_by_name():
@@ -342,6 +392,20 @@ def test_packed_integers_are_refused_wherever_they_are(attrs, tmp_path):
             mixture().fit(data, missing="omit")
 
 
+@pytest.mark.parametrize("attrs", [PACKED, {"add_offset": 5.0}])
+def test_packed_weights_are_refused_as_packed_data_are(attrs):
+    data = dataset().assign(area=("n", np.arange(600, dtype="i2"), attrs))
+    for packed in (data["area"], data["area"].chunk(n=99), "area"):
+        with pytest.raises(DataError, match=r"sample_weight stores packed values .*decode"):
+            mixture().fit(data, features=["a", "b"], sample_weight=packed)
+
+
+def test_weights_that_are_declared_missing_are_no_numbers():
+    weights = xr.DataArray(np.r_[1e20, np.ones(599)], dims="n", attrs={"_FillValue": 1e20})
+    with pytest.raises(DataError, match=r"sample_weight nan at .*row 0"):
+        mixture().fit(dataset(), sample_weight=weights)
+
+
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_a_group_and_its_array_have_the_same_missing_values(zarr_format, tmp_path):
     data = xr.DataArray(ROWS, dims=("n", "m"), name="t").where(ROWS[:, :1] > 0)
@@ -368,6 +432,32 @@ def test_columns_that_are_no_numbers_are_named():
     assert mixture().fit(data, features=["a", "b"]).result_.notes == ()
     with pytest.raises(DataTypeError, match="'station'"):
         mixture().fit(PANDAS.assign(station=["1"] * 600).astype({"station": object}))
+
+
+def test_variables_that_are_no_numbers_are_named():
+    data = in_time().assign(when=lambda d: d.n + np.timedelta64(1, "D"), name=("n", ["x"] * 600))
+    words = r"'when' \(datetime64.*'name' \(.*features=\['a', 'b'\].*days since a reference"
+    with pytest.raises(DataTypeError, match=words):
+        mixture().fit(data)
+
+
+def test_names_of_columns_are_not_lost_in_a_stream_of_arrow():
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"a": ROWS[:, 0], "b": 2 * ROWS[:, 1]})
+    model = mixture().fit(Stream(table))
+    other = Stream(table.select(["b", "a"]))
+    np.testing.assert_array_equal(model.predict(other), model.predict(table))
+    one = mixture().fit(Stream(pa.chunked_array([ROWS[:, 0]])))
+    np.testing.assert_array_equal(one.means_, mixture().fit(PANDAS[["a"]]).means_)
+    with pytest.raises(DataTypeError, match=r"'name' \(.*features=\['a', 'b'\]"):
+        mixture().fit(Stream(table.append_column("name", pa.array(["x"] * 600))))
+
+
+def test_integers_that_numpy_has_not():
+    pl = pytest.importorskip("polars")
+    table = pl.DataFrame({"a": ROWS[:, 0], "b": np.arange(600)})
+    wide = table.with_columns(pl.col("b").cast(pl.Int128))
+    np.testing.assert_array_equal(mixture().fit(wide).means_, mixture().fit(table).means_)
 
 
 def test_a_note_says_which_columns_are_the_features():
@@ -483,12 +573,29 @@ def test_a_dataset_of_coordinates_only():
         ("d.csv", b"1,2", "read_csv"),
         ("e.npy", b"\x93NUMPY", r"numpy\.load"),
         ("f.tif", b"II*\x00", "rioxarray"),
+        ("g.npz", b"PK\x03\x04", r"numpy\.load\(.*\['name'\]"),
+        ("h.zip", b"PK\x03\x04", "ZipStore"),
     ],
 )
 def test_files_that_are_no_stores_say_how_they_are_opened(tmp_path, name, first, words):
     (tmp_path / name).write_bytes(first + b"\x00" * 40)
     with pytest.raises(StoreNotFoundError, match=rf"no zarr store at .*{name}.*{words}"):
         mixture().fit(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "words"),
+    [
+        ("a.nc", "", r"open_mfdataset\('.*/\*\.nc'\)"),
+        ("a.nc", "*.nc", r"open_mfdataset\('.*/\*\.nc'\)"),
+        ("part.0.parquet", "", r"read_parquet\('[^*]*'\)"),
+        ("what", "", r"only a folder with \['what'\]$"),
+    ],
+)
+def test_several_files_say_how_they_are_opened_together(tmp_path, name, asked, words):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(StoreNotFoundError, match=words):
+        mixture().fit(tmp_path / asked)
 
 
 def test_no_package_is_imported_that_the_data_do_not_come_from():
@@ -542,6 +649,19 @@ def test_schedulers_of_dask(scheduler, expected):
     with dask.config.set(scheduler=scheduler):
         model = mixture().fit(da.from_array(ROWS, chunks=(200, 2)))
     np.testing.assert_allclose(model.means_, expected[0], atol=1e-2)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_that_is_forked_after_a_fit_fits_too():
+    code = (
+        "import multiprocessing, numpy as np, dask.array as da, daskem\n"
+        "x = da.from_array(np.random.default_rng(0).normal(size=(90, 2)), chunks=(30, 2))\n"
+        "def job(k): return daskem.GaussianMixture(1, tol=0.1).fit(x).lower_bound_\n"
+        "first = job(0)\n"
+        "with multiprocessing.get_context('fork').Pool(1) as pool:\n"
+        "    assert pool.map_async(job, [1]).get(60) == [first]"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 
 
 # The command line.

@@ -115,6 +115,34 @@ def test_dates_of_any_calendar_are_saved(calendar, tmp_path):
     xr.testing.assert_identical(again.predict(data), model.predict(data))
 
 
+def of_several_variables():
+    """An array in which a variable without depths has NaN for one."""
+    data = xr.Dataset({v: ("cell", ROWS[:, i]) for i, v in enumerate("ab")})
+    data["c"] = data["b"].expand_dims(depth=[10.0])
+    return data.to_stacked_array("feature", sample_dims=["cell"])
+
+
+def at_no_depth():
+    return xr.DataArray(ROWS, dims=("cell", "depth"), coords={"depth": [10.0, np.nan]})
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
+@pytest.mark.parametrize("make", [of_several_variables, at_no_depth])
+def test_names_that_are_missing_are_those_of_the_same_data(make, tmp_path):
+    data = make()
+    model = daskem.GaussianMixture(2, random_state=0, tol=0.1).fit(data)
+    model.save(tmp_path / "model")
+    again = daskem.load(tmp_path / "model")
+    for labels in (model.predict(make()), again.predict(data), again.predict(data[:, ::-1])):
+        assert (labels == model.predict(data)).all()
+        assert set(labels.to_numpy()) == {0, 1}
+
+
+def test_names_that_are_missing_twice_are_told():
+    with pytest.raises(DataError, match="2 features are called nan"):
+        daskem.GaussianMixture(2).fit(at_no_depth().assign_coords(depth=[np.nan, np.nan]))
+
+
 def test_what_is_spelled_is_read_as_it_was():
     values = [None, 1, 1.5, "a", True, np.datetime64("2000-01-01", "D"), np.timedelta64(3, "h")]
     values += [(1, ("a", None)), datetime.datetime(2000, 1, 1, 12), datetime.timedelta(3, 4)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from daskem.data.blocks.block import WEIGHT, Block
 from daskem.data.blocks.piece import Piece
-from daskem.data.blocks.plain import plain
+from daskem.data.blocks.plain import plain, plain_numbers
 from daskem.data.blocks.sequences import Edges, edges_of_lengths
 from daskem.errors import DataError
 
@@ -41,8 +41,8 @@ def part(
 ) -> Part:
     """Flatten a chunk of rows (..., feature), and its riders (..., *own axes)."""
     # What comes off the network may lie at odd addresses, where NumPy adds in another order.
-    flat = np.require(plain(rows), None, ["C", "A"]).reshape(-1, np.shape(rows)[-1])
-    n_axes = np.ndim(rows) - 1
+    rows = np.require(plain_numbers(rows), None, ["C", "A"])
+    flat, n_axes = rows.reshape(-1, rows.shape[-1]), rows.ndim - 1
     riders = {name: _flat(name, values, n_axes) for name, values in along.items()}
     for name, values in riders.items():
         if len(values) != len(flat):

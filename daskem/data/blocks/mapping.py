@@ -16,6 +16,7 @@ from daskem.data.blocks.dask import LARGE
 from daskem.data.blocks.joining import Omit, joined, part
 from daskem.data.blocks.partitions import Args
 from daskem.data.blocks.piece import Piece
+from daskem.data.blocks.plain import plain_numbers
 from daskem.data.blocks.sequences import Edges, edges_between
 from daskem.data.cluster.graph import Delayed
 
@@ -120,7 +121,7 @@ def _ridden(array: da.Array, along: Mapping[str, da.Array]) -> da.Array:
 
 
 def _ride(rows: np.ndarray, *riders: np.ndarray, names: tuple[str, ...]) -> _Ridden:
-    return _Ridden(rows, dict(zip(names, riders, strict=True)))
+    return _Ridden(plain_numbers(rows), dict(zip(names, riders, strict=True)))
 
 
 def _delayed(args: tuple[Any, ...]) -> Delayed:

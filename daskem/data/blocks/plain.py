@@ -5,6 +5,24 @@ import numpy as np
 from daskem.errors import DataTypeError
 
 
+def plain_numbers(chunk: object) -> np.ndarray:
+    """A chunk of rows as an array of numbers.
+
+    Raises
+    ------
+    DataTypeError
+        If it has none, whatever its collection has said.
+    """
+    array = plain(chunk)
+    if array.dtype.kind not in "fiub" or not array.ndim:
+        raise DataTypeError(
+            f"chunks of the data are {array.dtype} of shape {array.shape}, although they were said "
+            "to be rows of numbers; make them such, for instance with "
+            "array.map_blocks(lambda chunk: chunk.astype(float))"
+        )
+    return array
+
+
 def plain(chunk: object) -> np.ndarray:
     """A chunk as an array of no special kind; values under a mask become NaN.
 

@@ -4,11 +4,14 @@ tests/test_dask_names.py says which of them has moved when a new version of Dask
 """
 
 import contextlib
+import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pickle import loads
 from typing import Any
 
 import dask.array as da
+from dask import threaded
 from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
 from dask.base import get_scheduler
 from dask.core import flatten
@@ -99,6 +102,16 @@ def check_reachable(array: da.Array) -> None:
             f"{len(lost):,} pieces of the data were persisted on a cluster that is gone, or whose "
             "client is closed: open the data again, and persist them on the current one"
         )
+
+
+def _forget_threads() -> None:
+    """Forget threads of Dask that a forked process has not, and would wait for in vain."""
+    threaded.default_pool = None
+    threaded.pools.clear()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_forget_threads)
 
 
 @contextlib.contextmanager

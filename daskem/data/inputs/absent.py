@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.abc.store import Store
 from zarr.core.sync import sync
 
 from daskem.core.addresses import hidden
@@ -85,10 +86,11 @@ def _opened(data: Data) -> zarr.Array | zarr.Group | None:
     if isinstance(data, zarr.Array | zarr.Group):
         return data
     where: Any = data.encoding.get("source") if isinstance(data, xr.Dataset) else data
-    if not is_address(where):
+    where = address(where) if is_address(where) else where
+    if not isinstance(where, str | Store):
         return None
     try:
-        return zarr.open(address(where), mode="r")
+        return zarr.open(where, mode="r")
     except Exception:  # Whoever opens them next says what is wrong.
         return None
 

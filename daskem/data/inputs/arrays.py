@@ -1,6 +1,6 @@
 """From what holds an array to a NumPy or Dask array of rows, or to a refusal with a reason."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import dask.array as da
 import numpy as np
@@ -17,6 +17,13 @@ from daskem.errors import DataError, DataTypeError
 
 Array = np.ndarray | da.Array
 
+# How what is no number becomes one.
+_CONVERTED = (
+    "for instance numbers that are called otherwise with astype(float), dates to days since a "
+    "reference date, or names to indicator columns"
+)
+# Names that an error lists.
+_SHOWN = 9
 # Chunks of more bytes than this are not made of smaller ones.
 _MOST_GATHERED = 2**30
 # What is said of strings that are no columns of a table.
@@ -69,6 +76,14 @@ def without_mask(array: da.Array) -> da.Array:
     return da.map_blocks(_floats, array, dtype=dtype, meta=np.empty((0,) * array.ndim, dtype))
 
 
+def without_objects(values: np.ndarray) -> np.ndarray:
+    """Python objects as floats if all of them are numbers, or missing; else as they are."""
+    try:
+        return numbers(values)
+    except (TypeError, ValueError):
+        return values
+
+
 def _floats(chunk: np.ndarray) -> np.ndarray:
     values = plain(chunk)
     return values if values.dtype.kind == "f" else values.astype(np.float64)
@@ -86,16 +101,27 @@ def _only_column(table: Table) -> Array:
 
 def check_numbers(table: Table, places: Sequence[int]) -> None:
     """Raise DataTypeError unless the columns at these places are real numbers."""
-    odd = {table.names[i]: table.odd[i] for i in places if i in table.odd}
-    if not odd:
-        return
-    told = ", ".join(f"{_bare(name)!r} ({word})" for name, word in list(odd.items())[:9])
-    others = [_bare(table.names[i]) for i in places if i not in table.odd][:9]
-    way = f"Choose those that do with features={others}, or convert them first"
-    raise DataTypeError(
-        f"some columns hold no numbers: {told}; rows must be real numbers. "
-        f"{way if others else 'None of them does: convert them first, as with astype(float)'}"
-    )
+    check_all_numbers("columns", {table.names[i]: table.odd.get(i, "") for i in places})
+
+
+def check_all_numbers(what: str, odd: Mapping[Hashable, str]) -> None:
+    """Raise DataTypeError unless all variables of a Dataset, or columns of a table, are numbers.
+
+    Parameters
+    ----------
+    what : str
+        What they are called.
+    odd : mapping of str to str
+        What each of them holds that is no real number; empty if it is numbers.
+    """
+    others = [_bare(name) for name, word in odd.items() if not word][:_SHOWN]
+    told = [f"{_bare(name)!r} ({word})" for name, word in odd.items() if word][:_SHOWN]
+    if told:
+        way = f"Choose those that do with features={others}, or convert" if others else "Convert"
+        raise DataTypeError(
+            f"some {what} hold no numbers: {', '.join(told)}; rows must be real numbers. {way} "
+            f"them first, {_CONVERTED}. {CATEGORIES}"
+        )
 
 
 def _bare(name: object) -> object:
@@ -109,9 +135,8 @@ def _check_rows(array: Array) -> None:
         raise DataError(f"Complex data not supported: the data are {array.dtype}")
     if array.dtype.kind not in "fiub":
         raise DataTypeError(
-            f"the data are {array.dtype}; rows must be real numbers. Convert them first, for "
-            "instance numbers that are called otherwise with astype(float), dates to days since a "
-            f"reference date, or names to indicator columns. {CATEGORIES}"
+            f"the data are {array.dtype}; rows must be real numbers. Convert them first, "
+            f"{_CONVERTED}. {CATEGORIES}"
         )
     if array.ndim < 2:
         raise DataError(

@@ -10,8 +10,7 @@ import xarray as xr
 from dask.utils import format_bytes
 
 from daskem.data.blocks.plain import plain
-from daskem.data.inputs.arrays import CATEGORIES, Array, features_in_one_chunk
-from daskem.errors import DataTypeError
+from daskem.data.inputs.arrays import Array, check_all_numbers, features_in_one_chunk
 
 _GATHERED = (
     "{} lies in chunks of {} along {}, and is gathered into rows in every pass; a store that is "
@@ -62,12 +61,9 @@ def stack(
     DataTypeError
         If a variable does not hold real numbers.
     """
-    for name, variable in variables.items():
-        if variable.dtype.kind not in "fiub":
-            raise DataTypeError(
-                f"variable {name!r} is {variable.dtype}; features must be real numbers. Choose "
-                f"those that are with features=[...]. {CATEGORIES}, as in data.to_dataframe()"
-            )
+    dtypes = {name: variable.dtype for name, variable in variables.items()}
+    odd = {name: "" if dtype.kind in "fiub" else str(dtype) for name, dtype in dtypes.items()}
+    check_all_numbers("variables", odd)
     parts, notes = [_part(variable, sample_dims) for variable in variables.values()], []
     for name, variable in variables.items():
         # Of the variable alone: its coordinates may lie in other chunks.

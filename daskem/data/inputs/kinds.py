@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 import zarr
+from zarr.abc.store import Store
 
 
 class Table(Protocol):
@@ -27,6 +28,7 @@ Data = (
     | da.Array
     | zarr.Array
     | zarr.Group
+    | Store
     | os.PathLike[str]
 )
 # One value, or array of values, for each row: weights, what rides along.

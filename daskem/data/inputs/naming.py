@@ -5,6 +5,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from daskem.data.inputs.sources.tables import comparable
 from daskem.data.inputs.spelling import spelled_all, spelled_dims
 from daskem.errors import DataError
 
@@ -16,10 +17,11 @@ def check_names(names: np.ndarray | None, variables: Sequence[Hashable] | None) 
     """Raise DataError unless names tell the features apart, and a model file could hold them."""
     if names is None:
         return
-    present = list(names)
+    present = [comparable(name) for name in names]
     twice = [name for name, n in Counter(present).items() if n > 1]
     if twice:
-        where = [i for i, name in enumerate(present) if name == twice[0]]
+        # A NaN is found by what it is: it is equal to nothing.
+        where = [i for i, name in enumerate(present) if name is twice[0] or name == twice[0]]
         raise DataError(
             f"{len(where)} features are called {twice[0]!r}, those at {where[:_SHOWN]}; names must "
             "tell features apart, or predictions could not find them: rename them, or drop some"

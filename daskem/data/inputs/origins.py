@@ -4,6 +4,7 @@ import os
 
 import xarray as xr
 import zarr
+from zarr.abc.store import Store
 
 from daskem.core.addresses import hidden
 from daskem.data.inputs.sources.stores import is_address
@@ -16,6 +17,8 @@ def origin(data: object) -> str:
         found = hidden(os.fspath(data))
     elif isinstance(data, zarr.Array | zarr.Group):
         found = hidden(str(data.store_path))
+    elif isinstance(data, Store):
+        found = hidden(str(data))
     elif isinstance(data, xr.Dataset | xr.DataArray):
         found = hidden(str(data.encoding.get("source", "")))
     return found or "the data"

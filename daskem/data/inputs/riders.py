@@ -13,6 +13,7 @@ from daskem.data.inputs.arrays import Array, as_array, features_in_one_chunk
 from daskem.data.inputs.kinds import Riders, Values
 from daskem.data.inputs.names import Rows
 from daskem.data.inputs.sources import Table, opened_source
+from daskem.data.inputs.sources.declared import decoded
 from daskem.errors import DataError, DataTypeError
 
 _LABELS = (
@@ -57,7 +58,8 @@ def _aligned(name: str, values: Values, rows: Rows) -> Any:
         return _like_index(name, values, rows)
     if not isinstance(values, xr.DataArray):
         return values
-    values = values.copy(data=as_array(values.data))
+    array = as_array(values.data)
+    values = values.copy(data=decoded(array, values.attrs, name))
     if rows.labels is None:
         return values.data
     own_dims = [dim for dim in values.dims if dim not in rows.dims]
@@ -167,7 +169,7 @@ def _rider(name: str, values: Values, array: Array) -> Array:
     if not isinstance(values, da.Array) or values.numblocks[:n_axes] != array.numblocks[:-1]:
         raise DataError(
             f"the rows are in chunks of unknown length, so {name} must be a Dask array in "
-            f"chunks of the same rows, {array.numblocks[:-1]} of them; or call "
-            "array.compute_chunk_sizes() first"
+            f"chunks of the same rows, {array.numblocks[:-1]} of them: a column of the same table, "
+            "or its name; of an array, call array.compute_chunk_sizes() first"
         )
     return features_in_one_chunk(values, len(own_shape))

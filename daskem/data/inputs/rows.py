@@ -9,7 +9,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from daskem.data.inputs.arrays import Array, check_numbers, opened, without_mask
+from daskem.data.inputs.arrays import Array, check_numbers, opened, without_mask, without_objects
 from daskem.data.inputs.categories import Chosen, coded
 from daskem.data.inputs.categories import notes as told_of
 from daskem.data.inputs.columns import stack
@@ -198,6 +198,8 @@ def _bare(variable: xr.DataArray, what: str) -> xr.DataArray:
         )
     if isinstance(values, da.Array):
         values = without_mask(values)
+    elif isinstance(values, np.ndarray) and values.dtype.kind == "O":
+        values = without_objects(values)
     values = decoded(values, variable.attrs, what)
     return variable if values is variable.data else variable.copy(data=values)
 

@@ -8,6 +8,7 @@ import numpy as np
 from daskem.data.inputs.categories import Chosen, Labels
 from daskem.data.inputs.names import Rows
 from daskem.data.inputs.naming import differs
+from daskem.data.inputs.sources.tables import comparable
 from daskem.errors import DataError
 
 
@@ -73,12 +74,12 @@ def picked(rows: Rows, wanted: Wanted) -> Rows:
 
 def order_of(labels: np.ndarray | None, wanted: Wanted) -> list[int] | None:
     """Where among `labels` the features are that are wanted; None if nothing need be moved."""
-    names = wanted.features
-    if names is None or (labels is None and wanted.fitted):
+    if wanted.features is None or (labels is None and wanted.fitted):
         return None
     if labels is None:
         raise DataError("features=[...] needs data whose features have names, and these have none")
-    present = list(labels)
+    names = [comparable(name) for name in wanted.features]
+    present = [comparable(name) for name in labels]
     if present == names:
         return None
     if not set(names) <= set(present) or len(set(present)) < len(present):

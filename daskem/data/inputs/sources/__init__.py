@@ -10,12 +10,13 @@ from typing import Any
 
 from daskem.data.inputs.sources import refused, tables, wrapped
 from daskem.data.inputs.sources.protocol import Source, Table, alone, kind
-from daskem.data.inputs.sources.stores import as_dask, at_path, in_group, is_address
+from daskem.data.inputs.sources.stores import as_dask, at_path, in_group, in_store, is_address
 
 __all__ = ["SOURCES", "Table", "opened_source"]
 
 SOURCES: Sequence[Source] = (
     Source(is_address, at_path),
+    Source(kind("zarr.abc.store", "Store"), alone(in_store)),
     Source(kind("zarr", "Group"), in_group),
     Source(kind("zarr", "Array"), alone(as_dask)),
     Source(kind("pandas", "DataFrame", "Series"), alone(tables.of_pandas)),
@@ -32,6 +33,7 @@ SOURCES: Sequence[Source] = (
     Source(kind("h5netcdf", "Variable"), alone(wrapped.in_file)),
     Source(kind("netCDF4", "Variable"), alone(wrapped.in_file)),
     *(Source(holds, refused.because(words)) for holds, words in refused.REFUSED),
+    Source(tables.is_arrow_stream, alone(tables.of_arrow_stream)),
 )
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from daskem.errors import DataError
 
-AnArray = TypeVar("AnArray", np.ndarray, da.Array)
+AnArray = TypeVar("AnArray", np.ndarray, da.Array, np.ndarray | da.Array)
 # What packs numbers, and the value with which it changes nothing.
 _PACKING = {"scale_factor": 1, "add_offset": 0}
 _CODES = ("_FillValue", "missing_value")
@@ -46,8 +46,9 @@ def decoded(values: AnArray, attrs: Mapping[Any, Any], what: str, stored: bool =
         told = ", ".join(f"{name} {attrs[name]}" for name in declared)
         raise DataError(
             f"{what} stores packed values ({values.dtype} with {told}), not decoded ones; open "
-            "it with xarray.open_zarr or xarray.open_dataset, which decode, or decode a Dataset "
-            "with xarray.decode_cf(dataset); remove the attributes if the values are none such"
+            "it with xarray.open_zarr or xarray.open_dataset, which decode, a raster with "
+            "rioxarray.open_rasterio(path, mask_and_scale=True), or decode a Dataset with "
+            "xarray.decode_cf(dataset); remove the attributes if the values are none such"
         )
     codes = np.array([c for name in _CODES for c in _codes(attrs.get(name))], dtype=np.float64)
     codes = codes[np.isfinite(codes)].astype(values.dtype) if values.dtype.kind == "f" else codes

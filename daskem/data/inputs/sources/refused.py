@@ -45,7 +45,8 @@ def _is_list_of(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
 def _is_labelled(data: object) -> bool:
     tables = ("pandas", "DataFrame", "Series"), ("polars", "DataFrame", "Series")
     arrays = ("xarray", "Dataset", "DataArray", "Variable"), ("pyarrow", "Table", "Array")
-    return any(kind(*one)(data) for one in (*tables, *arrays))
+    units = ("pint", "Quantity"), ("astropy.units", "Quantity")
+    return any(kind(*one)(data) for one in (*tables, *arrays, *units))
 
 
 def _is_path(data: object) -> bool:
@@ -54,6 +55,19 @@ def _is_path(data: object) -> bool:
 
 def _is_mapping(data: object) -> bool:
     return isinstance(data, dict)
+
+
+def _is_groups(data: object) -> bool:
+    pandas = ("pandas.core.groupby.groupby", "BaseGroupBy")
+    dask = ("dask.dataframe.dask_expr._groupby", "GroupBy", "SeriesGroupBy")
+    return any(kind(*one)(data) for one in (pandas, dask, ("xarray.core.groupby", "GroupBy")))
+
+
+def _is_windows(data: object) -> bool:
+    pandas = ("pandas.core.window.rolling", "BaseWindow")
+    rolling, weighted = "xarray.computation.rolling", "xarray.computation.weighted"
+    xarray = (rolling, "Rolling", "Coarsen"), (weighted, "Weighted")
+    return any(kind(*one)(data) for one in (pandas, *xarray))
 
 
 REFUSED: tuple[tuple[Callable[[object], bool], str], ...] = (
@@ -66,7 +80,8 @@ REFUSED: tuple[tuple[Callable[[object], bool], str], ...] = (
     (kind("polars", "LazyFrame"), "a polars LazyFrame has no rows yet: pass data.collect()"),
     (
         kind("xarray", "DataTree"),
-        "a DataTree holds several Datasets: pass one of its nodes, data['node'].to_dataset()",
+        "a DataTree holds several Datasets: pass the one of a node, data.to_dataset() or "
+        "data['node'].to_dataset()",
     ),
     (
         kind("dask.delayed", "Delayed"),
@@ -93,17 +108,28 @@ REFUSED: tuple[tuple[Callable[[object], bool], str], ...] = (
     (
         _is_list_of(_is_labelled),
         "a list has no names for rows and features: join what it holds first, with xarray.concat "
-        "or pandas.concat, with axis=1 where each is a feature",
+        "or pandas.concat, with axis=1 where each is a feature, or make a Dataset of it",
     ),
     (
         _is_list_of(_is_path),
         "a list of paths is no data: open them together, as with xarray.open_mfdataset, or pass "
         "one zarr store",
     ),
-    (_is_mapping, "a dict has no order of rows: pass pandas.DataFrame(data) or xarray.Dataset"),
     (
-        kind("pandas.core.groupby", "DataFrameGroupBy", "SeriesGroupBy"),
-        "groups are not rows: fit each group, or the table that they were made of",
+        kind("fsspec.mapping", "FSMap"),
+        "a mapping of fsspec is no store yet: pass its URL, or "
+        "zarr.storage.FsspecStore.from_mapper(data)",
+    ),
+    (
+        _is_list_of(_is_mapping),
+        "a list of dicts is no table yet: pass pandas.DataFrame(data)",
+    ),
+    (_is_mapping, "a dict has no order of rows: pass pandas.DataFrame(data) or xarray.Dataset"),
+    (_is_groups, "groups are not rows: fit each group, or what they were made of"),
+    (
+        _is_windows,
+        "windows are not rows: fit what they are reduced to, as with .mean(), or what they were "
+        "made of",
     ),
 )
 

@@ -10,10 +10,11 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.abc.store import Store
 
-from daskem.core.addresses import cause, reason, shown
+from daskem.core.addresses import cause, hidden, reason, shown
 from daskem.data.inputs.sources.declared import decoded
-from daskem.data.inputs.sources.files import about
+from daskem.data.inputs.sources.files import about, about_several
 from daskem.errors import DataError, StoreNotFoundError
 
 # zarr fetches many small chunks in one call at half of what they cost one by one.
@@ -58,6 +59,16 @@ def at_path(path: str | os.PathLike[str], names: Sequence[Hashable] | None) -> A
     if isinstance(node, zarr.Group) and names is None and not _holds_labels(node):
         return open_zarr(path)
     return node
+
+
+def in_store(store: Store) -> zarr.Array | zarr.Group:
+    """The node at the root of a store of zarr."""
+    try:
+        return zarr.open(store, mode="r")
+    except FileNotFoundError as error:
+        raise StoreNotFoundError(
+            f"there is no zarr array or group in {hidden(str(store))}"
+        ) from cause(error, str(store))
 
 
 def in_group(group: zarr.Group, names: Sequence[Hashable] | None) -> xr.Dataset:
@@ -157,7 +168,8 @@ def _open(path: str | os.PathLike[str]) -> zarr.Array | zarr.Group:
         return zarr.open(address(path), mode="r")
     except FileNotFoundError as error:
         inside = sorted(os.listdir(path))[:10] if os.path.isdir(path) else []
-        folder = f", only a folder with {inside}" if inside else ""
+        how = about_several(os.fspath(path), [os.path.join(path, name) for name in inside])
+        folder = f", only a folder with {inside}{how}" if inside else ""
         raise StoreNotFoundError(
             f"there is no zarr store at {shown(path)}{folder or about(address(path))}"
         ) from cause(error, path)

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import dask.array as da
 import numpy as np
+import xarray as xr
 
 from daskem.data.blocks.plain import plain
 from daskem.data.inputs.sources.protocol import Array, kind
 from daskem.data.inputs.sources.wrapped import masked
+from daskem.errors import DataTypeError
 
 # What pandas finds in a column of Python objects that are numbers, or missing.
 _NUMBERS = {"floating", "integer", "mixed-integer-float", "decimal", "boolean", "empty"}
@@ -161,6 +163,7 @@ def of_polars(data: Any) -> Columns:
     def read(i: int) -> np.ndarray:
         column = frame.to_series(i)
         whole = column.dtype.is_integer() and not column.null_count()
+        whole &= "128" not in str(column.dtype)  # NumPy has no integers of so many bits.
         kept = column if column.dtype.is_float() or whole else column.cast(pl.Float64)
         return np.asarray(kept.to_numpy())
 
@@ -198,6 +201,31 @@ def of_arrow_column(data: Any) -> Any:
     import pyarrow as pa
 
     return pa.table({"column": data})
+
+
+@runtime_checkable
+class ArrowStream(Protocol):
+    """A table that gives its columns as Arrow has them: of narwhals, DuckDB, Ibis, and others."""
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
+
+
+def is_arrow_stream(data: object) -> bool:
+    # What xarray gives to Arrow has its dimensions as columns.
+    return isinstance(data, ArrowStream) and not isinstance(data, xr.Dataset | xr.DataArray)
+
+
+def of_arrow_stream(data: ArrowStream) -> Any:
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise DataTypeError(
+            f"a {type(data).__module__}.{type(data).__qualname__} is read by pyarrow, which is not "
+            "installed: install it, or pass a table of pandas"
+        ) from error
+    rows = pa.chunked_array(data)
+    several = pa.types.is_struct(rows.type)
+    return pa.Table.from_struct_array(rows) if several else of_arrow_column(rows)
 
 
 def of_astropy(data: Any) -> Columns:
@@ -244,11 +272,11 @@ def _objects(names: Sequence[Hashable]) -> np.ndarray:
 
 
 def _alike(names: np.ndarray) -> np.ndarray:
-    """Names with one NaN for all, where one is missing: no other is equal to itself."""
+    return _objects([comparable(name) for name in names])
 
-    def same(name: Hashable) -> Hashable:
-        if isinstance(name, tuple):
-            return tuple(map(same, name))
-        return np.nan if isinstance(name, float) and name != name else name
 
-    return _objects([same(name) for name in names])
+def comparable(name: Hashable) -> Hashable:
+    """A name with one NaN for all, where it is missing: no other is equal to itself."""
+    if isinstance(name, tuple):
+        return tuple(map(comparable, name))
+    return np.nan if isinstance(name, float) and name != name else name
