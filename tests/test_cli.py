@@ -16,7 +16,7 @@ import zarr
 from distributed import Client, LocalCluster
 from fsspec.core import url_to_fs
 from PIL import Image
-from table import every_setting_of_any_width
+from table import every_row_of_any_width, every_setting_of_any_width
 
 import daskem
 from daskem.cli import commands as cli
@@ -134,7 +134,13 @@ def said(family):
 
 
 @every_setting_of_any_width
-def test_fit_knows_every_family_and_its_settings(tmp_path, row, capsys):
+def test_every_setting_of_a_family_is_an_option(row):
+    given = parser([cli.fit]).parse_args(fit_command("store", "model", *said(row.family)))
+    assert list(candidates(given.family, given.settings).values()) == [row.family]
+
+
+@every_row_of_any_width
+def test_fit_knows_every_family(tmp_path, row, capsys):
     data = row.rows(600)
     path, out = str(tmp_path / "data.zarr"), str(tmp_path / "model")
     zarr.create_array(path, data=data)
@@ -615,13 +621,16 @@ def test_other_errors_keep_their_traceback(plain, tmp_path, monkeypatch):
 # The demo
 
 
-def test_the_demo_recovers_its_truth(tmp_path):
-    out = tmp_path / "demo"
-    told = subprocess.run(
-        [sys.executable, "-m", "daskem.cli", "demo", "--rows", "5000", "--out", str(out)],
-        capture_output=True,
-        text=True,
-    )
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """A demo in processes of its own: where it left everything, and how it ended."""
+    out = tmp_path_factory.mktemp("shown") / "demo"
+    command = [sys.executable, "-m", "daskem.cli", "demo", "--rows", "5000", "--out", str(out)]
+    return out, subprocess.run(command, capture_output=True, text=True)
+
+
+def test_the_demo_recovers_its_truth(shown):
+    out, told = shown
     assert told.returncode == 0, told.stderr
     assert told.stderr == ""
     assert "http://127.0.0.1:" in told.stdout
@@ -633,13 +642,15 @@ def test_the_demo_recovers_its_truth(tmp_path):
         assert min(image.size) > 500
 
 
-def test_the_demo_can_fail(tmp_path, monkeypatch, capsys):
+def test_the_demo_can_fail(shown, tmp_path, monkeypatch, capsys):
     altered = demo.truth()
     altered["means"] = altered["means"] + 0.2 * demo.SPREADS
-    make = demo.make
-    monkeypatch.setattr(demo, "make", lambda params, rows: make(altered, rows))
+    # The fit is that of the test before, to rows of another truth.
+    found = daskem.load(shown[0] / "model.zarr")
+    monkeypatch.setattr(demo, "truth", lambda: altered)
+    monkeypatch.setattr(demo, "fitting", lambda data: iter([found]))
     monkeypatch.setattr(demo, "WORKERS", 1)
-    # That the demo brings processes of its own up is seen by the test before.
+    # That the demo brings processes of its own up is seen by that test, too.
     monkeypatch.setattr(
         demo, "LocalCluster", partial(demo.LocalCluster, processes=False, protocol="tcp://")
     )

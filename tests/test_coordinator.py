@@ -118,12 +118,13 @@ def program(tmp_path, rows, counted, scheduler_file):
 
 
 def test_the_scheduler_gives_the_same_bits_as_here(client, rows, start):
-    expected = here(MODEL, chunked(rows), start=start, random_state=0)
-    there = daskem.fit(MODEL, chunked(rows), start=start, random_state=0)
+    options = {"start": start, "random_state": 0, "tol": 1e-3}
+    expected = here(MODEL, chunked(rows), **options)
+    there = daskem.fit(MODEL, chunked(rows), **options)
     assert on_the_scheduler(there)
     assert bits(there) == bits(expected)
     assert there.status is expected.status is Status.CONVERGED
-    *_, last = daskem.iterate(MODEL, chunked(rows), start=start, random_state=0)
+    *_, last = daskem.iterate(MODEL, chunked(rows), **options)
     assert last.coordinator.startswith("here: iterate")
     assert bits(last) == bits(expected)
     estimator = daskem.GaussianMixture(3, random_state=0).fit(chunked(rows))
@@ -523,7 +524,7 @@ def test_workers_may_come_and_go(client, rows, counted, gate, tmp_path, schedule
     with ExitStack() as leaving:
         run = daskem.submit(model, chunked(rows), start=counted, max_passes=4)
         model.reached(1)
-        leaving.enter_context(workers(scheduler_file, 1))
+        leaving.enter_context(workers(scheduler_file, 1, 1, "--no-nanny"))
         client.wait_for_workers(3, timeout=PATIENCE)
         (tmp_path / "go-1").touch()
         model.reached(3)

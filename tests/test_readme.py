@@ -24,14 +24,14 @@ ADDRESS = "tcp://scheduler:8786"
 
 def profiles(rng):
     """Temperature and salinity of three waters, NaN on land."""
-    water = rng.integers(3, size=(6, 10, 12))
+    water = rng.integers(3, size=(4, 6, 8))
     noise = rng.normal(size=(2, *water.shape))
     fields = {
         "temperature": np.array([2.0, 10.0, 22.0])[water] + noise[0],
         "salinity": np.array([34.7, 35.0, 36.2])[water] + 0.1 * noise[1],
     }
     fields["temperature"][:, :2, :3] = np.nan
-    coords = {"lat": np.linspace(-60.0, 60.0, 10), "lon": np.arange(12.0) * 30}
+    coords = {"lat": np.linspace(-60.0, 60.0, 6), "lon": np.arange(8.0) * 45}
     dims = ("time", "lat", "lon")
     return xr.Dataset({name: (dims, field) for name, field in fields.items()}, coords)
 
@@ -58,7 +58,7 @@ def places(rng):
 
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, scheduler_file):
     rng = np.random.default_rng(0)
-    profiles(rng).chunk(time=3).to_zarr(tmp_path / "profiles.zarr", zarr_format=2)
+    profiles(rng).chunk(time=2).to_zarr(tmp_path / "profiles.zarr", zarr_format=2)
     monkeypatch.chdir(tmp_path)
     with distributed.Client(scheduler_file=str(scheduler_file)) as client:
         address = client.scheduler.address
