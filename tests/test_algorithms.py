@@ -19,7 +19,7 @@ from daskem.data.inputs import as_blocks
 from daskem.errors import ConvergenceWarning, ParameterError
 from daskem.fitting.algorithms import EM, Candidate, Candidates, Squarem, choose
 from daskem.fitting.algorithms.choice import ALGORITHMS
-from daskem.fitting.algorithms.climb import Climb
+from daskem.fitting.algorithms.climb import FARTHEST, Climb
 from daskem.fitting.algorithms.secants import Pair, secant_leap
 from daskem.fitting.loop import passes
 from daskem.fitting.record import Pass
@@ -201,6 +201,15 @@ def climbs(how, reads, rows):
     run = Run(Location(), how, how.start({"mean": np.array(0.0)}))
     *_, (run,) = passes([run], as_blocks(rows), Stop(0, reads))
     return run
+
+
+@pytest.mark.parametrize("to", [-100.0, 100.0, 1.0])
+def test_no_coordinate_leaps_farther_than_is_known_of_it(to):
+    run = climbs(Wild(to, together=True), 3, np.random.default_rng(0).normal(size=(50, 1)))
+    (_, em), (_, leap) = run.state.asked
+    np.testing.assert_array_equal(em["mean"], run.state.params["mean"])
+    here = run.state.accepted["mean"]
+    assert leap["mean"] - here == pytest.approx(np.clip(to - here, -FARTHEST, FARTHEST))
 
 
 def test_a_bad_leap_costs_one_pass_alone_and_none_in_company():

@@ -4,13 +4,15 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from reading import look
 from samples import overlapping
 
 import daskem
 from daskem import Gaussian, Mixture
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.piece import Piece
-from daskem.data.survey import fingerprint
+from daskem.data.inputs import as_blocks
+from daskem.data.survey import check_unchanged, fingerprint
 from daskem.errors import DataChangedError
 from daskem.selection.preparing import prepare_selection
 
@@ -98,6 +100,18 @@ def test_a_single_wrong_read_is_no_wrong_answer(rows):
     lazy = da.from_array(rows[:1000], (1000, -1)).map_blocks(read, dtype=float, meta=rows[:0])
     with pytest.raises(DataChangedError, match="so that one read was wrong"):
         daskem.fit(Mixture(Gaussian("diag")), lazy, **SHORT)
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_blocks_that_come_or_go_are_counted(rows, n):
+    before, now = (as_blocks(da.from_array(rows[: k * 1000], (1000, -1))) for k in (4, n))
+    survey = look(Mixture(Gaussian("diag")), before).survey
+    with pytest.raises(DataChangedError) as caught:
+        check_unchanged(now, survey, now.sum(fingerprint))
+    if n < 4:
+        assert "there are 3 blocks of chunks, and the first read found 4" in str(caught.value)
+    else:
+        assert "chunk 4 does not hold what the first read found" in str(caught.value)
 
 
 def test_a_selection_sees_it_too(rows):

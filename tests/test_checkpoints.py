@@ -228,6 +228,13 @@ def test_what_the_first_writer_writes_late_is_not_read(tmp_path):
     assert decode(last(str(tmp_path))[1], "")[0] == {"by": "second"}
 
 
+def test_who_goes_on_from_copied_checkpoints_is_read_before_them(tmp_path):
+    """Whoever copies checkpoints may leave behind what has claimed their epoch."""
+    (tmp_path / "000007-000003.checkpoint").write_bytes(encode({"by": "first"}, {}))
+    opened(str(tmp_path), fresh=False).write(4, {"by": "second"}, {})
+    assert decode(last(str(tmp_path))[1], "")[0] == {"by": "second"}
+
+
 def test_the_last_two_are_kept_and_nothing_of_others_is_touched(tmp_path, rows):
     others = ["notes.txt", "000001-000000.checkpoint.bak", ".mine.partial"]
     for name in others:

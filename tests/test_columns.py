@@ -158,6 +158,27 @@ def test_events_of_every_family_are_told(constant):
     assert "no spread left" in told
 
 
+def test_starts_are_as_far_from_edges_as_those_of_each_family():
+    """By as much as the rows of a component leave open, whatever family it is of."""
+    rows = np.random.default_rng(0).poisson(2.0, size=(200, 2)).clip(0, 1)
+    families = {0: Poisson(), 1: Bernoulli()}
+    both = look(Mixture(Independent(families)), as_blocks(rows)).model
+    edge = Params(
+        {
+            "weights": np.array([0.1, 0.9]),
+            "rates_0": np.zeros((2, 1)),
+            "probabilities_1": np.ones((2, 1)),
+        }
+    )
+    found = both.softened(edge, 200)
+    for name, (column, family) in zip(("rates", "probabilities"), families.items(), strict=True):
+        alone = look(Mixture(family), as_blocks(rows[:, [column]])).model
+        own = Params({"weights": edge["weights"], name: edge[f"{name}_{column}"]})
+        expected = alone.softened(own, 200)[name]
+        np.testing.assert_allclose(found[f"{name}_{column}"], expected)
+        assert expected[0] != expected[1]
+
+
 def test_leaps_end_above_the_floors_of_every_family():
     rows = np.random.default_rng(0).normal(size=(200, 3)) * [1.0, 0.0, 1.0]
     rows = rows.round(1)  # recorded so

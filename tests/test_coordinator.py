@@ -1,5 +1,6 @@
 """The loop on the scheduler: the same bits as here, and it outlives whoever started it."""
 
+import asyncio
 import os
 import pickle
 import shutil
@@ -27,6 +28,7 @@ from daskem import Status
 from daskem.data.blocks import placement
 from daskem.data.cluster import resources
 from daskem.errors import ClusterError, DataError, ParameterError, SchedulerError, StoppedError
+from daskem.running.jobs import Job
 from daskem.running.preparing import prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
@@ -331,6 +333,21 @@ def test_ended_fits_that_were_fetched_go_first_and_large_ones_do_not_pile_up(cli
     assert [False, True] in left
     assert left == sorted(left, reverse=True)
     assert n_bytes < 2**28
+
+
+def test_who_waits_for_a_newer_pass_waits_until_there_is_one():
+    async def waits():
+        job = Job("a", None, None)
+        job.passes = 2
+        await asyncio.wait_for(job.wait(1, patience=10.0), 5)
+        news = asyncio.ensure_future(job.wait(2, patience=10.0))
+        await asyncio.sleep(0.05)
+        too_early = news.done()
+        job._hear({"result": None})
+        await asyncio.wait_for(news, 5)
+        return too_early
+
+    assert not asyncio.run(waits())
 
 
 def test_a_client_that_goes_takes_its_own_fits_with_it(client, rows, start):

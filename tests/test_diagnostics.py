@@ -35,6 +35,11 @@ def test_runs_agree_as_scikit_learn_says(rows, result):
     expected = [[adjusted_rand_score(a, b) for a in labels] for b in labels]
     np.testing.assert_allclose(agreement, expected, atol=1e-12)
     assert agreement.min() < 0.99
+    # Weights are repeats.
+    times = np.random.default_rng(0).integers(0, 3, len(rows))
+    weighted = daskem.diagnose(result, rows, times.astype(float))["agreement"]
+    repeated = daskem.diagnose(result, np.repeat(rows, times, axis=0))["agreement"]
+    np.testing.assert_allclose(weighted, repeated, atol=1e-12)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -278,6 +278,9 @@ def test_the_poles_weigh_nothing_in_single_precision(ocean):
     assert same(fit(data, sample_weight=cos), fit(data, sample_weight=cos.clip(0)))
     with pytest.raises(DataError, match=r"sample_weight -0.7\d+ at"):
         fit(data, sample_weight=-cos)
+    # What is below zero by more than rounding is not taken for it.
+    with pytest.raises(DataError, match=r"sample_weight -9\.99"):
+        fit(data, sample_weight=cos.where(cos > 0, -1e-4))
 
 
 # Missing rows.

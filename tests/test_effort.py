@@ -1,5 +1,7 @@
 """What a search for a start costs: bounded, in rows of the sample through E steps."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from reading import look
@@ -7,6 +9,7 @@ from samples import count_rows
 
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.data.inputs import as_blocks
+from daskem.fitting.starts import competition
 from daskem.fitting.starts.competition import best_of_many
 from daskem.fitting.starts.effort import Effort, simpler_read
 
@@ -85,3 +88,20 @@ def test_with_more_parameters_than_rows_a_search_does_less():
     assert (few.n_regrown, few.n_others) == (0, 0)
     assert (many.n_regrown, many.n_others) == (2, 4)
     assert few.most_rows / 65 < many.most_rows / 9000 / 2
+
+
+def test_starts_are_judged_by_rows_that_they_are_not_fitted_to(monkeypatch):
+    """What was gained by fitting the accidents of some rows does not count."""
+    looked, fitted = [], competition.fitted
+
+    def spy(model, drafts, part, stop):
+        looked.append((set(part.rows[:, 0]), stop.max_passes == 1))
+        return fitted(model, drafts, part, stop)
+
+    monkeypatch.setattr(competition, "fitted", spy)
+    rng = np.random.default_rng(0)
+    first = look(Mixture(Gaussian()), as_blocks(rng.normal(size=(17_000, 1))), 0)
+    best_of_many(first, 2, "k-means++", rng)
+    judged = [(before, rows) for (before, _), (rows, judges) in pairwise(looked) if judges]
+    assert judged
+    assert all(before.isdisjoint(rows) for before, rows in judged)

@@ -180,6 +180,8 @@ def test_rows_with_gaps_together_are_what_they_are_by_pattern(row, narrow, monke
     family, (params, rows) = row.family, row.some(k=3, d=4, n=300)
     if "covariances" in params:
         params["covariances"] = params["covariances"] * narrow**2
+        rng = np.random.default_rng(1)
+        rows = row.draw(params, rng.integers(3, size=300), rng)
     weights = np.random.default_rng(0).gamma(2.0, size=300)
     block, candidates = Block(holed(rows), weights), [Params(params)] * 2
     model = Mixture(family, incomplete=True)

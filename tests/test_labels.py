@@ -1,5 +1,6 @@
 import html
 import inspect
+import re
 from dataclasses import replace
 
 import dask
@@ -366,6 +367,14 @@ def test_what_is_read_in_a_notebook(result):
     assert "\n" not in repr(result)
     assert len(repr(result)) < 120
     assert result.best.told in html.unescape(result._repr_html_())
+
+
+def test_axes_in_the_table_are_lengths_in_the_spread_of_all_rows():
+    rows = np.repeat([[-6.0], [6.0]], 500, axis=0) + np.random.default_rng(0).normal(size=(1000, 1))
+    result = daskem.fit(daskem.Mixture(daskem.Gaussian()), rows, 2, random_state=0)
+    told = [float(x) for x in re.findall(r"([\d.]+) \(1\.00\)", result.table())]
+    expected = np.sqrt(result.params["covariances"].ravel()) / rows.std()
+    np.testing.assert_allclose(told, expected, rtol=1e-3)
 
 
 def test_axes_in_the_table_do_not_depend_on_units(rows):

@@ -197,6 +197,20 @@ def test_it_is_resumed_to_the_same_bits(tmp_path):
 # Answers.
 
 
+@every_normal
+def test_a_row_has_the_label_of_what_most_probably_made_it(row):
+    """Noise too, which need not be more probable than all components together."""
+    params, rows, joint = some(row, n=4000)
+    # As dense as the components are where they are equal.
+    rival = np.sort(joint[:-1], axis=0)[-1].mean()
+    joint[-1] = rival
+    model = Mixture(row.family, noise=True, log_noise=float(rival - np.log(0.2)))
+    found = daskem.results.predictions.labels(Block(rows), model, params)
+    np.testing.assert_array_equal(found, joint.argmax(axis=0))
+    share = np.exp(joint[-1] - logsumexp(joint, axis=0))
+    assert ((found == 3) & (share < 0.5)).any()
+
+
 def test_labels_of_noise_are_flags_beside_those_of_what_is_missing():
     rows, _ = clouds(1000)
     rows[:3] = np.nan

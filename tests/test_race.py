@@ -221,6 +221,22 @@ def test_a_proper_split_is_taken_rather_than_one_that_nothing_but_rounding_bound
     assert not [event for event in told if isinstance(event, Flaw)]
 
 
+def test_rows_of_no_weight_are_not_split():
+    rows = overlapping(300)
+    more, weights = (
+        np.vstack([rows, np.tile(rows[:1], (200, 1))]),
+        np.repeat([1.0, 0.0], [300, 200]),
+    )
+    found = []
+    for data, counts in ((rows, np.ones(300)), (more, weights)):
+        first = look(Mixture(Gaussian()), as_blocks(data, counts))
+        sample = Block(rows)
+        params = first.model.from_labels(sample, np.zeros(300, dtype=int), rows[:1])
+        found.append(grown(first, params, 2).params)
+    for name, value in found[0].items():
+        np.testing.assert_allclose(found[1][name], value, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
 @every_row
 @pytest.mark.parametrize("n_components", [3, 4])
 def test_a_fit_with_split_components_is_more_likely(row, n_components):

@@ -100,6 +100,9 @@ def test_identifiers_that_are_not_sorted_are_told():
     mixed = table().assign(buoy=CALLED).iloc[[*range(10), *range(40, 100), *range(10, 40)]]
     with pytest.raises(DataError, match="not sorted by 'buoy': buoy7 is there again in row 70"):
         daskem.fit(MODEL, mixed, 2, features=["a", "b"], lengths="buoy")
+    one = table().assign(buoy=CALLED).iloc[[*range(1, 100), 0]]
+    with pytest.raises(DataError, match=rf"{CALLED[0]} is there again in row 99"):
+        daskem.fit(MODEL, one, 2, features=["a", "b"], lengths="buoy")
 
 
 def test_rows_that_are_not_sorted_are_told():

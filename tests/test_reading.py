@@ -88,8 +88,11 @@ def test_errors_that_last_are_named_after_a_few_attempts(rows, pauses, error):
     assert sum(pauses) == pytest.approx(15)
 
 
+LASTING = [FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError]
+
+
 @pytest.mark.parametrize(
-    "error", [FileNotFoundError(2, "gone"), ValueError("odd"), ZeroDivisionError()]
+    "error", [*(kind(2, "gone") for kind in LASTING), ValueError("odd"), ZeroDivisionError()]
 )
 def test_errors_that_cannot_pass_are_not_tried_again(rows, pauses, error):
     with pytest.raises(DataReadError, match=rf"cannot be read: {type(error).__name__}"):

@@ -23,7 +23,7 @@ from daskem.fitting.probe import Slowest
 from daskem.fitting.run import Run
 from daskem.fitting.stopping import Stop
 from daskem.models.heldout import HeldOut
-from daskem.selection.criteria import entropies
+from daskem.selection.criteria import entropies, judge
 from daskem.selection.selection import Selection
 
 
@@ -184,6 +184,8 @@ def test_held_out_rows_are_judged_and_not_fitted():
     statistics = run.state.statistics
     assert statistics["heldout_log_likelihood"] == pytest.approx(judged)
     assert statistics["heldout_weight"] + statistics["fitted_weight"] == len(rows)
+    one, other = judge(run, len(rows)), judge(plain, np.sum(~held))
+    assert {name: one[name] for name in other} == pytest.approx(other, rel=1e-12)
 
 
 def test_rows_that_are_held_out_do_not_depend_on_the_chunks():

@@ -137,7 +137,7 @@ def test_the_coefficient_is_found_in_memory_and_on_a_cluster(client):
 def test_runs_along_the_rows_of_a_grid(chunks):
     """One sequence for each of twenty series of five steps, or two series in one sequence."""
     grid = np.random.default_rng(0).standard_normal((20, 5, 1))
-    for lengths in ([5] * 20, [10] * 10, [3, 7, 90], [1] * 100):
+    for lengths in ([5] * 20, [10] * 10, [3, 7, 90], [1] * 100, [*[11] * 9, 1]):
         lazy = as_blocks(da.from_array(grid, chunks=chunks), lengths=lengths)
         found = lazy.sum(Autoregression().e_step, PHI)
         for name, value in by_hand(grid.ravel(), lengths, 0.5).items():

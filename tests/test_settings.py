@@ -146,3 +146,30 @@ def test_rows_are_drawn_with_whatever_a_fit_takes(rows, start):
     np.testing.assert_array_equal(*drawn)
     with pytest.raises(ParameterError, match="random_state"):
         result.sample(5, "seed")
+
+
+@pytest.mark.parametrize(
+    ("estimator", "passes"), [(daskem.GaussianMixture, "max_iter"), (daskem.GaussianHMM, "n_iter")]
+)
+def test_estimators_hand_all_settings_of_a_fit_on(estimator, passes, monkeypatch):
+    settings = {
+        "n_init": 7,
+        "init_params": "random_from_data",
+        "algorithm": "squarem",
+        "tol": 0.125,
+        "max_seconds": 3.5,
+        "random_state": 11,
+        "cache": "memory",
+        "kernel": "numpy",
+    }
+    seen = {}
+
+    def prepare(model, data, n_components, **options):
+        seen.update(options, n_components=n_components)
+        raise InterruptedError
+
+    monkeypatch.setattr("daskem.estimators.manners.prepare", prepare)
+    with pytest.raises(InterruptedError):
+        estimator(5, **settings, **{passes: 17}).fit(np.zeros((9, 2)))
+    expected = {**settings, "n_components": 5, "max_passes": 17}
+    assert {name: seen.get(name) for name in expected} == expected
