@@ -1,3 +1,4 @@
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -307,6 +308,27 @@ def test_blocks_are_not_made_larger_than_their_size_by_joining():
     rows = np.zeros((3 * 2**17, 4), dtype="f4")
     for data in (rows, da.from_array(rows, chunks=(2**17, 4))):
         assert blocks_of(as_blocks(data)) == f"{2**17}:{2**17} " * 3
+
+
+def test_chunks_of_a_partition_are_let_go_one_by_one(monkeypatch):
+    monkeypatch.setattr(joining, "BLOCK_SIZE", 1)
+    made, most = [], [0]
+
+    def make(block):
+        new = block + 1.0
+        made.append(weakref.ref(new))
+        return new
+
+    def count(block):
+        most[0] = max(most[0], sum(chunk() is not None for chunk in made))
+        return len(block)
+
+    # Twenty chunks in each partition.
+    lazy = da.zeros((1280, 1), chunks=(1, 1)).map_blocks(make, dtype=float, meta=np.empty((0, 1)))
+    with dask.config.set(scheduler="sync"):
+        assert as_blocks(lazy, cache="none").sum(count) == 1280
+    # One is computed, and the next one or two are read.
+    assert 1 <= most[0] <= 4
 
 
 def test_neighbouring_chunks_are_joined_while_they_fit(monkeypatch):

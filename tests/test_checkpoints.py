@@ -21,6 +21,7 @@ from daskem.cli.commands import main
 from daskem.errors import CheckpointError, DataReadError
 from daskem.fitting.algorithms import EM
 from daskem.fitting.algorithms.choice import ALGORITHMS
+from daskem.running.checkpoints import places
 from daskem.running.checkpoints.format import decode, encode
 from daskem.running.checkpoints.recording import saved
 from daskem.running.checkpoints.shelf import last, opened
@@ -228,6 +229,12 @@ def test_what_the_first_writer_writes_late_is_not_read(tmp_path):
     assert decode(last(str(tmp_path))[1], "")[0] == {"by": "second"}
 
 
+@pytest.mark.parametrize("remote", [False, True])
+def test_an_epoch_is_claimed_once(tmp_path, remote):
+    where = places.place(f"memory://{tmp_path.name}/claims" if remote else str(tmp_path / "claims"))
+    assert [where.claim(f"00000{n}.epoch") for n in (1, 1, 2, 1)] == [True, False, True, False]
+
+
 def test_who_goes_on_from_copied_checkpoints_is_read_before_them(tmp_path):
     """Whoever copies checkpoints may leave behind what has claimed their epoch."""
     (tmp_path / "000007-000003.checkpoint").write_bytes(encode({"by": "first"}, {}))
@@ -385,6 +392,7 @@ _KILLS = """
 import os, random, signal, sys, time
 import numpy as np
 from daskem.running.checkpoints.format import decode
+from daskem.running.checkpoints import places
 from daskem.running.checkpoints.recording import saved
 from daskem.running.checkpoints.shelf import last, opened
 from daskem.running.resuming import resumed

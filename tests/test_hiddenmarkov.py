@@ -316,7 +316,7 @@ def test_the_same_bits_in_memory_on_threads_and_on_a_cluster(client, lengths, wa
 
 def test_the_score_of_a_sequence_is_that_of_it_alone():
     rows, lengths = walk([30, 1, 25, 44])[0], [30, 1, 25, 44]
-    rows[31:56] = np.nan
+    rows[31:56] = rows[7] = np.nan
     model = HiddenMarkov(Gaussian(resolution=0))
     options = {"start": TRUTH, "max_passes": 2, "missing": "omit"}
     result = daskem.fit(model, rows, lengths=lengths, **options)
@@ -324,7 +324,8 @@ def test_the_score_of_a_sequence_is_that_of_it_alone():
     edges = np.cumsum([0, *lengths])
     for i in (0, 1, 3):
         alone = rows[edges[i] : edges[i + 1]]
-        assert scores[i] == pytest.approx(lengths[i] * result.score(alone, lengths=[len(alone)]))
+        n_there = len(alone) - (i == 0)  # a step is missing
+        assert scores[i] == pytest.approx(n_there * result.score(alone, lengths=[len(alone)]))
     assert np.isnan(scores[2])
     lazy = result.score_samples(da.from_array(rows, chunks=(7, 2)), lengths=lengths)
     assert isinstance(lazy, da.Array)

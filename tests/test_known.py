@@ -21,6 +21,7 @@ from daskem.data.inputs import as_blocks
 from daskem.errors import DataError, DataTypeError
 from daskem.fitting.starts.competition import unsearched_start
 from daskem.fitting.starts.first_read import first_read
+from daskem.fitting.starts.named import Named
 from daskem.fitting.stopping import Stop
 from daskem.models.heldout import HeldOut
 from daskem.models.protocol import Supervised
@@ -238,6 +239,19 @@ def test_a_selection_keeps_the_numbers(criterion):
     chosen = daskem.select(rows, (4, 5), "spherical", along=along, **options)
     for k in (4, 5):
         assert nearest_corners(chosen.result("spherical", k).params["means"][:2]) == [0, 1]
+
+
+def test_labelled_components_begin_in_the_middle_of_what_counts():
+    rng = np.random.default_rng(0)
+    points, weights, labels = rng.normal(size=(90, 2)), rng.gamma(1.0, size=90), np.arange(90) % 3
+    along = {"component": np.where(labels == 1, -1, labels)}
+    named = Named.among(Block(points, weights, along=along))
+    of_each = [labels == k for k in (0, 2)]
+    expected = [np.average(points[own], axis=0, weights=weights[own]) for own in of_each]
+    np.testing.assert_allclose(named.means(points, weights), expected, rtol=1e-12)
+    free = np.array([[9.0, 9.0]])
+    centres = named.beside(free, named.means(points, weights))
+    np.testing.assert_allclose(centres, [expected[0], free[0], expected[1]], rtol=1e-12)
 
 
 def test_seeds_obey_all_labels():

@@ -77,6 +77,12 @@ def test_nobody_is_dropped_who_may_still_climb_as_em_does_with_a_component_too_m
     assert reachable(Run(Mixture(Gaussian()), EM(), None, history)) >= left[-1]
 
 
+def test_a_pass_that_gains_nothing_is_no_end():
+    """Its leap may have failed: what the pass before it has gained may be gained again."""
+    history = tuple(Pass(o, o, np.inf, 1.0, 1, 8) for o in (-1.0, -0.5, -0.5))
+    assert reachable(Run(Mixture(Gaussian()), EM(), None, history)) == pytest.approx(3 * 0.5)
+
+
 def told(objective, *remaining):
     """A run that has said in each of its passes how much is left to gain."""
     history = tuple(Pass(objective, objective, left, 1.0, 1, 8) for left in remaining)
