@@ -114,6 +114,19 @@ def test_few_files_lie_flat():
     assert len(list(ROOT.glob("*.py"))) <= 5
 
 
+def test_the_house_is_drawn_as_it_stands():
+    """By README, from the roof down, with the folders inside; by CONTRIBUTING, from the ground."""
+    readme, contributing = (
+        (ROOT.parent / f"{n}.md").read_text() for n in ("README", "CONTRIBUTING")
+    )
+    drawn = [re.findall(r"(\w+)/", line) for line in re.findall(r"^\w+/.*", readme, re.MULTILINE)]
+    assert [line[0] for line in drawn] == ROOMS[::-1]
+    assert re.findall(r"^\| `(\w+)`", contributing, re.MULTILINE) == ROOMS
+    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} == {*ROOMS, ROOF}
+    parts = {path.parent.name for path in ROOT.glob("*/*/__init__.py")}
+    assert {part for _, *inside in drawn for part in inside} <= {*parts, ROOF}
+
+
 def test_every_room_says_what_lives_there():
     faces = [ast.parse(path.read_text()) for path in ROOT.rglob("__init__.py")]
     assert all(ast.get_docstring(face) for face in faces)

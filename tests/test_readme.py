@@ -14,6 +14,8 @@ import xarray as xr
 
 import daskem
 from daskem.errors import ConvergenceWarning, ImproperFitWarning
+from daskem.models.asking import members
+from daskem.models.protocol import GROUPS, Model, Starts
 from daskem.testing import check_model
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -90,6 +92,13 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, scheduler_file):
     assert (written[:, :2, :3] == -1).all()
     assert set(np.unique(written[:, 2:])) <= set(range(8))
     assert names["result"].status in daskem.Status
+
+
+def test_the_table_of_members_is_the_contract_of_a_model():
+    table = re.search(r"^\| members \| buy \|\n(.*?)\n\n", README, re.MULTILINE | re.DOTALL)[1]
+    named = re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in table.splitlines()))
+    groups = set.union(*map(members, (*GROUPS, Starts)))
+    assert set(named) == groups - members(Model)
 
 
 @pytest.mark.parametrize(
