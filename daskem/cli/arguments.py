@@ -43,12 +43,19 @@ def _store() -> argparse.ArgumentParser:
 def _data() -> argparse.ArgumentParser:
     """What says how the store is read, and who reads it."""
     parent = argparse.ArgumentParser(add_help=False)
-    add = parent.add_argument
+    _add_rows(parent)
+    _add_fit(parent)
+    return parent
+
+
+def _add_rows(parser: argparse.ArgumentParser) -> None:
+    """What the rows are."""
+    add = parser.add_argument
     features = "variables of the store that are the features; all of them"
     add("--features", type=_names, metavar="A,B,...", help=features)
     weight = "how many times each row counts: a variable, or an expression such as cos(lat)"
     add("--sample-weight", metavar="W", help=weight)
-    _add_labels(add)
+    _add_labels(parser)
     dims = "dimensions that number the rows; others become features"
     add("--sample-dims", type=_names, metavar="X,Y,...", help=dims)
     dim = "dimension of the features: 'feature', or else the last"
@@ -58,6 +65,11 @@ def _data() -> argparse.ArgumentParser:
     chunks = "whether a store may lack chunks, which then are its fill value (default: raise)"
     add("--missing-chunks", choices=("raise", "fill"), default="raise", help=chunks)
     add("--missing", choices=tuple(MISSING), default="raise", help=omit)
+
+
+def _add_fit(parser: argparse.ArgumentParser) -> None:
+    """How they are fitted."""
+    add = parser.add_argument
     most = "most passes over the data (%(default)s)"
     add("--max-passes", type=int, default=200, metavar="N", help=most)
     late = "most seconds of passes, looked at between them"
@@ -81,10 +93,9 @@ def _data() -> argparse.ArgumentParser:
         help="a line that says how far it has come, on stderr (default: in a terminal)",
     )
     add("--random-state", type=int, metavar="S", help="seed of the sample and the starts")
-    return parent
 
 
-def _add_labels(add: Callable[..., Any]) -> None:
+def _add_labels(parser: argparse.ArgumentParser) -> None:
     known = "a variable of the store with the components of rows where somebody knows them: 0, 1, "
     add("--labels", metavar="NAME", help=known + "...; -1 or NaN where nobody does")
 
@@ -126,7 +137,7 @@ def _select(add: Callable[..., Any]) -> None:
 
 
 def _resume(add: Callable[..., Any]) -> None:
-    _add_labels(add)
+    _add_labels(parser)
     add(
         "--progress",
         action=argparse.BooleanOptionalAction,
@@ -140,7 +151,7 @@ def _resume(add: Callable[..., Any]) -> None:
 def _predict(add: Callable[..., Any]) -> None:
     add("--model", required=True, metavar="MODEL", help="saved by daskem fit")
     add("--out", required=True, metavar="LABELS", help="zarr store to write")
-    _add_labels(add)
+    _add_labels(parser)
     add("--proba", action="store_true", help="write the probability of every component")
 
 

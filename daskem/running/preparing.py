@@ -87,8 +87,7 @@ def prepare(
     _check_model(model)
     model = with_missing(model, missing)
     check_algorithm(algorithm, model)
-    if init_params not in SEEDERS:
-        raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
+    _check_seeder(init_params)
     beside = names_among(sample_weight, along, lengths)
     features = _features(model, features)
     categories = model.categories if isinstance(model, Categorises) else None
@@ -122,6 +121,11 @@ def prepare(
     about = _settings(prepared) | dict(zip(PASSED, passed, strict=True))
     about |= {"riders": list(riders), "in sequences": lengths is not None}
     return replace(prepared, recording=Recording.at(checkpoint, about))
+
+
+def _check_seeder(init_params: str) -> None:
+    if init_params not in SEEDERS:
+        raise ParameterError(f"init_params={init_params!r} is not one of {list(SEEDERS)}")
 
 
 def _stop(tol: float | None, max_passes: int, max_seconds: float | None) -> Stop:
