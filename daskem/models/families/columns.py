@@ -13,6 +13,7 @@ from daskem.core.parameters import DataParams, Parameter, Params
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.asking import demand
+from daskem.models.families.columngaps import ExpectedColumns
 from daskem.models.families.piecewise import PartOfSurvey, joined, part_of
 from daskem.models.families.protocol import (
     Bounded,
@@ -21,6 +22,8 @@ from daskem.models.families.protocol import (
     Draws,
     Events,
     Family,
+    Gapped,
+    Imputes,
     Labelled,
     Levelled,
     Prior,
@@ -240,10 +243,34 @@ class Independent:
         parts = []
         for member, own in zip(self.members, zip(*each, strict=True), strict=True):
             kernel = member.family.kernel(own, nothing, part_of(frame, member))
-            if not isinstance(kernel, Tiled):
-                raise ParameterError(f"{type(kernel).__name__} cannot be side by side with others")
-            parts.append(Part(member.label, member.places, kernel))
+            parts.append(_part(member, kernel))
         return TiledKernel(SideBySide(parts, offsets))
+
+    # Of rows that lack values: each family sees to those of its own columns.
+
+    by_pattern = False
+
+    def gapped(
+        self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
+    ) -> Kernel:
+        nothing = [np.zeros(len(offset)) for offset in offsets]
+        each = [[own for _, own in self._each(params)] for params in candidates]
+        parts = []
+        for member, own in zip(self.members, zip(*each, strict=True), strict=True):
+            family = demand(member.family, Gapped, 'missing="model" beside other families')
+            kernel = family.gapped(own, nothing, part_of(frame, member))
+            parts.append(_part(member, kernel))
+        return TiledKernel(SideBySide(parts, offsets))
+
+    def marginal(
+        self, params: Params, frame: Frame | None, observed: np.ndarray
+    ) -> ExpectedColumns:
+        parts = []
+        for m, own in self._each(params):
+            family = demand(m.family, Imputes, "imputing")
+            seen = family.marginal(own, part_of(frame, m), observed[m.places])
+            parts.append((m.places, seen))
+        return ExpectedColumns(parts, observed)
 
     def m_step(self, statistics: Statistics, params: Params, frame: Frame | None) -> Params:
         new = [
@@ -318,6 +345,12 @@ class Independent:
         for (_, places, family), own in self._each(params):
             rows[:, places] = demand(family, Draws, "drawing rows").sample(own, components, rng)
         return rows
+
+
+def _part(member: Member, kernel: Kernel) -> Part:
+    if not isinstance(kernel, Tiled):
+        raise ParameterError(f"{type(kernel).__name__} cannot be side by side with others")
+    return Part(member.label, member.places, kernel)
 
 
 def _own(statistics: Statistics, label: str) -> Statistics:

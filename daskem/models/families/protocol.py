@@ -65,7 +65,16 @@ class Compiles(Protocol):
     def terms(self) -> Terms: ...  # what T(x) has besides 1 and x
 
 
-class Marginal(Protocol):
+class Expected(Protocol):
+    """What is expected of all features, where some are seen."""
+
+    def expected(self, rows: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
+        """The mean of all features given the component and `rows` (sample, feature), in the units
+        of the data, averaged by responsibilities (component, sample); (sample, feature).
+        """
+
+
+class Marginal(Expected, Protocol):
     """Components as some of the features see them; rows with these alone are complete for them."""
 
     @property
@@ -77,30 +86,32 @@ class Marginal(Protocol):
         others, given these.
         """
 
-    def expected(self, rows: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
-        """The mean of all features given the component and `rows` (sample, feature), in the units
-        of the data, averaged by responsibilities (component, sample); (sample, feature).
-        """
-
 
 @runtime_checkable
-class Marginals(Protocol):
-    """`missing="model"`, `impute`: rows that lack values take part with those that they have."""
+class Imputes(Protocol):
+    """`impute`, and with one of the two groups below `missing="model"`."""
 
-    def marginal(self, params: Params, frame: Frame | None, observed: np.ndarray) -> Marginal:
+    def marginal(self, params: Params, frame: Frame | None, observed: np.ndarray) -> Expected:
         """The components of the features that are `observed`, bool (feature,)."""
 
 
 @runtime_checkable
-class Gapped(Marginals, Protocol):
+class Marginals(Imputes, Protocol):
+    """`missing="model"`, `impute`: rows that lack values take part with those that they have."""
+
+    def marginal(self, params: Params, frame: Frame | None, observed: np.ndarray) -> Marginal: ...
+
+
+@runtime_checkable
+class Gapped(Imputes, Protocol):
     """The same at a cost that does not grow with the number of patterns in which values lack."""
 
     @property
-    def by_pattern(self) -> bool: ...  # whether many rows of one pattern are faster by themselves
+    def by_pattern(self) -> bool: ...  # whether, with `Marginals`, many rows of one are faster
     def gapped(
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> Kernel:
-        """As `kernel`, of rows in which NaN is no value."""
+        """As `kernel`, of rows in which NaN is no value; they may lack all."""
 
 
 @runtime_checkable

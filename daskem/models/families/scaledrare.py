@@ -28,10 +28,12 @@ class ScaledRareForm(RareForm):
     ) -> None:
         super().__init__(structure, candidates, offsets, frame)
         self.df = np.concatenate(freedom)[:, None]
-        # Of every number of features that a row may have, (component, feature + 1); none has 0.
-        seen = np.maximum(np.arange(self.means.shape[1] + 1), 1)
-        gammas = gammaln(seen / 2) - betaln(self.df / 2, seen / 2)
-        self.tails = gammas - seen / 2 * np.log(np.pi * self.df)
+        # Of every number of features that a row may have, (component, feature + 1).
+        seen = np.arange(self.means.shape[1] + 1)
+        # A row of none, which has features of other families, has density 1 here.
+        some = np.maximum(seen, 1)
+        gammas = gammaln(some / 2) - betaln(self.df / 2, some / 2)
+        self.tails = np.where(seen > 0, gammas - seen / 2 * np.log(np.pi * self.df), 0.0)
         self.log_scales = digamma((self.df + seen) / 2) + np.log(2)
 
     def sums(self, n_features: int, width: int) -> "ScaledRareSums":

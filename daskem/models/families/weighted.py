@@ -10,7 +10,7 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.models.asking import demand
-from daskem.models.families.protocol import Family, Gapped, Marginal, Marginals
+from daskem.models.families.protocol import Family, Gapped, Imputes, Marginal, Marginals
 from daskem.models.kernels.incomplete import (
     IncompleteKernel,
     Part,
@@ -99,7 +99,7 @@ def imputed(
 
     Given those that they have, and averaged over the components by the responsibilities of `tiles`.
     """
-    whole = demand(family, Marginals, "imputing")
+    whole = demand(family, Imputes, "imputing")
     rows = block.rows.astype(np.float64)
     for span, _, responsibilities in tiles:
         with one_blas_thread():
