@@ -244,7 +244,7 @@ class Plain:
 def test_what_can_take_no_part_is_told():
     _, rows = some(50)
     family = Independent({(0, 3, 4, 5, 6): Gaussian(), (1, 2): Plain()})
-    with pytest.raises(ModelError, match='beside other families needs `by_pattern`, `gapped`, `ma'):
+    with pytest.raises(ModelError, match="beside other families needs `by_pattern`, `gapped`, `ma"):
         daskem.fit(Mixture(family), rows, 2, missing="model")
     rows[3, 1] = -2.0
     with pytest.raises(DataError, match=r"-2.0 at .*row 3"):

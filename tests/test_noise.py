@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from scipy import stats
 from scipy.special import logsumexp
 from table import TABLE, NormalRow, StudentRow
 
@@ -246,6 +247,44 @@ def test_noise_is_for_densities():
         Mixture(Poisson(), noise=True)
 
 
-def test_rows_of_noise_are_not_drawn(fitted):
-    with pytest.raises(ModelError, match="box of the data"):
-        fitted.sample(5)
+def test_rows_of_noise_are_drawn_from_the_box_of_the_data(fitted, tmp_path):
+    rows, labels = fitted.sample(20_000, random_state=0)
+    noise = rows[labels == 3]
+    assert len(noise) / 20_000 == pytest.approx(fitted.params["noise"], abs=0.01)
+    spans = np.sort(clouds()[0], axis=0)[[0, -1]]
+    for values, (lowest, highest) in zip(noise.T, spans.T, strict=True):
+        uniform = stats.uniform(lowest, highest - lowest)
+        assert stats.kstest(values, uniform.cdf).pvalue > 1e-3
+    for k in range(3):
+        mean = rows[labels == k].mean(axis=0)
+        np.testing.assert_allclose(mean, fitted.params["means"][k], atol=0.1)
+    fitted.save(tmp_path / "model")
+    again = daskem.load(tmp_path / "model").sample(20_000, random_state=0)
+    np.testing.assert_array_equal(again[0], rows)
+
+
+def test_a_box_is_given_or_noise_is_not_drawn(fitted):
+    box = [(-50, 50), (0.0, 100.0)]
+    model = Mixture(Gaussian(), noise=True, box=box)
+    rows = clouds()[0][:500]
+    result = daskem.fit(model, rows, 3, random_state=0)
+    assert result.model.log_noise == pytest.approx(-np.log(1e4), rel=1e-15)
+    drawn, labels = result.sample(5000, random_state=0)
+    assert (drawn[labels == 3].max(axis=0) > [40, 90]).all()
+    known = Mixture(Gaussian(), noise=True, log_noise=-9.0)
+    with pytest.raises(ModelError, match=r"log_noise=-9 alone does not tell: give it, Mixture\("):
+        daskem.fit(known, rows, 3, random_state=0).sample(5)
+
+
+@pytest.mark.parametrize("box", [[(1.0, 0.0)], [0.0, 1.0], [(0.0, np.inf)], "wide"])
+def test_a_box_that_is_none_is_told(box):
+    with pytest.raises(ParameterError, match="should be the lowest and the highest value of each"):
+        Mixture(Gaussian(), noise=True, box=box)
+
+
+def test_a_box_without_noise_or_of_other_features_is_told():
+    with pytest.raises(ParameterError, match="pass noise=True with them"):
+        Mixture(Gaussian(), box=[(0, 1)])
+    model = Mixture(Gaussian(), noise=True, box=[(0.0, 1.0)])
+    with pytest.raises(ParameterError, match="box of noise is of 1 features; there are 2"):
+        daskem.fit(model, clouds()[0][:100], 2)

@@ -49,7 +49,10 @@ class Mixture(ComposedModel):
         box that the data span (Fraley and Raftery 1998).
     log_noise : float, optional
         The log of its density in the units of the data; by default that of the box, 1 over its
-        volume, which the first read finds.
+        volume.
+    box : sequence of (float, float), optional
+        Between which values of each feature noise lies; by default, and where no `log_noise` is
+        given, the lowest and the highest one of the data, which the first read finds.
 
     Notes
     -----
@@ -62,6 +65,7 @@ class Mixture(ComposedModel):
 
     noise: bool = False
     log_noise: float | None = None
+    box: Sequence[Sequence[float]] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,6 +74,12 @@ class Mixture(ComposedModel):
                 f"noise={self.noise!r} should be True or False: how much noise there is the fit "
                 "finds, `log_noise` is the log of its density"
             )
+        if not self.noise and (self.box is not None or self.log_noise is not None):
+            raise ParameterError("`box` and `log_noise` are of noise: pass noise=True with them")
+        if self.box is not None:
+            object.__setattr__(self, "box", _box(self.box))
+            if self.log_noise is None:
+                object.__setattr__(self, "log_noise", -_log_volume(self.box))
         if self.noise and not isinstance(self.family, Ellipses):
             raise ParameterError(
                 f"noise is spread over a box of real numbers, and components of "
@@ -86,11 +96,13 @@ class Mixture(ComposedModel):
 
     def given(self, survey: Survey) -> Self:
         model = super().given(survey)
+        if self.box is not None and len(self.box) != len(survey.mean):
+            raise ParameterError(
+                f"the box of noise is of {len(self.box)} features; there are {len(survey.mean)}"
+            )
         if not self.noise or self.log_noise is not None:
             return model
-        widths = np.diff(survey.spans).ravel()
-        # A feature of one value has no width that a density could be of.
-        return replace(model, log_noise=-float(np.log(widths[widths > 0]).sum()))
+        return replace(model, box=survey.spans.tolist())
 
     def noise_share(self, params: Mapping[str, np.ndarray]) -> float | None:
         return float(params["noise"]) if self.noise else None
@@ -204,15 +216,26 @@ class Mixture(ComposedModel):
     def sample(
         self, params: Params, n_samples: int, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw rows (sample, feature), and the component (sample,) that made each."""
+        """Draw rows (sample, feature), and the component (sample,) that made each; the number after
+        the last one's says noise.
+        """
+        family, shares = demand(self.family, Draws, "drawing rows"), self.shares(params)
         if self.noise:
+            shares = np.append(shares, params["noise"])
+        components = rng.choice(len(shares), size=n_samples, p=shares / shares.sum())
+        made = components < self.n_components(params)
+        drawn = self.restore(family.sample(params, components[made], rng))
+        if not self.noise:
+            return drawn, components
+        if self.box is None:
             raise ModelError(
-                "rows of noise lie in the box of the data, which the model does not keep; draw "
-                "those of the components from Mixture(family), and noise from a box of yours"
+                f"rows of noise lie in a box that log_noise={self.log_noise:.6g} alone does not "
+                "tell: give it, Mixture(family, noise=True, box=[(lowest, highest), ...])"
             )
-        family, weights = demand(self.family, Draws, "drawing rows"), params["weights"]
-        components = rng.choice(len(weights), size=n_samples, p=weights / weights.sum())
-        return self.restore(family.sample(params, components, rng)), components
+        lowest, highest = np.array(self.box).T
+        rows = rng.uniform(lowest, highest, (n_samples, len(lowest)))
+        rows[made] = drawn
+        return rows, components
 
     def kernel(self, candidates: Sequence[Params]) -> Kernel:
         """E steps of several params, each with the logs of its weights as offsets."""
@@ -227,3 +250,23 @@ class Mixture(ComposedModel):
 def _log(weights: np.ndarray) -> np.ndarray:
     some = weights > 0
     return np.where(some, np.log(np.where(some, weights, 1.0)), LOG_OF_NONE)
+
+
+def _box(given: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
+    """The lowest and the highest value of each feature, as numbers that rise."""
+    try:
+        box = [(float(lowest), float(highest)) for lowest, highest in given]
+    except (TypeError, ValueError):
+        box = [(np.nan, np.nan)]
+    if not all(0 <= highest - lowest < np.inf for lowest, highest in box):
+        raise ParameterError(
+            f"box={given!r:.80} should be the lowest and the highest value of each feature, as "
+            "[(0.0, 1.0), (-5.0, 5.0)]"
+        )
+    return tuple(box)
+
+
+def _log_volume(box: Sequence[Sequence[float]]) -> float:
+    widths = np.diff(box).ravel()
+    # A feature of one value has no width that a density could be of.
+    return float(np.log(widths[widths > 0]).sum())

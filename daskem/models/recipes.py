@@ -15,9 +15,11 @@ MODELS: dict[str, type[Mixture] | type[HiddenMarkov]] = {
 }
 
 
-def of_noise(model: object) -> dict[str, float | None]:
+def of_noise(model: object) -> dict[str, Any]:
     """What is told of the noise of a model, besides its family; nothing where it has none."""
-    return {"noise": model.log_noise} if isinstance(model, Mixture) and model.noise else {}
+    if not (isinstance(model, Mixture) and model.noise):
+        return {}
+    return {"noise": model.log_noise} | ({} if model.box is None else {"box": model.box})
 
 
 def of_recipe(
@@ -26,5 +28,5 @@ def of_recipe(
     """The model of a kind whose family, and noise, is what was told."""
     made = kind(from_recipe(about), frame)
     if isinstance(made, Mixture) and "noise" in about:
-        return replace(made, noise=True, log_noise=about["noise"])
+        return replace(made, noise=True, log_noise=about["noise"], box=about.get("box"))
     return made
