@@ -452,6 +452,33 @@ def test_variables_of_a_store_are_features_and_missing_rows_stay_missing(ocean, 
     xr.testing.assert_identical(labels, expected.predict(data).load())
 
 
+def test_labels_of_a_few_rows_are_a_variable_of_the_store(ocean, tmp_path, capsys):
+    data = xr.open_zarr(ocean).load()
+    cold = data["temperature"].mean("station") < 6
+    known = xr.full_like(data["oxygen"], -1, dtype="i2")
+    known[:, 3] = np.where(cold, 1, 0)  # The smaller cluster is 1, whatever its size is.
+    path, model, out = (str(tmp_path / name) for name in ("named.zarr", "named", "labels.zarr"))
+    data.assign(named=known).chunk(time=6).to_zarr(path, zarr_format=2)
+    options = ["--features", "oxygen,temperature", "--missing", "omit", "--labels", "named"]
+    assert main(fit_command(path, model, *options)) == 0
+    expected = daskem.fit(
+        daskem.Mixture(daskem.Gaussian()),
+        xr.open_zarr(path),
+        2,
+        features=["oxygen", "temperature"],
+        along={"component": "named"},
+        missing="omit",
+        random_state=0,
+    )
+    assert same_params(daskem.load(model), expected)
+    assert main(predict_command(path, model, out, "--labels", "named")) == 0
+    found = xr.open_zarr(out)["labels"].load()[:, 3]
+    assert (found == known[:, 3]).where(found >= 0, True).all()
+    assert "no 'name' to ride along" in refusal(
+        capsys, fit_command(path, model, *options[:-1], "name")
+    )
+
+
 def test_the_version(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--version"])

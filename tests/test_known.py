@@ -329,6 +329,28 @@ def test_predictions_and_scores_take_labels():
     np.testing.assert_allclose(scores[here], expected, rtol=1e-8)
 
 
+@pytest.mark.parametrize("noise", [False, True])
+def test_labels_of_merged_components_are_numbers_of_clusters(noise):
+    rows, called = corners(400)
+    model = Mixture(Gaussian(), noise=noise)
+    result = daskem.fit(model, rows, 4, along={"component": called}, max_passes=2)
+    clusters = daskem.merge(result, rows).cut(2)
+    free, own = clusters.predict(rows), clusters.predict_proba(rows)
+    labels = np.where(np.arange(400) < 50, np.roll(free, 1).clip(max=1), -1)
+    along, some = {"component": labels}, labels >= 0
+    np.testing.assert_array_equal(clusters.predict(rows, along)[some], labels[some])
+    np.testing.assert_array_equal(clusters.predict(rows, along)[~some], free[~some])
+    scores = clusters.score_samples(rows, along)
+    told = own[np.arange(400), labels]
+    here = some & (told > 1e-9)
+    expected = clusters.score_samples(rows)[here] + np.log(told[here])
+    np.testing.assert_allclose(scores[here], expected, rtol=1e-8)
+    assert clusters.score(rows, along=along) == pytest.approx(scores.mean(), rel=1e-12)
+    labels[7] = 2
+    with pytest.raises(DataError, match=r"component is 2 at .*row 7.*; with 2 components, labels"):
+        clusters.predict(rows, along)
+
+
 def test_a_fit_with_labels_is_saved_and_goes_on(tmp_path):
     rows, called = corners()
     model, along = Mixture(Gaussian()), {"component": some(called, 40)}

@@ -48,6 +48,7 @@ def _data() -> argparse.ArgumentParser:
     add("--features", type=_names, metavar="A,B,...", help=features)
     weight = "how many times each row counts: a variable, or an expression such as cos(lat)"
     add("--sample-weight", metavar="W", help=weight)
+    _add_labels(add)
     dims = "dimensions that number the rows; others become features"
     add("--sample-dims", type=_names, metavar="X,Y,...", help=dims)
     dim = "dimension of the features: 'feature', or else the last"
@@ -79,6 +80,11 @@ def _data() -> argparse.ArgumentParser:
     )
     add("--random-state", type=int, metavar="S", help="seed of the sample and the starts")
     return parent
+
+
+def _add_labels(add: Callable[..., Any]) -> None:
+    known = "a variable of the store with the components of rows where somebody knows them: 0, 1, "
+    add("--labels", metavar="NAME", help=known + "...; -1 or NaN where nobody does")
 
 
 def _where() -> argparse.ArgumentParser:
@@ -118,6 +124,7 @@ def _select(add: Callable[..., Any]) -> None:
 
 
 def _resume(add: Callable[..., Any]) -> None:
+    _add_labels(add)
     add(
         "--progress",
         action=argparse.BooleanOptionalAction,
@@ -131,6 +138,7 @@ def _resume(add: Callable[..., Any]) -> None:
 def _predict(add: Callable[..., Any]) -> None:
     add("--model", required=True, metavar="MODEL", help="saved by daskem fit")
     add("--out", required=True, metavar="LABELS", help="zarr store to write")
+    _add_labels(add)
     add("--proba", action="store_true", help="write the probability of every component")
 
 

@@ -14,6 +14,7 @@ import xarray as xr
 from daskem.cli.arguments import parser
 from daskem.cli.families import candidates
 from daskem.cli.weights import weights
+from daskem.core.labels import COMPONENT
 from daskem.data.inputs import address, member, opened_source
 from daskem.data.inputs.kinds import Data
 from daskem.data.inputs.sources.files import is_netcdf
@@ -51,6 +52,7 @@ def fit(
     family: str,
     scheduler: str | None,
     plan: bool,
+    labels: str | None,
     settings: Mapping[str, Sequence[str]],
     progress: Progress,
     **options: Any,
@@ -64,6 +66,7 @@ def fit(
     model = Mixture(chosen)
     data = open_rows(store, array)
     options["sample_weight"] = _weights(options["sample_weight"], data)
+    options["along"] = _along(labels)
     with _cluster(scheduler):
         if plan:
             print(planned(prepare(model, data, **{**options, "cache": "none", "checkpoint": None})))
@@ -86,6 +89,7 @@ def select(
     n_components: range,
     family: str,
     scheduler: str | None,
+    labels: str | None,
     settings: Mapping[str, Sequence[str]],
     **options: Any,
 ) -> None:
@@ -95,6 +99,7 @@ def select(
     models = {name: Mixture(made) for name, made in candidates(family, settings).items()}
     data = open_rows(store, array)
     options["sample_weight"] = _weights(options["sample_weight"], data)
+    options["along"] = _along(labels)
     with _cluster(scheduler):
         selection = choose(data, n_components, models=models, **options)
     print(selection)
@@ -111,6 +116,7 @@ def resume(
     store: str,
     array: str | None,
     checkpoint: str,
+    labels: str | None,
     out: str | None,
     scheduler: str | None,
     progress: Progress,
@@ -120,18 +126,21 @@ def resume(
         check_target(out)
     data = open_rows(store, array)
     with _cluster(scheduler):
-        found = go_on(checkpoint, data, progress=progress)
+        found = go_on(checkpoint, data, along=_along(labels), progress=progress)
     print(found)
     if out is not None:
         (found.best if isinstance(found, Selection) else found).save(out)
         print(f"model: {out}")
 
 
-def predict(store: str, array: str | None, model: str, out: str, proba: bool) -> None:
+def predict(
+    store: str, array: str | None, model: str, labels: str | None, out: str, proba: bool
+) -> None:
     """Write the most probable component of every row, or the probability of each, to zarr."""
     _check_folder(out)
     result, data = load(model), open_rows(store, array)
-    write(result.predict_proba(data) if proba else result.predict(data), out)
+    answer = result.predict_proba if proba else result.predict
+    write(answer(data, _along(labels)), out)
     print(f"{'responsibilities' if proba else 'labels'}: {out}")
 
 
@@ -217,6 +226,10 @@ def open_rows(store: str, name: str | None) -> Any:
 
 def _weights(text: str | None, data: Data) -> Any:
     return text if text is None or text.isidentifier() else weights(text, opened_source(data))
+
+
+def _along(labels: str | None) -> dict[str, str] | None:
+    return None if labels is None else {COMPONENT: labels}
 
 
 def check_free(out: str) -> None:

@@ -94,24 +94,32 @@ def known_e_step(kernel: Kernel, block: Block, labels: np.ndarray) -> Statistics
     }
 
 
-def known_posterior(kernel: Kernel, block: Block, labels: np.ndarray) -> Iterator[Tile]:
-    """What the only candidate says of rows of which some labels are known, tile by tile."""
+def known_posterior(
+    kernel: Kernel, block: Block, labels: np.ndarray, groups: np.ndarray | None = None
+) -> Iterator[Tile]:
+    """What the only candidate says of rows of which some labels are known, tile by tile.
+
+    Labels are of components, or of `groups` (component,) of them.
+    """
     for span, joint in _one_by_one(kernel.log_densities(block)):
-        here = labels[span]
-        some = np.flatnonzero(here >= 0)
-        own = joint[here[some], some]
-        shares = joint.copy()
+        others = _ruled_out(len(joint), labels[span], groups)
+        shares = np.where(others, LOG_OF_NONE, joint)
         log_prob = _log_sum(shares)
-        log_prob[some] = own
-        shares /= shares.sum(axis=0)
-        shares[:, some] = np.arange(len(shares))[:, None] == here[some]
+        shares = np.where(others, 0.0, shares / shares.sum(axis=0))
         yield Tile(span, log_prob, shares)
 
 
 def only_known(log_density: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Log-densities (state, row), with none in all states that the labels (row,) rule out."""
-    others = (labels >= 0) & (labels != np.arange(len(log_density))[:, None])
-    return np.where(others, LOG_OF_NONE, log_density)
+    return np.where(_ruled_out(len(log_density), labels), LOG_OF_NONE, log_density)
+
+
+def _ruled_out(
+    n_components: int, labels: np.ndarray, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Of which components rows are not, by their labels (row,): bool (component, row)."""
+    numbers = np.arange(n_components) if groups is None else groups[:n_components]
+    return (labels >= 0) & (labels != numbers[:, None])
 
 
 def doubted_states(
