@@ -6,10 +6,11 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from classes import PUBLISHED, SEVERAL
 
 import daskem
-from daskem import Bernoulli, Categorical, Gaussian, HiddenMarkov, Mixture
+from daskem import Bernoulli, Categorical, Gaussian, HiddenMarkov, Independent, Mixture
 from daskem.core.frames import in_units_of_the_data
 from daskem.data.blocks import Block
 from daskem.errors import DataError, DataTypeError, ParameterError
@@ -331,6 +332,43 @@ def test_a_word_that_the_fit_never_saw_is_an_error_that_says_where(spoken):
     data.loc[7, "meals"] = "cake"
     with pytest.raises(DataError, match=r"3.0 \('cake'\) at .*row 7, column 1 \('meals'\); exp"):
         result.predict(data)
+
+
+def test_imputed_answers_are_words(spoken):
+    data = words()
+    data.loc[3, "smokes"], data.loc[8, "meals"] = None, np.nan
+    filled = spoken.impute(data)
+    there = data["smokes"].notna()
+    assert filled["smokes"][there].tolist() == words()["smokes"][there].tolist()
+    assert filled.loc[3, "smokes"] in ("no", "yes")
+    assert filled.loc[8, "meals"] in ("none", "fish", "meat")
+
+
+def test_imputed_answers_of_dask_are_words(spoken):
+    dd, data = pytest.importorskip("dask.dataframe"), words()
+    data.loc[3, "smokes"], data.loc[8, "meals"] = None, np.nan
+    filled = spoken.impute(data)
+    lazy = spoken.impute(dd.from_pandas(data, npartitions=2))
+    assert lazy.compute()["meals"].tolist() == filled["meals"].tolist()
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+def test_an_answer_of_minus_one_is_told():
+    answers = drawn(truth(2), 300)[0]
+    assert fit(answers, 2).notes == ()
+    answers[:7, 1] = -1
+    (note,) = fit(answers, 2).notes
+    assert note.startswith("-1 is a category of column 1 like the others")
+    # Of a column of another kind it is a number.
+    family = Independent({0: Categorical(), 1: Gaussian(), 2: Categorical()})
+    assert daskem.fit(Mixture(family), answers, 2, random_state=0, max_passes=2).notes == ()
+
+
+def test_words_outside_a_table_are_told():
+    spoken = np.array([["no", "yes"]] * 20)
+    for data in (spoken, spoken.astype(object), xr.Dataset({"a": ("i", spoken[:, 0])})):
+        with pytest.raises(DataTypeError, match="Categorical codes the strings of a DataFrame"):
+            fit(data, 2)
 
 
 def test_columns_of_no_kind_are_told():

@@ -4,6 +4,7 @@ import itertools
 
 import dask.array as da
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from cluster import bits
@@ -17,7 +18,7 @@ from daskem import Gaussian, HiddenMarkov, Mixture, Poisson
 from daskem.core.parameters import Params
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
-from daskem.errors import DataError
+from daskem.errors import DataError, DataTypeError
 from daskem.fitting.starts.competition import unsearched_start
 from daskem.fitting.starts.first_read import first_read
 from daskem.fitting.stopping import Stop
@@ -153,6 +154,19 @@ def test_labels_are_of_components_that_all_fits_have():
         daskem.fit(model, rows, start=MODEL, along=along)
     with pytest.raises(DataError, match=r"component has \(2,\) labels for each row; expected one"):
         daskem.fit(Mixture(Gaussian()), rows, 4, along={"component": np.zeros((400, 2))})
+
+
+def test_words_are_no_labels():
+    rows, called = corners(400)
+    table = pd.DataFrame(rows, columns=["x", "y"])
+    words = pd.Series(np.array(["a", "b", "c", "d"])[called]).where(called > 0)
+    told = r"component: labels are numbers .*astype\('category'\)\.cat\.codes"
+    named = table.assign(water=words), {"component": "water"}
+    for data, along in ((rows, {"component": words.to_numpy()}), named):
+        with pytest.raises(DataTypeError, match=told):
+            daskem.fit(Mixture(Gaussian()), data, 4, along=along)
+    codes = words.astype("category").cat.codes
+    np.testing.assert_array_equal(codes, np.where(called > 0, called - 1, -1))
 
 
 def test_a_label_means_nothing_to_a_model_that_knows_none(rows):

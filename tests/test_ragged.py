@@ -81,6 +81,12 @@ def test_identifiers_are_of_any_kind(data):
         np.testing.assert_allclose(named.params[key], value, rtol=1e-12, atol=1e-13)
     predicted = np.asarray(named.predict(data, lengths="buoy"))
     np.testing.assert_array_equal(predicted, plain.predict(ROWS, lengths=LENGTHS))
+    scores = named.score_samples(data, lengths="buoy")
+    expected = plain.score_samples(ROWS, lengths=LENGTHS)
+    np.testing.assert_allclose(np.asarray(scores), expected, rtol=1e-11)
+    if isinstance(data, pd.DataFrame | xr.Dataset):
+        called = scores.index if isinstance(scores, pd.Series) else scores["sequence"].values
+        assert list(called) == list(dict.fromkeys(np.asarray(data["buoy"])))
 
 
 def test_a_row_without_an_identifier_is_told():

@@ -15,7 +15,7 @@ from daskem.data.inputs import as_blocks
 from daskem.data.inputs.arrays import Array
 from daskem.data.inputs.blocks import MISSING
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
-from daskem.data.inputs.lengths import cut, lengths_of
+from daskem.data.inputs.lengths import cut, identifiers, lengths_of
 from daskem.data.inputs.named_riders import names_among
 from daskem.data.inputs.names import Columns, Rows, relabel
 from daskem.data.inputs.origins import origin
@@ -68,8 +68,9 @@ class Predictor(Outcome):
         """log p(x) of each row, (...), in nats; of sequences, of each of them as a whole.
 
         Where the fit had a `sequence_dim`, without that dimension; with `lengths`, (sequence,), in
-        their order: an array, or a DataArray if `data` have labels. NaN for a sequence in which
-        all is missing.
+        their order: an array, or a DataArray if `data` have labels; where `lengths` names the
+        identifiers of rows, with those of the sequences, as a Series of a table of pandas. NaN for
+        a sequence in which all is missing.
         """
         about = {"long_name": "log-likelihood of the row, in nats", "units": "1"}
         of_sequences = {**about, "long_name": "log-likelihood of the sequence, in nats"}
@@ -77,7 +78,8 @@ class Predictor(Outcome):
         if lengths is not None:
             found, rows, edges = self._answers(data, along, lengths, f)
             assert edges is not None
-            return labelled_scores(summed(found, edges), rows, f.__name__, of_sequences)
+            names = identifiers(rows, lengths, edges)
+            return labelled_scores(summed(found, edges), rows, names, f.__name__, of_sequences)
         found = self._map(data, along, lengths, f, about)
         if dim is None or not isinstance(found, xr.DataArray):
             return found

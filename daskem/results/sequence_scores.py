@@ -42,13 +42,25 @@ def summed(values: np.ndarray | da.Array, edges: Edges) -> np.ndarray | da.Array
 
 
 def labelled_scores(
-    scores: np.ndarray | da.Array, rows: Rows, name: str, attrs: Mapping[str, Any]
+    scores: np.ndarray | da.Array,
+    rows: Rows,
+    identifiers: np.ndarray | None,
+    name: str,
+    attrs: Mapping[str, Any],
 ) -> Any:
-    """One number for each sequence, along a dimension of their own where the rows have labels."""
+    """One number for each sequence, along a dimension of their own where the rows have labels, with
+    the `identifiers` (sequence,) of sequences that have some.
+    """
     if rows.labels is None:
-        return scores
+        if identifiers is None or rows.table is None or rows.table.index is None:
+            return scores
+        from pandas import Series
+
+        return Series(scores, identifiers, name=name)
     dim = free("sequence", {*rows.dims, *rows.labels.variables})
-    return xr.DataArray(scores, dims=(dim,), name=name, attrs={**rows.labels.attrs, **attrs})
+    coords = {} if identifiers is None else {dim: identifiers}
+    about = {**rows.labels.attrs, **attrs}
+    return xr.DataArray(scores, coords, (dim,), name, about)
 
 
 def _along_last(values: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The first value of a fit: everything checked, nothing read, no label left."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -19,7 +19,8 @@ from daskem.fitting.starts.competition import best_start
 from daskem.fitting.starts.first_read import FirstRead, first_read
 from daskem.fitting.starts.given import Start, n_components_of
 from daskem.fitting.stopping import Stop
-from daskem.models.protocol import Model
+from daskem.models.asking import demand
+from daskem.models.protocol import Categorises, Model
 from daskem.results.fittedrun import FittedRun
 from daskem.results.numbering import fixes_order
 from daskem.results.result import Result
@@ -138,6 +139,8 @@ class Prepared(Brief):
                 "they have, as if nothing but these told which ones they lack"
             )
         notes += [told for told in (survey.rounded, survey.mixed) if told is not None]
+        if survey.levels is not None:
+            notes += survey.levels.notes(self._categories())
         if survey.far is not None:
             notes += survey.far.notes(self.features.names)
         return Result(
@@ -150,6 +153,13 @@ class Prepared(Brief):
             self.missing,
             survey.extremes.constant,
         )
+
+    def _categories(self) -> list[int]:
+        """Which of the features are categories."""
+        names = self.features.names
+        known: Sequence[Hashable] = range(self.blocks.n_features) if names is None else list(names)
+        chosen = set(demand(self.model, Categorises, "categories").categories(known))
+        return [place for place, name in enumerate(known) if name in chosen]
 
     def _orders_fixed(self, n_runs: int, survey: Survey) -> list[bool]:
         """Of each run, whether its start or labels number the components; a selection has no

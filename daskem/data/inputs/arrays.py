@@ -19,6 +19,8 @@ Array = np.ndarray | da.Array
 
 # Chunks of more bytes than this are not made of smaller ones.
 _MOST_GATHERED = 2**30
+# What is said of strings that are no columns of a table.
+CATEGORIES = "Categorical codes the strings of a DataFrame, column by column, and no others"
 _GATHERED = (
     "the features lie in chunks of {}, and are gathered into rows in every pass; a store that is "
     "read often is better written with whole rows in each chunk"
@@ -109,7 +111,7 @@ def _check_rows(array: Array) -> None:
         raise DataTypeError(
             f"the data are {array.dtype}; rows must be real numbers. Convert them first, for "
             "instance numbers that are called otherwise with astype(float), dates to days since a "
-            "reference date, or names to indicator columns"
+            f"reference date, or names to indicator columns. {CATEGORIES}"
         )
     if array.ndim < 2:
         raise DataError(
@@ -146,7 +148,8 @@ def _as_numpy(data: npt.ArrayLike) -> np.ndarray:
             array = numbers(array)
         except (TypeError, ValueError) as error:
             raise DataTypeError(
-                f"the data are Python objects, and not all of them are numbers: {error}"
+                f"the data are Python objects, and not all of them are numbers: {error}. "
+                f"{CATEGORIES}"
             ) from error
     return array
 

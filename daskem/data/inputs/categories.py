@@ -52,6 +52,25 @@ def coded(
     return Frame(_with_codes(frame, labels, ""), lazy=False), labels
 
 
+def decoded(answers: Any, like: Table, labels: Labels) -> Any:
+    """Answers `like` a table, with the categories in the place of their codes."""
+    if not (labels and isinstance(like, Frame)):
+        return answers
+    if like.lazy:
+        return answers.map_partitions(_with_categories, labels)
+    return _with_categories(answers, labels)
+
+
+def _with_categories(frame: Any, labels: Labels) -> Any:
+    made = frame.copy(deep=False)
+    for name, each in labels.items():
+        codes = frame[name].to_numpy()
+        missing = np.isnan(codes)
+        words = np.array([*each, None], dtype=object)
+        made[name] = words[np.where(missing, len(each), codes).astype(np.intp)]
+    return made
+
+
 def notes(labels: Labels) -> list[str]:
     """What is said of the columns that are coded."""
     return [_CODED.format(name, _listed(each)) for name, each in labels.items()]

@@ -10,7 +10,7 @@ import xarray as xr
 from dask.utils import format_bytes
 
 from daskem.data.blocks.plain import plain
-from daskem.data.inputs.arrays import Array, features_in_one_chunk
+from daskem.data.inputs.arrays import CATEGORIES, Array, features_in_one_chunk
 from daskem.errors import DataTypeError
 
 _GATHERED = (
@@ -66,7 +66,7 @@ def stack(
         if variable.dtype.kind not in "fiub":
             raise DataTypeError(
                 f"variable {name!r} is {variable.dtype}; features must be real numbers. Choose "
-                "those that are with features=[...]"
+                f"those that are with features=[...]. {CATEGORIES}, as in data.to_dataframe()"
             )
     parts, notes = [_part(variable, sample_dims) for variable in variables.values()], []
     for name, variable in variables.items():

@@ -71,10 +71,22 @@ def lengths_of(rows: Rows, lengths: Lengths | None) -> Lengths | None:
 def _named(name: str, rows: Rows) -> np.ndarray:
     """The lengths of that name, or those of the runs of identifiers of that name."""
     values = rows.beside[name]
-    labelled = isinstance(values, xr.DataArray)
-    counts = labelled and (values.dims != rows.dims or "sample_dimension" in values.attrs)
     numbers = np.asarray(values)
-    return numbers if counts else _runs(name, numbers.ravel())
+    return numbers if _are_counts(values, rows) else _runs(name, numbers.ravel())
+
+
+def _are_counts(values: object, rows: Rows) -> bool:
+    """Whether they are lengths of sequences, rather than identifiers of rows."""
+    if not isinstance(values, xr.DataArray):
+        return False
+    return values.dims != rows.dims or "sample_dimension" in values.attrs
+
+
+def identifiers(rows: Rows, lengths: Lengths | None, edges: Edges) -> np.ndarray | None:
+    """What the sequences are called, (sequence,), where `lengths` names identifiers of the rows."""
+    if not isinstance(lengths, str) or _are_counts(rows.beside[lengths], rows):
+        return None
+    return np.asarray(rows.beside[lengths]).ravel()[np.asarray(edges)[:-1]]
 
 
 def _runs(name: str, ids: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import xarray as xr
 
 from daskem.core.brief import Brief
 from daskem.data.inputs.arrays import Array
+from daskem.data.inputs.categories import Labels, decoded
 from daskem.data.inputs.grids import Grid
 from daskem.data.inputs.sources.protocol import Table
 
@@ -167,6 +168,8 @@ class Columns:
         Of each; None for numbers.
     attrs : mapping
         Of these names.
+    labels : mapping of str to tuple
+        What the codes of some of them stand for.
     """
 
     dim: str = "component"
@@ -174,12 +177,13 @@ class Columns:
     attrs: Mapping[str, str] = field(
         default_factory=lambda: {"long_name": "component of the mixture"}
     )
+    labels: Labels = field(default_factory=dict)
 
     @classmethod
     def of_features(cls, features: Features) -> "Columns":
         """One for each feature, as the data call them."""
         own = [dim for dim in features.dims or () if isinstance(dim, str)]
-        return cls(own[0] if len(own) == 1 else "feature", features.names, {})
+        return cls(own[0] if len(own) == 1 else "feature", features.names, {}, features.labels)
 
 
 def relabel(
@@ -188,7 +192,8 @@ def relabel(
     """`answers` (...) or (..., column) with the labels of `rows`, or as a table like theirs."""
     columns = columns or Columns()
     if rows.table is not None:
-        return rows.table.like(answers, name, columns.names)
+        found = rows.table.like(answers, name, columns.names)
+        return decoded(found, rows.table, columns.labels)
     if rows.labels is None:
         return answers
     dims, labels = rows.dims, rows.labels

@@ -1,17 +1,24 @@
 """Riders: arrays that belong to the rows, such as their weights, and go wherever these go."""
 
+from collections.abc import Callable
 from typing import Any
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 
+from daskem.core.labels import COMPONENT
 from daskem.data.blocks import WEIGHT
 from daskem.data.inputs.arrays import Array, as_array, features_in_one_chunk
 from daskem.data.inputs.kinds import Riders, Values
 from daskem.data.inputs.names import Rows
 from daskem.data.inputs.sources import Table, opened_source
 from daskem.errors import DataError, DataTypeError
+
+_LABELS = (
+    "labels are numbers of components, and these are none; pandas.Series(words).astype('category')"
+    ".cat.codes numbers words as they are sorted, with -1 for what is missing"
+)
 
 
 def aligned(
@@ -33,7 +40,15 @@ def aligned(
         riders[name] = values
     if WEIGHT in riders:
         riders[WEIGHT] = _without_noise(riders[WEIGHT])
-    return {name: _aligned(name, values, rows) for name, values in riders.items()}
+    return {name: _told(name, _aligned, values, rows) for name, values in riders.items()}
+
+
+def _told(name: str, f: Callable[..., Any], values: Values, *args: Any) -> Any:
+    """`f` of a rider, whose errors of type say which one it is, and of labels how to make them."""
+    try:
+        return f(name, values, *args)
+    except DataTypeError as error:
+        raise DataTypeError(f"{name}: {_LABELS if name == COMPONENT else error}") from error
 
 
 def _aligned(name: str, values: Values, rows: Rows) -> Any:
@@ -125,14 +140,14 @@ def as_riders(along: Riders, array: Array) -> dict[str, Any]:
     DataError, DataTypeError
         If one of them does not match the rows, or holds no real numbers.
     """
-    return {name: _rider(name, values, array) for name, values in along.items()}
+    return {name: _told(name, _rider, values, array) for name, values in along.items()}
 
 
 def _rider(name: str, values: Values, array: Array) -> Array:
     values = as_array(values)
     if values.dtype.kind not in "fiub":
         raise DataTypeError(
-            f"{name} is {values.dtype}; what rides along with rows must be real numbers"
+            f"{values.dtype}, where what rides along with rows must be real numbers"
         )
     n_axes = array.ndim - 1
     known = not np.isnan([*values.shape, *array.shape]).any()

@@ -10,6 +10,8 @@ from daskem.data.blocks.block import Block
 
 # Distinct values of a feature that are kept, at most: one more than tells that it is no category.
 _MOST = 2**10 + 1
+# Features that a note lists.
+_SHOWN = 6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,6 +36,17 @@ class Levels(Brief):
         pairs = zip(self.values, self.weights, other.values, other.weights, strict=True)
         found = [_counted(np.append(v, x), np.append(w, y)) for v, w, x, y in pairs]
         return _levels(found, self.names)
+
+    def notes(self, places: Iterable[int]) -> list[str]:
+        """What a person should know of the levels of some features."""
+        told = [self.names[j] for j in places if -1 in self.values[j] and self.values[j][-1] > -1]
+        if not told:
+            return []
+        which = ", ".join(told[:_SHOWN]) + (", ..." if len(told) > _SHOWN else "")
+        return [
+            f"-1 is a category of {which} like the others; where it says that an answer is "
+            'missing, make it NaN and fit with missing="model"'
+        ]
 
     def named(self, names: Iterable[object]) -> "Levels":
         return replace(
