@@ -72,3 +72,33 @@ def test_a_worker_needs_two_chunks_and_little_else_for_many_components(store, tm
         assert 0 < labels[:].max() < k
         (after,) = client.run(peak).values()
     assert after - before <= 2 * CHUNK_BYTES + 150e6
+
+
+@pytest.mark.torture
+def test_a_worker_holds_a_few_chunks_of_ragged_sequences_whose_store_is_larger(store, tmp_path):
+    rng = np.random.default_rng(0)
+    data = da.concatenate([da.from_zarr(store)] * 3)  # 1.2 GB, of a worker with 600 MB.
+    edges = np.unique(rng.integers(1, len(data), size=90_000))
+    lengths = np.diff([0, *edges, len(data)])  # Of 1 to 2,000 steps; hardly one ends with a chunk.
+    start = {
+        "initial": np.ones(2) / 2,
+        "transitions": np.array([[0.9, 0.1], [0.1, 0.9]]),
+        "means": np.stack([np.zeros(FEATURES), np.full(FEATURES, 2.0)]),
+        "covariances": np.ones((2, FEATURES)),
+    }
+    with ExitStack() as stack:
+        file = stack.enter_context(scheduler(tmp_path))
+        stack.enter_context(workers(file, 1, 1, "--memory-limit", "600MB"))
+        client = stack.enter_context(Client(scheduler_file=str(file)))
+        client.wait_for_workers(1, timeout=PATIENCE)
+        (before,) = client.run(idle).values()
+        model = daskem.HiddenMarkov(daskem.Gaussian("diag"))
+        result = daskem.fit(model, data, start=start, lengths=lengths, max_passes=1, tol=0)
+        notes = " ".join(result.notes)
+        assert "cut to chunks that end where a sequence ends" in notes
+        assert "read again in every pass" in notes
+        assert result.n_rows == len(data)
+        (after,) = client.run(peak).values()
+    # Two chunks, as cut at sequences and as they lie in the store, and what chains make of them: the
+    # same with three times the rows as with these.
+    assert after - before <= 20 * CHUNK_BYTES
