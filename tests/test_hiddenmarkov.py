@@ -210,6 +210,37 @@ def test_hmmlearn_makes_the_same_iterations(kind, kernel, lengths, walks):
     )
 
 
+@every_kernel
+def test_hmmlearn_makes_the_same_iterations_of_counts(kernel):
+    hmm = pytest.importorskip("hmmlearn.hmm")
+    rng, lengths = np.random.default_rng(0), [150, 1, 249]
+    rows = rng.poisson(np.repeat([[2.0, 5.0], [9.0, 1.0]], 20, axis=0)[np.arange(400) % 40])
+    start = {
+        "initial": np.array([0.6, 0.4]),
+        "transitions": np.array([[0.8, 0.2], [0.3, 0.7]]),
+        "rates": np.array([[3.0, 3.0], [5.0, 2.0]]),
+    }
+    theirs = hmm.PoissonHMM(
+        2, n_iter=8, tol=-np.inf, init_params="", lambdas_prior=0, lambdas_weight=0
+    )
+    theirs.startprob_, theirs.transmat_ = start["initial"], start["transitions"]
+    theirs.lambdas_ = start["rates"]
+    theirs.fit(rows, lengths)
+    settings = {"algorithm": "em", "tol": 0, "max_passes": 8, "lengths": lengths}
+    ours = daskem.fit(HiddenMarkov(Poisson()), rows, start=start, kernel=kernel, **settings)
+    found = {
+        "initial": theirs.startprob_,
+        "transitions": theirs.transmat_,
+        "rates": theirs.lambdas_,
+    }
+    for name, value in found.items():
+        np.testing.assert_allclose(ours.params[name], value, rtol=1e-9, atol=1e-11)
+    assert 400 * ours.log_likelihood == pytest.approx(theirs.monitor_.history[-1], rel=1e-10)
+    np.testing.assert_array_equal(
+        ours.predict(rows, lengths=lengths), theirs.decode(rows, lengths)[1]
+    )
+
+
 def test_a_known_truth_is_found(lengths, walks):
     rows, states = walks
     result = daskem.fit(HiddenMarkov(Gaussian()), rows, 3, lengths=lengths, random_state=0)
