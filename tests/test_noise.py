@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from gaps import holed
 from scipy import stats
 from scipy.special import logsumexp
 from table import TABLE, NormalRow, StudentRow
@@ -15,6 +16,7 @@ import daskem
 from daskem import Gaussian, Mixture, Poisson, StudentT
 from daskem.data.blocks import Block
 from daskem.errors import ModelError, ParameterError
+from daskem.models.families import weighted
 
 NORMALS = [row for row in TABLE if isinstance(row, NormalRow | StudentRow)]
 every_normal = pytest.mark.parametrize("row", NORMALS, ids=repr)
@@ -229,6 +231,69 @@ def test_the_label_of_noise_fits_beside_many_components():
     rows = np.array([[0.0], [127.0], [60.5]])
     labels = daskem.results.predictions.labels(Block(rows), model, params)
     assert labels.tolist() == [0, 127, 128]
+
+
+# Rows that lack values.
+
+BOX = [(-9.0, 5.0), (-4.0, 8.0), (-7.0, 7.0)]
+
+
+def log_density_of_some(row, params, j, x):
+    """log p of the values that a row has, given component j."""
+    o = ~np.isnan(x)
+    mean, matrix = params["means"][j][o], row.matrix(params, j)[np.ix_(o, o)]
+    if isinstance(row, StudentRow):
+        return stats.multivariate_t.logpdf(x[o], mean, matrix, row.df(params, 3)[j])
+    return stats.multivariate_normal.logpdf(x[o], mean, matrix)
+
+
+@every_normal
+@pytest.mark.parametrize("worth", [0, 10**9], ids=["by pattern", "together"])
+def test_rows_with_gaps_have_the_noise_of_what_they_have(row, worth, monkeypatch):
+    params, rows, _ = some(row, d=3, n=60)
+    rows = holed(rows, 0.4)
+    there = ~np.isnan(rows)
+    shares = np.log(0.8 * params["weights"])
+    joint = [[shares[j] + log_density_of_some(row, params, j, x) for x in rows] for j in range(3)]
+    joint = np.vstack([joint, np.log(0.2) - there @ np.log(np.diff(BOX)).ravel()])
+    expected = logsumexp(joint, axis=0)
+    monkeypatch.setattr(weighted, "_WORTH", worth)
+    model = Mixture(row.family, noise=True, box=BOX).with_incomplete(True)
+    tiles = list(model.posterior(Block(rows), params))
+    found = np.concatenate([tile.log_prob for tile in tiles])
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+    responsibilities = np.concatenate([tile.responsibilities for tile in tiles], axis=1)
+    np.testing.assert_allclose(responsibilities, np.exp(joint - expected)[:3], atol=1e-10)
+    statistics = model.e_step(Block(rows), params)
+    assert statistics["log_likelihood"] == pytest.approx(expected.sum(), rel=1e-11)
+    assert statistics["noise"] == pytest.approx(np.exp(joint - expected)[3].sum(), rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+def test_the_truth_comes_back_from_noise_and_gaps():
+    rows, made_by = clouds()
+    rows = holed(rows, 0.2)
+    model, options = Mixture(Gaussian(), noise=True), {"missing": "model", "random_state": 0}
+    result = daskem.fit(model, rows, 3, **options)
+    assert result.params["noise"] == pytest.approx(0.1, abs=0.02)
+    np.testing.assert_allclose(result.params["means"], [[0, 0], [10, 2], [4, 9]], atol=0.15)
+    whole = ~np.isnan(rows).any(axis=1)
+    assert (result.predict(rows) == made_by)[whole].mean() > 0.98
+    plain = daskem.fit(model, rows, 3, algorithm="em", max_passes=8, **options)
+    assert (np.diff([p.objective for p in plain.history]) > -1e-13).all()
+    # What noise has made lies anywhere.
+    far = np.array([[np.nan, 1e4]])
+    middle = np.mean(result.model.box, axis=1)
+    np.testing.assert_allclose(result.impute(far), [[middle[0], 1e4]])
+
+
+def test_complete_rows_have_the_same_bits_beside_gaps():
+    rows, model = clouds(500)[0], Mixture(Gaussian(), noise=True, box=[(-10, 20), (-10, 20)])
+    start = daskem.fit(model, rows, 3, random_state=0).params
+    one, two = (m.e_step(Block(rows), start) for m in (model, model.with_incomplete(True)))
+    assert one["log_likelihood"] == two["log_likelihood"]
+    with pytest.raises(ParameterError, match=r"give box=\[\(lowest, highest"):
+        Mixture(Gaussian(), noise=True, log_noise=-3.0).with_incomplete(True)
 
 
 def test_components_beside_noise_are_merged_and_diagnosed(fitted):

@@ -99,6 +99,6 @@ def test_a_worker_holds_a_few_chunks_of_ragged_sequences_whose_store_is_larger(s
         assert "read again in every pass" in notes
         assert result.n_rows == len(data)
         (after,) = client.run(peak).values()
-    # Two chunks, as cut at sequences and as they lie in the store, and what chains make of them: the
-    # same with three times the rows as with these.
+    # Two chunks, as cut at sequences and as they lie in the store, and what chains make of them:
+    # as much as with a third of the rows.
     assert after - before <= 20 * CHUNK_BYTES

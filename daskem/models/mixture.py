@@ -14,6 +14,7 @@ from daskem.errors import ModelError, ParameterError
 from daskem.models.asking import demand
 from daskem.models.composed import ComposedModel
 from daskem.models.families.protocol import Compiles, Draws, Ellipses, Simplifies, Softens
+from daskem.models.families.weighted import imputed
 from daskem.models.kernels.backends import BACKENDS, NUMPY
 from daskem.models.kernels.noise import noisy
 from daskem.models.kernels.protocol import Kernel
@@ -79,7 +80,7 @@ class Mixture(ComposedModel):
         if self.box is not None:
             object.__setattr__(self, "box", _box(self.box))
             if self.log_noise is None:
-                object.__setattr__(self, "log_noise", -_log_volume(self.box))
+                object.__setattr__(self, "log_noise", -float(_log_widths(self.box).sum()))
         if self.noise and not isinstance(self.family, Ellipses):
             raise ParameterError(
                 f"noise is spread over a box of real numbers, and components of "
@@ -87,12 +88,29 @@ class Mixture(ComposedModel):
             )
 
     def with_incomplete(self, incomplete: bool) -> Self:
-        if incomplete and self.noise:
+        if incomplete and self.log_noise is not None and self.box is None:
             raise ParameterError(
-                'noise has one density for whole rows, which missing="model" would need of parts '
-                'of them: fit with missing="omit", or without noise'
+                f"log_noise={self.log_noise:.6g} is of whole rows, and of those that lack values "
+                "the box of noise tells it: give box=[(lowest, highest), ...] in its place"
             )
         return super().with_incomplete(incomplete)
+
+    def impute(self, block: Block, params: Params) -> np.ndarray:
+        """With noise, whose mean is the middle of its box."""
+        if self.box is None:
+            return super().impute(block, params)
+        # Of the components, (sample, 1).
+        shares = np.empty((len(block), 1))
+
+        def tiles() -> Iterator[Tile]:
+            for span, log_prob, r in self.posterior(block, params):
+                total = r.sum(axis=0)
+                shares[span, 0] = total
+                yield Tile(span, log_prob, r / np.where(total > 0, total, 1.0))
+
+        rows = imputed(self.family, params, self.frame, block, tiles())
+        expected = shares * rows + (1 - shares) * np.mean(self.box, axis=1)
+        return np.where(np.isnan(block.rows), expected, rows)
 
     def given(self, survey: Survey) -> Self:
         model = super().given(survey)
@@ -243,7 +261,11 @@ class Mixture(ComposedModel):
         kernel = self.of_family(candidates, offsets)
         if self.noise:
             assert self.log_noise is not None
-            return noisy(kernel, [float(_log(c["noise"])) + self.log_noise for c in candidates])
+            log_noise = [float(_log(c["noise"])) + self.log_noise for c in candidates]
+            if not self.incomplete:
+                return noisy(kernel, log_noise)
+            assert self.box is not None
+            return noisy(kernel, log_noise, _log_widths(self.box))
         return kernel
 
 
@@ -266,7 +288,7 @@ def _box(given: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
     return tuple(box)
 
 
-def _log_volume(box: Sequence[Sequence[float]]) -> float:
+def _log_widths(box: Sequence[Sequence[float]]) -> np.ndarray:
     widths = np.diff(box).ravel()
     # A feature of one value has no width that a density could be of.
-    return float(np.log(widths[widths > 0]).sum())
+    return np.log(np.where(widths > 0, widths, 1.0))

@@ -108,7 +108,10 @@ def _marginal(result: Result, features: tuple[int, int]) -> tuple[np.ndarray, np
     params, chosen = result.params, list(features)
     family = demand(result.model, Composed, "plotting").family
     if not isinstance(family, Ellipses):
-        raise ParameterError(f"{type(family).__name__} components have no ellipses")
+        raise ParameterError(
+            f"{type(family).__name__} components have no ellipses; those of Gaussian and StudentT "
+            "have, and a hidden Markov model of any family is drawn by its states"
+        )
     if not set(chosen) <= set(range(result.n_features)):
         raise ParameterError(f"features={features} of a model of {result.n_features} features")
     locations, covariances = family.locations(params), family.covariances(params)
