@@ -44,11 +44,13 @@ def aligned(
 
 
 def _told(name: str, f: Callable[..., Any], values: Values, *args: Any) -> Any:
-    """`f` of a rider, whose errors of type say which one it is, and of labels how to make them."""
+    """`f` of a rider; of labels that are no numbers an error says how to make them."""
     try:
         return f(name, values, *args)
     except DataTypeError as error:
-        raise DataTypeError(f"{name}: {_LABELS if name == COMPONENT else error}") from error
+        if name != COMPONENT:
+            raise
+        raise DataTypeError(f"{name}: {_LABELS}") from error
 
 
 def _aligned(name: str, values: Values, rows: Rows) -> Any:
@@ -147,7 +149,7 @@ def _rider(name: str, values: Values, array: Array) -> Array:
     values = as_array(values)
     if values.dtype.kind not in "fiub":
         raise DataTypeError(
-            f"{values.dtype}, where what rides along with rows must be real numbers"
+            f"{name} is {values.dtype}; what rides along with rows must be real numbers"
         )
     n_axes = array.ndim - 1
     known = not np.isnan([*values.shape, *array.shape]).any()
