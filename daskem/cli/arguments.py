@@ -55,7 +55,7 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
     add("--features", type=_names, metavar="A,B,...", help=features)
     weight = "how many times each row counts: a variable, or an expression such as cos(lat)"
     add("--sample-weight", metavar="W", help=weight)
-    _add_labels(parser)
+    _add_labels(add)
     dims = "dimensions that number the rows; others become features"
     add("--sample-dims", type=_names, metavar="X,Y,...", help=dims)
     dim = "dimension of the features: 'feature', or else the last"
@@ -95,7 +95,7 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     add("--random-state", type=int, metavar="S", help="seed of the sample and the starts")
 
 
-def _add_labels(parser: argparse.ArgumentParser) -> None:
+def _add_labels(add: Callable[..., Any]) -> None:
     known = "a variable of the store with the components of rows where somebody knows them: 0, 1, "
     add("--labels", metavar="NAME", help=known + "...; -1 or NaN where nobody does")
 
@@ -137,7 +137,7 @@ def _select(add: Callable[..., Any]) -> None:
 
 
 def _resume(add: Callable[..., Any]) -> None:
-    _add_labels(parser)
+    _add_labels(add)
     add(
         "--progress",
         action=argparse.BooleanOptionalAction,
@@ -151,7 +151,7 @@ def _resume(add: Callable[..., Any]) -> None:
 def _predict(add: Callable[..., Any]) -> None:
     add("--model", required=True, metavar="MODEL", help="saved by daskem fit")
     add("--out", required=True, metavar="LABELS", help="zarr store to write")
-    _add_labels(parser)
+    _add_labels(add)
     add("--proba", action="store_true", help="write the probability of every component")
 
 

@@ -1,10 +1,8 @@
 """Columns of several kinds: a family for each, independent of one another given the component."""
 
-import re
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,21 +12,22 @@ from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.asking import demand
 from daskem.models.families.columngaps import ExpectedColumns
+from daskem.models.families.members import (
+    Arrays,
+    Member,
+    SideBySideFamilies,
+    dim_of,
+    statistics_of,
+)
 from daskem.models.families.piecewise import PartOfSurvey, joined, part_of
 from daskem.models.families.protocol import (
-    Bounded,
-    Conditioned,
     Coordinates,
     Draws,
-    Events,
     Family,
     Gapped,
     Imputes,
     Labelled,
     Levelled,
-    Prior,
-    Simplifies,
-    Softens,
 )
 from daskem.models.families.registry import register
 from daskem.models.kernels.parts import Part, SideBySide
@@ -36,29 +35,10 @@ from daskem.models.kernels.protocol import Kernel, Tiled
 from daskem.models.kernels.tiled import TiledKernel
 from daskem.models.views import Survey
 
-Arrays = Mapping[str, np.ndarray]
-
-
-class Member(NamedTuple):
-    """A family of some of the columns.
-
-    Attributes
-    ----------
-    label : str
-        What ends the names of its params, and begins those of its dimensions and statistics.
-    places : list of int
-        Where its columns are among all.
-    family : Family
-    """
-
-    label: str
-    places: list[int]
-    family: Family
-
 
 @register
 @dataclass(frozen=True)
-class Independent:
+class Independent(SideBySideFamilies):
     """K distributions of columns of several kinds, which are independent given the component.
 
     log p(x | k) = sum over families f of log p_f(x of its columns | k)
@@ -99,23 +79,6 @@ class Independent:
             ):
                 raise ParameterError(f"{family!r:.80} is no family, such as daskem.Gaussian()")
 
-    @property
-    def features(self) -> list[Hashable] | None:
-        """The names of the columns, in their order; None where they are called by their places."""
-        names = [name for columns, _ in self.families for name in columns]
-        return None if all(isinstance(name, int) for name in names) else names
-
-    @cached_property
-    def members(self) -> list[Member]:
-        found, first = [], 0
-        for columns, family in self.families:
-            label = "_".join(re.sub(r"\W+", "_", str(name)) for name in columns)
-            named = self.features is not None
-            places = list(range(first, first + len(columns))) if named else list(columns)
-            found.append(Member(label, places, family))
-            first += len(columns)
-        return found
-
     def _with(self, families: Sequence[Family]) -> "Independent":
         held = zip(self.families, families, strict=True)
         return replace(self, families=tuple((columns, f) for (columns, _), f in held))
@@ -124,24 +87,10 @@ class Independent:
     def parameters(self) -> dict[str, Parameter]:
         return {
             f"{name}_{member.label}": replace(
-                parameter, dims=tuple(_called(dim, member.label) for dim in parameter.dims)
+                parameter, dims=tuple(dim_of(dim, member.label) for dim in parameter.dims)
             )
             for member in self.members
             for name, parameter in member.family.parameters.items()
-        }
-
-    def _each(self, params: Arrays) -> Iterator[tuple[Member, Params]]:
-        """The families, and their own params of these."""
-        for member in self.members:
-            ends = {f"{name}_{member.label}": name for name in member.family.parameters}
-            yield member, Params({own: params[n] for n, own in ends.items() if n in params})
-
-    def _joined(self, params: Sequence[Arrays]) -> dict[str, np.ndarray]:
-        """The params of all families as those of one."""
-        return {
-            f"{name}_{member.label}": value
-            for member, own in zip(self.members, params, strict=True)
-            for name, value in own.items()
         }
 
     # The values.
@@ -225,11 +174,11 @@ class Independent:
         found: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
         for (label, places, family), own in self._each(params):
             called = [names[place] for place in places]
-            feature = _called("feature", label)
+            feature = dim_of("feature", label)
             found[feature] = ((feature,), np.array([str(name) for name in called]))
             if isinstance(family, Labelled):
                 for name, (dims, values) in family.coordinates(own, called, labels).items():
-                    called_so = tuple(_called(dim, label) for dim in dims)
+                    called_so = tuple(dim_of(dim, label) for dim in dims)
                     found[f"{name}_{label}"] = (called_so, values)
         return found
 
@@ -274,68 +223,12 @@ class Independent:
 
     def m_step(self, statistics: Statistics, params: Params, frame: Frame | None) -> Params:
         new = [
-            member.family.m_step(_own(statistics, member.label), own, part_of(frame, member))
+            member.family.m_step(
+                statistics_of(statistics, member.label), own, part_of(frame, member)
+            )
             for member, own in self._each(params)
         ]
         return Params(self._joined(new))
-
-    # What the families have besides.
-
-    def log_prior(self, params: Params, weight: float, frame: Frame | None) -> float:
-        return sum(
-            m.family.log_prior(own, weight, part_of(frame, m))
-            for m, own in self._each(params)
-            if isinstance(m.family, Prior)
-        )
-
-    def softened(self, params: Params, counts: np.ndarray, frame: Frame | None) -> Params:
-        new = [
-            m.family.softened(own, counts, part_of(frame, m))
-            if isinstance(m.family, Softens)
-            else own
-            for m, own in self._each(params)
-        ]
-        return Params({**params, **self._joined(new)})
-
-    def allowed(self, params: Params, frame: Frame | None) -> Params:
-        new = [
-            m.family.allowed(own, part_of(frame, m)) if isinstance(m.family, Bounded) else own
-            for m, own in self._each(params)
-        ]
-        return Params({**params, **self._joined(new)})
-
-    def magnitudes(self, params: Params) -> np.ndarray:
-        """Of the terms of the log-density, (component,); without bound where a family has none."""
-        each = [
-            m.family.magnitudes(own) if isinstance(m.family, Conditioned) else np.array([np.inf])
-            for m, own in self._each(params)
-        ]
-        return np.sum(np.broadcast_arrays(*each), axis=0)
-
-    def events(self, statistics: Statistics, params: Params, frame: Frame | None) -> list[str]:
-        found: list[str] = []
-        for m, own in self._each(params):
-            if isinstance(m.family, Events):
-                found += m.family.events(_own(statistics, m.label), own, part_of(frame, m))
-        return found
-
-    @property
-    def simpler(self) -> "Independent | None":
-        """The same with the simpler family for each that has one; None if none has."""
-        families = [family for _, family in self.families]
-        simpler = [f.simpler if isinstance(f, Simplifies) else None for f in families]
-        if not any(simpler):
-            return None
-        return self._with([s or f for s, f in zip(simpler, families, strict=True)])
-
-    def grown(self, params: DataParams) -> DataParams:
-        new = [
-            m.family.grown(DataParams(own))
-            if isinstance(m.family, Simplifies) and m.family.simpler is not None
-            else own
-            for m, own in self._each(params)
-        ]
-        return DataParams({**params, **self._joined(new)})
 
     def sample(
         self, params: Params, components: np.ndarray, rng: np.random.Generator
@@ -351,14 +244,3 @@ def _part(member: Member, kernel: Kernel) -> Part:
     if not isinstance(kernel, Tiled):
         raise ParameterError(f"{type(kernel).__name__} cannot be side by side with others")
     return Part(member.label, member.places, kernel)
-
-
-def _own(statistics: Statistics, label: str) -> Statistics:
-    """The statistics of one family."""
-    begin = f"{label}."
-    own = {n.removeprefix(begin): s for n, s in statistics.items() if n.startswith(begin)}
-    return {"counts": statistics["counts"], **own}
-
-
-def _called(dim: str, label: str) -> str:
-    return dim if dim == "component" else f"{label}_{dim}"
