@@ -22,7 +22,7 @@ from daskem.errors import CheckpointError, DataReadError
 from daskem.fitting.algorithms import EM
 from daskem.fitting.algorithms.choice import ALGORITHMS
 from daskem.running.checkpoints import places
-from daskem.running.checkpoints.format import decode, encode
+from daskem.running.checkpoints.container import decode, encode
 from daskem.running.checkpoints.recording import saved
 from daskem.running.checkpoints.shelf import last, opened
 from daskem.running.resuming import resumed
@@ -335,7 +335,7 @@ def test_sizes_and_names_are_checked_before_anything_is_made_of_them(entry, monk
     def forged(parts, **options):
         return dumps({**parts, "arrays": {"a": entry}}, **options)
 
-    monkeypatch.setattr("daskem.running.checkpoints.format.json.dumps", forged)
+    monkeypatch.setattr("daskem.running.checkpoints.container.json.dumps", forged)
     with pytest.raises(CheckpointError, match="it is damaged"):
         decode(encode({}, {"a": np.ones(1)}), "it")
 
@@ -391,7 +391,7 @@ def test_equal_arrays_are_written_once():
 _KILLS = """
 import os, random, signal, sys, time
 import numpy as np
-from daskem.running.checkpoints.format import decode
+from daskem.running.checkpoints.container import decode
 from daskem.running.checkpoints import places
 from daskem.running.checkpoints.recording import saved
 from daskem.running.checkpoints.shelf import last, opened

@@ -12,10 +12,10 @@ from daskem.data.inputs import as_blocks
 from daskem.fitting.algorithms import Draft, Squarem
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
-from daskem.fitting.starts.climbs import climbed, in_memory, judged
-from daskem.fitting.starts.competition import best_of_many
+from daskem.fitting.starts.best_starts import best_of_many
 from daskem.fitting.starts.contest import ranking
 from daskem.fitting.starts.seedbed import Seedbed
+from daskem.fitting.starts.short_climbs import climbed, in_memory, judged
 from daskem.fitting.stopping import Stop
 
 PASSES = 9
@@ -30,7 +30,7 @@ def begun(row, counts=(3, 4, 3)):
 
 @every_setting
 def test_climbs_in_step_go_where_the_loop_goes(row, monkeypatch):
-    monkeypatch.setattr("daskem.fitting.starts.climbs._LITTLE", 0.0)
+    monkeypatch.setattr("daskem.fitting.starts.short_climbs._LITTLE", 0.0)
     first, sample, drafts = begun(row)
     runs = [Run(first.model, Squarem(), draft.start(Squarem())) for draft in drafts]
     *_, runs = passes(runs, in_memory(sample), Stop(0.0, PASSES))

@@ -219,7 +219,7 @@ def test_the_chunk_that_kills_workers_is_named_and_not_its_neighbours(
     strict, rows, start, tmp_path, cache, monkeypatch
 ):
     # Chunks of the store are not joined.
-    monkeypatch.setattr("daskem.data.inputs.sources.stores._READ_BYTES", 1)
+    monkeypatch.setattr("daskem.data.inputs.sources.zarr_stores._READ_BYTES", 1)
     path = str(tmp_path / "rows.zarr")
     chunked(rows).to_zarr(path)
     with Client(scheduler_file=str(strict)) as client:

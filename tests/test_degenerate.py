@@ -17,7 +17,7 @@ from daskem.core.numerics import EPS, is_positive_definite
 from daskem.core.resolution import Resolution
 from daskem.errors import ConvergenceWarning, ImproperFitWarning
 from daskem.fitting.record import Pass, Status
-from daskem.models.families import floor
+from daskem.models.families import covariance_floor
 from daskem.results import report
 
 
@@ -269,8 +269,10 @@ def test_a_covariance_above_its_floor_is_definite_and_the_likelihood_does_not_fa
     scatter = few.T @ few * 10.0**size
     scales = np.sqrt(np.diagonal(scatter))
     rounding = rng.normal(size=(d, d)) * np.outer(scales, scales) * 10.0**noise
-    before = floor.allowed((axes * 10.0 ** rng.uniform(narrow, 0, d) @ axes.T)[None], frame)
-    after = floor.floored((scatter + rounding + rounding.T)[None], before, frame)
+    before = covariance_floor.allowed(
+        (axes * 10.0 ** rng.uniform(narrow, 0, d) @ axes.T)[None], frame
+    )
+    after = covariance_floor.floored((scatter + rounding + rounding.T)[None], before, frame)
     least = frame.spread(frame.floor)
     assert is_positive_definite(after).all()
     root = np.linalg.inv(np.linalg.cholesky(least))

@@ -9,8 +9,8 @@ from samples import count_rows
 
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.data.inputs import as_blocks
-from daskem.fitting.starts import competition
-from daskem.fitting.starts.competition import best_of_many
+from daskem.fitting.starts import contest
+from daskem.fitting.starts.best_starts import best_of_many
 from daskem.fitting.starts.effort import Effort, simpler_read
 
 
@@ -92,16 +92,22 @@ def test_with_more_parameters_than_rows_a_search_does_less():
 
 def test_starts_are_judged_by_rows_that_they_are_not_fitted_to(monkeypatch):
     """What was gained by fitting the accidents of some rows does not count."""
-    looked, fitted = [], competition.fitted
+    looked = []
 
-    def spy(model, drafts, part, stop):
-        looked.append((set(part.rows[:, 0]), stop.max_passes == 1))
-        return fitted(model, drafts, part, stop)
+    def spy(name):
+        asked = getattr(contest, name)
 
-    monkeypatch.setattr(competition, "fitted", spy)
+        def spied(model, drafts, rows, *how):
+            looked.append((set(rows.rows[:, 0]), name == "judged"))
+            return asked(model, drafts, rows, *how)
+
+        monkeypatch.setattr(contest, name, spied)
+
+    for name in ("climbed", "fitted", "judged"):
+        spy(name)
     rng = np.random.default_rng(0)
     first = look(Mixture(Gaussian()), as_blocks(rng.normal(size=(17_000, 1))), 0)
-    best_of_many(first, 2, "k-means++", rng)
+    best_of_many(first, 2, "k-means++", [rng])
     judged = [(before, rows) for (before, _), (rows, judges) in pairwise(looked) if judges]
     assert judged
     assert all(before.isdisjoint(rows) for before, rows in judged)

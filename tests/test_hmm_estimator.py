@@ -10,7 +10,7 @@ from daskem import Gaussian, GaussianHMM, HiddenMarkov
 from daskem.core.parameters import Params
 from daskem.data.inputs import as_blocks
 from daskem.errors import DataError, ParameterError
-from daskem.fitting.starts.competition import best_starts
+from daskem.fitting.starts.best_starts import best_starts
 from daskem.fitting.starts.first_read import first_read
 
 TRUTH = {

@@ -19,7 +19,7 @@ from daskem.core.parameters import Params
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.errors import DataError, DataTypeError
-from daskem.fitting.starts.competition import unsearched_start
+from daskem.fitting.starts.best_starts import unsearched_start
 from daskem.fitting.starts.first_read import first_read
 from daskem.fitting.starts.named import Named
 from daskem.fitting.stopping import Stop

@@ -8,7 +8,7 @@ from samples import count_rows
 import daskem
 from daskem.data.blocks import Outline
 from daskem.data.cluster import Machines
-from daskem.fitting.starts import competition
+from daskem.fitting.starts import best_starts
 
 MODEL = daskem.Mixture(daskem.Gaussian())
 
@@ -84,7 +84,7 @@ def test_a_plan_never_searches_for_a_start(d, monkeypatch):
     def refused(*_):
         raise AssertionError("a plan has searched for a start")
 
-    monkeypatch.setattr(competition, "best_of_many", refused)
+    monkeypatch.setattr(best_starts, "best_of_many", refused)
     rows = np.random.default_rng(0).standard_normal((900, d))
     counted = count_rows(monkeypatch)
     plan = daskem.plan(MODEL, rows, 4, n_init=2, random_state=0)

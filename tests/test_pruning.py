@@ -9,7 +9,7 @@ from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
-from daskem.fitting.starts.competition import best_starts
+from daskem.fitting.starts.best_starts import best_starts
 from daskem.fitting.starts.pruning import joined, pruned
 from daskem.fitting.starts.seedbed import begin
 from daskem.fitting.stopping import Stop

@@ -12,7 +12,7 @@ from samples import overlapping
 
 import daskem
 from daskem import Gaussian, Mixture
-from daskem.data.blocks import reading
+from daskem.data.blocks import retries
 from daskem.errors import DataError, DataReadError
 
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
@@ -38,7 +38,7 @@ def test_zarrs_reads_the_same_bits(tmp_path):
 def pauses(monkeypatch):
     """What was slept between attempts, at once."""
     slept = []
-    monkeypatch.setattr(reading.time, "sleep", slept.append)
+    monkeypatch.setattr(retries.time, "sleep", slept.append)
     return slept
 
 
@@ -109,7 +109,7 @@ def test_what_daskem_says_of_a_chunk_is_said_as_it_is(rows, pauses):
 def test_a_chunk_of_a_store_that_is_damaged_is_named(tmp_path, monkeypatch, rows):
     path = str(tmp_path / "rows.zarr")
     zarr.create_array(path, shape=rows.shape, chunks=(1000, 2), dtype="f8")[:] = rows
-    monkeypatch.setattr("daskem.data.inputs.sources.stores._READ_BYTES", 1)
+    monkeypatch.setattr("daskem.data.inputs.sources.zarr_stores._READ_BYTES", 1)
     (tmp_path / "rows.zarr" / "c" / "1" / "0").write_bytes(b"nonsense")
     with pytest.raises(
         DataReadError, match=rf"chunk 1, from row 1000 on, of {path} \(task .*zarr.*\) cannot"

@@ -24,7 +24,7 @@ from daskem.fitting.algorithms.climb import _moved
 from daskem.fitting.algorithms.secants import Pair, secant_leap
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
-from daskem.fitting.starts.competition import best_starts
+from daskem.fitting.starts.best_starts import best_starts
 from daskem.fitting.starts.oversampling import DRAWN, ROUNDS, oversampled
 from daskem.fitting.starts.seedbed import begin
 from daskem.fitting.starts.seeds import denser, kmeans_plus_plus, lloyd

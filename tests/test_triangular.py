@@ -5,7 +5,7 @@ import pytest
 
 from daskem.core import triangular
 from daskem.core.frames import identity
-from daskem.models.families import floor
+from daskem.models.families import covariance_floor
 
 SIZES = [triangular.MANY - 1, triangular.MANY, 70]
 
@@ -56,9 +56,9 @@ def test_the_floor_is_the_same_by_rank_and_by_eigenvalues(rank):
     """With eigenvalues above it, below it, and none."""
     (s,), (t,) = definite(1, 40, rank), definite(1, 40, 80, seed=1)
     s *= 10.0
-    values, vectors, b = floor._eigen(s, t)
+    values, vectors, b = covariance_floor._eigen(s, t)
     expected = b @ (vectors * np.maximum(values, 1 - values)) @ vectors.T @ b.T
-    found = floor._raised_by_rank(s, t)
+    found = covariance_floor._raised_by_rank(s, t)
     scale = np.sqrt(np.diagonal(expected))
     assert (np.abs(found - expected) <= 1e-10 * np.outer(scale, scale)).all()
     assert (values > 0.5).any() or rank == 200
@@ -70,7 +70,7 @@ def test_a_floor_that_was_lowered_stays_where_it_is(d):
     (s,) = definite(1, d, 10)
     old, seen = 1e3 * s + np.diag(np.diagonal(s)) * 1e-8, []
     for _ in range(8):
-        old = floor.floored(s[None], old[None], identity(d))[0]
+        old = covariance_floor.floored(s[None], old[None], identity(d))[0]
         (least,) = np.linalg.eigvalsh(old / np.sqrt(np.outer(np.diag(old), np.diag(old))))[:1]
         seen.append(least)
     np.testing.assert_allclose(seen[2:], seen[1], rtol=1e-3)
@@ -81,5 +81,5 @@ def test_a_floor_that_was_lowered_stays_where_it_is(d):
 def test_a_direction_that_is_lost_falls_to_its_floor_at_once(d):
     """What keeps it open is no part of the width that the component had before."""
     flat = np.diag([*np.ones(d - 1), 0.0])
-    found = floor.floored(flat[None], np.eye(d)[None], identity(d))[0]
-    np.testing.assert_allclose(found[-1, -1], floor.ROUNDING, rtol=1e-2)
+    found = covariance_floor.floored(flat[None], np.eye(d)[None], identity(d))[0]
+    np.testing.assert_allclose(found[-1, -1], covariance_floor.ROUNDING, rtol=1e-2)

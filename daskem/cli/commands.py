@@ -14,7 +14,7 @@ import xarray as xr
 from daskem.cli.arguments import parser
 from daskem.cli.families import candidates
 from daskem.cli.weights import weights
-from daskem.core.labels import COMPONENT
+from daskem.core.known_labels import COMPONENT
 from daskem.data.inputs import address, member, opened_source
 from daskem.data.inputs.kinds import Data
 from daskem.data.inputs.sources.files import is_netcdf

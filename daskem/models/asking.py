@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Collection
 from typing import TypeVar
 
-from daskem.core.labels import COMPONENT
+from daskem.core.known_labels import COMPONENT
 from daskem.core.parameters import Params
 from daskem.errors import DataError, ModelError
 from daskem.models.protocol import (

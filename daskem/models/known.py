@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daskem.core.labels import labels_among
+from daskem.core.known_labels import labels_among
 from daskem.core.numerics import EPS, exponentiate, one_blas_thread
 from daskem.core.statistics import Statistics
 from daskem.models.kernels.protocol import Kernel

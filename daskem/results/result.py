@@ -15,7 +15,7 @@ from daskem.models.families.protocol import Composed, Labelled
 from daskem.models.protocol import Declares, Model, Samples
 from daskem.results import modelfile, predictions
 from daskem.results.description import describe, plain_names, restore
-from daskem.results.labelling import along_features, labelled
+from daskem.results.named_dims import along_features, labelled
 from daskem.results.predictor import Predictor
 
 

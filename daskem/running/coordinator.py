@@ -8,7 +8,7 @@ from distributed import Client
 from daskem.data.blocks.local import LocalBlocks
 from daskem.data.cluster import current_client, seceded
 from daskem.errors import ClusterError, SchedulerError
-from daskem.running.ending import kept, told
+from daskem.running.end_warnings import kept, told
 from daskem.running.handle import Handle, send, stopping
 from daskem.running.jobs import with_result
 from daskem.running.progress import Line, Progress, followed, shown

@@ -30,7 +30,7 @@ from daskem.fitting.record import Status
 from daskem.results.listings import History, ending
 from daskem.results.tables import Table
 from daskem.running.calls import begin, fetch, halt, reserve, watch
-from daskem.running.ending import kept, told
+from daskem.running.end_warnings import kept, told
 from daskem.running.jobs import PATIENCE, Stand, dumps, loads
 from daskem.running.progress import Line, Progress, shown
 from daskem.running.task import OutcomeT, Task

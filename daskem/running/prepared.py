@@ -16,7 +16,7 @@ from daskem.fitting.algorithms import Algorithm, Draft
 from daskem.fitting.loop import passes
 from daskem.fitting.record import Status
 from daskem.fitting.run import Run
-from daskem.fitting.starts.competition import best_starts
+from daskem.fitting.starts.best_starts import best_starts
 from daskem.fitting.starts.first_read import FirstRead, first_read
 from daskem.fitting.starts.given import Start, n_components_of
 from daskem.fitting.stopping import Stop

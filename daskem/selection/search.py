@@ -14,7 +14,7 @@ from daskem.data.survey import Survey
 from daskem.errors import ParameterError
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.run import Run
-from daskem.fitting.starts.competition import searched
+from daskem.fitting.starts.best_starts import searched
 from daskem.fitting.starts.contest import ranking
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.models.heldout import HeldOut

@@ -9,16 +9,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from daskem.core.labels import labels_among
+from daskem.core.known_labels import labels_among
 from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Parameter, Params
 from daskem.data.blocks import Block
 from daskem.fitting.algorithms import Draft
-from daskem.fitting.starts.climbs import climbed
-from daskem.fitting.starts.competition import starting
+from daskem.fitting.starts.best_starts import starting
 from daskem.fitting.starts.contest import ranking
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.seeds import completed, standardised
+from daskem.fitting.starts.short_climbs import climbed
 from daskem.models.asking import demand, softened
 from daskem.models.protocol import Declares, Model, Predicts, Starts
 

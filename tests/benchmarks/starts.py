@@ -26,7 +26,7 @@ from daskem.data.inputs import as_blocks
 from daskem.fitting.algorithms import Draft, choose
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
-from daskem.fitting.starts.competition import best_starts
+from daskem.fitting.starts.best_starts import best_starts
 from daskem.fitting.starts.seedbed import begin
 from daskem.fitting.stopping import Stop
 

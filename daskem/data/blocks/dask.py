@@ -48,7 +48,7 @@ from daskem.data.cluster.graph import (
     node,
     nodes_of,
 )
-from daskem.data.cluster.lost import reached
+from daskem.data.cluster.lost_workers import reached
 from daskem.data.cluster.memory import check_fits, choose_cache
 from daskem.data.cluster.resources import machines
 from daskem.data.cluster.tree import plant_tree, tree_sum

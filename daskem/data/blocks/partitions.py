@@ -20,7 +20,7 @@ from daskem.data.blocks.ahead import Reading, ahead
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.joining import DTYPES, Omit, Part, joined, part
 from daskem.data.blocks.piece import Piece
-from daskem.data.blocks.reading import patiently
+from daskem.data.blocks.retries import patiently
 from daskem.data.blocks.sequences import Edges
 from daskem.data.cluster.graph import GraphNode, evaluated
 

@@ -7,6 +7,6 @@ inside asks again what the data were.
 
 from daskem.data.inputs.blocks import as_blocks
 from daskem.data.inputs.sources import opened_source
-from daskem.data.inputs.sources.stores import address, member, open_zarr
+from daskem.data.inputs.sources.zarr_stores import address, member, open_zarr
 
 __all__ = ["address", "as_blocks", "member", "open_zarr", "opened_source"]

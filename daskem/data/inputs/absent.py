@@ -12,7 +12,7 @@ from zarr.core.sync import sync
 from daskem.core.addresses import hidden
 from daskem.data.inputs.checksums import unchecked
 from daskem.data.inputs.kinds import Data
-from daskem.data.inputs.sources.stores import address, is_address, is_index
+from daskem.data.inputs.sources.zarr_stores import address, is_address, is_index
 from daskem.errors import MissingChunksError, ParameterError
 
 _CHOICES = ("raise", "fill")

@@ -7,7 +7,7 @@ import zarr
 from zarr.abc.store import Store
 
 from daskem.core.addresses import hidden
-from daskem.data.inputs.sources.stores import is_address
+from daskem.data.inputs.sources.zarr_stores import is_address
 
 
 def origin(data: object) -> str:

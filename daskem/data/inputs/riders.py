@@ -7,7 +7,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from daskem.core.labels import COMPONENT
+from daskem.core.known_labels import COMPONENT
 from daskem.data.blocks import WEIGHT
 from daskem.data.inputs.arrays import Array, as_array, features_in_one_chunk
 from daskem.data.inputs.kinds import Riders, Values

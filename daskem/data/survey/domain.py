@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from daskem.core.labels import COMPONENT, first_bad_label
+from daskem.core.known_labels import COMPONENT, first_bad_label
 from daskem.data.blocks.block import WEIGHT, Block
 
 # Integers up to this are floating point numbers, all of them.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from daskem.core.brief import Brief
-from daskem.core.labels import labels_among
+from daskem.core.known_labels import labels_among
 from daskem.data.blocks.block import WEIGHT, Block
 
 # Rows of each label, at most: enough to tell where its component lies.

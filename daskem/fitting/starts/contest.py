@@ -11,10 +11,10 @@ import numpy as np
 from daskem.core.parameters import Params, count_free
 from daskem.data.blocks import Block
 from daskem.fitting.algorithms import Draft
-from daskem.fitting.starts.climbs import Judged, climbed, fitted, judged
 from daskem.fitting.starts.effort import BRIEF, GROWTH, MOST_PASSES, Effort
 from daskem.fitting.starts.pruning import joined, pruned
 from daskem.fitting.starts.seedbed import Seedbed
+from daskem.fitting.starts.short_climbs import Judged, climbed, fitted, judged
 from daskem.fitting.stopping import Stop
 from daskem.models.asking import softened
 from daskem.models.protocol import Starts

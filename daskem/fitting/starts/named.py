@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daskem.core.labels import labels_among
+from daskem.core.known_labels import labels_among
 from daskem.data.blocks import Block
 
 

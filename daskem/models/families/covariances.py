@@ -11,7 +11,14 @@ import numpy as np
 from daskem.core import frames, triangular
 from daskem.core.parameters import POSITIVE, POSITIVE_DEFINITE, Parameter
 from daskem.models.families.conditional import Correlated, Uncorrelated, upper_triangle
-from daskem.models.families.floor import NEAR, ROUNDING, SPURIOUS, allowed, floored, narrow
+from daskem.models.families.covariance_floor import (
+    NEAR,
+    ROUNDING,
+    SPURIOUS,
+    allowed,
+    floored,
+    narrow,
+)
 from daskem.models.families.structure import Narrow, Structure
 from daskem.models.kernels.terms import Terms
 

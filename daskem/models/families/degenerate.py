@@ -15,7 +15,7 @@ from scipy.special import chdtri
 from daskem.core.frames import Frame
 from daskem.core.parameters import Params
 from daskem.models.families.chance import CHANCE, by_chance
-from daskem.models.families.floor import SPURIOUS
+from daskem.models.families.covariance_floor import SPURIOUS
 from daskem.models.families.structure import Narrow, Structure
 from daskem.models.views import Flaw
 

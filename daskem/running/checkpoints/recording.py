@@ -12,7 +12,7 @@ from daskem.fitting.algorithms import Algorithm
 from daskem.fitting.run import Run
 from daskem.models.protocol import Model
 from daskem.results.files import is_remote
-from daskem.running.checkpoints.format import decode
+from daskem.running.checkpoints.container import decode
 from daskem.running.checkpoints.identity import (
     About,
     check_same,
@@ -20,7 +20,7 @@ from daskem.running.checkpoints.identity import (
     of_survey,
     plain,
 )
-from daskem.running.checkpoints.runs import again, keep
+from daskem.running.checkpoints.run_arrays import again, keep
 from daskem.running.checkpoints.shelf import Shelf, last, opened
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from daskem.core.addresses import shown
 from daskem.errors import CheckpointError
-from daskem.running.checkpoints.format import decode, encode
+from daskem.running.checkpoints.container import decode, encode
 from daskem.running.checkpoints.places import Place, named, place
 
 # The last one, and the one before it, should a disk lose what it had promised to keep.

@@ -10,7 +10,7 @@ from typing import Any
 
 from daskem.data.inputs.sources import refused, tables, wrapped
 from daskem.data.inputs.sources.protocol import Source, Table, alone, kind
-from daskem.data.inputs.sources.stores import as_dask, at_path, in_group, in_store, is_address
+from daskem.data.inputs.sources.zarr_stores import as_dask, at_path, in_group, in_store, is_address
 
 __all__ = ["SOURCES", "Table", "opened_source"]
 

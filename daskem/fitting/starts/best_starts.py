@@ -12,13 +12,13 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.settings import whole
 from daskem.fitting.algorithms import Draft
-from daskem.fitting.starts.climbs import Judged
 from daskem.fitting.starts.contest import Contest
 from daskem.fitting.starts.effort import Effort, simpler_read
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start, given_params
 from daskem.fitting.starts.outlying import outlying_first
 from daskem.fitting.starts.seedbed import begin
+from daskem.fitting.starts.short_climbs import Judged
 from daskem.models.asking import allowed, demand
 from daskem.models.protocol import Declares, Frames, Model, Simplifies, Starts, Varies
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from daskem.errors import CheckpointError, LikelihoodFellError, ModelError
 from daskem.fitting.algorithms import Algorithm, State
-from daskem.fitting.algorithms.keeping import from_arrays, to_arrays
+from daskem.fitting.algorithms.state_arrays import from_arrays, to_arrays
 from daskem.fitting.record import Pass, Status
 from daskem.fitting.run import Run
 from daskem.models.protocol import Model
