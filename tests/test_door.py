@@ -240,6 +240,12 @@ def test_a_variable_that_holds_no_numbers_is_named(ocean):
         fit(ocean[["sst", "when"]])
 
 
+def test_a_variable_that_a_model_lacks_is_told_as_its_own(ocean):
+    model = fit(ocean[["sst", "ssh"]])
+    with pytest.raises(DataError, match=r"no variable 'sst' that the model was fitted to; .*'SST'"):
+        model.predict(ocean.rename(sst="SST"))
+
+
 # Weights.
 
 
