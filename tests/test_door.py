@@ -180,7 +180,7 @@ def test_variables_are_found_by_name_whatever_their_order(ocean):
     expected = result.predict(ocean[["ssh", "depth", "sst", "temp"]])
     xr.testing.assert_identical(result.predict(ocean), expected)
     np.testing.assert_array_equal(expected, result.predict(by_hand(ocean)[..., [1, 0]]))
-    with pytest.raises(DataError, match=r"no variable 'ssh'; it has \['sst'\]"):
+    with pytest.raises(DataError, match=r"no variable 'ssh' that the model .*; it has \['sst'\]"):
         result.predict(ocean[["sst"]])
     with pytest.raises(DataError, match=r"no variable 'sss'"):
         fit(ocean, features=["sss"])
@@ -238,12 +238,6 @@ def test_a_variable_that_holds_no_numbers_is_named(ocean):
     ocean["when"] = ocean["time"].broadcast_like(ocean["sst"])
     with pytest.raises(DataTypeError, match=r"some variables .*'when' \(datetime64.*features=\["):
         fit(ocean[["sst", "when"]])
-
-
-def test_a_variable_that_a_model_lacks_is_told_as_its_own(ocean):
-    model = fit(ocean[["sst", "ssh"]])
-    with pytest.raises(DataError, match=r"no variable 'sst' that the model was fitted to; .*'SST'"):
-        model.predict(ocean.rename(sst="SST"))
 
 
 # Weights.
