@@ -590,6 +590,7 @@ def test_files_that_are_no_stores_say_how_they_are_opened(tmp_path, name, first,
         ("a.nc", "*.nc", r"open_mfdataset\('.*/\*\.nc'\)"),
         ("part.0.parquet", "", r"read_parquet\('[^*]*'\)"),
         ("what", "", r"only a folder with \['what'\]$"),
+        ("what", "../nowhere", r": there is no /.*/nowhere$"),
     ],
 )
 def test_several_files_say_how_they_are_opened_together(tmp_path, name, asked, words):

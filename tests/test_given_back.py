@@ -138,6 +138,17 @@ def test_names_that_are_missing_are_those_of_the_same_data(make, tmp_path):
         assert set(labels.to_numpy()) == {0, 1}
 
 
+def test_params_of_features_with_levels_are_unstacked_and_written(tmp_path):
+    names = pd.MultiIndex.from_product([["t", "s"], ["mean"]])
+    model = daskem.GaussianMixture(2, random_state=0, tol=0.1)
+    found = model.fit(pd.DataFrame(ROWS, columns=names)).to_dataset()
+    means = found["means"].unstack("feature")
+    np.testing.assert_array_equal(means.sel(feature_level_0="s")[:, 0], model.means_[:, 1])
+    flat = found.reset_index(["feature", "feature_2"])
+    flat.to_zarr(tmp_path / "params", consolidated=False, zarr_format=2)
+    xr.testing.assert_equal(xr.open_zarr(tmp_path / "params", consolidated=False).load(), flat)
+
+
 def test_names_that_are_missing_twice_are_told():
     with pytest.raises(DataError, match="2 features are called nan"):
         daskem.GaussianMixture(2).fit(at_no_depth().assign_coords(depth=[np.nan, np.nan]))

@@ -155,6 +155,7 @@ def test_a_run_that_failed_says_why(wide):
 
 def test_a_handle_tells_how_it_stands(client, rows):
     run = daskem.submit(MODEL, chunked(rows), 2, random_state=0, name="looked at")
+    assert " ," not in repr(run)  # what is not known yet
     run.result()
     assert re.match(r"<fit 'looked at': status converged, passes \d+, log-likelihood", repr(run))
     assert "converged" in cells(run._repr_html_())

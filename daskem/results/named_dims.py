@@ -42,8 +42,19 @@ def along_features(declared: Declared, params: Params, names: np.ndarray | None)
     dataset = xr.Dataset({n: (declared[n].dims, value) for n, value in params.items()})
     if names is not None:
         for dim in {"feature", "feature_2"} & set(dataset.dims):
-            dataset = dataset.assign_coords({dim: names})
+            dataset = dataset.assign_coords(_named(dim, names))
     return dataset
+
+
+def _named(dim: str, names: np.ndarray) -> Mapping[Any, Any]:
+    """The coordinate of the features: with a level for each part of names that are tuples."""
+    if not all(isinstance(name, tuple) for name in names):
+        return {dim: names}
+    import pandas as pd
+
+    levels = [f"{dim}_level_{i}" for i in range(max(map(len, names)))]
+    index = pd.MultiIndex.from_tuples(names, names=levels)
+    return xr.Coordinates.from_pandas_multiindex(index, dim)
 
 
 def _n_axes(parameter: Parameter) -> int:

@@ -161,7 +161,8 @@ class Handle(Generic[OutcomeT]):
                 yielded = passes
 
     def __repr__(self) -> str:
-        return f"<fit {self.name!r}: {', '.join(f'{k} {v}' for k, v in self._told().items())}>"
+        known = ", ".join(f"{word} {value}" for word, value in self._told().items() if value != "")
+        return f"<fit {self.name!r}: {known}>"
 
     def _repr_html_(self) -> str:
         return Table.of([{"fit": self.name, **self._told()}]).html()

@@ -170,9 +170,11 @@ def _variables(data: xr.Dataset | xr.DataArray, wanted: Wanted) -> Variables:
     if isinstance(data, xr.DataArray):
         return {data.name: _bare(data, "the DataArray")}
     names = wanted.members
+    of_model = " that the model was fitted to" if wanted.fitted else ""
     for name in names or []:
         if name not in data.variables:
-            raise DataError(f"the Dataset has no variable {name!r}; it has {list(data.data_vars)}")
+            present = list(data.data_vars)
+            raise DataError(f"the Dataset has no variable {name!r}{of_model}; it has {present}")
     if names is None:
         names = [name for name in data.data_vars if name not in wanted.beside]
     if not names:

@@ -53,7 +53,10 @@ def about(path: str) -> str:
     if "*" in path:
         return about_several(path, [path])
     what, how = _told(path)
-    return f": that is {what}; {how.format(path=hidden(path))}" if what else ""
+    if what:
+        return f": that is {what}; {how.format(path=hidden(path))}"
+    # Whoever runs in another folder than they think sees it by the whole path.
+    return "" if "://" in path or os.path.exists(path) else f": there is no {os.path.abspath(path)}"
 
 
 def about_several(path: str, names: Sequence[str]) -> str:
