@@ -104,6 +104,18 @@ def test_latent_classes(name, k, seed):
     assert found == pytest.approx(PUBLISHED[name].published[k], abs=2e-4)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 7])
+def test_a_saddle_that_em_leaves_within_a_thousand_steps_is_no_end(seed):
+    """Three classes of values: an EM step goes 1.001 times as far from it as the one before."""
+    rows = PUBLISHED["values"].rows
+    result = daskem.fit(Mixture(Bernoulli()), rows, 3, random_state=seed)
+    assert result.converged
+    told = result.history[-1].remaining * len(rows)
+    n_parameters = 14
+    assert told < n_parameters / 200
+    assert result.score_samples(rows).sum() >= PUBLISHED["values"].published[3] - told
+
+
 def test_patterns_and_how_often_they_were_given_are_the_rows():
     answers = PUBLISHED["carcinoma"]
     patterns, counts = answers.table

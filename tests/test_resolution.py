@@ -186,13 +186,14 @@ def test_a_fill_value_that_nobody_declared(fill):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_zeros_beside_few_values_are_a_component(seed):
+@pytest.mark.parametrize(("n_zeros", "n"), [(20_000, 300), (157_406, 670)])
+def test_zeros_beside_few_values_are_a_component(n_zeros, n, seed):
     rng = np.random.default_rng(0)
-    rows = np.append(np.zeros(20_000), rng.gamma(2.0, 2.0, 300))[:, None]
+    rows = np.append(np.zeros(n_zeros), rng.gamma(2.0, 3.0, n))[:, None]
     result = daskem.fit(Mixture(Gaussian()), rows, 2, random_state=seed)
     assert not result.flaws
-    assert result.params["weights"][0] == pytest.approx(20_000 / 20_300, abs=1e-4)
-    assert "all are exactly 0 in feature 0" in str(result)
+    assert result.params["weights"][0] == pytest.approx(n_zeros / (n_zeros + n), abs=1e-4)
+    assert f"component 0 ({n_zeros:,} rows): all are exactly 0 in feature 0" in str(result)
 
 
 # Proper fits win, and improper ones are told.

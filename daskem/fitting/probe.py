@@ -38,6 +38,9 @@ _SHORTER, _AGREEING = 0.2, 0.5
 _DEPENDENT = 1e-7
 # 1 - rate below which a direction is flat, as far as steps aside can tell.
 FLAT = 1e-3
+# rate - 1 beyond which EM leaves an iterate, however slowly: the rates of steps aside are known to
+# about their length.
+_LEAVES = 1e-4
 # Lengths of a way out of a saddle, of which the best is taken: from what a few EM steps go to a
 # coordinate's whole range.
 _WAYS = 0.05 * 2.0 ** np.arange(6)
@@ -87,7 +90,7 @@ def slowest(model: Model, sample: Block, params: Params) -> Slowest:
     around = _Neighbourhood(model, sample.head(ROWS), params)
     inside, edges = _inside(around), around.at_edges()
     rate, direction = max(inside, edges, key=lambda found: found[0])
-    if rate <= 1 + FLAT:
+    if rate <= 1 + _LEAVES:
         return Slowest(rate, direction)
     if rate == inside[0] and not around.confirms(rate, direction):
         return Slowest(np.nan, direction)

@@ -23,6 +23,8 @@ from daskem.models.views import Flaw
 _MANY = 10
 # Rows of a component that is about to lose them all: no cluster, but none to mind either.
 _SOME = 0.1
+# Rows that are told as a whole number.
+_WHOLE = 100
 # Coordinates of a place that are written out.
 _SHOWN = 4
 
@@ -59,7 +61,7 @@ class Oddity:
         held = _where(np.add(*self._narrow))
         told = [f"covariance of component {k}: {_HELD}" for k in held]
         for k in _where(self._suspects):
-            point, place = self._repeated(k), self.frame.restore(self.params["means"][k])
+            point, place = self._repeated(k), self._place(k)
             if len(point) and self.counts[k] >= _MANY * (len(place) + 1):
                 values = ", ".join(f"{place[j]:.6g} in feature {j}" for j in point[:_SHOWN])
                 told.append(f"{self._who(k)}: all are exactly {values}")
@@ -78,7 +80,13 @@ class Oddity:
         return np.array([bool(few) and self._is_isolated(k) for k, few in enumerate(self._few)])
 
     def _who(self, k: int) -> str:
-        return f"component {k} ({self.counts[k]:,.3g} rows)"
+        n = f"{self.counts[k]:,.0f}" if self.counts[k] >= _WHOLE else f"{self.counts[k]:.3g}"
+        return f"component {k} ({n} {'row' if n == '1' else 'rows'})"
+
+    def _place(self, k: int) -> np.ndarray:
+        """Where a component lies, in data units; 0 where no more than rounding parts it from 0."""
+        place = self.frame.restore(self.params["means"][k])
+        return np.where(np.square(place) > self.frame.floor, place, 0.0)
 
     @cached_property
     def _narrow(self) -> Narrow:
