@@ -92,8 +92,7 @@ class Cluster:
 
     def mend(self) -> None:
         """Start what is not there any more, and retire what is too much."""
-        client = getattr(self, "client", None)
-        if client is None or client.status != "running":
+        if not self._is_there():
             self.close()
             folder = self.folder / f"cluster-{self.number}"
             folder.mkdir()
@@ -109,6 +108,15 @@ class Cluster:
             self.client.wait_for_workers(2, timeout=PATIENCE)
         if len(here) > 3:
             self.client.retire_workers(here[3:])
+
+    def _is_there(self) -> bool:
+        """Whether the scheduler answers: a client may not know yet that it has died."""
+        if not hasattr(self, "client") or self.client.status != "running":
+            return False
+        try:
+            return self.client.run_on_scheduler(int) == 0
+        except Exception:  # Whatever Dask says of a connection that is lost.
+            return False
 
     def more(self) -> None:
         self.stack.enter_context(workers(self.file, 1))

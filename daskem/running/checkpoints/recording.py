@@ -68,7 +68,8 @@ class Saved:
         )
         try:
             arrays = decode(self.content, self.name)[1]
-            return again(self.about["runs"], arrays, models, algorithm)
+            n_features = survey.sample.rows.shape[1]
+            return again(self.about["runs"], arrays, models, algorithm, n_features)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"the checkpoint holds no runs of a fit: {error!r}") from error
 
