@@ -231,8 +231,9 @@ def ends_by(fault):
     return "kill the loop" if (fault.what, fault.step) == ("kill", M_STEP) else fault.what
 
 
-def endures(seed, cluster, folder):
-    schedule, began = Schedule.drawn(seed), time.monotonic()
+def endures(schedule, name, cluster, folder):
+    """Assert that a fit survives its schedule; returns how many of the faults have happened."""
+    began = time.monotonic()
     expected = reference(schedule.verb == "select", schedule.algorithm)
     cluster.mend()
     pool = ThreadPoolExecutor(1)
@@ -241,15 +242,30 @@ def endures(seed, cluster, folder):
     assert whole(outcome) == expected
     happened = len(Faults(str(folder), schedule.placed).happened())
     names = ", ".join(error.__name__ for error in told) or "no error"
-    print(f"{seed}: {schedule}; {happened} happened, {names}, {time.monotonic() - began:.1f} s")
+    print(f"{name}: {schedule}; {happened} happened, {names}, {time.monotonic() - began:.1f} s")
+    return happened
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_some_faults_leave_no_trace_in_the_bits(seed, cluster, tmp_path):
-    endures(seed, cluster, tmp_path)
+    endures(Schedule.drawn(seed), seed, cluster, tmp_path)
+
+
+PLACES = [("kill", step) for step in (*STEPS, M_STEP)] + [("kill in writing", M_STEP)]
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("at", [1, 2, 5], ids=["first pass", "second pass", "last pass"])
+@pytest.mark.parametrize(("what", "step"), PLACES)
+def test_a_death_at_each_step_of_each_pass_leaves_no_trace(what, step, at, cluster, tmp_path):
+    chunk = -1 if step == M_STEP else 0
+    # One read is the survey.
+    fault = Fault(what, step, chunk, at + ("read" in step))
+    schedule = Schedule("fit", "em", "none", (fault,))
+    assert endures(schedule, f"{what} at {step} of pass {at}", cluster, tmp_path) == 1
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("seed", range(2, 202))
 def test_no_schedule_of_faults_leaves_a_trace_in_the_bits(seed, cluster, tmp_path):
-    endures(seed, cluster, tmp_path)
+    endures(Schedule.drawn(seed), seed, cluster, tmp_path)
