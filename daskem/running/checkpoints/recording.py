@@ -142,9 +142,9 @@ def saved(path: str) -> Saved:
     """
     found = Saved(*last(path))
     try:
-        made_by, _, _ = dict(found.about["made by"]), found.passes, found.seed
-        if not {"settings", "seed", "survey", "runs"} <= found.about.keys():
-            raise KeyError("what a fit is")
+        made_by, *_ = (dict(found.about[name]) for name in ("made by", "settings", "survey"))
+        if found.passes < 0 or found.seed < 0 or "runs" not in found.about:
+            raise ValueError("what a fit is")
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{found.name} does not hold a fit: {error!r}") from error
     check_same(
