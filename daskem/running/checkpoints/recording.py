@@ -50,6 +50,14 @@ class Saved:
     def seed(self) -> int:
         return int(self.about["seed"])
 
+    @property
+    def orders_fixed(self) -> list[bool]:
+        """Of each run, whether its start or labels number the components."""
+        try:
+            return [bool(fixed) for fixed in self.about["orders_fixed"]]
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(f"{self.name} does not hold a fit: {error!r}") from error
+
     def runs(
         self, survey: Survey, models: Sequence[Model], algorithm: str | Algorithm
     ) -> list[Run]:
