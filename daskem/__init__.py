@@ -15,9 +15,10 @@ from daskem.models.families import (
 from daskem.models.families import register as register_family
 from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.results.diagnostics import diagnose
+from daskem.results.loading import load
 from daskem.results.merging import Merging, merge
 from daskem.results.plot import plot
-from daskem.results.result import Result, load
+from daskem.results.result import Result
 from daskem.running.planning import Plan, plan
 from daskem.running.submitting import attach, submit
 from daskem.running.verbs import fit, iterate

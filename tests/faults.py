@@ -119,9 +119,13 @@ class Fuse:
         return self
 
     def __reduce__(self) -> tuple:
-        if len(Worker._instances):  # Elsewhere nothing is sent but what has been gathered.
+        if _in_a_worker():  # Elsewhere nothing is sent but what has been gathered.
             self.faults.at("gather", self.chunk)
         return Fuse, (self.faults, self.chunk)
+
+
+def _in_a_worker() -> bool:
+    return len(Worker._instances) > 0
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,8 @@ class Struck(Mixture):
     faults: Faults = field(default_factory=Faults)
 
     def e_steps(self, block, candidates: Sequence) -> list:
-        if not block.pieces:
+        # Samples are fitted where the loop runs.
+        if not (block.pieces and _in_a_worker()):
             return super().e_steps(block, candidates)
         chunk = block.pieces[0].number
         self.faults.at("before e-step", chunk)

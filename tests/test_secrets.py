@@ -1,10 +1,16 @@
 """What may be a secret in a URL is found nowhere after a fit that fails."""
 
+import contextlib
+import subprocess
+import sys
+import time
 import traceback
+from ipaddress import ip_address
 
 import dask.array as da
 import fsspec
 import numpy as np
+import psutil
 import pytest
 import zarr
 from samples import overlapping
@@ -99,3 +105,19 @@ def test_what_a_reader_says_of_a_url_is_hidden():
 )
 def test_what_is_hidden(text, shown):
     assert hidden(text) == shown
+
+
+@pytest.mark.torture
+def test_no_socket_leaves_this_machine_while_the_demo_runs(tmp_path):
+    command = [sys.executable, "-m", "daskem.cli", "demo", "--rows", "200000", "--out"]
+    demo = psutil.Popen([*command, str(tmp_path / "demo")], stdout=subprocess.DEVNULL)
+    seen = set()
+    while demo.poll() is None:
+        with contextlib.suppress(psutil.Error):
+            for process in (demo, *demo.children(recursive=True)):
+                for socket in process.net_connections("inet"):
+                    seen |= {end.ip for end in (socket.laddr, socket.raddr) if end}
+        time.sleep(0.05)
+    assert demo.returncode == 0
+    assert seen
+    assert all(ip_address(ip).is_loopback for ip in seen), seen

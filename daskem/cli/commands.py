@@ -23,8 +23,9 @@ from daskem.fitting.record import Pass
 from daskem.models import Mixture
 from daskem.models.asking import demand
 from daskem.results.files import aside, is_remote, stored
+from daskem.results.loading import load
 from daskem.results.modelfile import check_target
-from daskem.results.result import Result, load
+from daskem.results.result import Result
 from daskem.running.coordinator import running
 from daskem.running.planning import planned
 from daskem.running.preparing import prepare

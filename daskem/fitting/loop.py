@@ -4,12 +4,15 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from daskem.core.candidates import Candidates
 from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block, Blocks
 from daskem.data.survey import Survey, check_unchanged, fingerprint
+from daskem.errors import ModelError
 from daskem.fitting.record import Status
 from daskem.fitting.run import Read, Run
 from daskem.fitting.stopping import Stop
@@ -65,7 +68,10 @@ def passes(
             for group in groups
         ]
         began = time.perf_counter()
-        sums = blocks.sum(evaluate, requests, name="e-step", source="m-step")
+        try:
+            sums = blocks.sum(evaluate, requests, name="e-step", source="m-step")
+        except np.linalg.LinAlgError as error:
+            raise ModelError(f"the E step met params that are no model ({error})") from error
         if survey is not None:
             check_unchanged(blocks, survey, sums["fingerprint"])
         read = Read(sums["rows"], sums["bytes"], sums["weight"], time.perf_counter() - began)

@@ -53,6 +53,12 @@ def stored(path: str) -> list[str]:
     return sorted(place.removeprefix(root).lstrip("/") for place in objects)
 
 
+def n_stored(path: str) -> int:
+    """Bytes of all files or objects below the address `path`."""
+    fs, root = url_to_fs(path)
+    return int(fs.du(root))
+
+
 def steadily(path: str, read: Callable[[], Found]) -> Found:
     """What `read` finds at the address `path`, of one folder: once nobody replaces it meanwhile."""
     for _ in range(0 if is_remote(path) else _LOOKS):

@@ -8,6 +8,7 @@ is, and a digest over everything tells a damaged file from a sound one.
 import hashlib
 import itertools
 import json
+import math
 import os
 import warnings
 from pathlib import Path
@@ -21,9 +22,11 @@ from zarr.storage import MemoryStore
 from daskem.core.addresses import cause, reason, shown
 from daskem.data.inputs import address
 from daskem.errors import ModelFileError, ParameterError, StoreNotFoundError
-from daskem.results.files import is_remote, replace, steadily, stored
+from daskem.results.files import is_remote, n_stored, replace, steadily, stored
 
 VERSION = 3
+# Nothing compresses better than a constant, a thousandfold; zeros need not be stored at all.
+_LEAST_BYTES, _RATIO = 2**26, 1000
 
 
 def write(
@@ -119,6 +122,7 @@ def _read(path: str) -> tuple[dict[str, Any], xr.Dataset, xr.Dataset]:
     if not is_remote(path) and not Path(path).exists():
         raise StoreNotFoundError(f"there is no model at {called}")
     try:
+        _check_sizes(path)
         readable = xr.open_zarr(path, chunks=None, consolidated=False).load()
         about = json.loads(readable.attrs["daskem"])
         version = about["format"]
@@ -145,6 +149,17 @@ def _read(path: str) -> tuple[dict[str, Any], xr.Dataset, xr.Dataset]:
             "it from a copy"
         )
     return about, state, readable
+
+
+def _check_sizes(path: str) -> None:
+    """Raise ValueError if arrays would take far more memory than what is stored can fill."""
+    group, wanted = zarr.open_group(path, mode="r", use_consolidated=False), 0
+    for _, node in group.members(max_depth=None):
+        if isinstance(node, zarr.Array):
+            wanted += max(node.nbytes, math.prod(node.chunks) * node.dtype.itemsize)
+    most = _LEAST_BYTES + _RATIO * n_stored(path)
+    if wanted > most:
+        raise ValueError(f"its arrays would take {wanted:,} bytes, and what is stored {most:,}")
 
 
 def _digest(about: dict[str, Any], *datasets: xr.Dataset) -> str:

@@ -12,9 +12,9 @@ from daskem.core.settings import RandomState, generator
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.models.asking import demand
 from daskem.models.families.protocol import Composed, Labelled
-from daskem.models.protocol import Declares, Model, Samples
+from daskem.models.protocol import Declares, Samples
 from daskem.results import modelfile, predictions
-from daskem.results.description import describe, plain_names, restore
+from daskem.results.description import describe, plain_names
 from daskem.results.named_dims import along_features, labelled
 from daskem.results.predictor import Predictor
 
@@ -138,24 +138,3 @@ class Result(Predictor):
         declared = demand(self.model, Declares, "saving").parameters
         readable = along_features(declared, self.params, plain_names(self.features.names))
         modelfile.write(path, about, state, readable.assign_attrs(self._numbers))
-
-
-def load(path: str | os.PathLike[str], model: type | Model | None = None) -> Result:
-    """The fitted model that `Result.save` wrote to `path`; its predictions have the same bits.
-
-    Parameters
-    ----------
-    path : path or URL
-    model : type or Model, optional
-        Of a model of your own: its class, or one of it where the class alone is not enough.
-
-    Raises
-    ------
-    StoreNotFoundError, ModelFileError
-        If there is none, or it is damaged, its family is not registered, or its class is one of
-        yours and not given.
-    """
-    about, state, _ = modelfile.read(path)
-    run, features = restore(about, state, model)
-    own = {"missing": about["missing"], "constant": tuple(about.get("constant", ()))}
-    return Result([run], about["n_features"], about["n_rows"], features, **own)

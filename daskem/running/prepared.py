@@ -180,7 +180,7 @@ class Prepared(Brief):
         starts.
         """
         if self.recording is not None and self.recording.before is not None:
-            return list(self.recording.before.about["orders_fixed"])
+            return self.recording.before.orders_fixed
         if survey.labelled is not None:
             return [True] * n_runs
         fixed = [fixes_order(self.model, start) for _, start in self.starts]

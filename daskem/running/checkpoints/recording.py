@@ -50,6 +50,14 @@ class Saved:
     def seed(self) -> int:
         return int(self.about["seed"])
 
+    @property
+    def orders_fixed(self) -> list[bool]:
+        """Of each run, whether its start or labels number the components."""
+        try:
+            return [bool(fixed) for fixed in self.about["orders_fixed"]]
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(f"{self.name} does not hold a fit: {error!r}") from error
+
     def runs(
         self, survey: Survey, models: Sequence[Model], algorithm: str | Algorithm
     ) -> list[Run]:
@@ -68,7 +76,8 @@ class Saved:
         )
         try:
             arrays = decode(self.content, self.name)[1]
-            return again(self.about["runs"], arrays, models, algorithm)
+            n_features = survey.sample.rows.shape[1]
+            return again(self.about["runs"], arrays, models, algorithm, n_features)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"the checkpoint holds no runs of a fit: {error!r}") from error
 
@@ -141,9 +150,9 @@ def saved(path: str) -> Saved:
     """
     found = Saved(*last(path))
     try:
-        made_by, _, _ = dict(found.about["made by"]), found.passes, found.seed
-        if not {"settings", "seed", "survey", "runs"} <= found.about.keys():
-            raise KeyError("what a fit is")
+        made_by, *_ = (dict(found.about[name]) for name in ("made by", "settings", "survey"))
+        if found.passes < 0 or found.seed < 0 or "runs" not in found.about:
+            raise ValueError("what a fit is")
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{found.name} does not hold a fit: {error!r}") from error
     check_same(

@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from daskem.core.coordinates import to_free
+from daskem.core.parameters import sizes
 from daskem.errors import CheckpointError, LikelihoodFellError, ModelError
 from daskem.fitting.algorithms import Algorithm, State
+from daskem.fitting.algorithms.choice import ALGORITHMS
 from daskem.fitting.algorithms.state_arrays import from_arrays, to_arrays
 from daskem.fitting.record import Pass, Status
 from daskem.fitting.run import Run
-from daskem.models.protocol import Model
+from daskem.models.protocol import Declares, Model
 from daskem.running.checkpoints.identity import algorithm_of, check_same, of_algorithm
 
 # What a run can have failed of.
@@ -52,18 +55,28 @@ def again(
     arrays: Mapping[str, np.ndarray],
     models: Sequence[Model],
     algorithm: str | Algorithm,
+    n_features: int,
 ) -> list[Run]:
-    """The runs that were kept, of these models; `algorithm` is the one of the settings."""
+    """The runs that were kept, of these models; `algorithm` is the one of the settings.
+
+    Raises
+    ------
+    KeyError, IndexError, TypeError, ValueError, AttributeError
+        If what was kept is nothing of that kind.
+    """
     runs = []
     for i, (about, model) in enumerate(zip(plain, models, strict=True)):
         start = f"run/{i}/"
         own = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+        state, climb = from_arrays(about["state"], own), _algorithm(about["algorithm"], algorithm)
+        if isinstance(model, Declares):
+            _check_shapes(model, state, n_features, type(climb) in ALGORITHMS.values())
         failure = about["failure"] and _FAILURES[about["failure"][0]](about["failure"][1])
         runs.append(
             Run(
                 model,
-                _algorithm(about["algorithm"], algorithm),
-                from_arrays(about["state"], own),
+                climb,
+                state,
                 tuple(map(Pass.restore, about["history"])),
                 Status[about["status"]],
                 about["choice"],
@@ -71,6 +84,23 @@ def again(
             )
         )
     return runs
+
+
+def _check_shapes(model: Declares, state: State, n_features: int, in_coordinates: bool) -> None:
+    """Raise an error unless all that a state holds is of one size, which is that of the data."""
+    declared = model.parameters
+    held = state.params, state.accepted, *(params for _, params in state.asked)
+    first, *others = (
+        sizes(declared, {name: params[name] for name in declared})
+        for params in held
+        if params is not None
+    )
+    if any(other != first for other in others) or first.get("feature", n_features) != n_features:
+        raise ValueError(f"params of {first} and {others}, with {n_features} features")
+    if in_coordinates:
+        shape = to_free(declared, state.params).shape
+        if any({p.x.shape, p.step.shape} != {shape} for p in (*state.memory, *state.warm)):
+            raise ValueError(f"the iterates that are remembered have not all the shape {shape}")
 
 
 def _algorithm(about: dict[str, Any], given: str | Algorithm) -> Algorithm:
