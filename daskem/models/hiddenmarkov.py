@@ -66,11 +66,11 @@ class HiddenMarkov(ComposedModel):
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        own = {
+        of_chain = {
             "initial": Parameter(("state",), SIMPLEX),
             "transitions": Parameter(("state", "state_2"), SIMPLEX),
         }
-        return own | {name: _of_states(p) for name, p in self.family.parameters.items()}
+        return of_chain | {name: _of_states(p) for name, p in self.family.parameters.items()}
 
     def n_components(self, params: Params) -> int:
         return len(params["initial"])
@@ -116,14 +116,14 @@ class HiddenMarkov(ComposedModel):
         left = moves.sum(axis=1, keepdims=True)
         some = left > NOTHING * moves.sum()
         transitions = np.where(some, moves / np.where(some, left, 1.0), params["transitions"])
-        own = {"initial": initial / initial.sum(), "transitions": transitions}
-        return Params({**own, **self.family.m_step(statistics, params, self.frame)})
+        of_chain = {"initial": initial / initial.sum(), "transitions": transitions}
+        return Params({**of_chain, **self.family.m_step(statistics, params, self.frame)})
 
     def events(self, statistics: Statistics, params: Params) -> list[str]:
-        told = super().events(statistics, params)
+        events = super().events(statistics, params)
         if not statistics["transitions"].any():
-            told.append("no sequence has a second step: the transitions are those of the start")
-        return told
+            events.append("no sequence has a second step: the transitions are those of the start")
+        return events
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -138,12 +138,12 @@ class HiddenMarkov(ComposedModel):
         """Params of a mixture as those of chains that like to stay where they are."""
         weights = params["weights"]
         stay = _STICKY if len(weights) > 1 else 1.0
-        own = {
+        of_chain = {
             "initial": weights,
             "transitions": stay * np.eye(len(weights)) + (1 - stay) * weights,
         }
         family = {name: value for name, value in params.items() if name != "weights"}
-        return self.allowed(self.to_frame(DataParams({**own, **family})))
+        return self.allowed(self.to_frame(DataParams({**of_chain, **family})))
 
     def varied(self, params: Params, rng: np.random.Generator) -> Params:
         """The same states with other transitions: where a few steps are drawn from each row."""

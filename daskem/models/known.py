@@ -81,15 +81,15 @@ def doubts(statistics: Statistics) -> list[str]:
 
 def known_e_step(kernel: Kernel, block: Block, labels: np.ndarray) -> Statistics:
     """The E step of rows all of whose labels (sample,) are known, for the only candidate."""
-    own, log_shares = np.empty(len(block)), np.empty(len(block))
+    of_label, log_shares = np.empty(len(block)), np.empty(len(block))
     for span, joint in kernel.log_densities(block):
-        own[span] = np.take_along_axis(joint, labels[span][None], axis=0)[0]
-        log_shares[span] = own[span] - _log_sum(joint)
+        of_label[span] = np.take_along_axis(joint, labels[span][None], axis=0)[0]
+        log_shares[span] = of_label[span] - _log_sum(joint)
     counts = block.counts
     return {
         **kernel.hard(block, labels),
         # What a row of weight 0 has may be anything.
-        "log_likelihood": float(own[counts > 0] @ counts[counts > 0]),
+        "log_likelihood": float(of_label[counts > 0] @ counts[counts > 0]),
         DOUBTED: Doubted.of(block, labels, log_shares),
     }
 
@@ -131,13 +131,13 @@ def doubted_states(
     the state that is known it is the probability of going there.
     """
     some = np.flatnonzero(labels >= 0)
-    rows, own = block[some], labels[some]
+    rows, known_labels = block[some], labels[some]
     log_shares = np.empty(len(some))
     for span, joint in kernel.log_densities(rows):
-        of_label = np.take_along_axis(joint, own[span][None], axis=0)[0]
+        of_label = np.take_along_axis(joint, known_labels[span][None], axis=0)[0]
         log_moves = log_prob[some[span]] - of_label
         log_shares[span] = np.minimum(of_label - _log_sum(joint), log_moves)
-    return Doubted.of(rows, own, log_shares)
+    return Doubted.of(rows, known_labels, log_shares)
 
 
 def _one_by_one(

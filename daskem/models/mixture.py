@@ -158,9 +158,9 @@ class Mixture(ComposedModel):
         some = np.flatnonzero(labels >= 0)
         if not len(some):
             return free
-        rows, own = block[some], labels[some]
+        rows, known_labels = block[some], labels[some]
         return [
-            add(statistics, known_e_step(self.kernel([params]), rows, own))
+            add(statistics, known_e_step(self.kernel([params]), rows, known_labels))
             for statistics, params in zip(free, candidates, strict=True)
         ]
 
@@ -177,11 +177,11 @@ class Mixture(ComposedModel):
         from all others.
         """
         weights = statistics["counts"] / statistics["counts"].sum()
-        own = {"weights": np.where(weights > NOTHING, weights, 0.0)}
+        of_mixture = {"weights": np.where(weights > NOTHING, weights, 0.0)}
         if self.noise:
             noise = np.asarray(statistics["noise"])
-            own["noise"] = noise / (noise + statistics["counts"].sum())
-        return Params({**own, **self.family.m_step(statistics, params, self.frame)})
+            of_mixture["noise"] = noise / (noise + statistics["counts"].sum())
+        return Params({**of_mixture, **self.family.m_step(statistics, params, self.frame)})
 
     @one_blas_thread()
     def from_labels(self, block: Block, labels: np.ndarray, centres: np.ndarray) -> Params:

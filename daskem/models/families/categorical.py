@@ -83,10 +83,10 @@ class Categorical:
 
     def table(self, n_features: int, n_levels: int) -> np.ndarray:
         """The value of each level, (feature, category); NaN beyond the last one."""
-        found = np.full((n_features, n_levels), np.nan)
-        for row, values in zip(found, self._each(n_features, n_levels), strict=True):
+        table = np.full((n_features, n_levels), np.nan)
+        for row, values in zip(table, self._each(n_features, n_levels), strict=True):
             row[: len(values)] = values
-        return found
+        return table
 
     def _each(self, n_features: int, n_levels: int) -> list[Sequence[float]]:
         listed = self._listed or (range(n_levels),)
@@ -104,11 +104,11 @@ class Categorical:
         if self.levels is None:
             return "whole numbers, each the code of a category"
         several = len(self._listed) > 1
-        told = [_words(values) for values in self._listed]
+        descriptions = [_words(values) for values in self._listed]
         if not several:
-            return f"one of the levels {told[0]}"
-        each = "; ".join(f"{words} in column {j}" for j, words in enumerate(told[:_SHOWN]))
-        more = "; ..." if len(told) > _SHOWN else ""
+            return f"one of the levels {descriptions[0]}"
+        each = "; ".join(f"{words} in column {j}" for j, words in enumerate(descriptions[:_SHOWN]))
+        more = "; ..." if len(descriptions) > _SHOWN else ""
         return f"one of the levels of its column, {each}{more}"
 
     def valid(self, rows: np.ndarray) -> np.ndarray:
@@ -172,8 +172,8 @@ class Categorical:
         """The shares of the levels in all rows, (feature, category); even ones if unknown."""
         if frame is not None and frame.mean.ndim > 1:
             return frame.mean[:, : like.shape[2]]
-        there = np.isfinite(self.table(*like.shape[1:]))
-        return there / there.sum(axis=1, keepdims=True)
+        possible = np.isfinite(self.table(*like.shape[1:]))
+        return possible / possible.sum(axis=1, keepdims=True)
 
     def at(self, centres: np.ndarray) -> Params:
         """Components that have the levels of `centres` (component, feature), each half of all."""

@@ -38,7 +38,7 @@ def by_chance(covariances: np.ndarray, means: np.ndarray, counts: np.ndarray) ->
         Rows of each.
     """
     d, places = means.shape[1], np.log(max(counts.sum(), 1.0))
-    found = np.zeros(len(counts), bool)
+    is_chance = np.zeros(len(counts), bool)
     for k in np.flatnonzero(counts - d < d * places - np.log(CHANCE)):
         others = np.flatnonzero((np.arange(len(counts)) != k) & (counts > counts[k]))
         if not len(others):
@@ -50,29 +50,31 @@ def by_chance(covariances: np.ndarray, means: np.ndarray, counts: np.ndarray) ->
             makers, apart = 1 + (~narrow).sum(), means[k] - means[others]
             expected = _expected(covariances[k], covariances[others], apart, counts[others])
             m, b = max(counts[k] - makers, 0.0), max(expected, _NONE)
-            found[k] = m - (b + m) * np.log1p(m / b) + makers * places > np.log(CHANCE)
-    return found
+            is_chance[k] = m - (b + m) * np.log1p(m / b) + makers * places > np.log(CHANCE)
+    return is_chance
 
 
-def _relative(own: np.ndarray, usual: np.ndarray) -> np.ndarray:
+def _relative(covariance: np.ndarray, usual: np.ndarray) -> np.ndarray:
     """Variances of a component by those of the others, along their common axes, (feature,)."""
-    if own.ndim == 1:
-        return own / usual
+    if covariance.ndim == 1:
+        return covariance / usual
     if not are_definite(usual[None])[0]:
-        return np.ones(len(own))  # Beside no width nothing is narrow.
-    return eigh(own, usual, eigvals_only=True)
+        return np.ones(len(covariance))  # Beside no width nothing is narrow.
+    return eigh(covariance, usual, eigvals_only=True)
 
 
-def _expected(own: np.ndarray, others: np.ndarray, apart: np.ndarray, counts: np.ndarray) -> float:
+def _expected(
+    covariance: np.ndarray, others: np.ndarray, apart: np.ndarray, counts: np.ndarray
+) -> float:
     """Rows at the place of component k: of each other one, at m_k - `apart`,
 
     n_j integral N(x; m_j, C_j) exp(-(x - m_k)^T C_k^-1 (x - m_k) / 2) dx.
     """
-    both = own + others
-    if own.ndim == 1:
-        log_share, white = np.log(own / both).sum(axis=-1), apart / both
+    both = covariance + others
+    if covariance.ndim == 1:
+        log_share, white = np.log(covariance / both).sum(axis=-1), apart / both
     else:
-        log_share = np.linalg.slogdet(own)[1] - np.linalg.slogdet(both)[1]
+        log_share = np.linalg.slogdet(covariance)[1] - np.linalg.slogdet(both)[1]
         white = np.linalg.solve(both, apart[..., None])[..., 0]
     squares = (apart * white).sum(axis=-1)
     return float(counts @ np.exp((log_share - squares) / 2))

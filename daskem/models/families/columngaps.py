@@ -23,9 +23,9 @@ class ExpectedColumns(NamedTuple):
 
     def expected(self, rows: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
         """As `daskem.models.families.protocol.Expected` says."""
-        found = np.empty((len(rows), len(self.observed)))
+        expectations = np.empty((len(rows), len(self.observed)))
         place = np.cumsum(self.observed) - 1
         for columns, part in self.parts:
-            seen = [place[column] for column in columns if self.observed[column]]
-            found[:, columns] = part.expected(rows[:, seen], responsibilities)
-        return found
+            known_places = [place[column] for column in columns if self.observed[column]]
+            expectations[:, columns] = part.expected(rows[:, known_places], responsibilities)
+        return expectations

@@ -62,26 +62,26 @@ class Independent(SideBySideFamilies):
     def __post_init__(self) -> None:
         given = self.families
         pairs = given.items() if isinstance(given, Mapping) else given
-        held = tuple((tuple(c) if isinstance(c, tuple | list) else (c,), f) for c, f in pairs)
-        object.__setattr__(self, "families", held)
-        names = [name for columns, _ in held for name in columns]
+        families = tuple((tuple(c) if isinstance(c, tuple | list) else (c,), f) for c, f in pairs)
+        object.__setattr__(self, "families", families)
+        names = [name for columns, _ in families for name in columns]
         labels = {member.label for member in self.members}
-        if not names or len(set(names)) < len(names) or len(labels) < len(held):
+        if not names or len(set(names)) < len(names) or len(labels) < len(families):
             raise ParameterError(
                 f"the columns of the families are {names}: each should be there once, and called "
                 "otherwise than the others"
             )
         if self.features is None and sorted(names) != list(range(len(names))):
             raise ParameterError(f"the columns {names} should be all places from 0, or names")
-        for _, family in held:
+        for _, family in families:
             if isinstance(family, type) or not (
                 isinstance(family, Family) and isinstance(family, Coordinates)
             ):
                 raise ParameterError(f"{family!r:.80} is no family, such as daskem.Gaussian()")
 
     def _with(self, families: Sequence[Family]) -> "Independent":
-        held = zip(self.families, families, strict=True)
-        return replace(self, families=tuple((columns, f) for (columns, _), f in held))
+        pairs = zip(self.families, families, strict=True)
+        return replace(self, families=tuple((columns, f) for (columns, _), f in pairs))
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -97,8 +97,8 @@ class Independent(SideBySideFamilies):
 
     @property
     def domain(self) -> str:
-        told = [f"{m.family.domain} ({m.label})" for m in self.members]
-        return "; ".join(told)
+        domains = [f"{m.family.domain} ({m.label})" for m in self.members]
+        return "; ".join(domains)
 
     def valid(self, rows: np.ndarray) -> np.ndarray:
         answers = np.zeros(rows.shape, dtype=bool)
@@ -142,15 +142,17 @@ class Independent(SideBySideFamilies):
 
     def to_frame(self, params: DataParams, frame: Frame) -> Params:
         parts = (
-            demand(m.family, Coordinates, "a frame").to_frame(DataParams(own), part_of(frame, m))
-            for m, own in self._each(params)
+            demand(m.family, Coordinates, "a frame").to_frame(
+                DataParams(of_family), part_of(frame, m)
+            )
+            for m, of_family in self._each(params)
         )
         return Params({**params, **self._joined(list(parts))})
 
     def from_frame(self, params: Params, frame: Frame) -> DataParams:
         parts = (
-            demand(m.family, Coordinates, "a frame").from_frame(own, part_of(frame, m))
-            for m, own in self._each(params)
+            demand(m.family, Coordinates, "a frame").from_frame(of_family, part_of(frame, m))
+            for m, of_family in self._each(params)
         )
         return DataParams({**params, **self._joined(list(parts))})
 
@@ -159,28 +161,28 @@ class Independent(SideBySideFamilies):
 
     def locations(self, params: Arrays) -> np.ndarray:
         n_features = sum(len(member.places) for member in self.members)
-        found: np.ndarray | None = None
-        for (_, places, family), own in self._each(params):
-            located = family.locations(own)
-            found = np.empty((len(located), n_features)) if found is None else found
-            found[:, places] = located
-        assert found is not None
-        return found
+        locations: np.ndarray | None = None
+        for (_, places, family), of_family in self._each(params):
+            located = family.locations(of_family)
+            locations = np.empty((len(located), n_features)) if locations is None else locations
+            locations[:, places] = located
+        assert locations is not None
+        return locations
 
     def coordinates(
         self, params: Arrays, names: Sequence[Hashable], labels: Mapping[Hashable, Any]
     ) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
         """The names of the columns of each family, and its own coordinates."""
-        found: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
-        for (label, places, family), own in self._each(params):
+        coordinates: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
+        for (label, places, family), of_family in self._each(params):
             called = [names[place] for place in places]
             feature = dim_of("feature", label)
-            found[feature] = ((feature,), np.array([str(name) for name in called]))
+            coordinates[feature] = ((feature,), np.array([str(name) for name in called]))
             if isinstance(family, Labelled):
-                for name, (dims, values) in family.coordinates(own, called, labels).items():
+                for name, (dims, values) in family.coordinates(of_family, called, labels).items():
                     called_so = tuple(dim_of(dim, label) for dim in dims)
-                    found[f"{name}_{label}"] = (called_so, values)
-        return found
+                    coordinates[f"{name}_{label}"] = (called_so, values)
+        return coordinates
 
     # E step and M step.
 
@@ -188,10 +190,10 @@ class Independent(SideBySideFamilies):
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> Kernel:
         nothing = [np.zeros(len(offset)) for offset in offsets]
-        each = [[own for _, own in self._each(params)] for params in candidates]
+        each = [[of_family for _, of_family in self._each(params)] for params in candidates]
         parts = []
-        for member, own in zip(self.members, zip(*each, strict=True), strict=True):
-            kernel = member.family.kernel(own, nothing, part_of(frame, member))
+        for member, of_family in zip(self.members, zip(*each, strict=True), strict=True):
+            kernel = member.family.kernel(of_family, nothing, part_of(frame, member))
             parts.append(_part(member, kernel))
         return TiledKernel(SideBySide(parts, offsets))
 
@@ -203,11 +205,11 @@ class Independent(SideBySideFamilies):
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> Kernel:
         nothing = [np.zeros(len(offset)) for offset in offsets]
-        each = [[own for _, own in self._each(params)] for params in candidates]
+        each = [[of_family for _, of_family in self._each(params)] for params in candidates]
         parts = []
-        for member, own in zip(self.members, zip(*each, strict=True), strict=True):
+        for member, of_family in zip(self.members, zip(*each, strict=True), strict=True):
             family = demand(member.family, Gapped, 'missing="model" beside other families')
-            kernel = family.gapped(own, nothing, part_of(frame, member))
+            kernel = family.gapped(of_family, nothing, part_of(frame, member))
             parts.append(_part(member, kernel))
         return TiledKernel(SideBySide(parts, offsets))
 
@@ -215,18 +217,18 @@ class Independent(SideBySideFamilies):
         self, params: Params, frame: Frame | None, observed: np.ndarray
     ) -> ExpectedColumns:
         parts = []
-        for m, own in self._each(params):
+        for m, of_family in self._each(params):
             family = demand(m.family, Imputes, "imputing")
-            seen = family.marginal(own, part_of(frame, m), observed[m.places])
-            parts.append((m.places, seen))
+            marginal = family.marginal(of_family, part_of(frame, m), observed[m.places])
+            parts.append((m.places, marginal))
         return ExpectedColumns(parts, observed)
 
     def m_step(self, statistics: Statistics, params: Params, frame: Frame | None) -> Params:
         new = [
             member.family.m_step(
-                statistics_of(statistics, member.label), own, part_of(frame, member)
+                statistics_of(statistics, member.label), of_family, part_of(frame, member)
             )
-            for member, own in self._each(params)
+            for member, of_family in self._each(params)
         ]
         return Params(self._joined(new))
 
@@ -235,8 +237,10 @@ class Independent(SideBySideFamilies):
     ) -> np.ndarray:
         """Draw one row (sample, feature) for each entry of `components` (sample,)."""
         rows = np.empty((len(components), sum(len(member.places) for member in self.members)))
-        for (_, places, family), own in self._each(params):
-            rows[:, places] = demand(family, Draws, "drawing rows").sample(own, components, rng)
+        for (_, places, family), of_family in self._each(params):
+            rows[:, places] = demand(family, Draws, "drawing rows").sample(
+                of_family, components, rng
+            )
         return rows
 
 

@@ -61,15 +61,15 @@ def narrow(covariances: np.ndarray, frame: Frame) -> Narrow:
     recorded = NEAR * frame.recorded_floors
     fixed = recorded + SPURIOUS * (frame.floors - frame.recorded_floors)
     bounds = _bounds(fixed, SPURIOUS * ROUNDING * _own(covariances))
-    found = np.zeros((2, len(covariances)), int)
+    n_directions = np.zeros((2, len(covariances)), int)
     for k in np.flatnonzero(~are_definite(covariances - bounds)):
         values, vectors, factor = _eigen(covariances[k], bounds[k])
         at = values >= 0.5
         directions = np.linalg.solve(factor.T, vectors[:, at])
         # What the record has of a direction, rather than rounding.
         share = np.einsum("ij,ij->j", directions, recorded @ directions) / values[at]
-        found[:, k] = (share > 0.5).sum(), (share <= 0.5).sum()
-    return Narrow(*found)
+        n_directions[:, k] = (share > 0.5).sum(), (share <= 0.5).sum()
+    return Narrow(*n_directions)
 
 
 def _own(covariances: np.ndarray) -> np.ndarray:

@@ -270,8 +270,8 @@ class Spherical(Diagonal):
     def unseen(
         self, covariances: np.ndarray, view: np.ndarray, regression: np.ndarray
     ) -> np.ndarray:
-        seen, d = view.shape
-        return (d - seen) * covariances[:, None]
+        n_seen, d = view.shape
+        return (d - n_seen) * covariances[:, None]
 
     def expand(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
         return covariances[:, None, None] * np.eye(d)

@@ -58,21 +58,21 @@ class Oddity:
 
     def events(self) -> list[str]:
         """What is to be said of components that are narrow, or have too few rows."""
-        held = _where(np.add(*self._narrow))
-        told = [f"covariance of component {k}: {_HELD}" for k in held]
+        at_floor = _where(np.add(*self._narrow))
+        events = [f"covariance of component {k}: {_HELD}" for k in at_floor]
         for k in _where(self._suspects):
             point, place = self._repeated(k), self._place(k)
             if len(point) and self.counts[k] >= _MANY * (len(place) + 1):
                 values = ", ".join(f"{place[j]:.6g} in feature {j}" for j in point[:_SHOWN])
-                told.append(f"{self._who(k)}: all are exactly {values}")
+                events.append(f"{self._who(k)}: all are exactly {values}")
             elif self._is_isolated(k):
                 where = ", ".join(f"{value:.6g}" for value in place[:_SHOWN])
-                told.append(f"{self._who(k)}: far from all others, around ({where})")
+                events.append(f"{self._who(k)}: far from all others, around ({where})")
             else:
                 why = _UNBOUNDED if self._excess[k] > 0 else _BY_CHANCE
                 why = _TOO_FEW if self._few[k] else why
-                told.append(Flaw(f"{self._who(k)}: {why}"))
-        return told
+                events.append(Flaw(f"{self._who(k)}: {why}"))
+        return events
 
     @property
     def alone(self) -> np.ndarray:

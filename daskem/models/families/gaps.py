@@ -59,11 +59,11 @@ class MarginalNormals:
 
     @property
     def params(self) -> Params:
-        seen = {
+        marginal = {
             "means": self.whole["means"] @ self.view.T,
             "covariances": self.structure.seen(self.whole["covariances"], self.view),
         }
-        return Params({**self.whole, **seen})
+        return Params({**self.whole, **marginal})
 
     @cached_property
     def _regression(self) -> np.ndarray:

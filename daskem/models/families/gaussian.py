@@ -119,16 +119,16 @@ class Gaussian(Incomplete):
         frame = self.structure.frame(survey.mean, measured)
         return frame.resolving(self._resolution(survey.resolution))
 
-    def _resolution(self, found: Resolution) -> Resolution:
+    def _resolution(self, surveyed: Resolution) -> Resolution:
         """The resolution that was asked for, or that was found in the data."""
         if self.resolution == "auto":
-            return found
+            return surveyed
         given = np.asarray(self.resolution, dtype=float)
-        if given.shape not in ((), found.grid.shape):
+        if given.shape not in ((), surveyed.grid.shape):
             raise ParameterError(
-                f"resolution has {len(given)} numbers; there are {len(found.grid)} features"
+                f"resolution has {len(given)} numbers; there are {len(surveyed.grid)} features"
             )
-        return replace(found, grid=np.broadcast_to(given, found.grid.shape))
+        return replace(surveyed, grid=np.broadcast_to(given, surveyed.grid.shape))
 
     def to_frame(self, params: DataParams, frame: Frame) -> Params:
         return Params(self._convert(params, frame.apply, frame.linear))
@@ -251,8 +251,8 @@ class Gaussian(Incomplete):
         p, n = k - 1 + count_free(self.parameters, params), counts.sum()
         if p > n:
             # Hardly a component has rows enough, and there is nothing to tell them apart by.
-            told = f"{p:,} parameters for {n:,.6g} rows"
-            return [told] if self.reg_covar > 0 else [Flaw(told), told]
+            message = f"{p:,} parameters for {n:,.6g} rows"
+            return [message] if self.reg_covar > 0 else [Flaw(message), message]
         told_of = Oddity(self.structure, params, counts, frame or identity(d)).events()
         return [e for e in told_of if not (self.reg_covar > 0 and isinstance(e, Flaw))]
 

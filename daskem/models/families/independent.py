@@ -108,8 +108,8 @@ class MeanFamily(ABC):
     def marginal(
         self, params: Params, frame: Frame | None, observed: np.ndarray
     ) -> "MarginalMeans":
-        seen = Params({**params, self.mean: params[self.mean][:, observed]})
-        return MarginalMeans(seen, params[self.mean], observed)
+        marginal = Params({**params, self.mean: params[self.mean][:, observed]})
+        return MarginalMeans(marginal, params[self.mean], observed)
 
     by_pattern = False
 
@@ -160,8 +160,8 @@ class MeanFamily(ABC):
         if frame is None:
             return params
         counts = counts[:, None]
-        own = np.where(counts > 0, counts / (counts + SOFT), 1.0)
-        least, most = (own * edge + (1 - own) * frame.mean for edge in self.edges)
+        shares = np.where(counts > 0, counts / (counts + SOFT), 1.0)
+        least, most = (shares * edge + (1 - shares) * frame.mean for edge in self.edges)
         return Params({**params, self.mean: np.clip(params[self.mean], least, most)})
 
 

@@ -60,14 +60,14 @@ class SideBySideFamilies(ABC):
 
     @cached_property
     def members(self) -> list[Member]:
-        found, first = [], 0
+        members, first = [], 0
         for columns, family in self.families:
             label = "_".join(re.sub(r"\W+", "_", str(name)) for name in columns)
             named = self.features is not None
             places = list(range(first, first + len(columns))) if named else list(columns)
-            found.append(Member(label, places, family))
+            members.append(Member(label, places, family))
             first += len(columns)
-        return found
+        return members
 
     @abstractmethod
     def _with(self, families: Sequence[Family]) -> Self:
@@ -77,55 +77,61 @@ class SideBySideFamilies(ABC):
         """The families, and their own params of these."""
         for member in self.members:
             ends = {f"{name}_{member.label}": name for name in member.family.parameters}
-            yield member, Params({own: params[n] for n, own in ends.items() if n in params})
+            yield member, Params({short: params[n] for n, short in ends.items() if n in params})
 
     def _joined(self, params: Sequence[Arrays]) -> dict[str, np.ndarray]:
         """The params of all families as those of one."""
         return {
             f"{name}_{member.label}": value
-            for member, own in zip(self.members, params, strict=True)
-            for name, value in own.items()
+            for member, of_family in zip(self.members, params, strict=True)
+            for name, value in of_family.items()
         }
 
     # What the families have besides.
 
     def log_prior(self, params: Params, weight: float, frame: Frame | None) -> float:
         return sum(
-            m.family.log_prior(own, weight, part_of(frame, m))
-            for m, own in self._each(params)
+            m.family.log_prior(of_family, weight, part_of(frame, m))
+            for m, of_family in self._each(params)
             if isinstance(m.family, Prior)
         )
 
     def softened(self, params: Params, counts: np.ndarray, frame: Frame | None) -> Params:
         new = [
-            m.family.softened(own, counts, part_of(frame, m))
+            m.family.softened(of_family, counts, part_of(frame, m))
             if isinstance(m.family, Softens)
-            else own
-            for m, own in self._each(params)
+            else of_family
+            for m, of_family in self._each(params)
         ]
         return Params({**params, **self._joined(new)})
 
     def allowed(self, params: Params, frame: Frame | None) -> Params:
         new = [
-            m.family.allowed(own, part_of(frame, m)) if isinstance(m.family, Bounded) else own
-            for m, own in self._each(params)
+            m.family.allowed(of_family, part_of(frame, m))
+            if isinstance(m.family, Bounded)
+            else of_family
+            for m, of_family in self._each(params)
         ]
         return Params({**params, **self._joined(new)})
 
     def magnitudes(self, params: Params) -> np.ndarray:
         """Of the terms of the log-density, (component,); without bound where a family has none."""
         each = [
-            m.family.magnitudes(own) if isinstance(m.family, Conditioned) else np.array([np.inf])
-            for m, own in self._each(params)
+            m.family.magnitudes(of_family)
+            if isinstance(m.family, Conditioned)
+            else np.array([np.inf])
+            for m, of_family in self._each(params)
         ]
         return np.sum(np.broadcast_arrays(*each), axis=0)
 
     def events(self, statistics: Statistics, params: Params, frame: Frame | None) -> list[str]:
-        found: list[str] = []
-        for m, own in self._each(params):
+        events: list[str] = []
+        for m, of_family in self._each(params):
             if isinstance(m.family, Events):
-                found += m.family.events(statistics_of(statistics, m.label), own, part_of(frame, m))
-        return found
+                events += m.family.events(
+                    statistics_of(statistics, m.label), of_family, part_of(frame, m)
+                )
+        return events
 
     @property
     def simpler(self) -> Self | None:
@@ -138,10 +144,10 @@ class SideBySideFamilies(ABC):
 
     def grown(self, params: DataParams) -> DataParams:
         new = [
-            m.family.grown(DataParams(own))
+            m.family.grown(DataParams(of_family))
             if isinstance(m.family, Simplifies) and m.family.simpler is not None
-            else own
-            for m, own in self._each(params)
+            else of_family
+            for m, of_family in self._each(params)
         ]
         return DataParams({**params, **self._joined(new)})
 
@@ -149,8 +155,8 @@ class SideBySideFamilies(ABC):
 def statistics_of(statistics: Statistics, label: str) -> Statistics:
     """The statistics of one family."""
     begin = f"{label}."
-    own = {n.removeprefix(begin): s for n, s in statistics.items() if n.startswith(begin)}
-    return {"counts": statistics["counts"], **own}
+    of_family = {n.removeprefix(begin): s for n, s in statistics.items() if n.startswith(begin)}
+    return {"counts": statistics["counts"], **of_family}
 
 
 def dim_of(dim: str, label: str) -> str:

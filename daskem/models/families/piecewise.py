@@ -51,18 +51,18 @@ class PartOfSurvey:
 
     @property
     def resolution(self) -> Resolution:
-        found = self._survey.resolution
-        return Resolution(found.grid[self._places], found.spacing[self._places])
+        resolution = self._survey.resolution
+        return Resolution(resolution.grid[self._places], resolution.spacing[self._places])
 
     @property
     def levels(self) -> Levels | None:
-        found = self._survey.levels
-        if found is None:
+        levels = self._survey.levels
+        if levels is None:
             return None
         return SomeLevels(
-            tuple(found.values[place] for place in self._places),
-            tuple(found.weights[place] for place in self._places),
-            tuple(found.names[place] for place in self._places),
+            tuple(levels.values[place] for place in self._places),
+            tuple(levels.weights[place] for place in self._places),
+            tuple(levels.names[place] for place in self._places),
         )
 
 

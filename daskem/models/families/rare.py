@@ -142,13 +142,13 @@ class RareSums:
 
     def _whitened(self, x: np.ndarray) -> Iterator[Group]:
         """Write |y|^2, log |L^-1| and E[z - m] of a tile (feature, row), by how much rows have."""
-        found = list(patterns(x.T))
-        sizes = np.array([observed.sum() for observed, _ in found])
+        by_pattern = list(patterns(x.T))
+        sizes = np.array([observed.sum() for observed, _ in by_pattern])
         for m in np.unique(sizes):
-            chosen = [found[i] for i in np.flatnonzero(sizes == m)]
+            chosen = [by_pattern[i] for i in np.flatnonzero(sizes == m)]
             columns = np.stack([np.flatnonzero(observed) for observed, _ in chosen])
-            rows = np.concatenate([here for _, here in chosen])
-            pattern = np.repeat(np.arange(len(chosen)), [len(here) for _, here in chosen])
+            rows = np.concatenate([index for _, index in chosen])
+            pattern = np.repeat(np.arange(len(chosen)), [len(index) for _, index in chosen])
             self._seen[rows] = m
             yield Group(rows, pattern, self._of_group(x, columns, rows, pattern))
 

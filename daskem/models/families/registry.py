@@ -69,8 +69,8 @@ def _told(value: Any) -> Any:
     """A setting, with the recipes of the families that it holds."""
     if isinstance(value, tuple | list):
         return [_told(each) for each in value]
-    held = dataclasses.is_dataclass(value) and isinstance(value, Family)
-    return recipe(value) if held else value
+    is_family = dataclasses.is_dataclass(value) and isinstance(value, Family)
+    return recipe(value) if is_family else value
 
 
 def _remade(value: Any) -> Any:

@@ -29,12 +29,12 @@ class ScaledRareForm(RareForm):
         super().__init__(structure, candidates, offsets, frame)
         self.df = np.concatenate(freedom)[:, None]
         # Of every number of features that a row may have, (component, feature + 1).
-        seen = np.arange(self.means.shape[1] + 1)
+        n_seen = np.arange(self.means.shape[1] + 1)
         # A row of none, which has features of other families, has density 1 here.
-        some = np.maximum(seen, 1)
+        some = np.maximum(n_seen, 1)
         gammas = gammaln(some / 2) - betaln(self.df / 2, some / 2)
-        self.tails = np.where(seen > 0, gammas - seen / 2 * np.log(np.pi * self.df), 0.0)
-        self.log_scales = digamma((self.df + seen) / 2) + np.log(2)
+        self.tails = np.where(n_seen > 0, gammas - n_seen / 2 * np.log(np.pi * self.df), 0.0)
+        self.log_scales = digamma((self.df + n_seen) / 2) + np.log(2)
 
     def sums(self, n_features: int, width: int) -> "ScaledRareSums":
         return ScaledRareSums(self, n_features, width)
@@ -50,10 +50,10 @@ class ScaledRareSums(RareSums):
 
     def log_joint(self, features: np.ndarray, out: np.ndarray) -> np.ndarray:
         form, n = self._scaled, features.shape[1]
-        seen = self._seen[:n]
+        n_seen = self._seen[:n]
         np.log1p(np.divide(features, form.df, out=out), out=out)
-        out *= -(form.df + seen) / 2
-        out += self._log_norm[:, :n] + form.tails[:, seen]
+        out *= -(form.df + n_seen) / 2
+        out += self._log_norm[:, :n] + form.tails[:, n_seen]
         out += form.constants[:, None]
         return out
 
@@ -64,14 +64,16 @@ class ScaledRareSums(RareSums):
         responsibilities: np.ndarray,
         weights: np.ndarray | None,
     ) -> None:
-        form, seen = self._scaled, self._seen[: x.shape[1]]
+        form, n_seen = self._scaled, self._seen[: x.shape[1]]
         total = features + form.df
-        scaled = responsibilities * (form.df + seen) / total
-        logs = form.log_scales[:, seen] - np.log(total)
+        scaled = responsibilities * (form.df + n_seen) / total
+        logs = form.log_scales[:, n_seen] - np.log(total)
         self._scales += scaled.sum(axis=1)
         self._logs += (responsibilities * logs - scaled).sum(axis=1)
         self._add(responsibilities, scaled)
 
     def statistics(self) -> list[Statistics]:
-        own = {"scales": self._scales, "logs": self._logs}
-        return self._divided(counts=self._counts, **own, first=self._first, second=self._second)
+        scale_sums = {"scales": self._scales, "logs": self._logs}
+        return self._divided(
+            counts=self._counts, **scale_sums, first=self._first, second=self._second
+        )

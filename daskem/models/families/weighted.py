@@ -57,12 +57,14 @@ def _by_frequency(
     apart: Callable[..., Iterator[Part]], gapped: Kernel, fewest: int, rows: Seen
 ) -> Iterator[Part]:
     """Patterns of so many rows by themselves, all others together."""
-    found = list(patterns(rows.rows))
-    yield from apart(rows, [(observed, here) for observed, here in found if len(here) >= fewest])
-    if rare := [here for _, here in found if len(here) < fewest]:
+    by_pattern = list(patterns(rows.rows))
+    yield from apart(
+        rows, [(observed, index) for observed, index in by_pattern if len(index) >= fewest]
+    )
+    if rare := [index for _, index in by_pattern if len(index) < fewest]:
         # One pattern after the other, so that a tile has few.
-        here = np.concatenate(rare)
-        yield Part(here, rows[here], gapped, as_they_are)
+        index = np.concatenate(rare)
+        yield Part(index, rows[index], gapped, as_they_are)
 
 
 def _by_pattern(
@@ -75,13 +77,13 @@ def _by_pattern(
 ) -> Iterator[Part]:
     """Rows of one pattern after the other: complete ones of the marginal of the components."""
     whole = demand(family, Marginals, 'missing="model"')
-    for observed, here in patterns(rows.rows) if chosen is None else chosen:
+    for observed, index in patterns(rows.rows) if chosen is None else chosen:
         marginals = [whole.marginal(params, frame, observed) for params in candidates]
-        seen = Seen(rows.rows[np.ix_(here, observed)], rows[here].weights)
-        params, own = [marginal.params for marginal in marginals], marginals[0].frame
-        more = _log_det(own) - _log_det(frame)
-        kernel = family.kernel(params, [offset + more for offset in offsets], own)
-        yield Part(here, seen, kernel, partial(_completed, marginals))
+        observed_rows = Seen(rows.rows[np.ix_(index, observed)], rows[index].weights)
+        params, marginal_frame = [marginal.params for marginal in marginals], marginals[0].frame
+        more = _log_det(marginal_frame) - _log_det(frame)
+        kernel = family.kernel(params, [offset + more for offset in offsets], marginal_frame)
+        yield Part(index, observed_rows, kernel, partial(_completed, marginals))
 
 
 def _log_det(frame: Frame | None) -> float:
@@ -104,8 +106,8 @@ def imputed(
     for span, _, responsibilities in tiles:
         with one_blas_thread():
             tile = rows[span]
-            for observed, here in [] if is_complete(tile) else patterns(tile):
-                seen, shares = tile[np.ix_(here, observed)], responsibilities[:, here]
-                found = whole.marginal(params, frame, observed).expected(seen, shares)
-                tile[np.ix_(here, ~observed)] = found[:, ~observed]
+            for observed, index in [] if is_complete(tile) else patterns(tile):
+                values, shares = tile[np.ix_(index, observed)], responsibilities[:, index]
+                expected = whole.marginal(params, frame, observed).expected(values, shares)
+                tile[np.ix_(index, ~observed)] = expected[:, ~observed]
     return rows

@@ -54,18 +54,18 @@ class Chains:
         b = np.exp(np.maximum(log_density - peak[:, None], LEAST))
         a, c = np.empty_like(b), np.empty(len(b))
         steps = list(self._forwards())
-        for here, before in steps:
-            a[here] = (initial if before is None else a[before] @ transitions) * b[here]
-            c[here] = a[here].sum(axis=1)
-            a[here] /= c[here, None]
+        for current, before in steps:
+            a[current] = (initial if before is None else a[before] @ transitions) * b[current]
+            c[current] = a[current].sum(axis=1)
+            a[current] /= c[current, None]
         beta, xi = np.ones_like(b), np.zeros_like(transitions)
         ordered = counts[self.order, None]
-        for here, before in reversed(steps):
+        for current, before in reversed(steps):
             if before is None:
                 continue
             with np.errstate(over="ignore"):
-                ahead = np.minimum(b[here] * beta[here] / c[here, None], MOST)
-            xi += (a[before] * ordered[: len(here)]).T @ ahead
+                ahead = np.minimum(b[current] * beta[current] / c[current, None], MOST)
+            xi += (a[before] * ordered[: len(current)]).T @ ahead
             beta[before] = ahead @ transitions.T
         moves = np.where(transitions > 0, xi, 0.0) * transitions
         return Smoothed(peak + np.log(c), (a * beta).T, moves)
@@ -80,19 +80,19 @@ class Chains:
         best = np.empty_like(log_density)
         came_from = np.empty(best.shape, dtype=np.intp)
         steps = list(self._forwards())
-        for here, before in steps:
+        for current, before in steps:
             if before is None:
-                best[here] = log_initial + log_density[here]
+                best[current] = log_initial + log_density[current]
                 continue
             ways = best[before][:, :, None] + log_transitions
-            came_from[here] = ways.argmax(axis=1)
-            best[here] = ways.max(axis=1) + log_density[here]
+            came_from[current] = ways.argmax(axis=1)
+            best[current] = ways.max(axis=1) + log_density[current]
         states = np.empty(len(best), dtype=np.intp)
         ends = self.edges[1:] - 1
         states[ends] = best[ends].argmax(axis=1)
-        for here, before in reversed(steps):
+        for current, before in reversed(steps):
             if before is not None:
-                states[before] = came_from[here, states[here]]
+                states[before] = came_from[current, states[current]]
         return states, best[ends].max(axis=1)
 
     @property
@@ -113,8 +113,8 @@ class Chains:
             lengths[::-1], np.arange(lengths[:1].sum()), "right"
         )
         for t, n in enumerate(n_active.tolist()):
-            here = starts[:n] + t
-            yield here, None if t == 0 else here - 1
+            current = starts[:n] + t
+            yield current, None if t == 0 else current - 1
 
 
 @dataclass(frozen=True, eq=False)

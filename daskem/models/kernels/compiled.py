@@ -59,17 +59,17 @@ class CompiledKernel(SweptKernel):
         self.check_width(block.rows)
         # What is said of a row does not depend on how often it counts.
         weights = None if task.out.size or block.weights is None else block.weights[span]
-        told = Rows.of(block.rows[span], weights, self.plain.frame, self._natural.width)
-        made, careful = None, np.ones(told.n_tiles, bool)
-        if self.plain.usual(told.d) is self.product:
-            made = product.sweep(told, self._natural, task)
+        rows = Rows.of(block.rows[span], weights, self.plain.frame, self._natural.width)
+        made, careful = None, np.ones(rows.n_tiles, bool)
+        if self.plain.usual(rows.d) is self.product:
+            made = product.sweep(rows, self._natural, task)
             careful = made.careful
-        parts, of_rows = [], np.zeros(told.n, bool)
+        parts, of_rows = [], np.zeros(rows.n, bool)
         if made is None or careful.any():
             from daskem.models.kernels.machine import centred
 
             assert self.centred is not None
-            log_likelihoods, *moments = centred.sweep(told, self._normals, task, careful)
+            log_likelihoods, *moments = centred.sweep(rows, self._normals, task, careful)
             parts = more_likely(self.centred.statistics(*moments), log_likelihoods)
-            of_rows = np.repeat(careful, told.width)[: told.n]
+            of_rows = np.repeat(careful, rows.width)[: rows.n]
         return Swept(made, parts, of_rows)

@@ -89,8 +89,8 @@ class CountedKernel:
         if not np.isfinite(numbers).all():
             return None
         counts = np.bincount(numbers.astype(np.intp), block.weights, int(n_patterns))
-        there = np.flatnonzero(counts)
-        chosen = np.unravel_index(there, sizes)
+        occurring = np.flatnonzero(counts)
+        chosen = np.unravel_index(occurring, sizes)
         pairs = zip(self.levels, chosen, strict=True)
         rows = np.stack([values[place] for values, place in pairs], axis=1)
-        return Patterns(rows, counts[there].astype(np.float64))
+        return Patterns(rows, counts[occurring].astype(np.float64))

@@ -60,9 +60,9 @@ class Gapped:
 
     def statistics(self, moments: np.ndarray, common: np.ndarray | float) -> Statistics:
         d = self.filled.shape[1]
-        found = self.inner.statistics(moments[:, :-d], common)
+        statistics = self.inner.statistics(moments[:, :-d], common)
         more = self.expected(moments[:, -d:])
-        return {name: value + more.get(name, 0.0) for name, value in found.items()}
+        return {name: value + more.get(name, 0.0) for name, value in statistics.items()}
 
 
 def filled(x: np.ndarray) -> np.ndarray:

@@ -110,10 +110,10 @@ class IncompleteKernel:
         for span, some in _spans(block):
             whole = np.empty((0, len(some)))
             for part in self._parts(some):
-                for here, densities in part.kernel.log_densities(part.seen):
+                for tile_span, densities in part.kernel.log_densities(part.seen):
                     if not len(whole):
                         whole = np.empty((len(densities), len(some)))
-                    whole[:, np.arange(len(some))[part.here][here]] = densities
+                    whole[:, np.arange(len(some))[part.here][tile_span]] = densities
             yield span, whole
 
     def _sums(
@@ -130,10 +130,10 @@ class IncompleteKernel:
             return
         gaps = np.isnan(block.rows).any(axis=1)
         whole, lacking = np.flatnonzero(~gaps), np.flatnonzero(gaps)
-        seen = Seen(block.rows, block.weights)
+        rows = Seen(block.rows, block.weights)
         if len(whole):
-            yield Part(whole, seen[whole], self.complete, as_they_are)
-        for part in self.apart(seen[lacking]):
+            yield Part(whole, rows[whole], self.complete, as_they_are)
+        for part in self.apart(rows[lacking]):
             yield part._replace(here=lacking[part.here])
 
 
@@ -158,12 +158,12 @@ def patterns(rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     words = codes.view(">u8").astype(np.uint64)
     order = np.lexsort(words.T[::-1])
     new = (words[order[1:]] != words[order[:-1]]).any(axis=1)
-    for here in np.split(order, np.flatnonzero(new) + 1):
-        yield ~absent[here[0]], here
+    for index in np.split(order, np.flatnonzero(new) + 1):
+        yield ~absent[index[0]], index
 
 
 def _spans(block: Weighted) -> Iterator[tuple[slice, Seen]]:
-    seen = Seen(block.rows, block.weights)
+    rows = Seen(block.rows, block.weights)
     for start in range(0, len(block), _AT_ONCE):
         span = slice(start, min(start + _AT_ONCE, len(block)))
-        yield span, seen[span]
+        yield span, rows[span]

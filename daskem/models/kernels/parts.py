@@ -99,8 +99,8 @@ class SideBySideSums:
         joined: Statistics = {"log_likelihood": 0.0, "counts": of_parts[0]["counts"]}
         for part, statistics in zip(self._form.parts, of_parts, strict=True):
             # What the components share of log-densities is in `log_joint` already.
-            own = {n: s for n, s in statistics.items() if n not in joined}
-            joined |= {f"{part.label}.{name}": value for name, value in own.items()}
+            part_sums = {n: s for n, s in statistics.items() if n not in joined}
+            joined |= {f"{part.label}.{name}": value for name, value in part_sums.items()}
         return joined
 
 

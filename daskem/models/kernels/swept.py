@@ -102,8 +102,8 @@ class SweptKernel(ABC):
 
     def _known(self, block: Weighted, task: Task) -> Statistics:
         """Statistics of the only candidate, without the part of a likelihood that they have."""
-        (found,) = self._sums(block, task)
-        return {name: sums for name, sums in found.items() if name != "log_likelihood"}
+        (statistics,) = self._sums(block, task)
+        return {name: sums for name, sums in statistics.items() if name != "log_likelihood"}
 
     def _of_product(self, block: Weighted, made: Sums, careful: np.ndarray) -> list[Statistics]:
         """Statistics of the rows that the product form took."""
