@@ -127,10 +127,10 @@ def resume(
         check_target(out)
     data = open_rows(store, array)
     with _cluster(scheduler):
-        found = go_on(checkpoint, data, along=_along(labels), progress=progress)
-    print(found)
+        outcome = go_on(checkpoint, data, along=_along(labels), progress=progress)
+    print(outcome)
     if out is not None:
-        (found.best if isinstance(found, Selection) else found).save(out)
+        (outcome.best if isinstance(outcome, Selection) else outcome).save(out)
         print(f"model: {out}")
 
 

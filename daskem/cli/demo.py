@@ -183,8 +183,8 @@ def fitting(data: xr.DataArray) -> Iterator[Result]:
 
 def departures(params: DataParams, true: DataParams, errors: DataParams) -> dict[str, np.ndarray]:
     """How far every parameter is from its true value, in standard errors, in the order of those."""
-    spread = np.sqrt(np.einsum("kii->ki", true["covariances"]))
-    apart = (true["means"][:, None] - params["means"]) / spread[:, None]
+    deviations = np.sqrt(np.einsum("kii->ki", true["covariances"]))
+    apart = (true["means"][:, None] - params["means"]) / deviations[:, None]
     order = linear_sum_assignment(np.square(apart).sum(axis=-1))[1]
     return {name: np.abs(params[name][order] - true[name]) / errors[name] for name in errors}
 
@@ -232,13 +232,13 @@ def scores_of(rows: np.ndarray, params: DataParams) -> np.ndarray:
     return np.concatenate([part.reshape(len(rows), -1) for part in parts], axis=1)
 
 
-def verdict(found: dict[str, np.ndarray], limit: float = 5.0) -> bool:
+def verdict(distances: dict[str, np.ndarray], limit: float = 5.0) -> bool:
     """Print how far off the fit is, and say whether chance explains it.
 
     Of 75 estimates the farthest is beyond 5 standard errors in one of 20,000 demos.
     """
-    worst = ", ".join(f"{name} {values.max():.1f}" for name, values in found.items())
+    worst = ", ".join(f"{name} {values.max():.1f}" for name, values in distances.items())
     print(f"farthest from the truth, in standard errors: {worst}")
-    good = all((values <= limit).all() for values in found.values())
+    good = all((values <= limit).all() for values in distances.values())
     print("the truth is recovered" if good else f"the truth is NOT recovered: beyond {limit:g}")
     return good

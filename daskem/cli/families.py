@@ -67,12 +67,12 @@ def candidates(name: str, settings: Mapping[str, Sequence[str]]) -> dict[str, Fa
     ParameterError
         If it has no such setting, needs another one, or cannot have that value.
     """
-    found = {}
+    by_settings = {}
     for texts in itertools.product(*settings.values()):
         given = dict(zip(settings, texts, strict=True))
         family = _made(name, given)
-        found[_called(name, family, given)] = family
-    return found
+        by_settings[_called(name, family, given)] = family
+    return by_settings
 
 
 class _Setting(argparse.Action):
@@ -160,7 +160,7 @@ def _documented(setting: str, owners: Mapping[str, type[Family]]) -> tuple[str, 
     """The type and the text of a setting in the docstring of the first family that has them."""
     entry = re.compile(rf"^(?:\w+, )*{setting}(?:, \w+)* : (.+)\n((?:[ ]+.+\n?)*)", re.MULTILINE)
     for family in owners.values():
-        found = entry.search(inspect.getdoc(family) or "")
-        if found:
-            return found[1], " ".join(found[2].replace("`", "").split())
+        match = entry.search(inspect.getdoc(family) or "")
+        if match:
+            return match[1], " ".join(match[2].replace("`", "").split())
     return "", ""

@@ -13,8 +13,8 @@ class Brief:
     """A dataclass that prints its fields, arrays by their shape and what is long by its length."""
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{f.name}={brief(getattr(self, f.name))}" for f in fields(self))  # type: ignore[arg-type]
-        return f"{type(self).__name__}({told})"
+        arguments = ", ".join(f"{f.name}={brief(getattr(self, f.name))}" for f in fields(self))  # type: ignore[arg-type]
+        return f"{type(self).__name__}({arguments})"
 
 
 def brief(value: object) -> str:

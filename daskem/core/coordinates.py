@@ -60,7 +60,7 @@ def from_free_each(
     declared: Mapping[str, Parameter], likes: Sequence[Params], points: Sequence[np.ndarray]
 ) -> list[Params | None]:
     """The same for each of `likes` and its point; those of equal shapes in one go."""
-    found: dict[int, Params | None] = {}
+    params: dict[int, Params | None] = {}
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         for numbers in _alike(declared, likes):
             kept, values = np.ones(len(numbers), dtype=bool), {}
@@ -72,9 +72,9 @@ def from_free_each(
                 same = np.isfinite(_freed(support, value)) == np.isfinite(part)
                 kept &= _every(support.contains(value)) & _every(same)
             for at, i in enumerate(numbers):
-                own = {name: value[at] for name, value in values.items()}
-                found[i] = Params({**likes[i], **own}) if kept[at] else None
-    return [found[i] for i in range(len(likes))]
+                of_point = {name: value[at] for name, value in values.items()}
+                params[i] = Params({**likes[i], **of_point}) if kept[at] else None
+    return [params[i] for i in range(len(likes))]
 
 
 def from_steady(

@@ -112,7 +112,7 @@ class Frame(Brief):
         ----------
         observed : ndarray of bool, (feature,)
         """
-        own = self.origin[observed], self.floor[observed], self.recorded[observed]
+        per_feature = self.origin[observed], self.floor[observed], self.recorded[observed]
         if self.linear.ndim == 1:
             view = np.eye(len(observed))[observed]
             linear, inverse = self.linear[observed], self.inverse[observed]
@@ -121,7 +121,7 @@ class Frame(Brief):
             q, r = np.linalg.qr(self.inverse[observed].T)
             view, inverse = q.T, r.T
             linear = np.linalg.inv(inverse)
-        origin, floor, recorded = own
+        origin, floor, recorded = per_feature
         return Frame(origin, linear, inverse, floor, recorded, self.mean[observed]), view
 
     def apply(self, points: np.ndarray) -> np.ndarray:

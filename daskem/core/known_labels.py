@@ -24,8 +24,8 @@ def first_bad_label(along: Mapping[str, np.ndarray], n_components: int) -> int |
     if labels is None:
         return None
     known = _without_nan(labels)
-    usable = (known == np.floor(known)) & (known >= UNKNOWN) & (known < n_components)
-    bad = np.flatnonzero(~usable)
+    valid = (known == np.floor(known)) & (known >= UNKNOWN) & (known < n_components)
+    bad = np.flatnonzero(~valid)
     return int(bad[0]) if len(bad) else None
 
 

@@ -43,8 +43,8 @@ class Resolution:
     @classmethod
     def of(cls, rows: np.ndarray) -> "Resolution":
         """The resolution of a sample of rows, (sample, feature), in which NaN is no value."""
-        found = np.array([_resolution(c[~np.isnan(c)]) for c in rows.T]).reshape(-1, 2)
-        return cls(*found.T)
+        per_feature = np.array([_resolution(c[~np.isnan(c)]) for c in rows.T]).reshape(-1, 2)
+        return cls(*per_feature.T)
 
     @property
     def step(self) -> np.ndarray:

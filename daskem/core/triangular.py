@@ -71,11 +71,11 @@ def low_rank(matrix: np.ndarray) -> np.ndarray:
 def _each(f: Callable[[np.ndarray], np.ndarray], matrices: np.ndarray) -> np.ndarray:
     if matrices.ndim == 2:
         return f(matrices)
-    found = np.empty_like(matrices)
+    mapped = np.empty_like(matrices)
     stack = matrices.reshape(-1, *matrices.shape[-2:])
-    for out, matrix in zip(found.reshape(stack.shape), stack, strict=True):
+    for out, matrix in zip(mapped.reshape(stack.shape), stack, strict=True):
         out[...] = f(matrix)
-    return found
+    return mapped
 
 
 def _cholesky(matrix: np.ndarray) -> np.ndarray:

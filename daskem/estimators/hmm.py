@@ -191,9 +191,9 @@ class GaussianHMM(Estimator):
         The first takes a pass over the data, at once.
         """
         lengths, result = _or_all(X, lengths), self._fitted
-        usable = domain(result.model, result.features.names)
+        model_domain = domain(result.model, result.features.names)
         model = demand(result.model, Sequential, "decoding")
-        args = (predictions.path_log_prob, usable, model, result.best.framed)
+        args = (predictions.path_log_prob, model_domain, model, result.best.framed)
         blocks = result.blocks(X, lengths=lengths)
         log_prob = blocks.sum(predictions.checked, *args, name="decode")
         return log_prob, result.predict(X, lengths=lengths)

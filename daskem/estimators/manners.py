@@ -70,8 +70,8 @@ class Estimator:
     def _repr_html_(self) -> str:
         settings = Table(["setting", "value"], [[n, t] for n, t in self._changed().items()])
         name, fitted = type(self).__name__, hasattr(self, "result_")
-        told = paragraphs([name if fitted else f"{name}: {self._state}"]) + settings.html()
-        return told + (self.result_._repr_html_() if fitted else "")
+        html = paragraphs([name if fitted else f"{name}: {self._state}"]) + settings.html()
+        return html + (self.result_._repr_html_() if fitted else "")
 
     @property
     def _state(self) -> str:

@@ -43,40 +43,42 @@ class Told:
 
 
 def confirmed(
-    told: Told, model: Model, algorithm: Algorithm, sample: Block | None, tol: float
+    standing: Told, model: Model, algorithm: Algorithm, sample: Block | None, tol: float
 ) -> Told:
     """The same, with what is left to gain by the rate of EM, and with what is to show the rate."""
     if sample is None or not isinstance(model, Declares):
-        return told
-    if count_free(model.parameters, told.state.params) > told.history[-1].n_rows:
-        return told  # Rows that cannot tell the params cannot tell how fast EM finds them.
-    if told.shown is not None:
-        return _at_rate(told, told.shown)
-    rate = known_rate(told.history)
-    if rate is not None or not seems_ended(told.history, tol):
-        return _left(told, rate)
-    assert told.state.accepted is not None
-    found = slowest(model, sample, told.state.accepted)
-    if not isinstance(algorithm, Climb) or math.isnan(found.rate) or found.rate <= _SURE:
-        return _at_rate(told, found.rate)
-    whole = told.history[-1].n_rows <= min(len(sample), ROWS)
-    aside = None if whole else found.aside(model, told.state.params)
-    if found.out is None and aside is None:
-        return _at_rate(told, min(found.rate, 1.0))  # Nothing is left to ask the data.
-    asides = [(OUT, found.out), (ASIDE, aside)]
-    state = besides(told.state, [(name, params) for name, params in asides if params is not None])
-    return _left(replace(told, state=state), math.inf)
+        return standing
+    if count_free(model.parameters, standing.state.params) > standing.history[-1].n_rows:
+        return standing  # Rows that cannot tell the params cannot tell how fast EM finds them.
+    if standing.shown is not None:
+        return _at_rate(standing, standing.shown)
+    rate = known_rate(standing.history)
+    if rate is not None or not seems_ended(standing.history, tol):
+        return _left(standing, rate)
+    assert standing.state.accepted is not None
+    slow_mode = slowest(model, sample, standing.state.accepted)
+    if not isinstance(algorithm, Climb) or math.isnan(slow_mode.rate) or slow_mode.rate <= _SURE:
+        return _at_rate(standing, slow_mode.rate)
+    whole = standing.history[-1].n_rows <= min(len(sample), ROWS)
+    aside = None if whole else slow_mode.aside(model, standing.state.params)
+    if slow_mode.out is None and aside is None:
+        return _at_rate(standing, min(slow_mode.rate, 1.0))  # Nothing is left to ask the data.
+    asides = [(OUT, slow_mode.out), (ASIDE, aside)]
+    state = besides(
+        standing.state, [(name, params) for name, params in asides if params is not None]
+    )
+    return _left(replace(standing, state=state), math.inf)
 
 
 def shown_rate(
     model: Model,
     asked: Sequence[tuple[str, Params]],
     statistics: Sequence[Statistics],
-    told: State,
+    state: State,
 ) -> float | None:
     """The rate of EM along a step aside, if these params have one: v^T J v / v^T v.
 
-    `told` is where the algorithm stands now that it has been told the statistics.
+    `state` is where the algorithm stands now that it has been told the statistics.
     """
     names = [name for name, _ in asked]
     if ASIDE not in names or not isinstance(model, Declares):
@@ -85,7 +87,9 @@ def shown_rate(
     for name in ("em", ASIDE):
         params, sums = asked[names.index(name)][1], statistics[names.index(name)]
         # The M step of what was accepted has been made.
-        step = told.params if params is told.accepted else Params(dict(model.m_step(sums, params)))
+        step = (
+            state.params if params is state.accepted else Params(dict(model.m_step(sums, params)))
+        )
         steps.append([to_steady(model.parameters, p) for p in (params, step)])
     with np.errstate(invalid="ignore"):  # Values on an edge have infinite coordinates.
         v, image = np.subtract(steps[1], steps[0])
@@ -93,18 +97,18 @@ def shown_rate(
     return float(v[known] @ image[known] / (v[known] @ v[known]))
 
 
-def _at_rate(told: Told, rate: float) -> Told:
-    *before, last = told.history
-    return _left(replace(told, history=(*before, replace(last, rate=rate))), rate)
+def _at_rate(standing: Told, rate: float) -> Told:
+    *before, last = standing.history
+    return _left(replace(standing, history=(*before, replace(last, rate=rate))), rate)
 
 
-def _left(told: Told, rate: float | None) -> Told:
+def _left(standing: Told, rate: float | None) -> Told:
     """The same, with what is left to gain by this rate, if it tells anything."""
     if rate is None or math.isnan(rate):
-        return told
-    *before, last = told.history
-    left = gain_left(rate, _last_gain(told.history))
-    return replace(told, history=(*before, replace(last, remaining=left)))
+        return standing
+    *before, last = standing.history
+    left = gain_left(rate, _last_gain(standing.history))
+    return replace(standing, history=(*before, replace(last, remaining=left)))
 
 
 def _last_gain(history: Sequence[Pass]) -> float:

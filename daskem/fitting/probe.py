@@ -87,22 +87,22 @@ def slowest(model: Model, sample: Block, params: Params) -> Slowest:
     params : Params
         An iterate.
     """
-    around = _Neighbourhood(model, sample.head(ROWS), params)
-    inside, edges = _inside(around), around.at_edges()
-    rate, direction = max(inside, edges, key=lambda found: found[0])
+    neighbourhood = _Neighbourhood(model, sample.head(ROWS), params)
+    inside, edges = _inside(neighbourhood), neighbourhood.at_edges()
+    rate, direction = max(inside, edges, key=lambda eigenpair: eigenpair[0])
     if rate <= 1 + _LEAVES:
         return Slowest(rate, direction)
-    if rate == inside[0] and not around.confirms(rate, direction):
+    if rate == inside[0] and not neighbourhood.confirms(rate, direction):
         return Slowest(np.nan, direction)
-    return Slowest(rate, direction, around.way_out(direction))
+    return Slowest(rate, direction, neighbourhood.way_out(direction))
 
 
-def _inside(around: "_Neighbourhood") -> tuple[float, np.ndarray]:
+def _inside(neighbourhood: "_Neighbourhood") -> tuple[float, np.ndarray]:
     """The rate and the direction of J among coordinates that are on no edge (Arnoldi 1951)."""
-    basis = _extended(np.empty((0, len(around.origin))), around.directions)
-    images, rates, vector = np.empty_like(basis[:0]), [0.0], np.zeros(len(around.origin))
+    basis = _extended(np.empty((0, len(neighbourhood.origin))), neighbourhood.directions)
+    images, rates, vector = np.empty_like(basis[:0]), [0.0], np.zeros(len(neighbourhood.origin))
     while len(images) < len(basis):
-        new = around.images(basis[len(images) :])
+        new = neighbourhood.images(basis[len(images) :])
         images = np.concatenate([images, new])
         basis = _extended(basis, new)
         rate, vector = _largest(basis, images)
@@ -150,13 +150,13 @@ class _Neighbourhood:
         lengths = aside / np.abs(directions).max(axis=1)
         points = [self._at(length * v) for length, v in zip(lengths, directions, strict=True)]
         steps = iter(self._steps([point for point in points if point is not None]))
-        found = np.zeros_like(directions)
+        images = np.zeros_like(directions)
         with np.errstate(invalid="ignore"):
             for i, point in enumerate(points):
                 if point is not None:
                     moved = to_steady(self._declared, next(steps)) - self._image
-                    found[i] = np.where(self._free, moved / lengths[i], 0.0)
-        return np.where(np.isfinite(found), found, 0.0)
+                    images[i] = np.where(self._free, moved / lengths[i], 0.0)
+        return np.where(np.isfinite(images), images, 0.0)
 
     def at_edges(self) -> tuple[float, np.ndarray]:
         """The largest factor by which an EM step changes a small distance from an edge, and the

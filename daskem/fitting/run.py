@@ -138,12 +138,12 @@ class Run(Brief):
             record = self._record(state, weight, read)
             shown = shown_rate(self.model, self.state.tried, statistics, state)
         resolved = resolution(self.model, state.params, weight)
-        told = Told(state, (*self.history, record), shown)
-        told = confirmed(told, self.model, self.algorithm, sample, stop.tolerance(resolved))
-        status, history = stop(told.history, resolved), told.history
+        standing = Told(state, (*self.history, record), shown)
+        standing = confirmed(standing, self.model, self.algorithm, sample, stop.tolerance(resolved))
+        status, history = stop(standing.history, resolved), standing.history
         if sample is not None or status is not Status.RUNNING:
             history = (*history[:-1], self._with_events(history[-1], state))
-        return replace(self, state=told.state, history=history, status=status)
+        return replace(self, state=standing.state, history=history, status=status)
 
     def _log_prior(self, params: Params, weight: float) -> float:
         if isinstance(self.model, Penalises):
@@ -172,10 +172,10 @@ class Run(Brief):
         if state.statistics is None or not isinstance(self.model, Reports):
             return record
         assert state.accepted is not None
-        told = self.model.events(state.statistics, state.accepted)
-        flaws = tuple(event for event in told if isinstance(event, Flaw))
+        reported = self.model.events(state.statistics, state.accepted)
+        flaws = tuple(event for event in reported if isinstance(event, Flaw))
         # An event may have the words of a flaw.
-        events = tuple(event for event in told if not isinstance(event, Flaw))
+        events = tuple(event for event in reported if not isinstance(event, Flaw))
         return replace(record, events=events, flaws=flaws)
 
     def _stayed(self, state: State, read: Read) -> Pass:

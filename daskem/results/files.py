@@ -64,13 +64,13 @@ def steadily(path: str, read: Callable[[], Found]) -> Found:
     for _ in range(0 if is_remote(path) else _LOOKS):
         before = _which(path)
         try:
-            found = read()
+            content = read()
         except Exception:
             if _which(path) == before:
                 raise
         else:
             if _which(path) == before:
-                return found
+                return content
     return read()
 
 

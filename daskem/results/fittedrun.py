@@ -54,8 +54,8 @@ class FittedRun:
         if self.status is Status.FAILED or not self.history:
             return f"{self.status.name.lower()} {self.failure:.200}".strip()
         how = ending(self.status.name, self.history)["status"]
-        found = f"log-likelihood {self.history[-1].log_likelihood:.6g} per row"
-        return f"{how} after {len(self.history)} passes, {found}"
+        likelihood = f"log-likelihood {self.history[-1].log_likelihood:.6g} per row"
+        return f"{how} after {len(self.history)} passes, {likelihood}"
 
     @classmethod
     def of(cls, run: Run, order_fixed: bool) -> "FittedRun":

@@ -43,5 +43,5 @@ class Shown(dict[str, np.ndarray]):
 
     def __repr__(self) -> str:
         with np.printoptions(threshold=24, edgeitems=2, precision=6, suppress=True):
-            told = [f"{name} {np.shape(value)}:\n{value}" for name, value in self.items()]
-        return "\n".join(told)
+            texts = [f"{name} {np.shape(value)}:\n{value}" for name, value in self.items()]
+        return "\n".join(texts)

@@ -36,8 +36,8 @@ def load(path: str | os.PathLike[str], model: type | Model | None = None) -> Res
     about, state, _ = modelfile.read(path)
     try:
         run, features = restore(about, state, model)
-        own = {"missing": about["missing"], "constant": tuple(about.get("constant", ()))}
-        result = Result([run], about["n_features"], about["n_rows"], features, **own)
+        settings = {"missing": about["missing"], "constant": tuple(about.get("constant", ()))}
+        result = Result([run], about["n_features"], about["n_rows"], features, **settings)
         _try(result)
     except ModelFileError:
         raise

@@ -83,7 +83,7 @@ def _pieces(
     """The dims and values of a parameter, for each variable, or pair of them, that it is of."""
     edges = np.cumsum([0, *(grid.size for grid in grids)])
     spans = {id(g): slice(*edges[i : i + 2]) for i, g in enumerate(grids)}
-    found: dict[tuple[Hashable, ...], tuple[tuple[Hashable, ...], np.ndarray]] = {}
+    pieces: dict[tuple[Hashable, ...], tuple[tuple[Hashable, ...], np.ndarray]] = {}
     for owners in combinations_with_replacement(grids, _n_axes(parameter)):
         left, piece, shape = list(owners), value, list[int]()
         dims: list[Hashable] = []
@@ -96,19 +96,19 @@ def _pieces(
             piece = piece[(slice(None),) * axis + (spans[id(grid)],)]
             shape += grid.lengths
             dims += [second[d] if is_second else d for d in grid.dims]
-        found[tuple(grid.name for grid in owners)] = (tuple(dims), piece.reshape(shape))
-    return found
+        pieces[tuple(grid.name for grid in owners)] = (tuple(dims), piece.reshape(shape))
+    return pieces
 
 
 def _second(dims: Collection[Hashable], taken: Collection[Hashable]) -> dict[Hashable, Hashable]:
     """What dims are called along the second axis of a matrix."""
-    found: dict[Hashable, Hashable] = {}
+    names: dict[Hashable, Hashable] = {}
     for dim in sorted(dims, key=str):
         name = f"{dim}_2"
-        while name in {*taken, *found.values()}:
+        while name in {*taken, *names.values()}:
             name += "_2"
-        found[dim] = name
-    return found
+        names[dim] = name
+    return names
 
 
 def _coordinates(
@@ -116,10 +116,10 @@ def _coordinates(
 ) -> xr.Coordinates:
     """The coordinates of the dimensions of the data, once more for the second axis of matrices."""
     twice = any(_n_axes(p) == 2 for p in declared.values())
-    found: dict[Hashable, Any] = {}
+    coordinates: dict[Hashable, Any] = {}
     for grid in grids:
         for name, (dim, values) in grid.labels.items():
-            found[name] = (dim, values)
+            coordinates[name] = (dim, values)
             if twice:
-                found[second.get(name, f"{name}_2")] = (second[dim], values)
-    return xr.Coordinates(found)
+                coordinates[second.get(name, f"{name}_2")] = (second[dim], values)
+    return xr.Coordinates(coordinates)

@@ -34,8 +34,8 @@ def by_size(
     order = np.argsort(-shares)
     # Only ties need params in the units of the data, which are products of large matrices.
     if len(np.unique(shares)) < len(order):
-        own = model.from_frame(params) if isinstance(model, Frames) else params
-        order = np.lexsort((*model.family.locations(own).T[::-1], -shares))
+        in_data_units = model.from_frame(params) if isinstance(model, Frames) else params
+        order = np.lexsort((*model.family.locations(in_data_units).T[::-1], -shares))
     ordered = dict(params)
     for name, parameter in model.parameters.items():
         for axis in _axes(parameter):
@@ -55,7 +55,7 @@ def _renumbered(record: Pass, numbers: np.ndarray) -> Pass:
     def told(texts: Sequence[str]) -> tuple[str, ...]:
         number = r"\bcomponent (\d+)"
         return tuple(
-            re.sub(number, lambda found: f"component {numbers[int(found[1])]}", text)
+            re.sub(number, lambda match: f"component {numbers[int(match[1])]}", text)
             for text in texts
         )
 

@@ -63,14 +63,14 @@ def _decoded(
     result: Result, data: Data, feature: int, lengths: Lengths | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values (step,) and states (step,) of sequences, one after the other, and their edges."""
-    found = result.predict(data, lengths=lengths)
+    states = result.predict(data, lengths=lengths)
     rows = rows_like(data, result.features, names_among(None, None, lengths))
-    if isinstance(found, xr.DataArray):
-        found = found.transpose(*rows.dims)
+    if isinstance(states, xr.DataArray):
+        states = states.transpose(*rows.dims)
     known = lengths_of(rows, lengths)
     edges = edges_of(1 if known is None else known, rows.array.shape[:-1])
     values = np.asarray(rows.array[..., feature]).ravel()
-    return values, np.asarray(found).ravel(), np.asarray(edges)
+    return values, np.asarray(states).ravel(), np.asarray(edges)
 
 
 def _draw_transitions(axes: Any, transitions: np.ndarray) -> None:

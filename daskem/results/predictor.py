@@ -76,14 +76,14 @@ class Predictor(Outcome):
         of_sequences = {**about, "long_name": "log-likelihood of the sequence, in nats"}
         f, dim = predictions.log_prob, self.features.sequence_dim
         if lengths is not None:
-            found, rows, edges = self._answers(data, along, lengths, f)
+            answers, rows, edges = self._answers(data, along, lengths, f)
             assert edges is not None
             names = identifiers(rows, lengths, edges)
-            return labelled_scores(summed(found, edges), rows, names, f.__name__, of_sequences)
-        found = self._map(data, along, lengths, f, about)
-        if dim is None or not isinstance(found, xr.DataArray):
-            return found
-        return found.sum([dim], min_count=1, keep_attrs=True).assign_attrs(of_sequences)
+            return labelled_scores(summed(answers, edges), rows, names, f.__name__, of_sequences)
+        answers = self._map(data, along, lengths, f, about)
+        if dim is None or not isinstance(answers, xr.DataArray):
+            return answers
+        return answers.sum([dim], min_count=1, keep_attrs=True).assign_attrs(of_sequences)
 
     def impute(
         self, data: Data, along: Riders | None = None, lengths: Lengths | None = None
@@ -116,13 +116,13 @@ class Predictor(Outcome):
         **form: Any,
     ) -> Any:
         """Answers for rows, with the labels of these."""
-        found, rows, edges = self._answers(data, along, lengths, f, stacklevel=3, **form)
+        answers, rows, edges = self._answers(data, along, lengths, f, stacklevel=3, **form)
         # Rows that were cut to sequences get their answers in the chunks that they came in.
-        if edges is not None and isinstance(found, da.Array) and isinstance(rows.array, da.Array):
-            found = found.rechunk(dict(enumerate(rows.array.chunks[:-1])))
-        if f is predictions.labels and rows.labels is None and isinstance(found, np.ndarray):
-            found = found.astype(np.int64)  # as scikit-learn's
-        return relabel(found, rows, f.__name__, about, named)
+        if edges is not None and isinstance(answers, da.Array) and isinstance(rows.array, da.Array):
+            answers = answers.rechunk(dict(enumerate(rows.array.chunks[:-1])))
+        if f is predictions.labels and rows.labels is None and isinstance(answers, np.ndarray):
+            answers = answers.astype(np.int64)  # as scikit-learn's
+        return relabel(answers, rows, f.__name__, about, named)
 
     def _answers(
         self,
@@ -152,8 +152,8 @@ class Predictor(Outcome):
 
     def _domain(self, model: Model) -> Domain:
         known = self.n_components if isinstance(model, Predicts) else None
-        usable = domain(model, self.features.names, known)
-        return dataclasses.replace(usable, labels=self.features.labels)
+        model_domain = domain(model, self.features.names, known)
+        return dataclasses.replace(model_domain, labels=self.features.labels)
 
     def _rows(
         self,

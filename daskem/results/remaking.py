@@ -40,8 +40,8 @@ def told(model: Model, params: Params) -> tuple[dict[str, Any], State]:
         return {**about, "groups": [list(group) for group in model.groups]}, state
     if isinstance(model, Mixture | HiddenMarkov):
         # A subclass says something else of rows than the class that is known by that name.
-        own = {} if type(model) in MODELS.values() else {"own": True}
-        about = {**recipe(model.family), "model": name, **of_noise(model), **own}
+        subclass_mark = {} if type(model) in MODELS.values() else {"own": True}
+        about = {**recipe(model.family), "model": name, **of_noise(model), **subclass_mark}
         return about, _arrays(model.parameters, params) | _of_frame(model.frame)
     if not isinstance(model, Declares) or isinstance(model, Frames):
         lacks = "holds its params in a frame" if isinstance(model, Declares) else "has none"
@@ -68,8 +68,8 @@ def remade(
         _check_given(about["model"], given)
     missing = about.get("missing", "raise")
     if "family" not in about:
-        own: Any = given if not isinstance(given, type) else _made(given, about["own_settings"])
-        return with_missing(own, missing), Params(check(own.parameters, arrays))
+        custom: Any = given if not isinstance(given, type) else _made(given, about["own_settings"])
+        return with_missing(custom, missing), Params(check(custom.parameters, arrays))
     framed = {f.name: arrays.pop(f.name) for f in dataclasses.fields(Frame) if f.name in arrays}
     if framed and about["format"] < 2:
         # The first format knew no floors.
@@ -107,8 +107,8 @@ def _settings(model: object) -> dict[str, Any] | None:
     if not dataclasses.is_dataclass(model):
         return None if vars(model) else {}
     try:
-        found = {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.init}
-        return found if json.loads(json.dumps(found)) == found else None
+        settings = {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.init}
+        return settings if json.loads(json.dumps(settings)) == settings else None
     except (TypeError, ValueError):
         return None
 

@@ -110,8 +110,10 @@ class Result(Predictor):
             return dataset
         known = self.features.names
         names = list(range(self.n_features) if known is None else known)
-        own = self.model.family.coordinates(self.params, names, self.features.labels)
-        return dataset.assign_coords({n: c for n, c in own.items() if {*c[0]} <= {*dataset.dims}})
+        coords = self.model.family.coordinates(self.params, names, self.features.labels)
+        return dataset.assign_coords(
+            {n: c for n, c in coords.items() if {*c[0]} <= {*dataset.dims}}
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the best run to a zarr store that `daskem.load` reads; see `modelfile`.

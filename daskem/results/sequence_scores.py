@@ -35,9 +35,9 @@ def summed(values: np.ndarray | da.Array, edges: Edges) -> np.ndarray | da.Array
     for block, start, stop in zip(
         values.to_delayed().ravel(), bounds[:-1], bounds[1:], strict=True
     ):
-        own = np.asarray(edges_between(edges, int(start), int(stop)))
-        lazy = dask.delayed(_sums)(block, own)
-        parts.append(da.from_delayed(lazy, (len(own) - 1,), values.dtype))
+        local_edges = np.asarray(edges_between(edges, int(start), int(stop)))
+        lazy = dask.delayed(_sums)(block, local_edges)
+        parts.append(da.from_delayed(lazy, (len(local_edges) - 1,), values.dtype))
     return da.concatenate(parts)
 
 
@@ -71,6 +71,6 @@ def _along_last(values: np.ndarray) -> np.ndarray:
 
 def _sums(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     flat, starts = values.ravel(), edges[:-1]
-    there = ~np.isnan(flat)
-    sums = np.add.reduceat(np.where(there, flat, 0.0), starts)
-    return np.where(np.logical_or.reduceat(there, starts), sums, np.nan)
+    present = ~np.isnan(flat)
+    sums = np.add.reduceat(np.where(present, flat, 0.0), starts)
+    return np.where(np.logical_or.reduceat(present, starts), sums, np.nan)

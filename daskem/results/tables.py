@@ -44,11 +44,11 @@ class Table:
     def __str__(self) -> str:
         lines = [self.header, *self.cells]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        told = [
+        aligned = [
             "  ".join(f"{c:>{width}}" for c, width in zip(line, widths, strict=True)).rstrip()
             for line in lines
         ]
-        return "\n".join([*told, *filter(None, [self.below])])
+        return "\n".join([*aligned, *filter(None, [self.below])])
 
     def html(self) -> str:
         """The same as a table of HTML; names of the user are escaped."""

@@ -203,8 +203,8 @@ class Handle(Generic[OutcomeT]):
                 if self._checkpoint is None
                 else _RESUME.format(shown_address(self._checkpoint))
             )
-            told = f"{error}. If it has died, its fits are lost{after}"
-            raise type(error)(told) from error.__cause__
+            message = f"{error}. If it has died, its fits are lost{after}"
+            raise type(error)(message) from error.__cause__
 
 
 def _ask(

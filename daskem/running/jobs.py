@@ -203,13 +203,13 @@ class Job:
 
     def _fit(self, task: Task[Outcome], client: Client) -> dict[str, Any]:
         """Run the task; what is to be known of the job when it has ended."""
-        held = list(task.blocks.keys_on_cluster())
-        self._tell(client=client.id, held=held, checkpoint=task.checkpoint)
+        keys = list(task.blocks.keys_on_cluster())
+        self._tell(client=client.id, held=keys, checkpoint=task.checkpoint)
         result = None
         try:
             results = task.results(f"on the scheduler {self.scheduler.address}")
-            while not self.stopping and (found := next(results, None)) is not None:
-                result = self._newest = found
+            while not self.stopping and (newest := next(results, None)) is not None:
+                result = self._newest = newest
                 self._tell(result=result)
         except Exception:
             if not self.stopping:

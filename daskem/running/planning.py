@@ -103,11 +103,11 @@ class Plan:
             times = ", ".join(f"{self.seconds(n):.3g} s on {n}" for n in more)
             lines.append(("", f"with more threads of workers: {times}"))
         if self.starts_seconds:
-            told = f"{self.starts_seconds:.1g} s on a sample, before the passes"
-            lines.append(("starts", told))
+            note = f"{self.starts_seconds:.1g} s on a sample, before the passes"
+            lines.append(("starts", note))
         if self.starts_seconds > LIKELY_PASSES * self.seconds():
-            told = f"longer than {LIKELY_PASSES} passes: a fit with start= does without"
-            lines.append(("", told))
+            note = f"longer than {LIKELY_PASSES} passes: a fit with start= does without"
+            lines.append(("", note))
         return lines
 
     __repr__ = __str__
@@ -210,8 +210,8 @@ def _starts_seconds(prepared: Prepared, first: FirstRead, rng: np.random.Generat
     )
     seconds = 0.0
     for k, number in searches.items():
-        own = starting(first, k, None)
-        read = simpler_read(own, k, d, n) or own
+        first_k = starting(first, k, None)
+        read = simpler_read(first_k, k, d, n) or first_k
         model = demand(read.model, Starts, "a search for a start")
         effort = Effort.of(model, k, d, n, prepared.init_params)
         params = begin(read, k, None, prepared.init_params, rng)

@@ -105,14 +105,14 @@ def _recorded(search: Search) -> Search:
     recording, models = search.prepared.recording, search.models
     if recording is None:
         return search
-    own = {
+    settings = {
         "models": {name: of_model(model) for name, model in models.items()},
         "criterion": search.criterion,
         "n_init": search.n_init,
         # Of models that differ in it, each knows its own.
         "kernel": "auto" if {*map(kernel_of, models.values())} != {"numpy"} else "numpy",
     }
-    return replace(search, prepared=replace(search.prepared, recording=recording.of(own)))
+    return replace(search, prepared=replace(search.prepared, recording=recording.of(settings)))
 
 
 def _gaussians(covariance_type: str | Sequence[str]) -> dict[str, Mixture | HiddenMarkov]:

@@ -143,11 +143,11 @@ def _fallen(field: Field, riders: Runs, earlier: Runs) -> Iterator[tuple[Cell, R
         fewer = [c for n, c in everybody if n == name and c < k]
         if not fewer:
             continue
-        own, below = best_of(riders[name, k]), best_of(everybody[name, max(fewer)])
-        fall = below.history[-1].log_likelihood - own.history[-1].log_likelihood
+        best, below = best_of(riders[name, k]), best_of(everybody[name, max(fewer)])
+        fall = below.history[-1].log_likelihood - best.history[-1].log_likelihood
         # Starts have been fitted to the sample, so that they can be compared at once.
-        if own.status is Status.RUNNING and len(own.history) > 1:
-            fall -= _reachable(own)
+        if best.status is Status.RUNNING and len(best.history) > 1:
+            fall -= _reachable(best)
         if 2 * field.survey.weight * fall > _NOTHING:
             yield (name, k), below
 

@@ -101,7 +101,7 @@ def _selecting(
     given, known = again(before, path, algorithm), before.about["settings"]
     try:
         models = _models(known["models"]) if given_models is None else given_models
-        own = {"criterion": known["criterion"], "n_init": known["n_init"]}
+        settings = {"criterion": known["criterion"], "n_init": known["n_init"]}
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{before.name} does not hold a selection: {error!r}") from error
     task = prepare_selection(
@@ -110,7 +110,7 @@ def _selecting(
         sample_weight=sample_weight,
         along=along,
         lengths=lengths,
-        **own,
+        **settings,
         **given,
     )
     prepared = going_on(task.search.prepared, before)
@@ -119,11 +119,11 @@ def _selecting(
 
 def _models(known: Mapping[str, About]) -> dict[str, Mixture | HiddenMarkov]:
     """The models of a selection, made again; CheckpointError if they have to be given again."""
-    own = [name for name, about in known.items() if "family" not in about]
-    if own:
+    names = [name for name, about in known.items() if "family" not in about]
+    if names:
         raise CheckpointError(
-            f"the selection was among models of which some have families of your own ({own}): give "
-            "all of them again, as in daskem.resume(path, data, {name: model, ...})"
+            f"the selection was among models of which some have families of your own ({names}): "
+            "give all of them again, as in daskem.resume(path, data, {name: model, ...})"
         )
     made = {name: model_of(about) for name, about in known.items()}
     return {

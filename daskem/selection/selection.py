@@ -175,8 +175,8 @@ class Selection:
 
     def __repr__(self) -> str:
         best, criterion = self.standings[0], self.field.search.criterion
-        told = f"{best} is best of {len(self.runs)} by {criterion}, {_status(best.run)}"
-        return f"<daskem.Selection: {told}>"
+        summary = f"{best} is best of {len(self.runs)} by {criterion}, {_status(best.run)}"
+        return f"<daskem.Selection: {summary}>"
 
     def __str__(self) -> str:
         return str(self._readable())

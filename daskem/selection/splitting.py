@@ -122,8 +122,8 @@ def _exchanged(
 def _halves(rows: np.ndarray) -> np.ndarray:
     """0 or 1 for each row (sample, feature): below or above the median of their principal axis."""
     centred = rows - rows.mean(axis=0)
-    spread = centred.std(axis=0)
-    scaled = centred / np.where(spread > 0, spread, 1.0)
+    deviations = centred.std(axis=0)
+    scaled = centred / np.where(deviations > 0, deviations, 1.0)
     axis = np.linalg.eigh(scaled.T @ scaled)[1][:, -1]
     labels = np.zeros(len(rows), dtype=np.intp)
     labels[np.argsort(scaled @ axis, kind="stable")[len(rows) // 2 :]] = 1

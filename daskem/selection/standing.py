@@ -130,19 +130,19 @@ def verdict(criterion: str, n_init: int, standings: Sequence[Standing]) -> str:
     return "\n".join(lines)
 
 
-def _doubt(n_init: int, spread: float) -> str:
+def _doubt(n_init: int, difference: float) -> str:
     if n_init < SURVIVORS:
         return (
             f"no evidence: n_init={n_init} does not tell how far restarts of one K differ: raise "
             f"n_init to {SURVIVORS} or more"
         )
-    return f"no evidence: restarts of one K differ by up to {spread:.3g}: raise n_init={n_init}"
+    return f"no evidence: restarts of one K differ by up to {difference:.3g}: raise n_init={n_init}"
 
 
 def _flatness(best: Standing, others: Sequence[Standing]) -> list[str]:
     near = [f"{s.cell[0]} K = {s.cell[1]}" for s in others if s.value - best.value < _NEAR]
-    told = f"the criterion is flat: within {_NEAR:.0f} of the best are {', '.join(near)}"
-    return [told] if near else []
+    note = f"the criterion is flat: within {_NEAR:.0f} of the best are {', '.join(near)}"
+    return [note] if near else []
 
 
 def _edge(best: Standing, others: Sequence[Standing]) -> list[str]:

@@ -107,8 +107,8 @@ class DaskBlocks(Brief):
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels: no client, nothing that lives on its cluster, and nobody who watches."""
-        here = {"client": None, "watch": unwatched}
-        return {f.name: getattr(self, f.name) for f in fields(self)} | here
+        cleared = {"client": None, "watch": unwatched}
+        return {f.name: getattr(self, f.name) for f in fields(self)} | cleared
 
     @property
     def n_features(self) -> int:

@@ -39,9 +39,9 @@ def patiently(read: Callable[[], Value], place: Callable[[], str]) -> Value:
         raise
     except Exception as error:
         often = f", {len(_PAUSES) + 1} times in a row" if _passes(error) else ""
-        told = hidden(f"{error!r:.500}")
-        raise DataReadError(f"{place()} cannot be read{often}: {told}") from (
-            error if told == f"{error!r:.500}" else None
+        message = hidden(f"{error!r:.500}")
+        raise DataReadError(f"{place()} cannot be read{often}: {message}") from (
+            error if message == f"{error!r:.500}" else None
         )
 
 

@@ -67,9 +67,9 @@ def foreign(client: Client) -> str | None:
     """Why the scheduler cannot open what daskem of this process has made; None if it can."""
     # What `client.get_versions` asks first; it goes on to ask every worker, also one that hangs.
     rpc: Any = client.scheduler
-    found = asked(client, rpc.versions)["host"]["python"]
+    remote = asked(client, rpc.versions)["host"]["python"]
     # The micro version has no code of its own.
-    theirs, ours = (".".join(python.split(".")[:2]) for python in (found, python_version()))
+    theirs, ours = (".".join(python.split(".")[:2]) for python in (remote, python_version()))
     if theirs != ours:
         return f"the scheduler runs Python {theirs}, this process {ours}"
 
@@ -82,15 +82,15 @@ def foreign(client: Client) -> str | None:
         return str((await asyncio.to_thread(importlib.import_module, "daskem")).__version__)
 
     try:
-        found = asked(client, lambda: client.run_on_scheduler(version), SLOW)
+        remote = asked(client, lambda: client.run_on_scheduler(version), SLOW)
     except ClusterError:
         raise
     except ImportError as error:
         return f"the scheduler cannot import daskem ({error})"
     except Exception as error:
         return f"the scheduler runs no fits ({error!r:.200})"
-    own = sys.modules["daskem"].__version__
-    return None if found == own else f"the scheduler has daskem {found}, this process {own}"
+    local = sys.modules["daskem"].__version__
+    return None if remote == local else f"the scheduler has daskem {remote}, this process {local}"
 
 
 async def _answer(client: Client, question: Callable[[], Awaitable[Any]], seconds: float) -> Any:

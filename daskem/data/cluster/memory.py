@@ -40,12 +40,12 @@ def _advice(fewer: int, longest: int) -> str:
     """How to have chunks of so many rows, where so many belong together."""
     if longest == 1:
         return f"Open or write the data in chunks of at most {fewer:,} rows"
-    told = f"No sequence is parted, and the longest has {longest:,} rows: "
+    reason = f"No sequence is parted, and the longest has {longest:,} rows: "
     if longest > fewer:
-        return f"{told}cut it into sequences of at most {fewer:,} rows, as where it pauses"
+        return f"{reason}cut it into sequences of at most {fewer:,} rows, as where it pauses"
     n = fewer // longest
     whole = "one sequence" if n == 1 else f"at most {n:,} such sequences"
-    return f"{told}open or write the data in chunks of {whole}"
+    return f"{reason}open or write the data in chunks of {whole}"
 
 
 def choose_cache(

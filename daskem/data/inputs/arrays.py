@@ -58,14 +58,14 @@ def opened(data: Data) -> tuple[Array, tuple[str, ...]]:
 
 def as_array(data: object) -> Array:
     """NumPy or Dask array of what `opened` takes, which nobody has looked at yet."""
-    found = opened_source(data)
-    if isinstance(found, Table):
-        found = _only_column(found)
-    if isinstance(found, xr.DataArray):
-        found = found.data
-    if isinstance(found, xr.Dataset):
-        raise DataTypeError(f"a Dataset is no array: pass one of {list(found.data_vars)}")
-    return without_mask(found) if isinstance(found, da.Array) else _as_numpy(found)
+    source = opened_source(data)
+    if isinstance(source, Table):
+        source = _only_column(source)
+    if isinstance(source, xr.DataArray):
+        source = source.data
+    if isinstance(source, xr.Dataset):
+        raise DataTypeError(f"a Dataset is no array: pass one of {list(source.data_vars)}")
+    return without_mask(source) if isinstance(source, da.Array) else _as_numpy(source)
 
 
 def without_mask(array: da.Array) -> da.Array:
@@ -115,11 +115,11 @@ def check_all_numbers(what: str, odd: Mapping[Hashable, str]) -> None:
         What each of them holds that is no real number; empty if it is numbers.
     """
     others = [_bare(name) for name, word in odd.items() if not word][:_SHOWN]
-    told = [f"{_bare(name)!r} ({word})" for name, word in odd.items() if word][:_SHOWN]
-    if told:
+    examples = [f"{_bare(name)!r} ({word})" for name, word in odd.items() if word][:_SHOWN]
+    if examples:
         way = f"Choose those that do with features={others}, or convert" if others else "Convert"
         raise DataTypeError(
-            f"some {what} hold no numbers: {', '.join(told)}; rows must be real numbers. {way} "
+            f"some {what} hold no numbers: {', '.join(examples)}; rows must be real numbers. {way} "
             f"them first, {_CONVERTED}. {CATEGORIES}"
         )
 

@@ -30,22 +30,22 @@ def dims_of_features(variables: Variables, wanted: Wanted, single: bool) -> tupl
         _check_there(dims, wanted)
     if wanted.sample_dims is not None:
         return tuple(dim for dim in dims if dim not in wanted.sample_dims)
-    found = wanted.feature_dims
+    feature_dims = wanted.feature_dims
     # An array may hold what were several variables along a dimension of its own.
-    if found is None or (single and len(wanted.variables or ()) > 1):
-        found = tuple([dim for dim in ("feature", "variable") if dim in dims][:1])
-        if single and not found:
-            found = _last(dims, wanted.fitted)
+    if feature_dims is None or (single and len(wanted.variables or ()) > 1):
+        feature_dims = tuple([dim for dim in ("feature", "variable") if dim in dims][:1])
+        if single and not feature_dims:
+            feature_dims = _last(dims, wanted.fitted)
         if not wanted.fitted and len(dims) == 1:
-            found = ()  # the one dimension that there is numbers the rows
+            feature_dims = ()  # the one dimension that there is numbers the rows
     if not wanted.fitted:
-        _check_alike(variables, found)
-    elif single and not set(found) <= set(dims):
+        _check_alike(variables, feature_dims)
+    elif single and not set(feature_dims) <= set(dims):
         raise DataError(
-            f"the features lie along {found} in what the model was fitted to, and the data "
+            f"the features lie along {feature_dims} in what the model was fitted to, and the data "
             f"have {dims}"
         )
-    return tuple(dim for dim in found if dim in dims)
+    return tuple(dim for dim in feature_dims if dim in dims)
 
 
 def _check_there(dims: tuple[Hashable, ...], wanted: Wanted) -> None:

@@ -55,9 +55,9 @@ def grids_of(
 
 
 def _grid(name: Hashable, variable: xr.DataArray, feature_dims: Sequence[Hashable]) -> Grid:
-    own = tuple(dim for dim in variable.dims if dim in feature_dims)
+    dims = tuple(dim for dim in variable.dims if dim in feature_dims)
     labels: dict[Hashable, tuple[Hashable, np.ndarray]] = {}
-    for dim in own:
+    for dim in dims:
         if dim in variable.indexes:
             index = variable.indexes[dim]
             # A stacked dimension has a coordinate for each of those that it is made of.
@@ -65,7 +65,7 @@ def _grid(name: Hashable, variable: xr.DataArray, feature_dims: Sequence[Hashabl
             names = index.names if several else [dim]
             levels = [index.get_level_values(i).to_numpy() for i in range(index.nlevels)]
             labels |= {n: (dim, v) for n, v in zip(names, levels, strict=True)}
-    return Grid(name, own, tuple(variable.sizes[dim] for dim in own), labels)
+    return Grid(name, dims, tuple(variable.sizes[dim] for dim in dims), labels)
 
 
 def spelled_grids(grids: Sequence[Grid]) -> list[Any]:
@@ -84,7 +84,7 @@ def spelled_grids(grids: Sequence[Grid]) -> list[Any]:
     ]
 
 
-def unspelled_grids(told: Sequence[Mapping[str, Any]]) -> tuple[Grid, ...]:
+def unspelled_grids(spellings: Sequence[Mapping[str, Any]]) -> tuple[Grid, ...]:
     """The grids that were spelled."""
     return tuple(
         Grid(
@@ -93,5 +93,5 @@ def unspelled_grids(told: Sequence[Mapping[str, Any]]) -> tuple[Grid, ...]:
             tuple(grid["lengths"]),
             {unspelled(n): (unspelled(dim), unspelled_all(v)) for n, dim, v in grid["labels"]},
         )
-        for grid in told
+        for grid in spellings
     )

@@ -182,8 +182,8 @@ class Columns:
     @classmethod
     def of_features(cls, features: Features) -> "Columns":
         """One for each feature, as the data call them."""
-        own = [dim for dim in features.dims or () if isinstance(dim, str)]
-        return cls(own[0] if len(own) == 1 else "feature", features.names, {}, features.labels)
+        dims = [dim for dim in features.dims or () if isinstance(dim, str)]
+        return cls(dims[0] if len(dims) == 1 else "feature", features.names, {}, features.labels)
 
 
 def relabel(
@@ -192,20 +192,20 @@ def relabel(
     """`answers` (...) or (..., column) with the labels of `rows`, or as a table like theirs."""
     columns = columns or Columns()
     if rows.table is not None:
-        found = rows.table.like(answers, name, columns.names)
-        return decoded(found, rows.table, columns.labels)
+        labelled = rows.table.like(answers, name, columns.names)
+        return decoded(labelled, rows.table, columns.labels)
     if rows.labels is None:
         return answers
     dims, labels = rows.dims, rows.labels
     answers = answers[0] if rows.is_point else answers
     if answers.ndim > len(dims):
         # Data may have a dimension or coordinate of that name, which stays theirs.
-        own = free(columns.dim, {*dims, *labels.variables})
+        column_dim = free(columns.dim, {*dims, *labels.variables})
         names = np.arange(answers.shape[-1]) if columns.names is None else columns.names
-        labels = labels.assign_coords({own: (own, names, columns.attrs)})
-        dims = (*dims, own)
+        labels = labels.assign_coords({column_dim: (column_dim, names, columns.attrs)})
+        dims = (*dims, column_dim)
     about = {**labels.attrs, **attrs}
     # A coordinate may have been an answer once.
     name = free(name, {*dims, *labels.variables})
-    found = xr.DataArray(answers, dims=dims, coords=labels.coords, name=name, attrs=about)
-    return found.transpose(*rows.order, ...)
+    labelled = xr.DataArray(answers, dims=dims, coords=labels.coords, name=name, attrs=about)
+    return labelled.transpose(*rows.order, ...)

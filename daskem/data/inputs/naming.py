@@ -39,19 +39,19 @@ def differs(present: Sequence[Hashable], wanted: Sequence[Hashable], verb: str) 
     if lists[0] != lists[1] and max(len(present), len(wanted)) <= _SHOWN:
         return f"the features are {lists[0]}, but {verb} {lists[1]}"
     missing = [name for name in wanted if name not in set(present)]
-    told = f"there are {len(present):,} features, but {verb} {len(wanted):,}"
+    message = f"there are {len(present):,} features, but {verb} {len(wanted):,}"
     if len(present) == len(wanted):
-        told = f"the features are not those that {verb}"
+        message = f"the features are not those that {verb}"
     if not missing:
-        return f"{told}; some of them are asked for twice"
+        return f"{message}; some of them are asked for twice"
     near = next((name for name in present if str(name) == str(missing[0])), None)
     if near is not None:
         return (
-            f"{told}: {_told(near)} is not {_told(missing[0])}; give the data the names of the "
+            f"{message}: {_told(near)} is not {_told(missing[0])}; give the data the names of the "
             "model, as in assign_coords, or its type, as in astype"
         )
     first = ", ".join(map(repr, missing[:_SHOWN]))
-    return f"{told}; {len(missing):,} are not there, the first of them: {first}"
+    return f"{message}; {len(missing):,} are not there, the first of them: {first}"
 
 
 def _told(name: Hashable) -> str:

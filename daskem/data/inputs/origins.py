@@ -12,13 +12,13 @@ from daskem.data.inputs.sources.zarr_stores import is_address
 
 def origin(data: object) -> str:
     """The address of the store that data come from, without secrets, as far as they know it."""
-    found = ""
+    address = ""
     if is_address(data):
-        found = hidden(os.fspath(data))
+        address = hidden(os.fspath(data))
     elif isinstance(data, zarr.Array | zarr.Group):
-        found = hidden(str(data.store_path))
+        address = hidden(str(data.store_path))
     elif isinstance(data, Store):
-        found = hidden(str(data))
+        address = hidden(str(data))
     elif isinstance(data, xr.Dataset | xr.DataArray):
-        found = hidden(str(data.encoding.get("source", "")))
-    return found or "the data"
+        address = hidden(str(data.encoding.get("source", "")))
+    return address or "the data"

@@ -108,12 +108,12 @@ def _like_index(name: str, table: Table, rows: Rows) -> Array:
         If their labels are not the same.
     """
     of_rows = None if rows.table is None else rows.table.index
-    values, own, index = as_array(table), table.index, of_rows
-    if own is None or index is None or own.equals(index):
+    values, of_table, index = as_array(table), table.index, of_rows
+    if of_table is None or index is None or of_table.equals(index):
         return values
-    places = own.get_indexer(index) if own.is_unique else np.full(len(index), -1)
-    if len(own) != len(index) or (places < 0).any():
-        lost = index[places < 0] if own.is_unique else index
+    places = of_table.get_indexer(index) if of_table.is_unique else np.full(len(index), -1)
+    if len(of_table) != len(index) or (places < 0).any():
+        lost = index[places < 0] if of_table.is_unique else index
         raise DataError(
             f"{name} has another index than the rows: {len(lost):,} of their {len(index):,} labels "
             f"are not in it just once, the first of them {list(lost[:1])}; give it theirs, or pass "

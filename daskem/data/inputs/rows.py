@@ -109,7 +109,7 @@ def rows_like(data: Data, fitted: Features, beside: Sequence[Hashable] = ()) -> 
 
 def _rows(data: Any, wanted: Wanted) -> Rows:
     data = opened_source(data, wanted.of_group)
-    found = beside(data, wanted.beside)
+    riders = beside(data, wanted.beside)
     if not isinstance(data, xr.Dataset | xr.DataArray):
         if wanted.sample_dims is not None:
             raise DataError("sample_dims=... needs an xarray object: these data have no dimensions")
@@ -119,7 +119,7 @@ def _rows(data: Any, wanted: Wanted) -> Rows:
                 "lengths=[...], the rows of each sequence"
             )
         rows = _tabular(data, wanted) if isinstance(data, Table) else _opened(data, Features())
-        return replace(rows if isinstance(data, Table) else picked(rows, wanted), beside=found)
+        return replace(rows if isinstance(data, Table) else picked(rows, wanted), beside=riders)
     variables = _variables(data, wanted)
     feature_dims = dims_of_features(variables, wanted, isinstance(data, xr.DataArray))
     rows = _labelled(data, variables, feature_dims, wanted.sequence_dim)
@@ -132,7 +132,7 @@ def _rows(data: Any, wanted: Wanted) -> Rows:
         )
     # The variables of a Dataset have been picked already.
     whole = not wanted.fitted and isinstance(data, xr.Dataset)
-    return replace(rows if whole else picked(rows, wanted), beside=found)
+    return replace(rows if whole else picked(rows, wanted), beside=riders)
 
 
 def _tabular(table: Table, wanted: Wanted) -> Rows:

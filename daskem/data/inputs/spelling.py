@@ -36,12 +36,12 @@ def spelled(name: Hashable) -> Any:
     )
 
 
-def unspelled(told: Any) -> Any:
+def unspelled(spelling: Any) -> Any:
     """The name that was spelled."""
-    if not isinstance(told, Mapping):
+    if not isinstance(spelling, Mapping):
         # The one that pandas has, so that lists of names are equal.
-        return np.nan if told != told else told
-    ((word, parts),) = told.items()
+        return np.nan if spelling != spelling else spelling
+    ((word, parts),) = spelling.items()
     if word == "numpy":
         dtype, value = np.dtype(parts[0]), parts[1]
         return dtype.type(value, dtype.str[4:-1]) if dtype.kind in "mM" else dtype.type(value)
@@ -57,11 +57,11 @@ def spelled_all(names: Sequence[Any] | np.ndarray) -> dict[str, Any]:
     return {"dtype": "O", "values": [spelled(name) for name in array.tolist()]}
 
 
-def unspelled_all(told: Mapping[str, Any]) -> np.ndarray:
+def unspelled_all(spelling: Mapping[str, Any]) -> np.ndarray:
     """The names, (feature,), that were spelled."""
-    if told["dtype"] == "O":
-        return objects([unspelled(name) for name in told["values"]])
-    return np.array(told["values"], dtype=told["dtype"])
+    if spelling["dtype"] == "O":
+        return objects([unspelled(name) for name in spelling["values"]])
+    return np.array(spelling["values"], dtype=spelling["dtype"])
 
 
 def objects(names: Sequence[Any]) -> np.ndarray:
@@ -76,14 +76,14 @@ def spelled_dims(dims: Sequence[Hashable] | None) -> Any:
     return None if dims is None else [spelled(dim) for dim in dims]
 
 
-def unspelled_dims(told: Sequence[Any] | None) -> tuple[Hashable, ...] | None:
-    return None if told is None else tuple(unspelled(dim) for dim in told)
+def unspelled_dims(spellings: Sequence[Any] | None) -> tuple[Hashable, ...] | None:
+    return None if spellings is None else tuple(unspelled(dim) for dim in spellings)
 
 
-def _timestamp(told: Sequence[Any]) -> Any:
+def _timestamp(parts: Sequence[Any]) -> Any:
     import pandas as pd
 
-    value, unit, zone = told
+    value, unit, zone = parts
     moment = pd.Timestamp(value, unit=unit).as_unit(unit)
     return moment if zone is None else moment.tz_localize("UTC").tz_convert(zone)
 
@@ -92,22 +92,22 @@ def _of_timestamp(name: Any) -> list[Any]:
     return [int(name.asm8.astype(np.int64)), name.unit, None if name.tz is None else str(name.tz)]
 
 
-def _timedelta(told: Sequence[Any]) -> Any:
+def _timedelta(parts: Sequence[Any]) -> Any:
     import pandas as pd
 
-    return pd.Timedelta(told[0], unit=told[1]).as_unit(told[1])
+    return pd.Timedelta(parts[0], unit=parts[1]).as_unit(parts[1])
 
 
-def _period(told: Sequence[Any]) -> Any:
+def _period(parts: Sequence[Any]) -> Any:
     import pandas as pd
 
-    return pd.Period(ordinal=told[0], freq=told[1])
+    return pd.Period(ordinal=parts[0], freq=parts[1])
 
 
-def _interval(told: Sequence[Any]) -> Any:
+def _interval(parts: Sequence[Any]) -> Any:
     import pandas as pd
 
-    return pd.Interval(unspelled(told[0]), unspelled(told[1]), told[2])
+    return pd.Interval(unspelled(parts[0]), unspelled(parts[1]), parts[2])
 
 
 def _of_cftime(name: Any) -> list[Any]:
@@ -120,18 +120,18 @@ def _iso(made: Any) -> tuple[Any, Any, Any]:
     return lambda n: type(n) is made, lambda n: n.isoformat(), made.fromisoformat
 
 
-def _cftime(told: Sequence[Any]) -> Any:
+def _cftime(pieces: Sequence[Any]) -> Any:
     import cftime
 
-    made, calendar, parts, has_year_zero = told
+    made, calendar, parts, has_year_zero = pieces
     options = {"calendar": calendar} if made == "datetime" else {}
     return getattr(cftime, made)(*parts, has_year_zero=has_year_zero, **options)
 
 
-def _missing(told: str) -> Any:
+def _missing(name: str) -> Any:
     import pandas as pd
 
-    return getattr(pd, told)
+    return getattr(pd, name)
 
 
 def _is_missing(name: Any) -> bool:
@@ -146,7 +146,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], Callable[[Any], Any], Callable[[A
     "tuple": (
         lambda n: type(n) is tuple,
         lambda n: [spelled(part) for part in n],
-        lambda told: tuple(unspelled(part) for part in told),
+        lambda parts: tuple(unspelled(part) for part in parts),
     ),
     "timestamp": (kind("pandas", "Timestamp"), _of_timestamp, _timestamp),
     "pandas timedelta": (
@@ -167,12 +167,12 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], Callable[[Any], Any], Callable[[A
     "timedelta": (
         lambda n: type(n) is datetime.timedelta,
         lambda n: [n.days, n.seconds, n.microseconds],
-        lambda told: datetime.timedelta(*told),
+        lambda parts: datetime.timedelta(*parts),
     ),
     "bytes": (lambda n: type(n) is bytes, lambda n: n.hex(), bytes.fromhex),
     "complex": (
         lambda n: type(n) is complex,
         lambda n: [n.real, n.imag],
-        lambda told: complex(*told),
+        lambda parts: complex(*parts),
     ),
 }

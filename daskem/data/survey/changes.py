@@ -35,7 +35,7 @@ def check_unchanged(blocks: Blocks, survey: Survey, total: np.ndarray) -> None:
         return
     now = blocks.sum(_seen, name="fingerprint").blocks
     before = dict(survey.prints.tolist())
-    differing = [place for number, found, place in now if before.get(number) != found]
+    differing = [place for number, checksum, place in now if before.get(number) != checksum]
     if differing:
         more = f", nor do {len(differing) - 1} more" if len(differing) > 1 else ""
         where = f"{differing[0]} does not hold what the first read found there{more}"

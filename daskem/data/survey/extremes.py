@@ -118,9 +118,9 @@ def extremes(block: Block) -> Extremes:
     hits = [least <= bound for least, bound in zip(leasts, bounds, strict=True)]
     enough = max(_CROWDED * len(hits[0]), 4 * FEW)
     crowded = np.any([hit.sum(axis=0) > enough for hit in hits], axis=0)
-    found = [_looked_at(rows, hits[side] & ~crowded, bounds[side], side) for side in (0, 1)]
-    found += [_tallied(rows[:, j], int(j)) for j in np.flatnonzero(crowded)]
-    end, signed, count, row = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    entries = [_looked_at(rows, hits[side] & ~crowded, bounds[side], side) for side in (0, 1)]
+    entries += [_tallied(rows[:, j], int(j)) for j in np.flatnonzero(crowded)]
+    end, signed, count, row = (np.concatenate(parts) for parts in zip(*entries, strict=True))
     return Extremes.of(end, signed, count, block.positions()[row], extent)
 
 
@@ -137,9 +137,9 @@ def _leasts(rows: np.ndarray) -> list[np.ndarray]:
     groups = rows[: n - rest].reshape(-1, max(n_groups, 1), d)
     step = max(_CACHED // max(_GROUP * d, 1), 1)
     for start in range(0, n_groups, step):
-        here = slice(start, start + step)
-        np.fmin.reduce(groups[:, here], axis=0, out=low[here])
-        np.fmax.reduce(groups[:, here], axis=0, out=high[here])
+        span = slice(start, start + step)
+        np.fmin.reduce(groups[:, span], axis=0, out=low[span])
+        np.fmax.reduce(groups[:, span], axis=0, out=high[span])
     low[:rest] = np.fmin(low[:rest], rows[n - rest :])
     high[:rest] = np.fmax(high[:rest], rows[n - rest :])
     return [

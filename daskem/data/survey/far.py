@@ -105,8 +105,8 @@ def judged(extremes: Extremes, sample: Block) -> Far | None:
     low, high = np.full(d, -np.inf), np.full(d, np.inf)
     values: list[FarValue] = []
     for j in range(d):
-        told, low[j], high[j] = _judged_feature(extremes, rows[:, j], j)
-        values += told
+        of_feature, low[j], high[j] = _judged_feature(extremes, rows[:, j], j)
+        values += of_feature
     return Far(values, low, high) if values else None
 
 
@@ -136,12 +136,12 @@ def _judged_feature(
     near = values[(low < values) & (values < high)]
     span = (float(near[0]), float(near[-1]))
     beyond = [ends[0][extremes.value[ends[0]] <= low], ends[1][extremes.value[ends[1]] >= high]]
-    told = [
+    far_values = [
         FarValue(j, value, int(extremes.count[entry]), extremes.place(entry), span)
         for entry in np.concatenate(beyond)
         if (value := float(extremes.value[entry])) in far
     ]
-    return told, low, high
+    return far_values, low, high
 
 
 def _is_plain(values: np.ndarray, rows: np.ndarray) -> bool:
@@ -151,9 +151,9 @@ def _is_plain(values: np.ndarray, rows: np.ndarray) -> bool:
     quarter, centre, three_quarters = rows[len(rows) * np.arange(1, 4) // 4]
     reach = max(centre - values[0], values[-1] - centre)
     # The spread is no less than this.
-    spread = min(centre - quarter, three_quarters - centre)
+    least_spread = min(centre - quarter, three_quarters - centre)
     widest = np.diff(values).max()
-    return bool(reach <= _SPREADS * spread and widest <= _GAP * (values[-1] - values[0]))
+    return bool(reach <= _SPREADS * least_spread and widest <= _GAP * (values[-1] - values[0]))
 
 
 def _core(values: np.ndarray) -> np.ndarray:
@@ -209,10 +209,10 @@ def _is_remote(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     distances = distances[distances > 0]
     if len(distances) < _SPREAD_ROWS:
         return np.zeros(len(values), dtype=bool)
-    spread = np.median(distances)
+    median_distance = np.median(distances)
     reach = np.abs(values - centre)
-    ascending = np.sort(np.maximum(reach, spread))
-    jumps = ascending[1:] > np.maximum(_SPREADS * spread, _RATIO * ascending[:-1])
+    ascending = np.sort(np.maximum(reach, median_distance))
+    jumps = ascending[1:] > np.maximum(_SPREADS * median_distance, _RATIO * ascending[:-1])
     return reach > ascending[:-1][jumps].min(initial=np.inf)
 
 

@@ -34,15 +34,15 @@ class Levels(Brief):
 
     def __add__(self, other: "Levels") -> "Levels":
         pairs = zip(self.values, self.weights, other.values, other.weights, strict=True)
-        found = [_counted(np.append(v, x), np.append(w, y)) for v, w, x, y in pairs]
-        return _levels(found, self.names)
+        counted = [_counted(np.append(v, x), np.append(w, y)) for v, w, x, y in pairs]
+        return _levels(counted, self.names)
 
     def notes(self, places: Iterable[int]) -> list[str]:
         """What a person should know of the levels of some features."""
-        told = [self.names[j] for j in places if -1 in self.values[j] and self.values[j][-1] > -1]
-        if not told:
+        names = [self.names[j] for j in places if -1 in self.values[j] and self.values[j][-1] > -1]
+        if not names:
             return []
-        which = ", ".join(told[:_SHOWN]) + (", ..." if len(told) > _SHOWN else "")
+        which = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
         return [
             f"-1 is a category of {which} like the others; where it says that an answer is "
             'missing, make it NaN and fit with missing="model"'
@@ -57,15 +57,15 @@ class Levels(Brief):
 def levels(block: Block) -> Levels:
     """The levels of one block."""
     counts = block.counts
-    found = [_counted(np.asarray(column, np.float64), counts) for column in block.rows.T]
-    return _levels(found, tuple(f"column {j}" for j in range(len(found))))
+    counted = [_counted(np.asarray(column, np.float64), counts) for column in block.rows.T]
+    return _levels(counted, tuple(f"column {j}" for j in range(len(counted))))
 
 
-def _levels(found: list[tuple[np.ndarray, np.ndarray]], names: tuple[str, ...]) -> Levels:
-    return Levels(tuple(values for values, _ in found), tuple(w for _, w in found), names)
+def _levels(counted: list[tuple[np.ndarray, np.ndarray]], names: tuple[str, ...]) -> Levels:
+    return Levels(tuple(values for values, _ in counted), tuple(w for _, w in counted), names)
 
 
 def _counted(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    there = ~np.isnan(values)
-    distinct, places = np.unique(values[there], return_inverse=True)
-    return distinct[:_MOST], np.bincount(places, weights[there], len(distinct))[:_MOST]
+    present = ~np.isnan(values)
+    distinct, places = np.unique(values[present], return_inverse=True)
+    return distinct[:_MOST], np.bincount(places, weights[present], len(distinct))[:_MOST]

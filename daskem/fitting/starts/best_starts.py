@@ -105,11 +105,11 @@ def searched(
     it alone has any.
     """
     read = starting(first, n_components, None)
-    found = best_of_many(read, n_components, init_params, rngs)
+    starts = best_of_many(read, n_components, init_params, rngs)
     if read is first:
-        return found
-    grown = _grown_each(first.model, read.model, [entry.draft for entry in found], rngs)
-    return [entry._replace(draft=draft) for entry, draft in zip(found, grown, strict=True)]
+        return starts
+    grown = _grown_each(first.model, read.model, [entry.draft for entry in starts], rngs)
+    return [entry._replace(draft=draft) for entry, draft in zip(starts, grown, strict=True)]
 
 
 @one_blas_thread()
@@ -132,9 +132,9 @@ def best_of_many(
     d = sample.rows.shape[1]
     simpler = simpler_read(first, n_components, d, len(sample))
     if simpler is not None:
-        found = best_of_many(simpler, n_components, init_params, rngs)
-        grown = _grown_each(first.model, simpler.model, [entry.draft for entry in found])
-        return [entry._replace(draft=draft) for entry, draft in zip(found, grown, strict=True)]
+        starts = best_of_many(simpler, n_components, init_params, rngs)
+        grown = _grown_each(first.model, simpler.model, [entry.draft for entry in starts])
+        return [entry._replace(draft=draft) for entry, draft in zip(starts, grown, strict=True)]
     effort = Effort.of(first.model, n_components, d, len(sample), init_params)
     if n_named == n_components:
         # Labels say where each begins: none is too many, and none can go.

@@ -182,10 +182,10 @@ def _answered(model: Starts, asked: Mapping[int, Asked]) -> dict[int, list[Judge
     _, rows, stop = next(iter(asked.values()))
     drafts = [draft for question in asked.values() for draft in question.drafts]
     if stop is None:
-        found = judged(model, drafts, rows)
+        judgements = judged(model, drafts, rows)
     elif stop == BRIEF:
-        found = climbed(model, drafts, rows, stop.max_passes)
+        judgements = climbed(model, drafts, rows, stop.max_passes)
     else:
-        found = fitted(model, drafts, rows, stop)
-    answers = iter(found)
+        judgements = fitted(model, drafts, rows, stop)
+    answers = iter(judgements)
     return {i: [next(answers) for _ in question.drafts] for i, question in asked.items()}

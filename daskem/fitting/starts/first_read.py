@@ -81,15 +81,15 @@ def surveyed(
 ) -> Survey:
     """The survey of the data, if the model can use them; `seed` draws the sample."""
     cross = isinstance(model, Frames) and model.cross_moments
-    usable = domain(model, names, n_components)
+    model_domain = domain(model, names, n_components)
     levels = isinstance(model, Categorises) and model.categorical
-    measured = blocks.sum(survey, usable, seed, cross, levels, name="survey")
+    measured = blocks.sum(survey, model_domain, seed, cross, levels, name="survey")
     if measured.bad is not None:
         raise DataError("; ".join(filter(None, [_void(measured, blocks, names), measured.bad])))
     if not measured.n_rows:
         n = measured.n_missing
         empty = f"all {n:,} rows have a NaN" if n else "every chunk is empty"
-        why = f"; {told}" if n and (told := void_features(blocks, names)) else ""
+        why = f"; {reason}" if n and (reason := void_features(blocks, names)) else ""
         raise DataError(f"there are no rows to fit: {empty}{why}")
     if not measured.weight > 0:
         raise DataError("every sample_weight is zero")

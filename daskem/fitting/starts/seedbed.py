@@ -104,8 +104,8 @@ class Seedbed:
         trials = []
         for _ in range(_PARTITIONS):
             seeds, centres = self._centres(n_components, points)
-            found = lloyd(points, self.sample.counts, seeds)
-            trials.append((centres, *found))
+            partition = lloyd(points, self.sample.counts, seeds)
+            trials.append((centres, *partition))
         centres, labels, _ = min(trials, key=lambda trial: trial[2])
         return self._of(labels, centres)
 

@@ -120,8 +120,8 @@ def _objective(model: Model, params: Params, statistics: Statistics, weight: flo
 
 
 def _improper(model: Model, statistics: Statistics, params: Params) -> bool:
-    told = model.events(statistics, params) if isinstance(model, Reports) else ()
-    return any(isinstance(event, Flaw) for event in told)
+    events = model.events(statistics, params) if isinstance(model, Reports) else ()
+    return any(isinstance(event, Flaw) for event in events)
 
 
 @dataclass
@@ -214,7 +214,7 @@ def _leap(model: Model, declared: Mapping[str, Parameter], climbs: Sequence[_Cli
     for climb in climbs:
         climb.asked, climb.at, climb.leapt = climb.params, climb.memory[-1].step, False
     likes, points = [climb.params for climb, _ in leaping], [point for _, point in leaping]
-    found = from_free_each(declared, likes, points)
-    for (climb, _), params in zip(leaping, found, strict=True):
+    leaps = from_free_each(declared, likes, points)
+    for (climb, _), params in zip(leaping, leaps, strict=True):
         if params is not None:
             climb.asked, climb.at, climb.leapt = allowed(model, params), None, True

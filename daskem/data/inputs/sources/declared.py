@@ -43,9 +43,9 @@ def decoded(values: AnArray, attrs: Mapping[Any, Any], what: str, stored: bool =
     if whole:
         declared += [name for name in (*_CODES, "_Unsigned") if name in attrs]
     if declared:
-        told = ", ".join(f"{name} {attrs[name]}" for name in declared)
+        packing = ", ".join(f"{name} {attrs[name]}" for name in declared)
         raise DataError(
-            f"{what} stores packed values ({values.dtype} with {told}), not decoded ones; open "
+            f"{what} stores packed values ({values.dtype} with {packing}), not decoded ones; open "
             "it with xarray.open_zarr or xarray.open_dataset, which decode, a raster with "
             "rioxarray.open_rasterio(path, mask_and_scale=True), or decode a Dataset with "
             "xarray.decode_cf(dataset); remove the attributes if the values are none such"

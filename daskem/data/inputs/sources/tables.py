@@ -97,8 +97,8 @@ class Frame:
         from pandas.api.types import infer_dtype, is_numeric_dtype
 
         if _is_objects(dtype) and not self.lazy:
-            found = infer_dtype(self.frame.iloc[:, place], skipna=True)
-            return "" if found in _NUMBERS else f"object: {found}"
+            inferred = infer_dtype(self.frame.iloc[:, place], skipna=True)
+            return "" if inferred in _NUMBERS else f"object: {inferred}"
         real = is_numeric_dtype(dtype) and dtype.kind != "c"
         return "" if real else str(dtype)
 
@@ -141,13 +141,13 @@ def numbers(values: np.ndarray) -> np.ndarray:
     """Python objects as floats, with NaN for None, NA and NaT; TypeError if some are no numbers."""
     from pandas import isna
 
-    found = np.full(values.shape, np.nan)
-    there = ~isna(values)
-    for value in values[there].ravel():
+    floats = np.full(values.shape, np.nan)
+    present = ~isna(values)
+    for value in values[present].ravel():
         if isinstance(value, str | bytes):
             raise TypeError(f"{value!r:.40} is no number")
-    found[there] = values[there].astype(np.float64)
-    return found
+    floats[present] = values[present].astype(np.float64)
+    return floats
 
 
 def of_pandas(data: Any) -> Frame:
@@ -265,10 +265,10 @@ def of_records(data: Any) -> Columns:
 
 
 def _objects(names: Sequence[Hashable]) -> np.ndarray:
-    found = np.empty(len(names), dtype=object)
+    array = np.empty(len(names), dtype=object)
     for i, name in enumerate(names):
-        found[i] = name
-    return found
+        array[i] = name
+    return array
 
 
 def _alike(names: np.ndarray) -> np.ndarray:

@@ -174,8 +174,8 @@ def _open(path: str | os.PathLike[str]) -> zarr.Array | zarr.Group:
             f"there is no zarr store at {shown(path)}{folder or about(address(path))}"
         ) from cause(error, path)
     except Exception as error:
-        told = f"cannot be read as zarr{about(address(path))}: {reason(error, path)}"
-        raise DataError(f"{shown(path)} {told}") from cause(error, path)
+        message = f"cannot be read as zarr{about(address(path))}: {reason(error, path)}"
+        raise DataError(f"{shown(path)} {message}") from cause(error, path)
 
 
 def _member(group: zarr.Group, name: Hashable) -> zarr.Array:
