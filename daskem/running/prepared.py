@@ -127,9 +127,9 @@ class Prepared(Brief):
         rngs = [np.random.default_rng(s) for s in rng.integers(2**63, size=len(self.starts))]
         drafts: dict[int, Draft] = {}
         for numbers in counted("starts", self._restarts(), self.blocks.watch):
-            (k, start), own = self.starts[numbers[0]], [rngs[i] for i in numbers]
-            found = best_starts(first, k, start, self.init_params, own)
-            drafts.update(zip(numbers, found, strict=True))
+            k, start = self.starts[numbers[0]]
+            restarts = best_starts(first, k, start, self.init_params, [rngs[i] for i in numbers])
+            drafts.update(zip(numbers, restarts, strict=True))
         return [Run.begin(first.model, self.algorithm, drafts[i], *sizes) for i in sorted(drafts)]
 
     def _restarts(self) -> list[list[int]]:
@@ -152,7 +152,7 @@ class Prepared(Brief):
                 f"{some:,} of {survey.n_rows:,} rows lack values and take part with those that "
                 "they have, as if nothing but these told which ones they lack"
             )
-        notes += [told for told in (survey.rounded, survey.mixed) if told is not None]
+        notes += [note for note in (survey.rounded, survey.mixed) if note is not None]
         if survey.levels is not None:
             notes += survey.levels.notes(self._categories())
         if survey.far is not None:

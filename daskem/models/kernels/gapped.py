@@ -84,13 +84,13 @@ class GappedCentredForm(CentredForm):
 
     Attributes
     ----------
-    own : sequence of ndarray, (component, feature)
+    at_mean : sequence of ndarray, (component, feature)
         log p(z_j = mean) of each feature, in the units of the data, for each candidate.
     unseen : sequence of ndarray, (component, feature, quadratic)
         What a row that lacks a feature is expected to add to the second moments.
     """
 
-    own: Sequence[np.ndarray]
+    at_mean: Sequence[np.ndarray]
     unseen: Sequence[np.ndarray]
 
     def sums(self, n_features: int, width: int) -> "GappedCentredSums":
@@ -102,11 +102,11 @@ class GappedCentredSums(CentredSums):
 
     def __init__(self, form: GappedCentredForm, n_features: int, width: int) -> None:
         super().__init__(form, n_features, width)
-        self._own, self._unseen = np.concatenate(form.own), np.concatenate(form.unseen)
+        self._at_mean, self._unseen = np.concatenate(form.at_mean), np.concatenate(form.unseen)
 
     def log_joint(self, features: np.ndarray, out: np.ndarray) -> np.ndarray:
         super().log_joint(features, out)
-        out -= self._own @ np.isnan(features).astype(np.float64)
+        out -= self._at_mean @ np.isnan(features).astype(np.float64)
         return out
 
     def _about(self, rows: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -46,17 +46,17 @@ class Part(NamedTuple):
 
     Attributes
     ----------
-    here : slice or ndarray of int, (row,)
+    places : slice or ndarray of int, (row,)
         Which rows of the block they are.
-    seen : Weighted
+    rows : Weighted
         As the kernel sees them.
     kernel : Kernel
     completed : callable
         Its statistics, one for each candidate, as those of all features.
     """
 
-    here: slice | np.ndarray
-    seen: Weighted
+    places: slice | np.ndarray
+    rows: Weighted
     kernel: Kernel
     completed: Completed
 
@@ -77,14 +77,14 @@ class IncompleteKernel:
     apart: Callable[[Seen], Iterable[Part]]
 
     def e_step(self, block: Weighted) -> list[Statistics]:
-        return self._sums(block, lambda part: part.kernel.e_step(part.seen))
+        return self._sums(block, lambda part: part.kernel.e_step(part.rows))
 
     def hard(self, block: Weighted, labels: np.ndarray) -> Statistics:
-        return self._sums(block, lambda part: [part.kernel.hard(part.seen, labels[part.here])])[0]
+        return self._sums(block, lambda part: [part.kernel.hard(part.rows, labels[part.places])])[0]
 
     def soft(self, block: Weighted, responsibilities: np.ndarray) -> Statistics:
         def of_part(part: Part) -> list[Statistics]:
-            return [part.kernel.soft(part.seen, responsibilities[:, part.here])]
+            return [part.kernel.soft(part.rows, responsibilities[:, part.places])]
 
         return self._sums(block, of_part)[0]
 
@@ -96,10 +96,10 @@ class IncompleteKernel:
             log_prob, shares = np.empty(len(some)), np.empty((0, len(some)))
             with one_blas_thread():
                 for part in self._parts(some):
-                    for tile in part.kernel.posterior(part.seen):
+                    for tile in part.kernel.posterior(part.rows):
                         if not len(shares):
                             shares = np.empty((len(tile.responsibilities), len(some)))
-                        rows = np.arange(len(some))[part.here][tile.span]
+                        rows = np.arange(len(some))[part.places][tile.span]
                         log_prob[rows], shares[:, rows] = tile.log_prob, tile.responsibilities
             yield Tile(span, log_prob, shares)
 
@@ -110,10 +110,10 @@ class IncompleteKernel:
         for span, some in _spans(block):
             whole = np.empty((0, len(some)))
             for part in self._parts(some):
-                for tile_span, densities in part.kernel.log_densities(part.seen):
+                for tile_span, densities in part.kernel.log_densities(part.rows):
                     if not len(whole):
                         whole = np.empty((len(densities), len(some)))
-                    whole[:, np.arange(len(some))[part.here][tile_span]] = densities
+                    whole[:, np.arange(len(some))[part.places][tile_span]] = densities
             yield span, whole
 
     def _sums(
@@ -134,7 +134,7 @@ class IncompleteKernel:
         if len(whole):
             yield Part(whole, rows[whole], self.complete, as_they_are)
         for part in self.apart(rows[lacking]):
-            yield part._replace(here=lacking[part.here])
+            yield part._replace(places=lacking[part.places])
 
 
 def is_complete(rows: np.ndarray) -> bool:

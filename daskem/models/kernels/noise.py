@@ -51,11 +51,11 @@ def _noisy_parts(
     rows: Seen,
 ) -> Iterator[Part]:
     for part in apart(rows):
-        if part.seen.rows.shape[1] == len(log_widths):
+        if part.rows.rows.shape[1] == len(log_widths):
             yield part._replace(kernel=noisy(part.kernel, log_noise, log_widths))
             continue
         # All of its rows lack the same features.
-        absent = np.isnan(rows.rows[part.here][0])
+        absent = np.isnan(rows.rows[part.places][0])
         more = [each + float(log_widths @ absent) for each in log_noise]
         yield part._replace(kernel=noisy(part.kernel, more))
 

@@ -111,10 +111,12 @@ def check_same(what: str, before: Mapping[str, Any], now: Mapping[str, Any], rem
     before, now = plain(before), plain(now)
     differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if differing:
-        told = "; ".join(
+        differences = "; ".join(
             f"{key}: {before.get(key)!r:.200} then, {now.get(key)!r:.200} now" for key in differing
         )
-        raise CheckpointError(f"{what} differs from that of the checkpoint ({told}). {remedy}")
+        raise CheckpointError(
+            f"{what} differs from that of the checkpoint ({differences}). {remedy}"
+        )
 
 
 def plain(about: Mapping[str, Any]) -> About:

@@ -118,10 +118,10 @@ class Remote:
         # What another process has written since is not in a listing that was kept.
         self.fs.invalidate_cache()
         try:
-            found = self.fs.ls(self.root, detail=False)
+            paths = self.fs.ls(self.root, detail=False)
         except FileNotFoundError:
             return []
-        return sorted(name.rstrip("/").rpartition("/")[2] for name in found)
+        return sorted(name.rstrip("/").rpartition("/")[2] for name in paths)
 
     def read(self, name: str) -> bytes:
         size = self.fs.size(f"{self.root}/{name}")

@@ -148,17 +148,17 @@ def saved(path: str) -> Saved:
     CheckpointError
         If there is none, or what would go on computes otherwise.
     """
-    found = Saved(*last(path))
+    saved = Saved(*last(path))
     try:
-        made_by, *_ = (dict(found.about[name]) for name in ("made by", "settings", "survey"))
-        if found.passes < 0 or found.seed < 0 or "runs" not in found.about:
+        made_by, *_ = (dict(saved.about[name]) for name in ("made by", "settings", "survey"))
+        if saved.passes < 0 or saved.seed < 0 or "runs" not in saved.about:
             raise ValueError("what a fit is")
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{found.name} does not hold a fit: {error!r}") from error
+        raise CheckpointError(f"{saved.name} does not hold a fit: {error!r}") from error
     check_same(
         "who computes",
         made_by,
         of_arithmetic(),
         "The last bits would differ: go on with the versions that the fit began with",
     )
-    return found
+    return saved

@@ -35,7 +35,7 @@ def keep(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], dict[str, np.ndarra
                 f"{type(run.algorithm).__name__} has a state of its own, {type(run.state)}, which "
                 "a checkpoint cannot hold: use daskem.fitting.algorithms.State"
             )
-        state, own = to_arrays(run.state)
+        state, arrays_of_run = to_arrays(run.state)
         plain.append(
             {
                 "state": state,
@@ -46,7 +46,7 @@ def keep(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], dict[str, np.ndarra
                 "failure": run.failure and [type(run.failure).__name__, str(run.failure)],
             }
         )
-        arrays |= {f"run/{i}/{name}": value for name, value in own.items()}
+        arrays |= {f"run/{i}/{name}": value for name, value in arrays_of_run.items()}
     return plain, arrays
 
 
@@ -67,8 +67,11 @@ def again(
     runs = []
     for i, (about, model) in enumerate(zip(plain, models, strict=True)):
         start = f"run/{i}/"
-        own = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
-        state, climb = from_arrays(about["state"], own), _algorithm(about["algorithm"], algorithm)
+        arrays_of_run = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+        state, climb = (
+            from_arrays(about["state"], arrays_of_run),
+            _algorithm(about["algorithm"], algorithm),
+        )
         if isinstance(model, Declares):
             _check_shapes(model, state, n_features, type(climb) in ALGORITHMS.values())
         failure = about["failure"] and _FAILURES[about["failure"][0]](about["failure"][1])
@@ -89,10 +92,10 @@ def again(
 def _check_shapes(model: Declares, state: State, n_features: int, in_coordinates: bool) -> None:
     """Raise an error unless all that a state holds is of one size, which is that of the data."""
     declared = model.parameters
-    held = state.params, state.accepted, *(params for _, params in state.asked)
+    iterates = state.params, state.accepted, *(params for _, params in state.asked)
     first, *others = (
         sizes(declared, {name: params[name] for name in declared})
-        for params in held
+        for params in iterates
         if params is not None
     )
     if any(other != first for other in others) or first.get("feature", n_features) != n_features:

@@ -80,21 +80,21 @@ def opened(path: str, fresh: bool) -> Shelf:
     CheckpointError
         If there are, or nothing can be kept there.
     """
-    there = place(path)
+    folder = place(path)
     with named(path):
-        names = there.names()
+        names = folder.names()
         if fresh and _checkpoints(names):
             raise CheckpointError(
                 f"{shown(path)} holds checkpoints of another fit: daskem.resume goes on from the "
                 "last one; to begin anew, remove them or choose another place"
             )
         epoch = _last_epoch(names) + 1
-        while not there.claim(f"{epoch:06}.epoch"):
+        while not folder.claim(f"{epoch:06}.epoch"):
             epoch += 1
         for old in names:
             if _EPOCH.fullmatch(old) or _PARTIAL.fullmatch(old):
-                there.remove(old)
-    return Shelf(path, there, epoch)
+                folder.remove(old)
+    return Shelf(path, folder, epoch)
 
 
 def last(path: str) -> tuple[str, bytes]:
@@ -105,20 +105,20 @@ def last(path: str) -> tuple[str, bytes]:
     CheckpointError
         If there is none; says what is wrong with the last one.
     """
-    there = place(path)
+    folder = place(path)
     with named(path):
-        found = _checkpoints(there.names())
-        if not found:
+        checkpoints = _checkpoints(folder.names())
+        if not checkpoints:
             raise CheckpointError(f"there are no checkpoints at {shown(path)}")
-        return _whole(there, found, path)
+        return _whole(folder, checkpoints, path)
 
 
-def _whole(there: Place, found: Sequence[str], path: str) -> tuple[str, bytes]:
+def _whole(folder: Place, names: Sequence[str], path: str) -> tuple[str, bytes]:
     first: CheckpointError | None = None
-    for name in found:
+    for name in names:
         called = f"{name} at {shown(path)}"
         try:
-            content = there.read(name)
+            content = folder.read(name)
             decode(content, called)
             return called, content
         except CheckpointError as error:
@@ -129,8 +129,8 @@ def _whole(there: Place, found: Sequence[str], path: str) -> tuple[str, bytes]:
 
 def _checkpoints(names: Sequence[str]) -> list[str]:
     """The checkpoints among some files, the last of the last writer first."""
-    found = [match for match in map(_CHECKPOINT.fullmatch, names) if match]
-    return [m[0] for m in sorted(found, key=lambda m: (int(m[1]), int(m[2])), reverse=True)]
+    matches = [match for match in map(_CHECKPOINT.fullmatch, names) if match]
+    return [m[0] for m in sorted(matches, key=lambda m: (int(m[1]), int(m[2])), reverse=True)]
 
 
 def _last_epoch(names: Sequence[str]) -> int:
