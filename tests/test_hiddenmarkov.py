@@ -138,7 +138,7 @@ def test_the_published_fits_of_earthquakes(k, expected):
 
 
 def test_restarts_begin_differently_and_find_what_one_start_does_not():
-    options, model = {"lengths": [107], "random_state": 0}, HiddenMarkov(Poisson())
+    options, model = {"lengths": [107], "random_state": 1}, HiddenMarkov(Poisson())
     one = daskem.fit(model, EARTHQUAKES, 4, tol=1e-7, **options)
     many = daskem.fit(model, EARTHQUAKES, 4, n_init=8, tol=1e-7, **options)
     assert len({round(run.history[0].log_likelihood, 6) for run in many.runs}) == 8

@@ -22,7 +22,6 @@ from daskem.errors import DataError, DataTypeError
 from daskem.fitting.starts.best_starts import unsearched_start
 from daskem.fitting.starts.first_read import first_read
 from daskem.fitting.starts.named import Named
-from daskem.fitting.stopping import Stop
 from daskem.models.heldout import HeldOut
 from daskem.models.protocol import Supervised
 from daskem.selection.splitting import grown
@@ -264,7 +263,7 @@ def test_seeds_obey_all_labels():
 
 
 def test_a_component_that_is_split_keeps_its_number(monkeypatch):
-    monkeypatch.setattr("daskem.selection.splitting._BRIEF", Stop(0.0, 1))
+    monkeypatch.setattr("daskem.selection.splitting._PASSES", 1)
     rows, called = corners(1000)
     labels = np.where(called < 2, some(called, 60), -1)
     blocks, rng = as_blocks(rows, along={"component": labels}), np.random.default_rng(0)

@@ -382,7 +382,7 @@ def test_riders_of_other_places(grid):
 
 
 def test_riders_that_are_no_numbers(rows):
-    with pytest.raises(DataTypeError, match=r"noise is <U1; what rides along"):
+    with pytest.raises(DataTypeError, match=r"noise: <U1, where what rides along"):
         fit(rows, np.full(3000, "a"))
 
 

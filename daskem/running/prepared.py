@@ -134,10 +134,16 @@ class Prepared(Brief):
 
     def _restarts(self) -> list[list[int]]:
         """The numbers of runs that differ in nothing but what is drawn."""
-        groups: dict[tuple[int | None, int], list[int]] = {}
+        groups: list[list[int]] = []
         for i, (k, start) in enumerate(self.starts):
-            groups.setdefault((k, id(start)), []).append(i)
-        return list(groups.values())
+            for numbers in groups:
+                other, known = self.starts[numbers[0]]
+                if k == other and start is known:
+                    numbers.append(i)
+                    break
+            else:
+                groups.append([i])
+        return groups
 
     def result(
         self, runs: Sequence[Run], survey: Survey, read_notes: Sequence[str], coordinator: str
