@@ -16,7 +16,7 @@ from daskem.models.composed import ComposedModel
 from daskem.models.families.protocol import Compiles, Draws, Ellipses, Simplifies, Softens
 from daskem.models.families.weighted import imputed
 from daskem.models.kernels.backends import BACKENDS, NUMPY
-from daskem.models.kernels.noise import noisy
+from daskem.models.kernels.noise import noisy, without_noise
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.known import (
     DOUBTED,
@@ -222,14 +222,13 @@ class Mixture(ComposedModel):
     def posterior(self, block: Block, params: Params) -> Iterator[Tile]:
         """Walk over the rows of a block in tiles."""
         with one_blas_thread():
-            kernel, k = self.kernel([params]), self.n_components(params)
+            kernel = self.kernel([params])
         labels = self.known(block)
         if labels is None or not (labels >= 0).any():
             tiles = kernel.posterior(block)
         else:
             tiles = known_posterior(kernel, block, labels)
-        for tile in tiles:
-            yield tile._replace(responsibilities=tile.responsibilities[:k])
+        return without_noise(tiles) if self.noise else tiles
 
     def sample(
         self, params: Params, n_samples: int, rng: np.random.Generator

@@ -27,7 +27,9 @@ def unchecked(arrays: Sequence[zarr.Array]) -> tuple[str, ...]:
 def _is_checked(array: zarr.Array) -> bool:
     about: Any = array.metadata.to_dict()
     codecs = about.get("codecs") or [*(about.get("filters") or ()), about.get("compressor") or {}]
-    return any(map(_checks, codecs))
+    # Older versions of zarr have codecs of the second format themselves there.
+    described = [c if isinstance(c, Mapping) else c.get_config() for c in codecs]
+    return any(map(_checks, described))
 
 
 def _checks(codec: Mapping[str, Any]) -> bool:

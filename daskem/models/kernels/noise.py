@@ -15,6 +15,7 @@ from daskem.models.kernels.incomplete import IncompleteKernel, Part, Seen
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Form, Kernel
 from daskem.models.kernels.tiled import TiledKernel
+from daskem.models.views import Tile
 
 
 def noisy(
@@ -42,6 +43,12 @@ def noisy(
         if not isinstance(form, ProductForm):
             return TiledKernel(NoisyForm(form, log_noise, log_widths), kernel.frame)
     raise ModelError(f"noise needs a kernel whose components share nothing, not {kernel!r:.80}")
+
+
+def without_noise(tiles: Iterator[Tile]) -> Iterator[Tile]:
+    """The same tiles, but for the responsibility of noise: the components' add to what is left."""
+    for tile in tiles:
+        yield tile._replace(responsibilities=tile.responsibilities[:-1])
 
 
 def _noisy_parts(
