@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import stats
 from sklearn.datasets import load_iris
 from table import every_gaussian, every_kind, every_row, every_setting, every_setting_of_any_width
 
@@ -18,6 +19,7 @@ from daskem.core.resolution import Resolution
 from daskem.errors import ConvergenceWarning, ImproperFitWarning
 from daskem.fitting.record import Pass, Status
 from daskem.models.families import covariance_floor
+from daskem.models.views import Flaw
 from daskem.results import report
 
 
@@ -448,3 +450,34 @@ def test_events_are_printed_a_few_of_them_and_in_how_many_passes():
 def test_an_event_of_some_passes_is_printed_with_their_number():
     history = [Pass(0.0, 0.0, 0.0, 0.0, 1, 1, ("a",)), Pass(0.0, 0.0, 0.0, 0.0, 1, 1, ("a", "b"))]
     assert report.events(history) == ["event: a (in every pass)", "event: b (in 1 of 2 passes)"]
+
+
+@pytest.mark.parametrize(("n", "kind"), [(45, "full"), (27, "diag"), (20, "spherical")])
+def test_a_lone_row_is_isolated_where_a_new_row_of_no_component_lies(n, kind):
+    """By Hotelling's T^2: the covariance of few rows is too small, and rows lie beyond it."""
+    d, free = 4, n - (4 if kind == "full" else 1)
+    farthest = d * (n + 1) / free * stats.f.isf(1e-3 / (n + 1), d, free)
+    for square, isolated in ((0.9 * farthest, False), (1.1 * farthest, True)):
+        means = np.zeros((2, d))
+        means[1, 0] = np.sqrt(square)
+        widths = np.stack([np.ones(d), np.full(d, 1e-20)])
+        params = {
+            "weights": np.array([n, 1.0]) / (n + 1),
+            "means": means,
+            "covariances": {
+                "full": widths[:, :, None] * np.eye(d),
+                "diag": widths,
+                "spherical": widths[:, 0],
+            }[kind],
+        }
+        events = Gaussian(kind).events({"counts": np.array([n, 1.0])}, params, None)
+        assert isolated == any("far from all others" in event for event in events)
+        assert isolated != any(isinstance(event, Flaw) for event in events)
+
+
+def test_an_ordinary_iris_is_no_component_of_its_own():
+    """As float64 scores, which no grid bounds, one row alone made diag, K = 8, the best of all."""
+    rows = load_iris().data - load_iris().data.mean(axis=0)
+    scores = rows @ np.linalg.svd(rows, full_matrices=False)[2].T
+    chosen = daskem.select(scores, (2, 8), ("full", "diag"), random_state=0)
+    assert (chosen.best.model.family.covariance_type, chosen.best.n_components) == ("full", 2)

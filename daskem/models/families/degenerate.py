@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import chdtri
+from scipy.special import betaincinv
 
 from daskem.core.frames import Frame
 from daskem.core.parameters import Params
@@ -23,6 +23,10 @@ from daskem.models.views import Flaw
 _MANY = 10
 # Rows of a component that is about to lose them all: no cluster, but none to mind either.
 _SOME = 0.1
+# Rows beyond those that a covariance needs: with one, it would rule out no distance at all.
+_LEAST_FREE = 2.0
+# With more of them it is as if it were known.
+_MOST_FREE = 1e8
 # Rows that are told as a whole number.
 _WHOLE = 100
 # Coordinates of a place that are written out.
@@ -146,9 +150,25 @@ class Oddity:
         apart = (means[k] - means[others])[:, :, None]
         white = [whiten(self._roots[j], u, u.copy()) for j, u in zip(others, apart, strict=True)]
         squares = np.square(white).sum(axis=(1, 2))
-        farthest = chdtri(means.shape[1], CHANCE / self.counts.sum())  # quantile of chi^2
         smeared = self.counts[k] * squares > self.counts[others]
-        return bool(np.all((squares > farthest) & smeared))
+        return bool(np.all((squares > self._farthest(others)) & smeared))
+
+    def _farthest(self, components: np.ndarray) -> np.ndarray:
+        """How far from its mean the rows of each of some components lie, (component,), squared and
+        in its covariance.
+
+        A new row lies as Hotelling's T^2 has it, as a covariance of few rows is too small:
+
+            (n + 1) (1 / c - 1),  c ~ Beta((n - m) / 2, d / 2)
+
+        with n the rows that the covariance is of, of which it is singular on m.
+        """
+        d, n = self.params["means"].shape[1], self.counts[components]
+        n = np.full_like(n, self.counts.sum()) if self.structure.pooled else n
+        m = max(self.structure.fewest(d) - 1, 0)
+        free = np.clip(n - m, _LEAST_FREE, _MOST_FREE)
+        c = betaincinv(free / 2, d / 2, CHANCE / self.counts.sum())
+        return np.asarray((free + m + 1) * (1 / c - 1))
 
     @cached_property
     def _roots(self) -> np.ndarray:
