@@ -34,11 +34,11 @@ def stored(path: str) -> list[str]:
     Raises
     ------
     ParameterError
-        If a URL cannot be listed.
+        If it cannot be listed.
     """
-    if not is_remote(path):
-        return _files(path)
     try:
+        if not is_remote(path):
+            return _files(path)
         fs, root = _filesystem(path)
         # What another process has written since is not in a listing that was kept.
         fs.invalidate_cache()
@@ -87,11 +87,16 @@ def replace(path: str, objects: Mapping[str, bytes], made: Collection[str]) -> N
     """Put `objects` at the address `path`, in place of those with the keys `made`.
 
     Nothing else is removed. If it fails, what was there stays, or comes back.
+
+    Raises
+    ------
+    ParameterError
+        If no folder can be made at `path`.
     """
     if is_remote(path):
         _replace_objects(path, objects, made)
     else:
-        _replace_folder(Path(os.path.realpath(path)), objects, made)
+        _replace_folder(path, objects, made)
 
 
 @contextlib.contextmanager
@@ -124,9 +129,10 @@ def _filesystem(url: str) -> tuple[Any, str]:
     return fs, root.rstrip("/")
 
 
-def _replace_folder(place: Path, objects: Mapping[str, bytes], made: Collection[str]) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+def _replace_folder(path: str, objects: Mapping[str, bytes], made: Collection[str]) -> None:
+    place = Path(os.path.realpath(path))
     with aside(place) as partial:
+        _make_folder(partial, path)
         for key, value in objects.items():
             (partial / key).parent.mkdir(parents=True, exist_ok=True)
             with open(partial / key, "wb") as file:
@@ -140,6 +146,18 @@ def _replace_folder(place: Path, objects: Mapping[str, bytes], made: Collection[
         old = partial.with_suffix(".old")
         _take_place(partial, place, old)
     _remove(old, made)
+
+
+def _make_folder(folder: Path, path: str) -> None:
+    """Make a folder aside that is to become the one at the address `path`."""
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        # Where `folder` lies is nothing that anybody has chosen: it is not named.
+        raise ParameterError(
+            f"no folder can be made at {shown(path)}: {error.strerror}; choose another path, or "
+            "mend this"
+        ) from None
 
 
 def _take_place(new: Path, place: Path, old: Path) -> None:

@@ -74,9 +74,12 @@ def check_target(path: str | os.PathLike[str]) -> list[str]:
     Raises
     ------
     ParameterError
-        If `path` holds anything else, or cannot be listed.
+        If `path` is none, holds anything else, or cannot be listed.
     """
     path = address(path)
+    if not path or "\0" in path:
+        # An empty one would be the current folder, which is not to be replaced unasked.
+        raise ParameterError(f"{path!r} is no path; choose another")
     keys = stored(path)
     if not keys:
         return []
