@@ -446,6 +446,13 @@ def test_columns_that_are_no_numbers_are_named():
         mixture().fit(PANDAS.assign(station=["1"] * 600).astype({"station": object}))
 
 
+def test_columns_of_a_dask_table_that_are_no_numbers_are_named():
+    dd = pytest.importorskip("dask.dataframe")
+    data = dd.from_pandas(PANDAS.assign(station="KNMI"), npartitions=3)
+    with pytest.raises(DataTypeError, match=r"'station' \(.*features=\['a', 'b'\]"):
+        mixture().fit(data)
+
+
 def test_variables_that_are_no_numbers_are_named():
     data = in_time().assign(when=lambda d: d.n + np.timedelta64(1, "D"), name=("n", ["x"] * 600))
     words = r"'when' \(datetime64.*'name' \(.*features=\['a', 'b'\].*days since a reference"
