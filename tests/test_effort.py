@@ -118,7 +118,7 @@ def test_starts_are_judged_by_rows_that_they_are_not_fitted_to(monkeypatch):
 @pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
 @pytest.mark.filterwarnings("ignore:Best performing")
-@pytest.mark.parametrize(("n", "times"), [(20, 100), (2000, 25)])
+@pytest.mark.parametrize(("n", "times"), [(20, 40), (2000, 25)])
 def test_a_fit_of_wide_rows_takes_so_many_times_what_scikit_learn_takes(n, times):
     mixture = pytest.importorskip("sklearn.mixture")
     rows = np.random.default_rng(0).normal(size=(n, 200))
@@ -129,5 +129,6 @@ def test_a_fit_of_wide_rows_takes_so_many_times_what_scikit_learn_takes(n, times
         estimator(5, max_iter=5, random_state=0).fit(rows)
         return time.process_time() - before
 
-    # 10 and 5 today; 650 and 67 where all starts are climbed in all the covariances.
+    # 10 and 5 today, 90 and 12 where a start is searched for in all the covariances, and more
+    # where all of them are climbed in those.
     assert seconds(daskem.GaussianMixture) < times * seconds(mixture.GaussianMixture)

@@ -23,6 +23,12 @@ _LOOKS = 100
 Found = TypeVar("Found")
 
 
+def check_path(path: str) -> None:
+    """Raise ParameterError if an address is none; an empty one would be the current folder."""
+    if not path or "\0" in path:
+        raise ParameterError(f"{path!r} is no path; choose another")
+
+
 def is_remote(path: str) -> bool:
     """Whether `path`, an address, is a URL and not a path of this machine."""
     return "://" in path
@@ -109,6 +115,18 @@ def aside(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def make_folder(folder: Path, path: str) -> None:
+    """Make a folder aside that is to become the one at the address `path`, or ParameterError."""
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        # Where `folder` lies is nothing that anybody has chosen: it is not named.
+        raise ParameterError(
+            f"no folder can be made at {shown(path)}: {error.strerror}; choose another path, or "
+            "mend this"
+        ) from None
+
+
 def _files(path: str) -> list[str]:
     if not os.path.isdir(path):
         return [""] if os.path.exists(path) else []
@@ -132,7 +150,7 @@ def _filesystem(url: str) -> tuple[Any, str]:
 def _replace_folder(path: str, objects: Mapping[str, bytes], made: Collection[str]) -> None:
     place = Path(os.path.realpath(path))
     with aside(place) as partial:
-        _make_folder(partial, path)
+        make_folder(partial, path)
         for key, value in objects.items():
             (partial / key).parent.mkdir(parents=True, exist_ok=True)
             with open(partial / key, "wb") as file:
@@ -146,18 +164,6 @@ def _replace_folder(path: str, objects: Mapping[str, bytes], made: Collection[st
         old = partial.with_suffix(".old")
         _take_place(partial, place, old)
     _remove(old, made)
-
-
-def _make_folder(folder: Path, path: str) -> None:
-    """Make a folder aside that is to become the one at the address `path`."""
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        # Where `folder` lies is nothing that anybody has chosen: it is not named.
-        raise ParameterError(
-            f"no folder can be made at {shown(path)}: {error.strerror}; choose another path, or "
-            "mend this"
-        ) from None
 
 
 def _take_place(new: Path, place: Path, old: Path) -> None:

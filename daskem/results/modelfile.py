@@ -22,7 +22,7 @@ from zarr.storage import MemoryStore
 from daskem.core.addresses import cause, reason, shown
 from daskem.data.inputs import address
 from daskem.errors import ModelFileError, ParameterError, StoreNotFoundError
-from daskem.results.files import is_remote, n_stored, replace, steadily, stored
+from daskem.results.files import check_path, is_remote, n_stored, replace, steadily, stored
 
 VERSION = 3
 # Nothing compresses better than a constant, a thousandfold; zeros need not be stored at all.
@@ -77,9 +77,7 @@ def check_target(path: str | os.PathLike[str]) -> list[str]:
         If `path` is none, holds anything else, or cannot be listed.
     """
     path = address(path)
-    if not path or "\0" in path:
-        # An empty one would be the current folder, which is not to be replaced unasked.
-        raise ParameterError(f"{path!r} is no path; choose another")
+    check_path(path)
     keys = stored(path)
     if not keys:
         return []
