@@ -530,6 +530,20 @@ def test_labels_are_not_written_over_anything(labelled, model, tmp_path, capsys)
     assert [p.name for p in out.iterdir()] == ["precious"]
 
 
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [("", "'' is no path"), ("/dev/null/labels", "there is no folder '/dev/null'")],
+)
+def test_labels_need_a_path(plain, model, capsys, out, words):
+    assert words in refusal(capsys, predict_command(plain, model, out))
+
+
+def test_labels_where_no_folder_can_be_made_are_told(plain, model, tmp_path, capsys):
+    told = refusal(capsys, predict_command(plain, model, tmp_path / ("m" * 240)))
+    assert "no folder can be made at" in told
+    assert "partial" not in told
+
+
 def test_a_model_is_not_written_over_anything_else(plain, tmp_path, capsys):
     told = refusal(capsys, fit_command(plain, plain))
     assert "is not a model; choose another path" in told

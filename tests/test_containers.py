@@ -220,6 +220,18 @@ REFUSED = {
         of("fsspec", lambda fsspec: fsspec.get_mapper("memory://nothing")),
         "FsspecStore",
     ),
+    "places in the sky": (
+        of("astropy.coordinates", lambda c: c.SkyCoord(*(ROWS.T % 80), unit="deg")),
+        r"beside 1.*data\.cartesian\.xyz\.value\.T",
+    ),
+    "vectors of astropy": (
+        of("astropy.coordinates", lambda c: c.CartesianRepresentation(*ROWS.T, ROWS[:, 0])),
+        r"to_cartesian\(\)",
+    ),
+    "times of astropy": (
+        of("astropy.time", lambda time: time.Time(ROWS[:, 0], format="mjd")),
+        r"data\.jd\[:, None\]",
+    ),
     "strings as objects": (lambda: np.array([["1", 2.0]], dtype=object), "not all of them"),
     "lazy frame": (of("polars", lambda pl: pl.LazyFrame({"a": [1.0]})), "collect"),
     "sparse": (of("sparse", lambda sparse: sparse.random((50, 3), 0.2)), "sparse data"),
@@ -434,6 +446,13 @@ def test_columns_that_are_no_numbers_are_named():
         mixture().fit(PANDAS.assign(station=["1"] * 600).astype({"station": object}))
 
 
+def test_columns_of_a_dask_table_that_are_no_numbers_are_named():
+    dd = pytest.importorskip("dask.dataframe")
+    data = dd.from_pandas(PANDAS.assign(station="KNMI"), npartitions=3)
+    with pytest.raises(DataTypeError, match=r"'station' \(.*features=\['a', 'b'\]"):
+        mixture().fit(data)
+
+
 def test_variables_that_are_no_numbers_are_named():
     data = in_time().assign(when=lambda d: d.n + np.timedelta64(1, "D"), name=("n", ["x"] * 600))
     words = r"'when' \(datetime64.*'name' \(.*features=\['a', 'b'\].*days since a reference"
@@ -622,7 +641,7 @@ def test_fits_inside_tasks_end_where_there_is_one_thread(tmp_path):
 
     with cluster.scheduler(tmp_path) as file, cluster.workers(file, 1, 1, "--no-nanny"):
         with Client(scheduler_file=str(file)) as client:
-            found = [f.result(timeout=60) for f in [client.submit(job, k) for k in (1, 2)]]
+            found = [f.result(timeout=180) for f in [client.submit(job, k) for k in (1, 2)]]
             persisted = da.from_array(ROWS, chunks=(200, 2)).persist()
             assert mixture().fit(persisted).converged_
         assert found[0] < found[1]
@@ -634,15 +653,35 @@ def test_fits_inside_tasks_end_where_there_is_one_thread(tmp_path):
 def test_an_asynchronous_client_is_not_waited_for(tmp_path):
     data = da.from_array(ROWS, chunks=(200, 2))
 
+    def submitted(data):
+        return daskem.submit(daskem.Mixture(daskem.Gaussian()), data, 2)
+
     async def inside(file):
         async with Client(scheduler_file=str(file), asynchronous=True):
             model = mixture().fit(ROWS)
             assert model.predict(ROWS).shape == (600,)
-            with pytest.raises(ClusterError, match=r"asyncio\.to_thread"):
-                model.fit(data)
+            for attempt in (model.fit, model.predict, submitted):
+                with pytest.raises(ClusterError, match=r"asyncio\.to_thread"):
+                    attempt(data)
 
     with cluster.scheduler(tmp_path) as file:
         asyncio.run(inside(file))
+
+
+def test_the_advice_for_an_asynchronous_client_works(expected):
+    data = da.from_array(ROWS, chunks=(200, 2))
+
+    async def inside():
+        local = {"processes": False, "n_workers": 1, "threads_per_worker": 1}
+        async with Client(asynchronous=True, dashboard_address="127.0.0.1:0", **local):
+            model = await asyncio.to_thread(mixture().fit, data)
+            labels = await asyncio.to_thread(lambda: model.predict(data).compute())
+            return model.means_, labels, await asyncio.to_thread(model.score, data)
+
+    means, labels, score = asyncio.run(inside())
+    np.testing.assert_allclose(means, expected[0], atol=1e-2)
+    np.testing.assert_array_equal(labels, expected[1])
+    assert score == mixture().fit(data).score(data)
 
 
 @pytest.mark.parametrize("scheduler", ["sync", "threads"])

@@ -1,5 +1,6 @@
 """What a search for a start costs: bounded, in rows of the sample through E steps."""
 
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from reading import look
 from samples import count_rows
 
+import daskem
 from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.data.inputs import as_blocks
 from daskem.fitting.starts import contest
@@ -111,3 +113,23 @@ def test_starts_are_judged_by_rows_that_they_are_not_fitted_to(monkeypatch):
     judged = [(before, rows) for (before, _), (rows, judges) in pairwise(looked) if judges]
     assert judged
     assert all(before.isdisjoint(rows) for before, rows in judged)
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+@pytest.mark.parametrize("n", [20, 2000])
+def test_starts_of_wide_rows_are_searched_for_without_their_covariances(n, monkeypatch):
+    """An E step of 200 features costs a hundred times as much with them as without."""
+    rows = np.random.default_rng(0).normal(size=(n, 200))
+    rows[: n // 2] += 1
+    steps, e_steps = Counter(), Mixture.e_steps
+
+    def counting(self, block, candidates):
+        steps[self.family.covariance_type] += len(candidates)
+        return e_steps(self, block, candidates)
+
+    monkeypatch.setattr(Mixture, "e_steps", counting)
+    daskem.GaussianMixture(5, max_iter=5, random_state=0).fit(rows)
+    assert steps["full"] <= 5
+    assert steps.total() > 30

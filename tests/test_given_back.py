@@ -2,6 +2,7 @@
 
 import datetime
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from daskem.core.parameters import POSITIVE, Parameter
 from daskem.data.inputs.spelling import spelled, unspelled
 from daskem.errors import DataError, DataTypeError, ModelFileError, ParameterError
 
+README = (Path(__file__).parents[1] / "README.md").read_text()
 RNG = np.random.default_rng(0)
 ROWS = np.concatenate([RNG.normal(0, 1, (60, 2)), RNG.normal(6, 1, (60, 2))])
 
@@ -302,6 +304,16 @@ class Wider(daskem.GaussianMixture):
     def __init__(self, n_components=1, *, season="winter", **options):
         super().__init__(n_components, **options)
         self.season = season
+
+
+def test_weights_are_passed_to_fit_itself_where_metadata_are_routed():
+    sklearn = pytest.importorskip("sklearn")
+    assert "metadata routing is not supported" in " ".join(README.split())
+    weights = np.arange(120.0)
+    expected = daskem.GaussianMixture(2, random_state=0).fit(ROWS, sample_weight=weights)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = daskem.GaussianMixture(2, random_state=0).fit(ROWS, sample_weight=weights)
+    np.testing.assert_array_equal(model.means_, expected.means_)
 
 
 @pytest.mark.parametrize("kind", [Seasonal, Wider])

@@ -161,6 +161,21 @@ def test_labels_are_of_components_that_all_fits_have():
         daskem.fit(Mixture(Gaussian()), rows, 4, along={"component": np.zeros((400, 2))})
 
 
+def test_labels_with_a_fill_value_are_decoded_first():
+    rows, called = corners(400)
+    data = xr.Dataset({v: ("n", rows[:, i]) for i, v in enumerate("xy")})
+    stored = xr.DataArray(some(called, 60), dims="n").astype("i1")
+    stored = stored.where(stored >= 0, -9).assign_attrs(_FillValue=np.int8(-9))
+    model, options = Mixture(Gaussian()), {"random_state": 0, "max_passes": 3}
+    with pytest.raises(DataError, match=r"component stores packed values .*_FillValue -9.*decode"):
+        daskem.fit(model, data, 4, along={"component": stored}, **options)
+    decoded = xr.decode_cf(stored.to_dataset(name="name"))["name"]
+    assert np.isnan(decoded).sum() == (stored == -9).sum() > 0
+    found = daskem.fit(model, data, 4, along={"component": decoded}, **options)
+    plain = daskem.fit(model, data, 4, along={"component": some(called, 60)}, **options)
+    np.testing.assert_array_equal(found.params["means"], plain.params["means"])
+
+
 def test_words_are_no_labels():
     rows, called = corners(400)
     table = pd.DataFrame(rows, columns=["x", "y"])

@@ -221,6 +221,36 @@ def test_a_url_that_nobody_serves_is_named(results):
         results["full"].save("nowhere://model")
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("file/model", "Not a directory"),
+        ("file/far/model", "Not a directory"),
+        ("m" * 300, "File name too long"),
+        ("/dev/null/model", "Not a directory"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_named(results, tmp_path, monkeypatch, name, words):
+    monkeypatch.chdir(tmp_path)
+    a_file(tmp_path / "file")
+    before = contents(tmp_path)
+    with pytest.raises(ParameterError, match=f"'{name}': {words}; choose another") as told:
+        results["full"].save(name)
+    assert "partial" not in str(told.value)
+    assert told.value.__suppress_context__
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("path", ["", "file://", "a\0b"])
+def test_what_is_no_path_is_no_place_for_a_model(results, tmp_path, monkeypatch, path):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ParameterError, match="is no path"):
+        results["full"].save(path)
+    assert os.listdir(tmp_path) == ["here"]
+    assert os.listdir() == []
+
+
 # A save that fails.
 
 

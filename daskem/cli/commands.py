@@ -22,7 +22,7 @@ from daskem.errors import ClusterError, DaskemError, ParameterError
 from daskem.fitting.record import Pass
 from daskem.models import Mixture
 from daskem.models.asking import demand
-from daskem.results.files import aside, is_remote, stored
+from daskem.results.files import aside, check_path, is_remote, make_folder, stored
 from daskem.results.loading import load
 from daskem.results.modelfile import check_target
 from daskem.results.result import Result
@@ -251,12 +251,14 @@ def write(answers: da.Array | xr.DataArray, out: str | os.PathLike[str]) -> None
     On this machine it appears when it is complete: a store with a chunk missing reads as zeros.
     """
     out = address(out).rstrip("/")
+    check_path(out)
     if stored(out) if is_remote(out) else os.path.lexists(out):
         raise ParameterError(f"{out!r} exists already; choose another path, or remove it first")
     if is_remote(out):
         _to_zarr(answers, out)
         return
     with aside(Path(out)) as partial:
+        make_folder(partial, out)
         _to_zarr(answers, str(partial))
         os.rename(partial, out)
 

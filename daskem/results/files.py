@@ -23,6 +23,12 @@ _LOOKS = 100
 Found = TypeVar("Found")
 
 
+def check_path(path: str) -> None:
+    """Raise ParameterError if an address is none; an empty one would be the current folder."""
+    if not path or "\0" in path:
+        raise ParameterError(f"{path!r} is no path; choose another")
+
+
 def is_remote(path: str) -> bool:
     """Whether `path`, an address, is a URL and not a path of this machine."""
     return "://" in path
@@ -34,11 +40,11 @@ def stored(path: str) -> list[str]:
     Raises
     ------
     ParameterError
-        If a URL cannot be listed.
+        If it cannot be listed.
     """
-    if not is_remote(path):
-        return _files(path)
     try:
+        if not is_remote(path):
+            return _files(path)
         fs, root = _filesystem(path)
         # What another process has written since is not in a listing that was kept.
         fs.invalidate_cache()
@@ -87,11 +93,16 @@ def replace(path: str, objects: Mapping[str, bytes], made: Collection[str]) -> N
     """Put `objects` at the address `path`, in place of those with the keys `made`.
 
     Nothing else is removed. If it fails, what was there stays, or comes back.
+
+    Raises
+    ------
+    ParameterError
+        If no folder can be made at `path`.
     """
     if is_remote(path):
         _replace_objects(path, objects, made)
     else:
-        _replace_folder(Path(os.path.realpath(path)), objects, made)
+        _replace_folder(path, objects, made)
 
 
 @contextlib.contextmanager
@@ -102,6 +113,18 @@ def aside(path: Path) -> Iterator[Path]:
         yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def make_folder(folder: Path, path: str) -> None:
+    """Make a folder aside that is to become the one at the address `path`, or ParameterError."""
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        # Where `folder` lies is nothing that anybody has chosen: it is not named.
+        raise ParameterError(
+            f"no folder can be made at {shown(path)}: {error.strerror}; choose another path, or "
+            "mend this"
+        ) from None
 
 
 def _files(path: str) -> list[str]:
@@ -124,9 +147,10 @@ def _filesystem(url: str) -> tuple[Any, str]:
     return fs, root.rstrip("/")
 
 
-def _replace_folder(place: Path, objects: Mapping[str, bytes], made: Collection[str]) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+def _replace_folder(path: str, objects: Mapping[str, bytes], made: Collection[str]) -> None:
+    place = Path(os.path.realpath(path))
     with aside(place) as partial:
+        make_folder(partial, path)
         for key, value in objects.items():
             (partial / key).parent.mkdir(parents=True, exist_ok=True)
             with open(partial / key, "wb") as file:

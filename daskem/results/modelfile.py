@@ -22,7 +22,7 @@ from zarr.storage import MemoryStore
 from daskem.core.addresses import cause, reason, shown
 from daskem.data.inputs import address
 from daskem.errors import ModelFileError, ParameterError, StoreNotFoundError
-from daskem.results.files import is_remote, n_stored, replace, steadily, stored
+from daskem.results.files import check_path, is_remote, n_stored, replace, steadily, stored
 
 VERSION = 3
 # Nothing compresses better than a constant, a thousandfold; zeros need not be stored at all.
@@ -74,9 +74,10 @@ def check_target(path: str | os.PathLike[str]) -> list[str]:
     Raises
     ------
     ParameterError
-        If `path` holds anything else, or cannot be listed.
+        If `path` is none, holds anything else, or cannot be listed.
     """
     path = address(path)
+    check_path(path)
     keys = stored(path)
     if not keys:
         return []

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from distributed import Client
 
 from daskem.data.blocks.local import LocalBlocks
-from daskem.data.cluster import current_client, seceded
+from daskem.data.cluster import check_synchronous, current_client, seceded
 from daskem.errors import ClusterError, SchedulerError
 from daskem.running.end_warnings import kept, told
 from daskem.running.handle import Handle, send, stopping
@@ -55,6 +55,7 @@ def submitted(task: Task[OutcomeT], client: Client, name: str | None) -> Handle[
 
 def a_client() -> Client:
     """The current client, or ClusterError."""
+    check_synchronous()
     client = current_client()
     if client is None:
         raise ClusterError(

@@ -5,7 +5,12 @@ or a named error, and no wait is without an end.
 """
 
 from daskem.data.cluster.asking import SILENCE, SLOW, SilentError, address_of, asked, foreign
-from daskem.data.cluster.graph import check_reachable, current_client, seceded
+from daskem.data.cluster.graph import (
+    check_reachable,
+    check_synchronous,
+    current_client,
+    seceded,
+)
 from daskem.data.cluster.openness import tell_if_open
 from daskem.data.cluster.resources import Machines, machines
 from daskem.data.cluster.waiting import check_workers, tell_without_workers, told_without_workers
@@ -18,6 +23,7 @@ __all__ = [
     "address_of",
     "asked",
     "check_reachable",
+    "check_synchronous",
     "check_workers",
     "current_client",
     "foreign",

@@ -32,6 +32,7 @@ __all__ = [
     "TaskRef",
     "bind",
     "check_reachable",
+    "check_synchronous",
     "current_client",
     "evaluated",
     "keys_of",
@@ -85,17 +86,23 @@ def _is_asynchronous() -> bool:
         return False
 
 
+def check_synchronous() -> None:
+    """Raise ClusterError if the current client is one that cannot be waited for here."""
+    if _is_asynchronous():
+        raise ClusterError(
+            "the current client is asynchronous, and what is asked of Dask data waits for it: ask "
+            "in a thread, as in await asyncio.to_thread(model.fit, data), or use a client that is "
+            "not"
+        )
+
+
 def check_reachable(array: da.Array) -> None:
     """Raise ClusterError if an array is computed by, or lies on, what cannot be reached from here.
 
     An array that is not computed yet needs a client that can be waited for; what was persisted
     needs its cluster.
     """
-    if _is_asynchronous():
-        raise ClusterError(
-            "the current client is asynchronous, and a fit of Dask data waits for it: call it in a "
-            "thread, as in await asyncio.to_thread(model.fit, data), or use a client that is not"
-        )
+    check_synchronous()
     lost = [f for f in futures_of([array]) if f.status in ("cancelled", "lost")]
     if lost:
         raise ClusterError(

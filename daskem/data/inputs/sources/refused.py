@@ -125,6 +125,20 @@ REFUSED: tuple[tuple[Callable[[object], bool], str], ...] = (
         "a list of dicts is no table yet: pass pandas.DataFrame(data)",
     ),
     (_is_mapping, "a dict has no order of rows: pass pandas.DataFrame(data) or xarray.Dataset"),
+    (
+        kind("astropy.coordinates", "SkyCoord", "BaseCoordinateFrame"),
+        "angles on a sphere are no features as they are, since 359 degrees lie beside 1: pass "
+        "their unit vectors, data.cartesian.xyz.value.T, or columns of your own choice, as in "
+        "numpy.column_stack([data.spherical.lon.deg, data.spherical.lat.deg])",
+    ),
+    (
+        kind("astropy.coordinates", "BaseRepresentation"),
+        "coordinates are no rows yet: pass data.to_cartesian().xyz.value.T",
+    ),
+    (
+        kind("astropy.time", "Time", "TimeDelta"),
+        "times are no numbers yet: pass days as a column, data.jd[:, None]",
+    ),
     (_is_groups, "groups are not rows: fit each group, or what they were made of"),
     (
         _is_windows,
