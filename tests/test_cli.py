@@ -664,6 +664,8 @@ def test_the_demo_can_fail(shown, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo, "truth", lambda: altered)
     monkeypatch.setattr(demo, "fitting", lambda data: iter([found]))
     monkeypatch.setattr(demo, "WORKERS", 1)
+    # A worker in this process would be paused for what other tests have in memory.
+    monkeypatch.setattr(demo, "MEMORY", 0)
     # That the demo brings processes of its own up is seen by that test, too.
     monkeypatch.setattr(
         demo, "LocalCluster", partial(demo.LocalCluster, processes=False, protocol="tcp://")
