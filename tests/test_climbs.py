@@ -4,18 +4,19 @@ import numpy as np
 import pytest
 from reading import look
 from samples import count_rows
-from table import every_setting
+from table import TABLE, every_setting
 
 from daskem import Gaussian, Mixture
 from daskem.core.coordinates import from_free, from_free_each, to_free, to_free_each
 from daskem.data.inputs import as_blocks
+from daskem.errors import ModelError
 from daskem.fitting.algorithms import Draft, Squarem
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
 from daskem.fitting.starts.best_starts import best_of_many
 from daskem.fitting.starts.contest import ranking
 from daskem.fitting.starts.seedbed import Seedbed
-from daskem.fitting.starts.short_climbs import climbed, in_memory, judged
+from daskem.fitting.starts.short_climbs import climbed, fitted, in_memory, judged
 from daskem.fitting.stopping import Stop
 
 PASSES = 9
@@ -24,8 +25,8 @@ PASSES = 9
 def begun(row, counts=(3, 4, 3)):
     """A model in its frame, a sample of its rows, and starts of some numbers of components."""
     first = look(Mixture(row.family), as_blocks(row.rows()))
-    bed = Seedbed(first.model, first.survey.sample, "k-means++", np.random.default_rng(0))
-    return first, first.survey.sample, [Draft(bed.seeded(k)) for k in counts]
+    bed, rng = Seedbed(first.model, first.survey.sample, "k-means++"), np.random.default_rng(0)
+    return first, first.survey.sample, [Draft(bed.seeded(k, rng)) for k in counts]
 
 
 @every_setting
@@ -79,8 +80,8 @@ def test_a_climb_that_fails_leaves_the_others_alone(monkeypatch):
     rng = np.random.default_rng(2)
     first = look(Mixture(Gaussian()), as_blocks(rng.normal(size=(300, 2))))
     sample = first.survey.sample
-    bed = Seedbed(first.model, sample, "k-means++", rng)
-    drafts = [Draft(bed.seeded(3)) for _ in range(3)]
+    bed = Seedbed(first.model, sample, "k-means++")
+    drafts = [Draft(bed.seeded(3, rng)) for _ in range(3)]
     (expected,) = climbed(first.model, drafts[2:], sample, PASSES)
     m_step = Mixture.m_step
 
@@ -94,6 +95,19 @@ def test_a_climb_that_fails_leaves_the_others_alone(monkeypatch):
     assert [entry.unfit[0] for entry in found] == [False, True, False]
     assert found[2].objective == pytest.approx(expected.objective, rel=1e-10)
     assert ranking(found)[-1] is found[1]
+
+
+def test_an_e_step_on_the_sample_fails_as_one_on_the_data_does(monkeypatch):
+    first, sample, drafts = begun(TABLE[0])
+
+    def fails(*_):
+        raise np.linalg.LinAlgError("placed")
+
+    monkeypatch.setattr(Mixture, "e_steps", fails)
+    for way in (climbed, judged, fitted):
+        how = {climbed: (PASSES,), judged: (), fitted: (Stop(0.0, PASSES),)}[way]
+        with pytest.raises(ModelError, match="the E step met params that are no model"):
+            way(first.model, drafts, sample, *how)
 
 
 def test_coordinates_of_many_are_those_of_each():

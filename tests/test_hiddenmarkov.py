@@ -167,6 +167,17 @@ def test_states_that_forget_are_components(row):
             np.testing.assert_allclose(found[name], value, rtol=1e-11, atol=1e-11, err_msg=name)
 
 
+def assert_is_theirs(ours, theirs, params, rows, lengths):
+    """A fit is one of hmmlearn, with these params of that, its likelihood and its states."""
+    for name, value in params.items():
+        np.testing.assert_allclose(ours.params[name], value, rtol=1e-9, atol=1e-11)
+    total = len(rows) * ours.log_likelihood
+    assert total == pytest.approx(theirs.monitor_.history[-1], rel=1e-10)
+    np.testing.assert_array_equal(
+        ours.predict(rows, lengths=lengths), theirs.decode(rows, lengths)[1]
+    )
+
+
 @every_kind
 @every_kernel
 def test_hmmlearn_makes_the_same_iterations(kind, kernel, lengths, walks):
@@ -198,16 +209,10 @@ def test_hmmlearn_makes_the_same_iterations(kind, kernel, lengths, walks):
         "transitions": theirs.transmat_,
         "means": theirs.means_,
     }
-    for name, value in found.items():
-        np.testing.assert_allclose(ours.params[name], value, rtol=1e-9, atol=1e-11)
     # Of a spherical covariance it holds the same number for every feature.
     theirs_own = theirs._covars_[:, 0] if kind == "spherical" else theirs._covars_
     np.testing.assert_allclose(ours.params["covariances"], theirs_own, rtol=1e-9)
-    n = len(rows)
-    assert n * ours.log_likelihood == pytest.approx(theirs.monitor_.history[-1], rel=1e-10)
-    np.testing.assert_array_equal(
-        ours.predict(rows, lengths=lengths), theirs.decode(rows, lengths)[1]
-    )
+    assert_is_theirs(ours, theirs, found, rows, lengths)
 
 
 @every_kernel
@@ -233,12 +238,7 @@ def test_hmmlearn_makes_the_same_iterations_of_counts(kernel):
         "transitions": theirs.transmat_,
         "rates": theirs.lambdas_,
     }
-    for name, value in found.items():
-        np.testing.assert_allclose(ours.params[name], value, rtol=1e-9, atol=1e-11)
-    assert 400 * ours.log_likelihood == pytest.approx(theirs.monitor_.history[-1], rel=1e-10)
-    np.testing.assert_array_equal(
-        ours.predict(rows, lengths=lengths), theirs.decode(rows, lengths)[1]
-    )
+    assert_is_theirs(ours, theirs, found, rows, lengths)
 
 
 def test_a_known_truth_is_found(lengths, walks):

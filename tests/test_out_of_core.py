@@ -1,6 +1,6 @@
 """Memory of a worker while it fits and predicts more data than it may hold."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dask.array as da
@@ -48,6 +48,17 @@ def peak():
     return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
+@contextmanager
+def small_worker(folder):
+    """A client of one worker with 600 MB."""
+    with ExitStack() as stack:
+        file = stack.enter_context(scheduler(folder))
+        stack.enter_context(workers(file, 1, 1, "--memory-limit", "600MB"))
+        client = stack.enter_context(Client(scheduler_file=str(file)))
+        client.wait_for_workers(1, timeout=PATIENCE)
+        yield client
+
+
 def test_a_worker_needs_two_chunks_and_little_else_for_many_components(store, tmp_path):
     k, data = 12, da.from_zarr(store)
     # The search for a start needs only a sample, and the scheduler makes it.
@@ -56,11 +67,7 @@ def test_a_worker_needs_two_chunks_and_little_else_for_many_components(store, tm
         "means": store[:k],
         "covariances": np.ones((k, FEATURES)),
     }
-    with ExitStack() as stack:
-        file = stack.enter_context(scheduler(tmp_path))
-        stack.enter_context(workers(file, 1, 1, "--memory-limit", "600MB"))
-        client = stack.enter_context(Client(scheduler_file=str(file)))
-        client.wait_for_workers(1, timeout=PATIENCE)
+    with small_worker(tmp_path) as client:
         (before,) = client.run(idle).values()
         model = daskem.Mixture(daskem.Gaussian("diag"))
         result = daskem.fit(model, data, start=start, max_passes=1, tol=0)
@@ -86,11 +93,7 @@ def test_a_worker_holds_a_few_chunks_of_ragged_sequences_whose_store_is_larger(s
         "means": np.stack([np.zeros(FEATURES), np.full(FEATURES, 2.0)]),
         "covariances": np.ones((2, FEATURES)),
     }
-    with ExitStack() as stack:
-        file = stack.enter_context(scheduler(tmp_path))
-        stack.enter_context(workers(file, 1, 1, "--memory-limit", "600MB"))
-        client = stack.enter_context(Client(scheduler_file=str(file)))
-        client.wait_for_workers(1, timeout=PATIENCE)
+    with small_worker(tmp_path) as client:
         (before,) = client.run(idle).values()
         model = daskem.HiddenMarkov(daskem.Gaussian("diag"))
         result = daskem.fit(model, data, start=start, lengths=lengths, max_passes=1, tol=0)

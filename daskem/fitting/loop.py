@@ -36,10 +36,19 @@ def evaluate(block: Block, requests: Sequence[Request]) -> dict[str, Any]:
 
 
 def e_steps(model: Model, block: Block, candidates: Sequence[Params]) -> Sequence[Statistics]:
-    """The statistics of one block for every params of a model."""
-    if isinstance(model, Batches):
-        return model.e_steps(block, candidates)
-    return [model.e_step(block, params) for params in candidates]
+    """The statistics of one block for every params of a model.
+
+    Raises
+    ------
+    ModelError
+        If any of these are no model.
+    """
+    try:
+        if isinstance(model, Batches):
+            return model.e_steps(block, candidates)
+        return [model.e_step(block, params) for params in candidates]
+    except np.linalg.LinAlgError as error:
+        raise ModelError(f"the E step met params that are no model ({error})") from error
 
 
 def passes(
@@ -68,10 +77,7 @@ def passes(
             for group in groups
         ]
         began = time.perf_counter()
-        try:
-            sums = blocks.sum(evaluate, requests, name="e-step", source="m-step")
-        except np.linalg.LinAlgError as error:
-            raise ModelError(f"the E step met params that are no model ({error})") from error
+        sums = blocks.sum(evaluate, requests, name="e-step", source="m-step")
         if survey is not None:
             check_unchanged(blocks, survey, sums["fingerprint"])
         read = Read(sums["rows"], sums["bytes"], sums["weight"], time.perf_counter() - began)

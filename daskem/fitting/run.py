@@ -131,7 +131,7 @@ class Run(Brief):
         weight = statistics[0].get("fitted_weight", read.weight)
         with one_blas_thread():
             objectives = [
-                (float(sums["log_likelihood"]) + self._log_prior(params, weight)) / weight
+                objective_of(self.model, params, sums, weight)
                 for sums, params in zip(statistics, self.ask(), strict=True)
             ]
             state = self.algorithm.tell(self.model, self.state, statistics, objectives)
@@ -144,11 +144,6 @@ class Run(Brief):
         if sample is not None or status is not Status.RUNNING:
             history = (*history[:-1], self._with_events(history[-1], state))
         return replace(self, state=standing.state, history=history, status=status)
-
-    def _log_prior(self, params: Params, weight: float) -> float:
-        if isinstance(self.model, Penalises):
-            return self.model.log_prior(params, weight)
-        return 0.0
 
     def _record(self, state: State, weight: float, read: Read) -> Pass:
         assert state.accepted is not None
@@ -242,3 +237,9 @@ class Run(Brief):
             "The M step does not maximise what the E step computes; daskem.testing.check_model "
             "may say why"
         )
+
+
+def objective_of(model: Model, params: Params, statistics: Statistics, weight: float) -> float:
+    """What EM climbs: the log-likelihood plus the log-density of the prior, per row."""
+    log_prior = model.log_prior(params, weight) if isinstance(model, Penalises) else 0.0
+    return (float(statistics["log_likelihood"]) + log_prior) / weight

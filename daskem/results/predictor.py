@@ -139,9 +139,7 @@ class Predictor(Outcome):
         demand(self.model, Predicts, "predicting")
         missing = missing or self.missing
         model = with_missing(self.model, missing)
-        rows, riders = self._rows(data, None, along, lengths)
-        lengths = lengths_of(rows, lengths)
-        check_sequences(self.model, lengths)
+        rows, riders, lengths = self._rows(data, None, along, lengths)
         array, edges, _ = cut(rows.array, lengths)
         form |= {"omit": MISSING[missing], "name": f.__name__}
         form |= {"along": as_riders(riders, array), "edges": edges}
@@ -161,8 +159,10 @@ class Predictor(Outcome):
         sample_weight: Values | None,
         along: Riders | None,
         lengths: Lengths | None,
-    ) -> tuple[Rows, dict[str, Any]]:
-        """The rows of `data`, as the model was fitted to such, and what rides along with them."""
+    ) -> tuple[Rows, dict[str, Any], Lengths | None]:
+        """The rows of `data`, as the model was fitted to such, what rides along with them, and the
+        lengths of their sequences.
+        """
         known = self.features
         # Lengths count rows in the order of the data.
         fitted = known if lengths is None else dataclasses.replace(known, sequence_dim=None)
@@ -174,7 +174,9 @@ class Predictor(Outcome):
             )
         riders = aligned(rows, sample_weight, along)
         check_riders(self.model, along or {})
-        return rows, riders
+        known_lengths = lengths_of(rows, lengths)
+        check_sequences(self.model, known_lengths)
+        return rows, riders, known_lengths
 
     def blocks(
         self,
@@ -184,9 +186,7 @@ class Predictor(Outcome):
         lengths: Lengths | None = None,
     ) -> Blocks:
         """The rows of `data`, as the model was fitted to such, for passes over them."""
-        rows, riders = self._rows(data, sample_weight, along, lengths)
-        lengths = lengths_of(rows, lengths)
-        check_sequences(self.model, lengths)
+        rows, riders, lengths = self._rows(data, sample_weight, along, lengths)
         called = origin(data)
         return as_blocks(
             rows.array, missing=self.missing, along=riders, lengths=lengths, origin=called

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from daskem.core.coordinates import from_free, to_free
+from daskem.core.coordinates import from_free, to_free_each
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.fitting.algorithms.gain import noise, predicted, steepness
@@ -98,7 +98,7 @@ class Climb:
             return replace(state, asked=(em,))
         assert state.accepted is not None
         declared = model.parameters
-        x, step = to_free(declared, state.accepted), to_free(declared, state.params)
+        x, step = to_free_each(declared, [state.accepted, state.params])
         pair = Pair(x, step, state.objective)
         before = state.memory or _moved(state.warm, pair)
         state = replace(state, memory=(*before, pair)[-MEMORY:], warm=())

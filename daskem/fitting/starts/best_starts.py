@@ -17,7 +17,7 @@ from daskem.fitting.starts.effort import Effort, simpler_read
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.given import Start, given_params
 from daskem.fitting.starts.outlying import outlying_first
-from daskem.fitting.starts.seedbed import begin
+from daskem.fitting.starts.seedbed import Seedbed, begin
 from daskem.fitting.starts.short_climbs import Judged
 from daskem.models.asking import allowed, demand
 from daskem.models.protocol import Declares, Frames, Model, Simplifies, Starts, Varies
@@ -108,8 +108,7 @@ def searched(
     starts = best_of_many(read, n_components, init_params, rngs)
     if read is first:
         return starts
-    grown = _grown_each(first.model, read.model, [entry.draft for entry in starts], rngs)
-    return [entry._replace(draft=draft) for entry, draft in zip(starts, grown, strict=True)]
+    return _grown_starts(first.model, read.model, starts, rngs)
 
 
 @one_blas_thread()
@@ -133,16 +132,16 @@ def best_of_many(
     simpler = simpler_read(first, n_components, d, len(sample))
     if simpler is not None:
         starts = best_of_many(simpler, n_components, init_params, rngs)
-        grown = _grown_each(first.model, simpler.model, [entry.draft for entry in starts])
-        return [entry._replace(draft=draft) for entry, draft in zip(starts, grown, strict=True)]
+        return _grown_starts(first.model, simpler.model, starts)
     effort = Effort.of(first.model, n_components, d, len(sample), init_params)
     if n_named == n_components:
         # Labels say where each begins: none is too many, and none can go.
         effort = replace(effort, counts=(n_components,), n_regrown=0)
     sample, n_out = outlying_first(sample)
     parts = [sample[:size] for size in effort.sizes]
-    contest = Contest(first.model, parts, effort, n_components, n_named, n_out)
-    return contest.winners(init_params, rngs)
+    bed = Seedbed(first.model, parts[0], init_params)
+    contest = Contest(first.model, parts, effort, n_components, n_named, n_out, bed)
+    return contest.winners(rngs)
 
 
 def _grown(model: Model, simpler: Model, params: Params) -> Params:
@@ -164,3 +163,14 @@ def _grown_each(
     if isinstance(model, Varies) and rngs:
         grown[1:] = map(model.varied, grown[1:], rngs[1:])
     return [Draft(params) for params in grown]
+
+
+def _grown_starts(
+    model: Model,
+    simpler: Model,
+    starts: Sequence[Judged],
+    rngs: Sequence[np.random.Generator] = (),
+) -> list[Judged]:
+    """The same of each of `starts`, which stay as the simpler model has judged them."""
+    grown = _grown_each(model, simpler, [entry.draft for entry in starts], rngs)
+    return [entry._replace(draft=draft) for entry, draft in zip(starts, grown, strict=True)]

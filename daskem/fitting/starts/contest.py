@@ -59,6 +59,8 @@ class Contest:
     n_components, n_named : int
     n_out : int
         The first so many rows of each part are far out, and the same.
+    bed : Seedbed
+        In the first part.
     """
 
     model: Starts
@@ -67,19 +69,20 @@ class Contest:
     n_components: int
     n_named: int
     n_out: int
+    bed: Seedbed
 
-    def winners(self, init_params: str, rngs: Sequence[np.random.Generator]) -> list[Judged]:
+    def winners(self, rngs: Sequence[np.random.Generator]) -> list[Judged]:
         """The start that wins, of the seeds that each of `rngs` draws."""
-        beds = [Seedbed(self.model, self.parts[0], init_params, rng) for rng in rngs]
-        return _in_step(self.model, list(map(self.winner, beds)))
+        return _in_step(self.model, list(map(self.winner, rngs)))
 
-    def winner(self, bed: Seedbed) -> Way[Judged]:
-        """The start that wins, of seeds in the first part."""
+    def winner(self, rng: np.random.Generator) -> Way[Judged]:
+        """The start that wins, of the seeds that `rng` draws."""
         # More components than wanted are an over-fit.
-        seeds = [bed.seeded(k) for k in self.effort.counts] + bed.partitioned(self.n_components)
+        seeds = [self.bed.seeded(k, rng) for k in self.effort.counts]
+        seeds += self.bed.partitioned(self.n_components, rng)
         ranked = yield from self.compare((yield from self.prune(seeds)))
         for _ in range(self.effort.n_regrown):
-            grown = yield from self.prune([self.regrow(ranked[0].draft.params, bed)])
+            grown = yield from self.prune([self.regrow(ranked[0].draft.params, rng)])
             ranked = ranking([*ranked, *(yield from self.compare(grown))])
         return (yield from self.polish(ranked))
 
@@ -96,13 +99,13 @@ class Contest:
         """The best one first, as judged by a part that they are not fitted to."""
         return ranking((yield Asked(list(drafts), self._fresh[number], None)))
 
-    def regrow(self, best: Params, bed: Seedbed) -> Params:
+    def regrow(self, best: Params, rng: np.random.Generator) -> Params:
         """The best start with a component less, and some new ones around seeds."""
         # Before there are seeds, which then compete for the free place: beside them, half of a
         # cluster that has two components would seem to be missed more than a small new cluster.
         k = self.n_components
         fewer = pruned(self.model, best, self.parts[0], k - 1, self.n_named)
-        return joined(self.model, fewer, bed.unnamed(max(2, k // _TO_A_SEED)))
+        return joined(self.model, fewer, self.bed.unnamed(max(2, k // _TO_A_SEED), rng))
 
     def polish(self, ranked: list[Judged]) -> Way[Judged]:
         """The best on ever larger parts; with many passes on the last two."""

@@ -60,7 +60,7 @@ def begin(
         missing = sorted(set(model.parameters) - set(known))
         raise ParameterError(f"pass n_components, or start with {missing} in it")
     k = whole("n_components", n_components)
-    seeded = Seedbed(model, first.survey.start_sample, init_params, rng).seeded(k)
+    seeded = Seedbed(model, first.survey.start_sample, init_params).seeded(k, rng)
     return allowed(model, Params({**seeded, **known}))
 
 
@@ -73,37 +73,36 @@ class Seedbed:
     model : Starts
     sample : Block
     init_params : str
-    rng : numpy Generator
     """
 
     model: Starts
     sample: Block
     init_params: str
-    rng: np.random.Generator
 
-    def seeded(self, n_components: int) -> Params:
+    def seeded(self, n_components: int, rng: np.random.Generator) -> Params:
         """The M step for rows each of which belongs to the nearest of some seeds."""
-        return self._around(*self._centres(n_components, self._points))
+        return self._around(*self._centres(n_components, self._points, rng))
 
-    def unnamed(self, n_components: int) -> Params:
+    def unnamed(self, n_components: int, rng: np.random.Generator) -> Params:
         """The same, of seeds that no label has anything to do with."""
-        return self._around(*self._at(self._seeds(n_components, self._points), self._points))
+        return self._around(*self._at(self._seeds(n_components, self._points, rng), self._points))
 
-    def partitioned(self, n_components: int) -> list[Params]:
+    def partitioned(self, n_components: int, rng: np.random.Generator) -> list[Params]:
         """The M steps for partitions by k-means, by which spread features are measured."""
-        weights = self.sample.counts
-        both = self._points, denser(self._points, weights)
-        return [self._partitioned(n_components, points) for points in both]
+        both = self._points, self._denser
+        return [self._partitioned(n_components, points, rng) for points in both]
 
     def _around(self, seeds: np.ndarray, centres: np.ndarray) -> Params:
         nearest = cdist(self._points, seeds, "sqeuclidean").argmin(axis=1)
         return self._of(nearest, centres)
 
-    def _partitioned(self, n_components: int, points: np.ndarray) -> Params:
+    def _partitioned(
+        self, n_components: int, points: np.ndarray, rng: np.random.Generator
+    ) -> Params:
         """The M step for the best of some partitions, each from other seeds."""
         trials = []
         for _ in range(_PARTITIONS):
-            seeds, centres = self._centres(n_components, points)
+            seeds, centres = self._centres(n_components, points, rng)
             partition = lloyd(points, self.sample.counts, seeds)
             trials.append((centres, *partition))
         centres, labels, _ = min(trials, key=lambda trial: trial[2])
@@ -119,18 +118,20 @@ class Seedbed:
     def _named(self) -> Named | None:
         return Named.among(self.sample)
 
-    def _centres(self, n_components: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _centres(
+        self, n_components: int, points: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Where components begin, among `points` and in the units of the data.
 
         Those of which rows are known, in the middle of them; the others around seeds.
         """
         if self._named is None:
-            return self._at(self._seeds(n_components, points), points)
+            return self._at(self._seeds(n_components, points, rng), points)
         self._check_enough(n_components)
         counts, rows = self.sample.counts, self._rows
         named = self._named
         n_free = n_components - len(named.numbers)
-        seeds = seeds_beside(points, counts, named.means(points, counts), n_free, self.rng)
+        seeds = seeds_beside(points, counts, named.means(points, counts), n_free, rng)
         return (
             named.beside(points[seeds], named.means(points, counts)),
             named.beside(rows[seeds], named.means(rows, counts)),
@@ -146,6 +147,11 @@ class Seedbed:
         return (self._rows - mean) / scale
 
     @cached_property
+    def _denser(self) -> np.ndarray:
+        """The same in units of the densest intervals."""
+        return denser(self._points, self.sample.counts)
+
+    @cached_property
     def _rows(self) -> np.ndarray:
         """The rows, those that lack values with the means of these, (sample, feature)."""
         return completed(self.sample.rows, self._standard[0])
@@ -154,11 +160,11 @@ class Seedbed:
     def _standard(self) -> tuple[np.ndarray, np.ndarray]:
         return standardised(self.sample)
 
-    def _seeds(self, n_components: int, points: np.ndarray) -> np.ndarray:
+    def _seeds(self, n_components: int, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Numbers of the rows that are seeds, (component,)."""
         self._check_enough(n_components)
         seeder = SEEDERS[self.init_params]
-        return seeder(points, self.sample.counts, n_components, self.rng)
+        return seeder(points, self.sample.counts, n_components, rng)
 
     def _check_enough(self, n_components: int) -> None:
         if len(self.sample) < n_components:

@@ -21,10 +21,10 @@ from daskem.fitting.algorithms.gain import noise
 from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.squarem import squared
 from daskem.fitting.loop import e_steps, passes
-from daskem.fitting.run import Run
+from daskem.fitting.run import Run, objective_of
 from daskem.fitting.stopping import Stop, resolution
 from daskem.models.asking import allowed, demand
-from daskem.models.protocol import Declares, Model, Penalises, Reports
+from daskem.models.protocol import Declares, Model, Reports
 from daskem.models.views import Flaw
 
 # A short climb ends where an EM step has gained this fraction of what the rows can tell apart.
@@ -66,7 +66,7 @@ def judged(model: Model, drafts: Sequence[Draft], rows: Block) -> list[Judged]:
     sums = _e_steps(model, [draft.params for draft in drafts], in_memory(rows))
     entries = []
     for draft, answer in zip(drafts, sums, strict=True):
-        objective = _objective(model, draft.params, *answer)
+        objective = objective_of(model, draft.params, *answer)
         failed = not math.isfinite(objective)
         improper = not failed and _improper(model, answer[0], draft.params)
         entries.append(Judged((failed, improper), objective, draft))
@@ -103,20 +103,14 @@ def in_memory(part: Block) -> LocalBlocks:
 def _e_steps(
     model: Model, asked: Sequence[Params], blocks: LocalBlocks
 ) -> list[tuple[Statistics, float]]:
-    """The statistics at each of the params, and the weight of the rows."""
+    """The statistics at each of the params, and the weight of the rows that are fitted."""
     sums = blocks.sum(_evaluate, model, Candidates(asked), name="e-step")
-    return [(statistics, sums["weight"]) for statistics in sums["statistics"]]
+    return [(s, s.get("fitted_weight", sums["weight"])) for s in sums["statistics"]]
 
 
 def _evaluate(block: Block, model: Model, candidates: Candidates) -> dict[str, Any]:
     """What the loop evaluates of a block, but for what tells whether its rows have changed."""
     return {"weight": block.weight, "statistics": list(e_steps(model, block, candidates))}
-
-
-def _objective(model: Model, params: Params, statistics: Statistics, weight: float) -> float:
-    weight = statistics.get("fitted_weight", weight)
-    prior = model.log_prior(params, weight) if isinstance(model, Penalises) else 0.0
-    return float(statistics["log_likelihood"] + prior) / weight
 
 
 def _improper(model: Model, statistics: Statistics, params: Params) -> bool:
@@ -160,7 +154,7 @@ class _Climb:
 
     def takes(self, model: Model, statistics: Statistics, weight: float) -> bool:
         """Whether it moves on to what was asked, given its statistics; it makes the EM step."""
-        objective = _objective(model, self.asked, statistics, weight)
+        objective = objective_of(model, self.asked, statistics, weight)
         if self.leapt and not objective >= self.objective:
             self._stay(objective)
             return False

@@ -1,6 +1,6 @@
 """Columns of several kinds: a family for each, independent of one another given the component."""
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -189,11 +189,21 @@ class Independent(SideBySideFamilies):
     def kernel(
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> Kernel:
+        return self._beside(lambda family: family.kernel, candidates, offsets, frame)
+
+    def _beside(
+        self,
+        made_by: Callable[[Family], Callable[..., Kernel]],
+        candidates: Sequence[Params],
+        offsets: Sequence[np.ndarray],
+        frame: Frame | None,
+    ) -> Kernel:
+        """The kernels that `made_by` makes for each family, side by side."""
         nothing = [np.zeros(len(offset)) for offset in offsets]
         each = [[of_family for _, of_family in self._each(params)] for params in candidates]
         parts = []
         for member, of_family in zip(self.members, zip(*each, strict=True), strict=True):
-            kernel = member.family.kernel(of_family, nothing, part_of(frame, member))
+            kernel = made_by(member.family)(of_family, nothing, part_of(frame, member))
             parts.append(_part(member, kernel))
         return TiledKernel(SideBySide(parts, offsets))
 
@@ -204,14 +214,8 @@ class Independent(SideBySideFamilies):
     def gapped(
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> Kernel:
-        nothing = [np.zeros(len(offset)) for offset in offsets]
-        each = [[of_family for _, of_family in self._each(params)] for params in candidates]
-        parts = []
-        for member, of_family in zip(self.members, zip(*each, strict=True), strict=True):
-            family = demand(member.family, Gapped, 'missing="model" beside other families')
-            kernel = family.gapped(of_family, nothing, part_of(frame, member))
-            parts.append(_part(member, kernel))
-        return TiledKernel(SideBySide(parts, offsets))
+        purpose = 'missing="model" beside other families'
+        return self._beside(lambda f: demand(f, Gapped, purpose).gapped, candidates, offsets, frame)
 
     def marginal(
         self, params: Params, frame: Frame | None, observed: np.ndarray
