@@ -26,10 +26,10 @@ _READERS: dict[Any, tuple[str, Callable[[str], Any]]] = {
 
 def families() -> dict[str, type[Family]]:
     """Every registered family, by its name in lower case, as options are written."""
-    return {name.lower(): family for name, family in FAMILIES.items() if _is_told(family)}
+    return {name.lower(): family for name, family in FAMILIES.items() if _is_offered(family)}
 
 
-def _is_told(family: type[Family]) -> bool:
+def _is_offered(family: type[Family]) -> bool:
     """Whether texts can say all that it must be told."""
     hints = get_type_hints(family)
     needed = [n for n, f in _fields(family).items() if _default(f) is dataclasses.MISSING]

@@ -70,12 +70,12 @@ class Frame(Brief):
     @cached_property
     def floors(self) -> np.ndarray:
         """The floor as a covariance in the frame, (feature, feature)."""
-        return self.spread(self.floor)
+        return self.matrix_of(self.floor)
 
     @cached_property
     def recorded_floors(self) -> np.ndarray:
         """What of `floors` is the resolution of the record."""
-        return self.spread(np.where(self.recorded, self.floor, 0.0))
+        return self.matrix_of(np.where(self.recorded, self.floor, 0.0))
 
     def __getstate__(self) -> dict[str, np.ndarray]:
         # What follows from the fields need not travel.
@@ -87,7 +87,7 @@ class Frame(Brief):
             return np.diagonal(covariance) * self.inverse**2
         return np.einsum("ij,ij->i", self.inverse @ covariance, self.inverse)
 
-    def spread(self, variances: np.ndarray) -> np.ndarray:
+    def matrix_of(self, variances: np.ndarray) -> np.ndarray:
         """The covariance (feature, feature) in the frame of independent features."""
         if self.linear.ndim == 1:
             return np.diag(variances * self.linear**2)

@@ -26,7 +26,7 @@ _SURE = 0.9
 
 
 @dataclass(frozen=True)
-class Told:
+class AfterPass:
     """Where a run stands after a pass.
 
     Attributes
@@ -43,8 +43,8 @@ class Told:
 
 
 def confirmed(
-    standing: Told, model: Model, algorithm: Algorithm, sample: Block | None, tol: float
-) -> Told:
+    standing: AfterPass, model: Model, algorithm: Algorithm, sample: Block | None, tol: float
+) -> AfterPass:
     """The same, with what is left to gain by the rate of EM, and with what is to show the rate."""
     if sample is None or not isinstance(model, Declares):
         return standing
@@ -97,12 +97,12 @@ def shown_rate(
     return float(v[known] @ image[known] / (v[known] @ v[known]))
 
 
-def _at_rate(standing: Told, rate: float) -> Told:
+def _at_rate(standing: AfterPass, rate: float) -> AfterPass:
     *before, last = standing.history
     return _left(replace(standing, history=(*before, replace(last, rate=rate))), rate)
 
 
-def _left(standing: Told, rate: float | None) -> Told:
+def _left(standing: AfterPass, rate: float | None) -> AfterPass:
     """The same, with what is left to gain by this rate, if it tells anything."""
     if rate is None or math.isnan(rate):
         return standing

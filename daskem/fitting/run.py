@@ -16,7 +16,7 @@ from daskem.errors import LikelihoodFellError, ModelError
 from daskem.fitting.algorithms import Algorithm, State, choose
 from daskem.fitting.algorithms.gain import ROUNDING, predicted_gain
 from daskem.fitting.algorithms.state import Draft
-from daskem.fitting.confirming import Told, confirmed, shown_rate
+from daskem.fitting.confirming import AfterPass, confirmed, shown_rate
 from daskem.fitting.record import Pass, Status, unfit
 from daskem.fitting.stopping import Stop, resolution
 from daskem.models.asking import demand
@@ -118,13 +118,13 @@ class Run(Brief):
         nobody follows the fit: then its last pass alone tells events.
         """
         try:
-            return self._told(statistics, read, stop, sample)
+            return self._after(statistics, read, stop, sample)
         except (ModelError, LikelihoodFellError, np.linalg.LinAlgError) as failure:
             nothing = Pass(-math.inf, -math.inf, math.inf, read.seconds, read.n_rows, read.n_bytes)
             history = self.history or (nothing,)
             return replace(self, history=history, status=Status.FAILED, failure=failure)
 
-    def _told(
+    def _after(
         self, statistics: Sequence[Statistics], read: Read, stop: Stop, sample: Block | None
     ) -> "Run":
         # A model that leaves rows out says what weight remains.
@@ -138,7 +138,7 @@ class Run(Brief):
             record = self._record(state, weight, read)
             shown = shown_rate(self.model, self.state.tried, statistics, state)
         resolved = resolution(self.model, state.params, weight)
-        standing = Told(state, (*self.history, record), shown)
+        standing = AfterPass(state, (*self.history, record), shown)
         standing = confirmed(standing, self.model, self.algorithm, sample, stop.tolerance(resolved))
         status, history = stop(standing.history, resolved), standing.history
         if sample is not None or status is not Status.RUNNING:

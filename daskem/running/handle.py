@@ -161,13 +161,13 @@ class Handle(Generic[OutcomeT]):
                 yielded = passes
 
     def __repr__(self) -> str:
-        known = ", ".join(f"{word} {value}" for word, value in self._told().items() if value != "")
+        known = ", ".join(f"{word} {value}" for word, value in self._facts().items() if value != "")
         return f"<fit {self.name!r}: {known}>"
 
     def _repr_html_(self) -> str:
-        return Table.of([{"fit": self.name, **self._told()}]).html()
+        return Table.of([{"fit": self.name, **self._facts()}]).html()
 
-    def _told(self) -> dict[str, Any]:
+    def _facts(self) -> dict[str, Any]:
         """How it stands, as cells."""
         try:
             stand = self._watch(seconds=_LOOK)

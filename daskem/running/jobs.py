@@ -71,7 +71,7 @@ class Job:
     started, stopping, ended, fetched : bool
     client : str or None
         The id of its own client.
-    held : list of keys, or None
+    keys : list of keys, or None
         What it needs of what lies on the cluster already; None until it is loaded.
     checkpoint : str or None
         Where it is written down.
@@ -86,7 +86,7 @@ class Job:
         self.error: Exception | None = None
         self.started = self.stopping = self.ended = self.fetched = False
         self.client: str | None = None
-        self.held: list[Any] | None = None
+        self.keys: list[Any] | None = None
         self.checkpoint: str | None = None
         self.doing = Sign("", 0, 0)
         self._newest: Outcome | None = None  # Of the thread alone.
@@ -100,12 +100,12 @@ class Job:
         """Start the thread; returns when the job holds all that it needs, or why it cannot."""
         self.started = True
         threading.Thread(target=self._run, args=(payload,), name=self.name, daemon=True).start()
-        while self.held is None and not self.ended:
+        while self.keys is None and not self.ended:
             await self._news.wait()
-        if self.held is None:
+        if self.keys is None:
             return f"the scheduler cannot load the fit ({self.error!r:.300})"
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._hold(self.held), _ARRIVAL)
+            await asyncio.wait_for(self._hold(self.keys), _ARRIVAL)
         return None
 
     async def _hold(self, keys: list[Any]) -> None:
@@ -204,7 +204,7 @@ class Job:
     def _fit(self, task: Task[Outcome], client: Client) -> dict[str, Any]:
         """Run the task; what is to be known of the job when it has ended."""
         keys = list(task.blocks.keys_on_cluster())
-        self._tell(client=client.id, held=keys, checkpoint=task.checkpoint)
+        self._tell(client=client.id, keys=keys, checkpoint=task.checkpoint)
         result = None
         try:
             results = task.results(f"on the scheduler {self.scheduler.address}")

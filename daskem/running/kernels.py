@@ -8,7 +8,7 @@ import numpy as np
 from distributed import Client
 
 from daskem.errors import ParameterError
-from daskem.fitting.starts.given import Start
+from daskem.fitting.starts.start_params import Start
 from daskem.models.asking import kernel_of
 from daskem.models.kernels.backends import BACKENDS, COMPILED, NUMPY, lacking, present
 from daskem.models.protocol import Compiles, Model

@@ -21,9 +21,9 @@ from daskem.fitting.run import Run
 from daskem.fitting.starts.best_starts import is_searched, starting, unsearched_start
 from daskem.fitting.starts.effort import Effort, simpler_read
 from daskem.fitting.starts.first_read import FirstRead
-from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.seedbed import begin
 from daskem.fitting.starts.short_climbs import in_memory
+from daskem.fitting.starts.start_params import Start
 from daskem.fitting.stopping import Stop
 from daskem.models.asking import demand
 from daskem.models.protocol import Model, Starts

@@ -18,7 +18,7 @@ from daskem.fitting.record import Status
 from daskem.fitting.run import Run
 from daskem.fitting.starts.best_starts import best_starts
 from daskem.fitting.starts.first_read import FirstRead, first_read
-from daskem.fitting.starts.given import Start, n_components_of
+from daskem.fitting.starts.start_params import Start, n_components_of
 from daskem.fitting.stopping import Stop
 from daskem.models.asking import demand
 from daskem.models.protocol import Categorises, Model

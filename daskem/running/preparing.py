@@ -19,8 +19,8 @@ from daskem.data.inputs.riders import aligned
 from daskem.data.inputs.rows import as_rows
 from daskem.errors import ModelError, ParameterError
 from daskem.fitting.algorithms import Algorithm, check_algorithm
-from daskem.fitting.starts.given import Start
 from daskem.fitting.starts.seeds import SEEDERS
+from daskem.fitting.starts.start_params import Start
 from daskem.fitting.stopping import Stop
 from daskem.models.asking import check_riders, check_sequences, kernel_of, lacking, with_missing
 from daskem.models.protocol import Categorises, Declares, Model, Names

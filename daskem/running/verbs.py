@@ -7,7 +7,7 @@ from daskem.core.settings import RandomState
 from daskem.core.signatures import helpful
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
 from daskem.fitting.algorithms import Algorithm
-from daskem.fitting.starts.given import Start
+from daskem.fitting.starts.start_params import Start
 from daskem.models.protocol import Model
 from daskem.results.result import Result
 from daskem.running.coordinator import last_of, running

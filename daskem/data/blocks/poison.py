@@ -52,7 +52,7 @@ def one_by_one(
             if not _is_of(error, name):
                 raise
             chunks, last = _culprits(recipe, alone, name, error)
-            raise PoisonChunkError(_told(chunks, last, origin, sizes)) from error
+            raise PoisonChunkError(_message(chunks, last, origin, sizes)) from error
     return tree.total()
 
 
@@ -74,7 +74,7 @@ def _is_of(error: KilledWorker, name: str) -> bool:
     return isinstance(error.task, tuple) and str(error.task[0]).startswith(f"{name}-")
 
 
-def _told(chunks: Sequence[Chunk], error: KilledWorker, origin: str, sizes: np.ndarray) -> str:
+def _message(chunks: Sequence[Chunk], error: KilledWorker, origin: str, sizes: np.ndarray) -> str:
     which = chunks[0].place
     if len(chunks) > 1:
         which = f"{which} to {chunks[-1].place} one of them or two together,"

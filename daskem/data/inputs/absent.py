@@ -49,16 +49,16 @@ def absent_chunks(data: Data, features: Sequence[Hashable] | None, missing: str)
         absent = _absent(array)
         if absent and missing == "raise":
             raise MissingChunksError(
-                f"{_told(array, absent)}. Write them (zarr leaves out chunks that hold nothing "
+                f"{_note(array, absent)}. Write them (zarr leaves out chunks that hold nothing "
                 "but the fill value unless its config array.write_empty_chunks is set), or, if "
                 'that value is meant, pass missing_chunks="fill" (--missing-chunks fill)'
             )
         if absent:
-            notes.append(_told(array, absent))
+            notes.append(_note(array, absent))
     return (*notes, *unchecked(arrays))
 
 
-def _told(array: zarr.Array, absent: Sequence[tuple[int, ...]]) -> str:
+def _note(array: zarr.Array, absent: Sequence[tuple[int, ...]]) -> str:
     chunks = ", ".join(str(index[0] if len(index) == 1 else index) for index in absent[:_SHOWN])
     more = f" and {len(absent) - _SHOWN:,} more" if len(absent) > _SHOWN else ""
     n_chunks = int(np.prod(_grid(array)))

@@ -47,14 +47,14 @@ def differs(present: Sequence[Hashable], wanted: Sequence[Hashable], verb: str) 
     near = next((name for name in present if str(name) == str(missing[0])), None)
     if near is not None:
         return (
-            f"{message}: {_told(near)} is not {_told(missing[0])}; give the data the names of the "
+            f"{message}: {_full(near)} is not {_full(missing[0])}; give the data the names of the "
             "model, as in assign_coords, or its type, as in astype"
         )
     first = ", ".join(map(repr, missing[:_SHOWN]))
     return f"{message}; {len(missing):,} are not there, the first of them: {first}"
 
 
-def _told(name: Hashable) -> str:
+def _full(name: Hashable) -> str:
     """A name so that it is not mistaken for another one."""
     value = repr(name.item() if isinstance(name, np.generic) else name)
     return f"{value} ({name.dtype if isinstance(name, np.generic) else type(name).__name__})"

@@ -41,10 +41,10 @@ def aligned(
         riders[name] = values
     if WEIGHT in riders:
         riders[WEIGHT] = _without_noise(riders[WEIGHT])
-    return {name: _told(name, _aligned, values, rows) for name, values in riders.items()}
+    return {name: _naming(name, _aligned, values, rows) for name, values in riders.items()}
 
 
-def _told(name: str, f: Callable[..., Any], values: Values, *args: Any) -> Any:
+def _naming(name: str, f: Callable[..., Any], values: Values, *args: Any) -> Any:
     """`f` of a rider, whose errors of type say which one it is, and of labels how to make them."""
     try:
         return f(name, values, *args)
@@ -142,7 +142,7 @@ def as_riders(along: Riders, array: Array) -> dict[str, Any]:
     DataError, DataTypeError
         If one of them does not match the rows, or holds no real numbers.
     """
-    return {name: _told(name, _rider, values, array) for name, values in along.items()}
+    return {name: _naming(name, _rider, values, array) for name, values in along.items()}
 
 
 def _rider(name: str, values: Values, array: Array) -> Array:

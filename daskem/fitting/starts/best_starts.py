@@ -15,10 +15,10 @@ from daskem.fitting.algorithms import Draft
 from daskem.fitting.starts.contest import Contest
 from daskem.fitting.starts.effort import Effort, simpler_read
 from daskem.fitting.starts.first_read import FirstRead
-from daskem.fitting.starts.given import Start, given_params
 from daskem.fitting.starts.outlying import outlying_first
 from daskem.fitting.starts.seedbed import Seedbed, begin
 from daskem.fitting.starts.short_climbs import Judged
+from daskem.fitting.starts.start_params import Start, params_in_start
 from daskem.models.asking import allowed, demand
 from daskem.models.protocol import Declares, Frames, Model, Simplifies, Starts, Varies
 
@@ -81,7 +81,7 @@ def _with_known(
     first: FirstRead, params: Params, n_components: int | None, start: Start | None
 ) -> Params:
     """Params that have grown from those of a simpler model, with what is given of its own."""
-    known = given_params(first.model, start, len(first.survey.mean), n_components)
+    known = params_in_start(first.model, start, len(first.survey.mean), n_components)
     return allowed(first.model, Params({**params, **known})) if known else params
 
 

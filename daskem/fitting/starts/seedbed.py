@@ -12,7 +12,6 @@ from daskem.core.settings import whole
 from daskem.data.blocks import Block
 from daskem.errors import DataError, ParameterError
 from daskem.fitting.starts.first_read import FirstRead
-from daskem.fitting.starts.given import Start, given_params
 from daskem.fitting.starts.named import Named
 from daskem.fitting.starts.seeds import (
     MOST_ROUNDS,
@@ -23,6 +22,7 @@ from daskem.fitting.starts.seeds import (
     seeds_beside,
     standardised,
 )
+from daskem.fitting.starts.start_params import Start, params_in_start
 from daskem.models.asking import allowed
 from daskem.models.protocol import Declares, Starts
 
@@ -51,7 +51,7 @@ def begin(
         If `start` does not suit the model or the data, or nothing says how many components.
     """
     model = first.model
-    known = given_params(model, start, len(first.survey.mean), n_components)
+    known = params_in_start(model, start, len(first.survey.mean), n_components)
     if not isinstance(model, Declares):
         return known
     if set(known) == set(model.parameters):
@@ -81,18 +81,20 @@ class Seedbed:
 
     def seeded(self, n_components: int, rng: np.random.Generator) -> Params:
         """The M step for rows each of which belongs to the nearest of some seeds."""
-        return self._around(*self._centres(n_components, self._points, rng))
+        return self._params_of(*self._centres(n_components, self._points, rng))
 
     def unnamed(self, n_components: int, rng: np.random.Generator) -> Params:
         """The same, of seeds that no label has anything to do with."""
-        return self._around(*self._at(self._seeds(n_components, self._points, rng), self._points))
+        return self._params_of(
+            *self._at(self._seeds(n_components, self._points, rng), self._points)
+        )
 
     def partitioned(self, n_components: int, rng: np.random.Generator) -> list[Params]:
         """The M steps for partitions by k-means, by which spread features are measured."""
         both = self._points, self._denser
         return [self._partitioned(n_components, points, rng) for points in both]
 
-    def _around(self, seeds: np.ndarray, centres: np.ndarray) -> Params:
+    def _params_of(self, seeds: np.ndarray, centres: np.ndarray) -> Params:
         nearest = cdist(self._points, seeds, "sqeuclidean").argmin(axis=1)
         return self._of(nearest, centres)
 

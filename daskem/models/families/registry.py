@@ -62,13 +62,13 @@ def recipe(family: Family) -> dict[str, Any]:
         )
     assert dataclasses.is_dataclass(family)
     names = [field.name for field in dataclasses.fields(family)]
-    return {"family": name, "settings": {n: _told(vars(family)[n]) for n in names}}
+    return {"family": name, "settings": {n: _as_json(vars(family)[n]) for n in names}}
 
 
-def _told(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     """A setting, with the recipes of the families that it holds."""
     if isinstance(value, tuple | list):
-        return [_told(each) for each in value]
+        return [_as_json(each) for each in value]
     is_family = dataclasses.is_dataclass(value) and isinstance(value, Family)
     return recipe(value) if is_family else value
 

@@ -45,14 +45,14 @@ _TOGETHER = {
 
 def is_netcdf(path: str) -> bool:
     """Whether there is a file at `path` that xarray opens as netCDF."""
-    return os.path.isfile(path) and "netCDF" in _told(path)[0]
+    return os.path.isfile(path) and "netCDF" in _kind_of(path)[0]
 
 
 def about(path: str) -> str:
     """What the file at `path` is, and how to open it; empty if nobody knows."""
     if "*" in path:
         return about_several(path, [path])
-    what, how = _told(path)
+    what, how = _kind_of(path)
     if what:
         return f": that is {what}; {how.format(path=hidden(path))}"
     # Whoever runs in another folder than they think sees it by the whole path.
@@ -62,7 +62,7 @@ def about(path: str) -> str:
 def about_several(path: str, names: Sequence[str]) -> str:
     """How the files of a folder, or those that a pattern stands for, are opened together."""
     for name in names:
-        how = _TOGETHER.get(_told(name)[0], "")
+        how = _TOGETHER.get(_kind_of(name)[0], "")
         # A folder is a table; other files are found by their pattern.
         pattern = path if "*" in path or "read_parquet" in how else f"{path}/*{_ending(name)}"
         if how:
@@ -74,7 +74,7 @@ def _ending(path: str) -> str:
     return os.path.splitext(path)[1].lower()
 
 
-def _told(path: str) -> tuple[str, str]:
+def _kind_of(path: str) -> tuple[str, str]:
     first = b""
     if os.path.isfile(path):
         with open(path, "rb") as file:

@@ -11,7 +11,7 @@ from daskem.models.protocol import Declares, Frames, Model
 Start = Mapping[str, np.ndarray]
 
 
-def given_params(
+def params_in_start(
     model: Model, start: Start | None, n_features: int, n_components: int | None
 ) -> Params:
     """The params of a start, in the coordinates of the model; some of them may be left out.
