@@ -22,11 +22,12 @@ models[2].save(path)
 seconds = time.perf_counter() - seconds
 rng, left, found = random.Random(0), set(), set()
 
-def replacing():
+def replacing(which):
+    # First by the other one, so that a single save that is done before the kill is seen.
     child = os.fork()
     while not child:
-        for model in models.values():
-            model.save(path)
+        which = 3 - which
+        models[which].save(path)
     return child
 
 def look():
@@ -34,16 +35,18 @@ def look():
     expected = models[model.n_components]
     assert all((model.params[n] == expected.params[n]).all() for n in expected.params)
     found.add(model.n_components)
+    return model.n_components
 
-child = None if kills else replacing()
+stored = look()
+child = None if kills else replacing(stored)
 for _ in range(times):
     if kills:
-        child = replacing()
+        child = replacing(stored)
         time.sleep(rng.uniform(0, 3 * seconds))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         left |= {name.rpartition(".")[2] for name in os.listdir(os.path.dirname(path))}
-    look()
+    stored = look()
 if not kills:
     os.kill(child, signal.SIGKILL)
 print(sorted(found), sorted(left))
