@@ -68,8 +68,5 @@ def assert_says_alike(both, row, d, n):
         joined(fast.posterior(block)), joined(plain.posterior(block)), strict=True
     ):
         np.testing.assert_allclose(one, other, 1e-12, 1e-12 * max(np.abs(other).max(), d))
-    one, other = (
-        np.concatenate([a.copy() for _, a in kernel.log_densities(block)], axis=1)
-        for kernel in (fast, plain)
-    )
+    one, other = fast.log_densities(block), plain.log_densities(block)
     np.testing.assert_allclose(one, other, 1e-12, 1e-12 * np.abs(other).max())

@@ -102,7 +102,7 @@ class HiddenMarkov(ComposedModel):
         return {
             **self._doubted(block, kernel, smoothed.log_prob[steps.kept]),
             **kernel.soft(block, smoothed.states[:, steps.kept]),
-            "log_likelihood": float(steps.each_step(counts) @ smoothed.log_prob),
+            "log_likelihood": float(counts @ steps.each_sequence(smoothed.log_prob)),
             "initial": counts @ smoothed.states[:, steps.edges[:-1]].T,
             "transitions": smoothed.transitions,
         }
@@ -190,7 +190,7 @@ class HiddenMarkov(ComposedModel):
     def _chains(self, block: Block, kernel: Kernel, params: Params) -> "tuple[_Steps, Chains]":
         """The steps of a block, and with their densities."""
         steps = _Steps.of(block)
-        log_density = steps.log_density(kernel, block, len(params["initial"]), self.known(block))
+        log_density = steps.log_density(kernel, block, self.known(block))
         kind = CompiledChains if self.backend == COMPILED else Chains
         return steps, kind(log_density, steps.edges)
 
@@ -258,26 +258,22 @@ class _Steps(NamedTuple):
             )
         return cls(edges, kept, weights)
 
-    def log_density(
-        self, kernel: Kernel, block: Block, n_states: int, labels: np.ndarray | None
-    ) -> np.ndarray:
+    def log_density(self, kernel: Kernel, block: Block, labels: np.ndarray | None) -> np.ndarray:
         """Of every step in every state, (state, step); 0 where nothing was observed, and none in
         all states but the one that a row is known to be in.
         """
-        of_rows = np.empty((n_states, len(block)))
-        for span, densities in kernel.log_densities(block):
-            of_rows[:, span] = densities
+        of_rows = kernel.log_densities(block)
         if labels is not None:
             of_rows = only_known(of_rows, labels)
         if isinstance(self.kept, slice):
             return of_rows
-        log_density = np.zeros((n_states, self.edges[-1]))
+        log_density = np.zeros((len(of_rows), self.edges[-1]))
         log_density[:, self.kept] = of_rows
         return log_density
 
-    def each_step(self, values: np.ndarray) -> np.ndarray:
-        """One value for each sequence as one for each step, (step,)."""
-        return np.repeat(values, np.diff(self.edges))
+    def each_sequence(self, values: np.ndarray) -> np.ndarray:
+        """The sum of the values of its steps, (step,), for each sequence, (sequence,)."""
+        return np.add.reduceat(values, self.edges[:-1]) if len(self.edges) > 1 else np.empty(0)
 
 
 def _with_rows(edges: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

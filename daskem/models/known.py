@@ -21,6 +21,8 @@ from daskem.models.views import Block, Tile
 DOUBTED = "doubted"
 # Rows of one that is unknown, up to which those that are known are left in their places.
 _MANY = 2
+# Rows whose log-densities are looked at together.
+_AT_ONCE = 2**14
 # The log of no weight: below any log-density, and finite, as matrix products want numbers.
 LOG_OF_NONE = -1e300
 
@@ -82,7 +84,7 @@ def doubts(statistics: Statistics) -> list[str]:
 def known_e_step(kernel: Kernel, block: Block, labels: np.ndarray) -> Statistics:
     """The E step of rows all of whose labels (sample,) are known, for the only candidate."""
     of_label, log_shares = np.empty(len(block)), np.empty(len(block))
-    for span, joint in kernel.log_densities(block):
+    for span, joint in _log_densities(kernel, block):
         of_label[span] = np.take_along_axis(joint, labels[span][None], axis=0)[0]
         log_shares[span] = of_label[span] - _log_sum(joint)
     counts = block.counts
@@ -101,7 +103,7 @@ def known_posterior(
 
     Labels are of components, or of `groups` (component,) of them.
     """
-    for span, joint in _one_by_one(kernel.log_densities(block)):
+    for span, joint in _log_densities(kernel, block):
         others = _ruled_out(len(joint), labels[span], groups)
         shares = np.where(others, LOG_OF_NONE, joint)
         log_prob = _log_sum(shares)
@@ -133,23 +135,20 @@ def doubted_states(
     some = np.flatnonzero(labels >= 0)
     rows, known_labels = block[some], labels[some]
     log_shares = np.empty(len(some))
-    for span, joint in kernel.log_densities(rows):
+    for span, joint in _log_densities(kernel, rows):
         of_label = np.take_along_axis(joint, known_labels[span][None], axis=0)[0]
         log_moves = log_prob[some[span]] - of_label
         log_shares[span] = np.minimum(of_label - _log_sum(joint), log_moves)
     return Doubted.of(rows, known_labels, log_shares)
 
 
-def _one_by_one(
-    tiles: Iterator[tuple[slice, np.ndarray]],
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """The same, each made with one BLAS thread."""
-    while True:
+def _log_densities(kernel: Kernel, block: Block) -> Iterator[tuple[slice, np.ndarray]]:
+    """Those of the rows of a block, few enough at a time to be small beside it."""
+    for first in range(0, len(block), _AT_ONCE):
+        span = slice(first, min(first + _AT_ONCE, len(block)))
         with one_blas_thread():
-            tile = next(tiles, None)
-        if tile is None:
-            return
-        yield tile
+            joint = kernel.log_densities(block[span])
+        yield span, joint
 
 
 def _log_sum(joint: np.ndarray) -> np.ndarray:

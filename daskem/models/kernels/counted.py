@@ -57,7 +57,7 @@ class CountedKernel:
     def soft(self, block: Weighted, responsibilities: np.ndarray) -> Statistics:
         return self.kernel.soft(block, responsibilities)
 
-    def log_densities(self, block: Weighted) -> Iterator[tuple[slice, np.ndarray]]:
+    def log_densities(self, block: Weighted) -> np.ndarray:
         return self.kernel.log_densities(block)
 
     # Beside other columns rows are taken as they are: of all together few are alike.

@@ -61,5 +61,4 @@ class GpuKernel(SweptKernel):
                 task.out[:, some[tile.span]] = tile.responsibilities
                 task.log_prob[some[tile.span]] = tile.log_prob
         else:
-            for span, densities in self.plain.log_densities(part):
-                task.out[:, some[span]] = densities
+            task.out[:, some] = self.plain.log_densities(part)

@@ -103,18 +103,16 @@ class IncompleteKernel:
                         log_prob[rows], shares[:, rows] = tile.log_prob, tile.responsibilities
             yield Tile(span, log_prob, shares)
 
-    def log_densities(self, block: Weighted) -> Iterator[tuple[slice, np.ndarray]]:
+    def log_densities(self, block: Weighted) -> np.ndarray:
         if is_complete(block.rows):
-            yield from self.complete.log_densities(block)
-            return
-        for span, some in _spans(block):
-            whole = np.empty((0, len(some)))
-            for part in self._parts(some):
-                for tile_span, densities in part.kernel.log_densities(part.rows):
-                    if not len(whole):
-                        whole = np.empty((len(densities), len(some)))
-                    whole[:, np.arange(len(some))[part.places][tile_span]] = densities
-            yield span, whole
+            return self.complete.log_densities(block)
+        out = np.empty((0, len(block)))
+        for part in self._parts(block):
+            densities = part.kernel.log_densities(part.rows)
+            if not len(out):
+                out = np.empty((len(densities), len(block)))
+            out[:, part.places] = densities
+        return out
 
     def _sums(
         self, block: Weighted, of_part: Callable[[Part], list[Statistics]]

@@ -49,10 +49,10 @@ class Kernel(Protocol):
         Those of an E step with responsibilities of 0 and 1, without `log_likelihood`.
         """
 
-    def log_densities(self, block: Weighted) -> Iterator[tuple[slice, np.ndarray]]:
-        """Offset plus log-density of the only candidate, (component, row), tile by tile.
+    def log_densities(self, block: Weighted) -> np.ndarray:
+        """Offset plus log-density of the only candidate, (component, sample), of all rows at once.
 
-        In a buffer that the next tile may overwrite.
+        Whoever needs them of many rows, but not together, asks for some rows at a time.
         """
 
     def soft(self, block: Weighted, responsibilities: np.ndarray) -> Statistics:

@@ -5,7 +5,6 @@ Sweeps add up moments, or write what they say of rows; here it becomes statistic
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -77,12 +76,23 @@ class SweptKernel(ABC):
         return self._known(block, Task.of(shares=responsibilities))
 
     def posterior(self, block: Weighted) -> Iterator[Tile]:
-        for span, out, log_prob in self._written(block, normalised=True):
-            yield Tile(span, log_prob, out)
+        n_components, n_statistics = self.product.natural.shape
+        width = tile_width(n_statistics, n_components, block.rows.shape[1])
+        out = np.empty((n_components, min(width, len(block))))
+        log_prob = np.empty(out.shape[1])
+        for first in range(0, len(block), width):
+            span = slice(first, min(first + width, len(block)))
+            with one_blas_thread():
+                swept = self.swept(block, span, Task.of(out=out, log_prob=log_prob))
+                self._add_base(block[span], swept, log_prob)
+            n = span.stop - span.start
+            yield Tile(span, log_prob[:n], out[:, :n])
 
-    def log_densities(self, block: Weighted) -> Iterator[tuple[slice, np.ndarray]]:
-        for span, out, _ in self._written(block, normalised=False):
-            yield span, out
+    def log_densities(self, block: Weighted) -> np.ndarray:
+        out = np.empty((len(self.product.natural), len(block)))
+        swept = self.swept(block, slice(0, len(block)), Task.of(out=out))
+        self._add_base(block, swept, out)
+        return out
 
     def check_width(self, rows: np.ndarray) -> None:
         """Raise ValueError unless rows have as many features as the params."""
@@ -122,26 +132,10 @@ class SweptKernel(ABC):
         ]
         return more_likely(statistics, made.log_likelihoods)
 
-    def _written(
-        self, block: Weighted, normalised: bool
-    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-        """Joint log-densities, or responsibilities and log p(x), of some rows at a time."""
-        n_components, n_statistics = self.product.natural.shape
-        width = tile_width(n_statistics, n_components, block.rows.shape[1])
-        out = np.empty((n_components, min(width, len(block))))
-        log_prob = np.empty(out.shape[1] if normalised else 0)
-        for first in range(0, len(block), width):
-            span = slice(first, min(first + width, len(block)))
-            # Whoever asks for log-densities asks for all at once, with one thread.
-            with one_blas_thread() if normalised else nullcontext():
-                swept = self.swept(block, span, Task.of(out=out, log_prob=log_prob))
-                if self._has_base(block):
-                    self._add_base(block[span], swept, log_prob if normalised else out)
-            n = span.stop - span.start
-            yield span, out[:, :n], log_prob[:n]
-
     def _add_base(self, block: Weighted, swept: Swept, out: np.ndarray) -> None:
         """Add what the log-densities of all components have besides, which the centred form has."""
+        if not self._has_base(block):
+            return
         for span, x, _ in self._tiles(block):
             out[..., span] += np.where(swept.careful[span], 0.0, self.product.log_base(x, 0))
 

@@ -79,14 +79,15 @@ class TiledKernel:
         # Of the likelihood there is only the part that the components share.
         return {n: s for n, s in sweep.statistics()[0].items() if n != "log_likelihood"}
 
-    def log_densities(self, block: Weighted) -> Iterator[tuple[slice, np.ndarray]]:
-        sweep = _Sweep(self, block)
+    def log_densities(self, block: Weighted) -> np.ndarray:
+        sweep, out = _Sweep(self, block), np.empty((int(self.form.bounds[-1]), len(block)))
         for span in sweep.tiles:
             x = sweep.tiles[span]
             form = self.accurate(x)
             sums = sweep.sums(form)
             joint = sums.log_joint(sums.features(x), out=sweep.joint(span))
-            yield span, joint + form.log_base(x, 0)
+            np.add(joint, form.log_base(x, 0), out=out[:, span])
+        return out
 
     def usual(self, n_features: int) -> Form:
         """The form of most tiles."""
