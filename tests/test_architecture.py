@@ -16,7 +16,7 @@ INSIDE = {
     "data": ["cluster", "blocks", "survey", "inputs"],
     "models": [
         *("views", "protocol", "asking", "kernels", "families", "known", "composed", "mixture"),
-        *("hiddenmarkov", "recipes", "clusters", "heldout"),
+        *("steps", "hiddenmarkov", "recipes", "clusters", "heldout"),
     ],
     "fitting": [
         *("algorithms", "record", "probe", "stopping", "confirming", "run", "loop", "starts"),

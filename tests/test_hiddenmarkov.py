@@ -126,6 +126,48 @@ def test_every_path_is_summed(row, kernel, lengths, k, gaps, seed):
         np.testing.assert_array_equal(model.decode(block, params).states, path)
 
 
+@every_kernel
+@pytest.mark.parametrize("numbers", [1, 150, 900])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_a_block_in_runs_says_the_same(kernel, numbers, gaps, lengths, walks, monkeypatch):
+    """However few whole sequences are looked at together; a long one is a run by itself."""
+    edges, rng = np.concatenate([[0], np.cumsum(lengths)]), np.random.default_rng(2)
+    kept = rng.random(edges[-1]) < 0.5 if gaps else np.ones(edges[-1], bool)
+    known = np.where(rng.random(edges[-1]) < 0.1, walks[1], -1)[kept]
+    riders = {"sample_weight": np.repeat(rng.uniform(0.5, 2, len(lengths)), lengths)[kept]}
+    block = Block(
+        walks[0][kept],
+        along=riders | {"component": known},
+        edges=edges,
+        kept=kept if gaps else None,
+    )
+    model, params = HiddenMarkov(Gaussian(), backend=kernel), Params(TRUTH)
+
+    def said():
+        tiles = list(model.posterior(block, params))
+        shares = np.concatenate([tile.responsibilities for tile in tiles], axis=1)
+        log_prob = np.concatenate([tile.log_prob for tile in tiles])
+        return (
+            len(tiles),
+            model.e_step(block, params),
+            (shares, log_prob),
+            model.decode(block, params),
+        )
+
+    one, sums, whole, decoded = said()
+    monkeypatch.setattr("daskem.models.hiddenmarkov._NUMBERS", numbers)
+    many, parts, some, again = said()
+    assert one == 1
+    assert many > 3
+    assert parts.pop("doubted") == sums.pop("doubted")
+    for name, value in sums.items():
+        np.testing.assert_allclose(parts[name], value, rtol=1e-12, atol=1e-11, err_msg=name)
+    for a, b in zip(some, whole, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
+    np.testing.assert_array_equal(again.states, decoded.states)
+    np.testing.assert_allclose(again.log_prob, decoded.log_prob, rtol=1e-13)
+
+
 @pytest.mark.parametrize(("k", "expected"), [(1, -391.9189), (2, -341.8787), (3, -328.5275)])
 def test_the_published_fits_of_earthquakes(k, expected):
     """Zucchini, MacDonald and Langrock (2016), section 4.2."""

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
 from daskem.core.candidates import Candidates
 from daskem.core.numerics import EPS, NOTHING, one_blas_thread
 from daskem.core.parameters import SIMPLEX, DataParams, Parameter, Params
-from daskem.core.statistics import Statistics
-from daskem.errors import DataError
+from daskem.core.statistics import Statistics, add_all
 from daskem.models.asking import demand
 from daskem.models.composed import ComposedModel
 from daskem.models.families.protocol import Draws
@@ -18,8 +16,9 @@ from daskem.models.kernels.backends import COMPILED, NUMPY
 from daskem.models.kernels.chain import Chains
 from daskem.models.kernels.compiled_chain import CompiledChains
 from daskem.models.kernels.protocol import Kernel
-from daskem.models.known import DOUBTED, Doubted, doubted_states, only_known
+from daskem.models.known import DOUBTED, Doubted, doubted_states
 from daskem.models.mixture import Mixture
+from daskem.models.steps import Steps
 from daskem.models.views import Block, Decoded, Tile
 
 # The probability of staying in a state where a mixture becomes a chain: some ten steps.
@@ -32,6 +31,9 @@ _STEPS, _DRAWN = 1.0, 0.9
 _LEAST = 1e-200
 # A long sequence has two to this of steps.
 _DOUBLINGS = 10
+# Numbers (state, step) that are looked at together, unless a sequence has more: of twice as many
+# the arrays come anew from the system each time, which takes a quarter longer.
+_NUMBERS = 2**20
 
 
 @dataclass(frozen=True)
@@ -96,16 +98,19 @@ class HiddenMarkov(ComposedModel):
         return [self._e_step(block, kernel, params) for kernel, params in pairs]
 
     def _e_step(self, block: Block, kernel: Kernel, params: Params) -> Statistics:
-        steps, chains = self._chains(block, kernel, params)
-        counts = steps.counts
-        smoothed = chains.smooth(*self._moves(block, params), counts)
-        return {
-            **self._doubted(block, kernel, smoothed.log_prob[steps.kept]),
-            **kernel.soft(block, smoothed.states[:, steps.kept]),
-            "log_likelihood": float(counts @ steps.each_sequence(smoothed.log_prob)),
-            "initial": counts @ smoothed.states[:, steps.edges[:-1]].T,
-            "transitions": smoothed.transitions,
-        }
+        moves, parts, log_prob = self._moves(block, params), [], np.empty(len(block))
+        for steps in self._runs(block, params):
+            smoothed = self._chains(block, kernel, steps).smooth(*moves, steps.counts)
+            log_prob[steps.span] = smoothed.log_prob[steps.kept]
+            of_sequences = steps.each_sequence(smoothed.log_prob)
+            statistics = {
+                **kernel.soft(steps.rows(block), smoothed.states[:, steps.kept]),
+                "log_likelihood": float(steps.counts @ of_sequences),
+                "initial": steps.counts @ smoothed.states[:, steps.edges[:-1]].T,
+                "transitions": smoothed.transitions,
+            }
+            parts.append(statistics)
+        return {**self._doubted(block, kernel, log_prob), **add_all(parts)}
 
     def m_step(self, statistics: Statistics, params: Params) -> Params:
         """The params that maximise the expected (penalised) log-likelihood.
@@ -158,18 +163,23 @@ class HiddenMarkov(ComposedModel):
         """
         with one_blas_thread():
             (kernel,) = self._kernels([params])
-            steps, chains = self._chains(block, kernel, params)
-            smoothed = chains.smooth(*self._moves(block, params), steps.counts)
-        states = smoothed.states[:, steps.kept]
-        yield Tile(slice(0, len(block)), smoothed.log_prob[steps.kept], states)
+        moves = self._moves(block, params)
+        for steps in self._runs(block, params):
+            with one_blas_thread():
+                smoothed = self._chains(block, kernel, steps).smooth(*moves, steps.counts)
+            states = smoothed.states[:, steps.kept]
+            yield Tile(steps.span, smoothed.log_prob[steps.kept], states)
 
     def decode(self, block: Block, params: Params) -> Decoded:
         """The most probable states of every sequence as a whole."""
         with one_blas_thread():
             (kernel,) = self._kernels([params])
-            steps, chains = self._chains(block, kernel, params)
-            states, log_prob = chains.decode(*self._moves(block, params))
-        return Decoded(states[steps.kept], log_prob)
+            moves, states, log_prob = self._moves(block, params), [], []
+            for steps in self._runs(block, params):
+                path, of_sequences = self._chains(block, kernel, steps).decode(*moves)
+                states.append(path[steps.kept])
+                log_prob.append(of_sequences)
+        return Decoded(np.concatenate(states), np.concatenate(log_prob))
 
     def sample(
         self, params: Params, n_samples: int, rng: np.random.Generator
@@ -187,12 +197,15 @@ class HiddenMarkov(ComposedModel):
         """The densities of the family in the data's units, and their statistics, of each."""
         return [self.of_family([p], [np.full(len(p["initial"]), self.log_det)]) for p in candidates]
 
-    def _chains(self, block: Block, kernel: Kernel, params: Params) -> "tuple[_Steps, Chains]":
-        """The steps of a block, and with their densities."""
-        steps = _Steps.of(block)
+    def _runs(self, block: Block, params: Params) -> Iterator[Steps]:
+        """The steps of a block, of as many whole sequences at a time as a cache holds."""
+        return Steps.of(block).runs(_NUMBERS // len(params["initial"]))
+
+    def _chains(self, block: Block, kernel: Kernel, steps: Steps) -> Chains:
+        """Steps of a block, with their densities."""
         log_density = steps.log_density(kernel, block, self.known(block))
         kind = CompiledChains if self.backend == COMPILED else Chains
-        return steps, kind(log_density, steps.edges)
+        return kind(log_density, steps.edges)
 
     def _moves(self, block: Block, params: Params) -> tuple[np.ndarray, np.ndarray]:
         """`initial` and `transitions`, none of which rule out what is known of a block."""
@@ -212,73 +225,3 @@ def _of_states(parameter: Parameter) -> Parameter:
     return replace(
         parameter, dims=tuple(dim.replace("component", "state") for dim in parameter.dims)
     )
-
-
-class _Steps(NamedTuple):
-    """The steps of the sequences of a block that have any row; some of their rows may be missing.
-
-    Attributes
-    ----------
-    edges : ndarray of int, (sequence + 1,)
-    kept : slice or ndarray of bool, (step,)
-        Which steps the rows of the block are.
-    counts : ndarray, (sequence,)
-        How many times each counts.
-    """
-
-    edges: np.ndarray
-    kept: slice | np.ndarray
-    counts: np.ndarray
-
-    @classmethod
-    def of(cls, block: Block) -> "_Steps":
-        """Those of a block; one whose rows are in no sequence has none of them in common.
-
-        Raises
-        ------
-        DataError
-            If the rows of a sequence have different weights.
-        """
-        edges = np.arange(len(block) + 1) if block.edges is None else block.edges
-        kept: slice | np.ndarray = slice(None)
-        if block.kept is not None and block.edges is not None:
-            edges, kept = _with_rows(edges, block.kept)
-        if block.weights is None:
-            return cls(edges, kept, np.ones(len(edges) - 1))
-        of_steps = np.full(edges[-1], np.nan)
-        of_steps[kept] = block.weights
-        starts = edges[:-1]
-        weights = np.fmax.reduceat(of_steps, starts) if len(starts) else np.empty(0)
-        least = np.fmin.reduceat(of_steps, starts) if len(starts) else weights
-        if differing := np.flatnonzero(weights > least).tolist():
-            first = differing[0]
-            raise DataError(
-                f"the rows of a sequence have weights from {least[first]:.6g} to "
-                f"{weights[first]:.6g}; give all rows of a sequence the same"
-            )
-        return cls(edges, kept, weights)
-
-    def log_density(self, kernel: Kernel, block: Block, labels: np.ndarray | None) -> np.ndarray:
-        """Of every step in every state, (state, step); 0 where nothing was observed, and none in
-        all states but the one that a row is known to be in.
-        """
-        of_rows = kernel.log_densities(block)
-        if labels is not None:
-            of_rows = only_known(of_rows, labels)
-        if isinstance(self.kept, slice):
-            return of_rows
-        log_density = np.zeros((len(of_rows), self.edges[-1]))
-        log_density[:, self.kept] = of_rows
-        return log_density
-
-    def each_sequence(self, values: np.ndarray) -> np.ndarray:
-        """The sum of the values of its steps, (step,), for each sequence, (sequence,)."""
-        return np.add.reduceat(values, self.edges[:-1]) if len(self.edges) > 1 else np.empty(0)
-
-
-def _with_rows(edges: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`edges` and `kept` of the sequences that have rows: of others nothing is known."""
-    if len(edges) == 1:
-        return edges, kept
-    some, lengths = np.logical_or.reduceat(kept, edges[:-1]), np.diff(edges)
-    return np.concatenate([[0], np.cumsum(lengths[some])]), kept[np.repeat(some, lengths)]
