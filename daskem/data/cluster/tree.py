@@ -18,8 +18,10 @@ def plant_tree(graph: dict[Key, Any], keys: list[Key], sealed: bool = False) -> 
     """Add to `graph` the tree sum of `keys` by groups of neighbours, and return its root."""
     name, level = _name(), 0
     adder = f"add-{name}"
-    graph[adder] = node(adder, _add_all, sealed)
-    while len(keys) > 1 or level == 0:
+    # A single key needs none.
+    if len(keys) > 1:
+        graph[adder] = node(adder, _add_all, sealed)
+    while len(keys) > 1:
         groups = [keys[i : i + FAN_IN] for i in range(0, len(keys), FAN_IN)]
         keys = [(name, level, i) for i in range(len(groups))]
         for key, group in zip(keys, groups, strict=True):
