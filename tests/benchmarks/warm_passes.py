@@ -1,0 +1,89 @@
+"""What a pass costs on a warm cluster before any row is touched, beside a tree of idle tasks.
+
+    python tests/benchmarks/warm_passes.py [--partitions 1 8 64] [--passes N] [--repeats N]
+
+Milliseconds of the clock for one pass of plain EM (d = 4, K = 8) over 4,096 rows in the memory of
+two workers, as what a fit of more passes takes longer; then for as many Dask tasks that return
+None, added by the same tree, sent and awaited by a client; and how many times that a pass takes. At
+last 400,000 rows in two partitions, with the E steps alone, in one thread, beside them. The two are
+timed in turn, and each figure is the best of the repeats.
+"""
+
+import argparse
+import warnings
+from functools import partial
+
+import dask
+import dask.array as da
+import numpy as np
+from common import best_of, cluster, seconds
+from distributed import Client
+from estep import problem
+
+import daskem
+from daskem.core.numerics import one_blas_thread
+from daskem.core.statistics import FAN_IN
+from daskem.data.blocks import Block
+from daskem.errors import ConvergenceWarning
+
+WORKERS, D, K, ROWS = 2, 4, 8, 4096
+
+
+def in_memory(client: Client, parts: list[np.ndarray]) -> da.Array:
+    """One chunk of each part, on the workers."""
+    futures = zip(client.scatter(parts), parts, strict=True)
+    return da.concatenate([da.from_delayed(f, part.shape, part.dtype) for f, part in futures])
+
+
+def fit(x: da.Array, params: dict[str, np.ndarray], n_passes: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = daskem.Mixture(daskem.Gaussian())
+        how = {"algorithm": "em", "tol": 0.0, "max_passes": n_passes}
+        daskem.fit(model, x, start=params, **how)
+
+
+def nothing(*parts: None) -> None:
+    return None
+
+
+def bare(client: Client, n: int, n_passes: int) -> None:
+    """As many trees of tasks that do nothing, each awaited before the next."""
+    for _ in range(n_passes):
+        level = [dask.delayed(nothing)() for _ in range(n)]
+        while len(level) > 1:
+            groups = [level[i : i + FAN_IN] for i in range(0, len(level), FAN_IN)]
+            level = [dask.delayed(nothing)(*group) for group in groups]
+        client.compute(level[0]).result()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--partitions", type=int, nargs="*", default=[1, 8, 64])
+    parser.add_argument("--passes", type=int, default=30)
+    parser.add_argument("--repeats", type=int, default=4)
+    options = parser.parse_args()
+    more = options.passes
+    print("partitions      pass   nothing   times")
+    with cluster(WORKERS) as client:
+        for n in options.partitions:
+            rows, params = problem(D, K, ROWS)
+            x = in_memory(client, np.array_split(rows, n))
+            ways = (partial(fit, x, params, 2), partial(fit, x, params, 2 + more))
+            ways = (*ways, partial(bare, client, n, more))
+            times = [[seconds(f) for f in ways] for _ in range(options.repeats + 1)][1:]
+            few, many, none = np.min(times, axis=0)
+            own, rival = (many - few) / more * 1e3, none / more * 1e3
+            print(f"{n:>10} {own:>6.1f} ms {rival:>6.1f} ms {own / rival:>7.2f}", flush=True)
+        rows, params = problem(D, K, 400_000)
+        x = in_memory(client, np.array_split(rows, WORKERS))
+        times = [[seconds(partial(fit, x, params, 2 + n)) for n in (0, more)] for _ in range(3)]
+        few, many = np.min(times, axis=0)
+        model = daskem.Mixture(daskem.Gaussian())
+        with one_blas_thread():
+            kernel = best_of(lambda: model.e_step(Block(rows), model.to_frame(params)), 5)
+        print(f"400,000 rows: {(many - few) / more * 1e3:.1f} ms; E steps {kernel * 1e3:.1f} ms")
+
+
+if __name__ == "__main__":
+    main()
