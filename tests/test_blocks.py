@@ -145,6 +145,14 @@ def test_many_chunks_are_few_partitions_and_the_tree_joins_sixteen_at_a_time(row
     assert names.count("reduce") == 4 + 1
 
 
+def test_tiny_chunks_share_a_task_where_their_sizes_are_known(rows):
+    tiny = chunked(rows, 40)
+    assert as_blocks(tiny).outline.n_partitions == 32
+    assert as_blocks(tiny[tiny[:, 0] > -np.inf]).outline.n_partitions == 64
+    large = da.zeros((75 * 10**6, 1), chunks=(10**6, 1))
+    assert as_blocks(large).outline.n_partitions == 64
+
+
 def test_no_cluster_is_ever_started(rows, start, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("a cluster was started")

@@ -40,7 +40,7 @@ def test_nothing_is_read_but_one_partition():
     reads = [0] * 200
     plan = daskem.plan(MODEL, counted(reads, 200, 100), 2)
     read = np.flatnonzero(reads)
-    assert plan.outline.n_partitions == 64
+    assert plan.outline.n_partitions == 50
     assert 1 <= len(read) <= 4
     assert np.all(np.diff(read) == 1)
 

@@ -28,6 +28,8 @@ from daskem.data.cluster.graph import GraphNode, evaluated
 # of the result, must not depend on the cluster.
 # At least so many where there are as many chunks, for the workers of a cluster to share.
 _FEWEST = 64
+# So many are enough for work of no more bytes in each: a task costs scheduler and worker some 2 ms.
+_ENOUGH, _FEW_BYTES = 32, 2**22
 # No more work than this in one, so that little is lost with a worker.
 _BYTES = 2**28
 # No more partitions than this, or a scheduler has no time for them.
@@ -42,7 +44,10 @@ Args = TypeVarTuple("Args")
 def partitions_of(n_bytes: np.ndarray) -> list[range]:
     """Cut chunks of these sizes (NaN where unknown) into partitions of about equal work."""
     costs = np.nan_to_num(n_bytes) + _CHUNK_BYTES
-    size = max(min(costs.sum() / _FEWEST, _BYTES), costs.sum() / _MOST)
+    total, known = costs.sum(), not np.isnan(n_bytes).any()
+    size = max(min(total / _FEWEST, _BYTES), total / _MOST)
+    if known:
+        size = max(size, min(total / _ENOUGH, _FEW_BYTES))
     middles = np.cumsum(costs) - costs / 2
     edges = np.flatnonzero(np.diff(middles // size)) + 1
     return [range(a, b) for a, b in zip([0, *edges], [*edges, len(costs)], strict=True)]
