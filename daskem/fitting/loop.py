@@ -11,7 +11,7 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block, Blocks
-from daskem.data.survey import Survey, check_unchanged, fingerprint
+from daskem.data.survey import Survey, blamed, blaming, check_unchanged, fingerprint
 from daskem.errors import ModelError
 from daskem.fitting.record import Status
 from daskem.fitting.run import Read, Run
@@ -24,7 +24,7 @@ Request = tuple[Model, Sequence[Params]]
 
 def evaluate(block: Block, requests: Sequence[Request]) -> dict[str, Any]:
     """The statistics of one block for every params of every model, and what the block held."""
-    with one_blas_thread():
+    with blaming(block), one_blas_thread():
         statistics = [list(e_steps(model, block, candidates)) for model, candidates in requests]
     return {
         "rows": len(block),
@@ -77,7 +77,8 @@ def passes(
             for group in groups
         ]
         began = time.perf_counter()
-        sums = blocks.sum(evaluate, requests, name="e-step", source="m-step")
+        with blamed(survey):
+            sums = blocks.sum(evaluate, requests, name="e-step", source="m-step")
         if survey is not None:
             check_unchanged(blocks, survey, sums["fingerprint"])
         read = Read(sums["rows"], sums["bytes"], sums["weight"], time.perf_counter() - began)
