@@ -166,3 +166,38 @@ def test_a_model_is_not_blamed_for_data_that_have_changed(rows):
     assert loads(dumps(cause)).failed_of == cause.failed_of
     with pytest.raises(ZeroDivisionError, match="placed"):
         next(daskem.iterate(Picky(), 1e7 + rows[:100], start={"pass": 0.0}))
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i2", "i1"])
+@pytest.mark.parametrize("shape", [(30_001, 4), (16_384, 2), (20, 3), (1, 1)])
+def test_whatever_changes_a_block_changes_its_fingerprint(dtype, shape):
+    rng = np.random.default_rng(0)
+    rows = (rng.normal(size=shape) * 20).astype(dtype)
+
+    def mark(values):
+        return int(fingerprint(Block(values, pieces=(Piece((0,), 0, (len(values),)),)))[0])
+
+    def flipped(place):
+        content = bytearray(rows.tobytes())
+        content[place // 8] ^= 1 << (place % 8)
+        return np.frombuffer(content, dtype).reshape(shape)
+
+    n, half = len(rows), len(rows) // 2
+    signs = np.where(np.arange(shape[1]) == 0, -1, 1).astype(dtype)
+    # A page of a disk in the place of another one, in bytes.
+    paged = bytearray(rows.tobytes())
+    paged[:4096], paged[4096:8192] = paged[4096:8192], paged[:4096]
+    changed = [
+        *(flipped(place) for place in rng.integers(8 * rows.nbytes, size=50)),
+        *(flipped(place) for place in (0, 8 * rows.nbytes - 1)),
+        *(-rows, rows * signs, rows[::-1], np.sort(rows, axis=0), np.roll(rows, 1, axis=0)),
+        np.concatenate([rows[half : 2 * half], rows[:half], rows[2 * half :]]),
+        *(rows[[*range(i), *range(i + 1, n), i]] for i in rng.integers(n, size=9)),
+        np.frombuffer(paged, dtype).reshape(shape),
+    ]
+    known = mark(rows)
+    assert all(mark(values) != known for values in changed if values.tobytes() != rows.tobytes())
+    assert mark(rows.copy()) == known
+    # Where they lie in memory says nothing.
+    odd = np.frombuffer(b"." + rows.tobytes(), np.uint8)[1:].view(dtype).reshape(shape)
+    assert mark(odd) == known
