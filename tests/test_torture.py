@@ -258,6 +258,7 @@ def test_some_faults_leave_no_trace_in_the_bits(seed, cluster, tmp_path):
 
 
 PLACES = [("kill", step) for step in (*STEPS, M_STEP)] + [("kill in writing", M_STEP)]
+PLACES += [("stop", step) for step in STEPS]
 
 
 @pytest.mark.torture
@@ -268,7 +269,11 @@ def test_a_death_at_each_step_of_each_pass_leaves_no_trace(what, step, at, clust
     # One read is the survey.
     fault = Fault(what, step, chunk, at + ("read" in step))
     schedule = Schedule("fit", "em", "none", (fault,))
-    assert endures(schedule, f"{what} at {step} of pass {at}", cluster, tmp_path) == 1
+    try:
+        assert endures(schedule, f"{what} at {step} of pass {at}", cluster, tmp_path) == 1
+    finally:
+        for process in Faults(str(tmp_path)).stopped():
+            process.resume()
 
 
 @pytest.mark.torture

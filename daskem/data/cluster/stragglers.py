@@ -1,0 +1,77 @@
+"""Workers that keep a sum waiting: which they are, and how it is summed without them.
+
+Nobody is blamed: a worker that is stopped, or cut off, or slow, is left to itself, and what it is
+at is done by others as well, under other keys. Dask gives one up that has been silent for five to
+ten minutes ("distributed.scheduler.worker-ttl"), and one that is slow never.
+"""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, NamedTuple
+
+from dask.typing import Key
+from distributed import Client
+
+from daskem.data.cluster.asking import asked
+from daskem.data.cluster.graph import Delayed
+
+# Seconds without a sign of life from a worker, while others give one: theirs come every half
+# second, and every five from a thousand workers. Some tasks let a worker give none for a while.
+_SILENT = 15.0
+# Seconds that the last tasks of a sum get in any case.
+_LEAST = 10.0
+
+
+class Spare(NamedTuple):
+    """How a part of a sum is made once more, of nothing that lies on workers already if possible.
+
+    Attributes
+    ----------
+    subtree : callable
+        The sum over some partitions, by its number, under other keys.
+    tasks : str
+        What the scheduler calls the tasks of the partitions.
+    of : int
+        How many of these there are.
+    """
+
+    subtree: Callable[[int], Delayed]
+    tasks: str
+    of: int
+
+
+class Siblings:
+    """The tasks of a sum that are at work, and since when they are the same.
+
+    They are late once others have nothing to do for as long as all the rest of the sum has taken:
+    so long it may take to do them again.
+    """
+
+    def __init__(self, tasks: str, of: int) -> None:
+        self._tasks, self._of = tasks, of
+        self._began = self._changed = monotonic()
+        self._left: set[tuple[str, Key]] = set()
+
+    def late(self, client: Client) -> set[str]:
+        """The addresses of the workers that they are late on."""
+        working = asked(client, client.processing)
+        left = {(worker, key) for worker, keys in working.items() for key in keys if self._is(key)}
+        now = monotonic()
+        if left != self._left:
+            self._left, self._changed = left, now
+        waited, before = now - self._changed, self._changed - self._began
+        # Who has nothing to do would have what waits, if anything did.
+        nothing_waits = not all(working.values()) and 2 * len(left) <= self._of
+        is_late = nothing_waits and waited >= max(before, _LEAST)
+        return {worker for worker, _ in left} if is_late else set()
+
+    def _is(self, key: Key) -> bool:
+        return isinstance(key, tuple) and key[0] == self._tasks
+
+
+def silent(client: Client) -> set[str]:
+    """The addresses of workers that have given no sign of life for a while."""
+    rpc: Any = client.scheduler
+    workers = asked(client, lambda: rpc.identity(n_workers=-1))["workers"]
+    latest = max((worker["last_seen"] for worker in workers.values()), default=0.0)
+    return {a for a, worker in workers.items() if latest - worker["last_seen"] > _SILENT}
