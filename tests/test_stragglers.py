@@ -18,6 +18,7 @@ from samples import chunked, overlapping
 
 import daskem
 from daskem.data.cluster.stragglers import Spare
+from daskem.errors import DataReadError
 
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
 ROWS, SIZE = overlapping(600), 50
@@ -97,6 +98,22 @@ def _slow(chunk: np.ndarray, folder: Path, block_info=None) -> np.ndarray:
             return chunk
         wait_for(folder / "go")
     return chunk
+
+
+def test_a_task_that_several_chunks_need_is_given_up_in_time(two, tmp_path):
+    # Each stored chunk is cut in two.
+    data = slow_once(ROWS, tmp_path).rechunk((SIZE // 2, -1))
+    try:
+        with (
+            dask.config.set({"daskem.read-timeout": "700ms"}),
+            pytest.raises(
+                DataReadError, match=r"task .*_slow.*, which several chunks need, has not"
+            ),
+        ):
+            fitted(data, Struck())
+        assert not (tmp_path / "go").exists()
+    finally:
+        (tmp_path / "go").touch()
 
 
 def test_nothing_is_done_twice_while_all_are_at_work(two, expected, monkeypatch):

@@ -277,6 +277,26 @@ def test_a_death_at_each_step_of_each_pass_leaves_no_trace(what, step, at, clust
 
 
 @pytest.mark.torture
+@pytest.mark.parametrize("what", ["kill", "kill all"])
+def test_what_deaths_of_workers_add_to_a_fit_is_printed(what, cluster, tmp_path):
+    """In seconds, which are the machine's; all workers are of one nanny."""
+
+    def lasts(number, *placed):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        cluster.mend()
+        began = time.monotonic()
+        schedule = Schedule("fit", "em", "none", placed)
+        assert endures(schedule, what, cluster, folder) == len(placed)
+        return time.monotonic() - began
+
+    for number, step in enumerate(STEPS):
+        undisturbed = lasts(f"{number} without")
+        added = lasts(number, Fault(what, step, 0, 2 + ("read" in step))) - undisturbed
+        print(f"{what} at {step} of pass 2 adds {added:.1f} s to {undisturbed:.1f} s")
+
+
+@pytest.mark.torture
 @pytest.mark.parametrize("seed", range(2, 202))
 def test_no_schedule_of_faults_leaves_a_trace_in_the_bits(seed, cluster, tmp_path):
     endures(Schedule.drawn(seed), seed, cluster, tmp_path)

@@ -143,7 +143,7 @@ class DaskBlocks(Brief):
             try:
                 with counting(name, tasks, n, self.watch):
                     sums = self._subtrees(call, parts, self.span, tasks)
-                    spare = Spare(partial(self._again, call), tasks, n)
+                    spare = Spare(partial(self._again, call), tasks, n, parts.shared, self.patience)
                     return tree_sum(sums, self.client, parts.sealed, spare)
             except KilledWorker:
                 return self._one_by_one(call)
@@ -186,8 +186,8 @@ class DaskBlocks(Brief):
 
     def watched(self, watch: Watch) -> "DaskBlocks":
         same = replace(self, watch=watch)
-        # Partitions that lie on the cluster stay there.
-        vars(same).update({k: v for k, v in vars(self).items() if k == "_partitions"})
+        if "_partitions" in vars(self):  # They stay where they lie on the cluster.
+            vars(same)["_partitions"] = self._partitions
         return same
 
     def unomitted(self) -> "DaskBlocks":

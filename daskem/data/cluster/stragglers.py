@@ -5,15 +5,17 @@ at is done by others as well, under other keys. Dask gives one up that has been 
 ten minutes ("distributed.scheduler.worker-ttl"), and one that is slow never.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping, Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
 from dask.typing import Key
+from dask.utils import format_time
 from distributed import Client
 
 from daskem.data.cluster.asking import asked
 from daskem.data.cluster.graph import Delayed
+from daskem.errors import DataReadError
 
 # Seconds without a sign of life from a worker, while others give one: theirs come every half
 # second, and every five from a thousand workers. Some tasks let a worker give none for a while.
@@ -33,11 +35,17 @@ class Spare(NamedTuple):
         What the scheduler calls the tasks of the partitions.
     of : int
         How many of these there are.
+    shared : container of keys
+        Of tasks that several partitions need.
+    patience : float
+        Seconds after which one of these is given up.
     """
 
     subtree: Callable[[int], Delayed]
     tasks: str
     of: int
+    shared: Container[Key]
+    patience: float
 
 
 class Siblings:
@@ -47,26 +55,49 @@ class Siblings:
     so long it may take to do them again.
     """
 
-    def __init__(self, tasks: str, of: int) -> None:
-        self._tasks, self._of = tasks, of
+    def __init__(self, spare: Spare) -> None:
+        self._spare = spare
         self._began = self._changed = monotonic()
         self._left: set[tuple[str, Key]] = set()
+        self._alone: dict[tuple[str, Key], float] = {}
 
     def late(self, client: Client) -> set[str]:
-        """The addresses of the workers that they are late on."""
+        """The addresses of the workers that they are late on.
+
+        Raises
+        ------
+        DataReadError
+            If a task that several partitions need is not done in time.
+        """
         working = asked(client, client.processing)
+        self._check_shared(working)
         left = {(worker, key) for worker, keys in working.items() for key in keys if self._is(key)}
         now = monotonic()
         if left != self._left:
             self._left, self._changed = left, now
         waited, before = now - self._changed, self._changed - self._began
         # Who has nothing to do would have what waits, if anything did.
-        nothing_waits = not all(working.values()) and 2 * len(left) <= self._of
+        nothing_waits = not all(working.values()) and 2 * len(left) <= self._spare.of
         is_late = nothing_waits and waited >= max(before, _LEAST)
         return {worker for worker, _ in left} if is_late else set()
 
     def _is(self, key: Key) -> bool:
-        return isinstance(key, tuple) and key[0] == self._tasks
+        return isinstance(key, tuple) and key[0] == self._spare.tasks
+
+    def _check_shared(self, working: Mapping[str, Sequence[Key]]) -> None:
+        # What else a worker has to do may come first.
+        alone = ((worker, keys[0]) for worker, keys in working.items() if len(keys) == 1)
+        now, limit = monotonic(), self._spare.patience
+        shared = [(worker, key) for worker, key in alone if key in self._spare.shared]
+        self._alone = {which: self._alone.get(which, now) for which in shared}
+        for (worker, key), since in self._alone.items():
+            if now - since > limit:
+                raise DataReadError(
+                    f"task {key}, which several chunks need, has not been done in "
+                    f"{format_time(limit)} at {worker}, and is given up. Whatever reads or "
+                    "computes it hangs: look there, and fit again or resume; if that may take so "
+                    "long, set daskem.read-timeout in Dask's configuration"
+                )
 
 
 def silent(client: Client) -> set[str]:

@@ -52,7 +52,7 @@ def tree_sum(
         # Workers begin with the first one while the scheduler still takes in the others, each of
         # which comes after those before it (a generation of its own).
         sums.begin([client.compute(one, fifo_timeout=0) for one in subtrees])
-        siblings = None if spare is None else Siblings(spare.tasks, spare.of)
+        siblings = None if spare is None else Siblings(spare)
 
         def look() -> None:
             if spare is not None and siblings is not None:
