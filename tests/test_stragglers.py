@@ -72,6 +72,23 @@ def test_a_worker_that_is_stopped_is_not_waited_for(two, tmp_path, expected, mon
         assert len(two.nthreads()) == 2
 
 
+def test_a_worker_that_is_silent_still_costs_later_passes_no_wait(
+    two, tmp_path, expected, monkeypatch
+):
+    monkeypatch.setattr(import_module("daskem.data.cluster.stragglers"), "_SILENT", 1.5)
+    faults = Faults(str(tmp_path), (Fault("stop", "before e-step", 0, 1),))
+    model, data = Struck(faults=faults), read_with(ROWS, SIZE, faults)
+    fit = daskem.iterate(model, data, 3, cache="none", **OPTIONS)
+    next(fit)
+    monkeypatch.setattr(import_module("daskem.data.cluster.waiting"), "_LOOK", 2 * PATIENCE)
+    began = time.monotonic()
+    *_, found = fit
+    assert time.monotonic() - began < PATIENCE
+    (stopped,) = faults.stopped()
+    stopped.resume()
+    assert bits(found) == expected
+
+
 def test_a_task_that_takes_longer_than_all_others_is_done_elsewhere_too(
     two, tmp_path, expected, monkeypatch
 ):

@@ -51,7 +51,6 @@ from daskem.data.cluster.graph import (
 from daskem.data.cluster.lost_workers import reached
 from daskem.data.cluster.memory import check_fits, choose_cache
 from daskem.data.cluster.resources import machines
-from daskem.data.cluster.stragglers import Spare
 from daskem.data.cluster.tree import plant_tree, tree_sum
 from daskem.data.cluster.waiting import check_workers
 
@@ -143,7 +142,7 @@ class DaskBlocks(Brief):
             try:
                 with counting(name, tasks, n, self.watch):
                     sums = self._subtrees(call, parts, self.span, tasks)
-                    spare = Spare(partial(self._again, call), tasks, n, parts.shared, self.patience)
+                    spare = parts.spare(partial(self._again, call), tasks, n, self.patience)
                     return tree_sum(sums, self.client, parts.sealed, spare)
             except KilledWorker:
                 return self._one_by_one(call)

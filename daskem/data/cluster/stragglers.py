@@ -35,17 +35,21 @@ class Spare(NamedTuple):
         What the scheduler calls the tasks of the partitions.
     of : int
         How many of these there are.
-    shared : container of keys
-        Of tasks that several partitions need.
     patience : float
-        Seconds after which one of these is given up.
+        Seconds after which a task is given up that several partitions need.
+    shared : container of keys
+        Of such tasks.
+    late : set of str
+        The workers that have kept the last sum waiting: the next one looks at once whether they are
+        still there and silent, and keeps this up to date.
     """
 
     subtree: Callable[[int], Delayed]
     tasks: str
     of: int
-    shared: Container[Key]
     patience: float
+    shared: Container[Key]
+    late: set[str]
 
 
 class Siblings:

@@ -58,6 +58,8 @@ def tree_sum(
             if spare is not None and siblings is not None:
                 sums.without(silent(client) | siblings.late(client), spare)
 
+        if spare is not None and spare.late:
+            look()
         return awaited(sums.roots, client, look)
     finally:
         # Else whoever keeps the traceback of a failure keeps the rest of the pass going.
@@ -102,6 +104,8 @@ class _Sums:
     def without(self, late: set[str], spare: Spare) -> None:
         """Begin once more what `late` workers have, or have not done, if they are others now."""
         client = self._client
+        spare.late.clear()
+        spare.late.update(late)
         others = [worker for worker in asked(client, client.nthreads) if worker not in late]
         if late <= self._late or not others:
             return
