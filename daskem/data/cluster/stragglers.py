@@ -55,8 +55,9 @@ class Spare(NamedTuple):
 class Siblings:
     """The tasks of a sum that are at work, and since when they are the same.
 
-    They are late once others have nothing to do for as long as all the rest of the sum has taken:
-    so long it may take to do them again.
+    They are late once all of them are with workers that are silent, or nothing happens beside such;
+    or once others have nothing to do for as long as all the rest of the sum has taken, as so long
+    it may take to do them again.
     """
 
     def __init__(self, spare: Spare) -> None:
@@ -73,17 +74,19 @@ class Siblings:
         DataReadError
             If a task that several partitions need is not done in time.
         """
-        working = asked(client, client.processing)
+        quiet, working = silent(client), asked(client, client.processing)
         self._check_shared(working)
         left = {(worker, key) for worker, keys in working.items() for key in keys if self._is(key)}
         now = monotonic()
         if left != self._left:
             self._left, self._changed = left, now
         waited, before = now - self._changed, self._changed - self._began
+        where = {worker for worker, _ in left}
+        if quiet and (where <= quiet or waited >= _SILENT):
+            return quiet
         # Who has nothing to do would have what waits, if anything did.
         nothing_waits = not all(working.values()) and 2 * len(left) <= self._spare.of
-        is_late = nothing_waits and waited >= max(before, _LEAST)
-        return {worker for worker, _ in left} if is_late else set()
+        return where if nothing_waits and waited >= max(before, _LEAST) else set()
 
     def _is(self, key: Key) -> bool:
         return isinstance(key, tuple) and key[0] == self._spare.tasks

@@ -12,7 +12,7 @@ from distributed import Client, Future
 from daskem.core.statistics import FAN_IN, Summand, TreeSum, add_all
 from daskem.data.cluster.asking import asked
 from daskem.data.cluster.graph import Delayed, Task, TaskRef, current_client, node
-from daskem.data.cluster.stragglers import Siblings, Spare, silent
+from daskem.data.cluster.stragglers import Siblings, Spare
 from daskem.data.cluster.waiting import awaited
 
 
@@ -56,7 +56,7 @@ def tree_sum(
 
         def look() -> None:
             if spare is not None and siblings is not None:
-                sums.without(silent(client) | siblings.late(client), spare)
+                sums.without(siblings.late(client), spare)
 
         if spare is not None and spare.late:
             look()
