@@ -84,6 +84,7 @@ class _Sums:
         self.futures: list[Future] = []
         self._leaves: list[Future] = []
         self._late: set[str] = set()
+        self._others: set[str] = set()
 
     def begin(self, leaves: Sequence[Future], workers: Sequence[str] | None = None) -> None:
         """Add up what has been submitted, on these workers or on any."""
@@ -102,14 +103,18 @@ class _Sums:
         self.roots.append(level[0])
 
     def without(self, late: set[str], spare: Spare) -> None:
-        """Begin once more what `late` workers have, or have not done, if they are others now."""
+        """Begin once more what `late` workers have, or have not done.
+
+        Once for all that are late, unless those are gone that were to do it.
+        """
         client = self._client
         spare.late.clear()
         spare.late.update(late)
         others = [worker for worker in asked(client, client.nthreads) if worker not in late]
-        if late <= self._late or not others:
+        begun = late <= self._late and not self._others.isdisjoint(others)
+        if not late or not others or begun:
             return
-        self._late |= late
+        self._late, self._others = self._late | late, set(others)
         where = asked(client, lambda: client.who_has(self._leaves))
         leaves = []
         for number, leaf in enumerate(self._leaves):
