@@ -18,6 +18,7 @@ from samples import chunked, overlapping
 
 import daskem
 from daskem.data.cluster.stragglers import Spare
+from daskem.data.cluster.tree import _Sums
 from daskem.errors import DataReadError
 
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
@@ -131,6 +132,33 @@ def test_a_task_that_several_chunks_need_is_given_up_in_time(two, tmp_path):
         assert not (tmp_path / "go").exists()
     finally:
         (tmp_path / "go").touch()
+
+
+def test_a_sum_is_begun_again_once_unless_those_are_gone_that_were_to_do_it(two, monkeypatch):
+    one, other = two.nthreads()
+    begun, late = [], set()
+
+    def subtree(number):
+        begun.append(number)
+        return dask.delayed(abs)(number, pure=False)
+
+    sums, spare = _Sums(two, sealed=False), Spare(subtree, "tasks", 1, PATIENCE, {}, late)
+    sums.begin([two.submit(time.sleep, 1.0, pure=False)])
+    third = "tcp://127.0.0.1:1"
+    steps = [(set(), [one, other], 0), ({one}, [one], 0), ({one}, [one, other], 1)]
+    steps += [({one}, [one, other, third], 1), ({one}, [one, third], 2), (set(), [one, third], 2)]
+    for slow, there, n in steps:
+
+        async def nthreads(there=there):
+            return dict.fromkeys(there, 1)
+
+        monkeypatch.setattr(two, "nthreads", nthreads)
+        sums.without(slow, spare)
+        assert len(begun) == n
+        assert len(sums.roots) == n + 1
+        assert late == slow
+    for future in sums.futures:
+        future.release()
 
 
 def test_nothing_is_done_twice_while_all_are_at_work(two, expected, monkeypatch):
