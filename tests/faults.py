@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dask.array as da
 import numpy as np
+import psutil
 from distributed import Worker
 
 from daskem import Gaussian, Mixture
@@ -54,6 +55,12 @@ class Faults:
     def happened(self) -> list[Fault]:
         return [f for i, f in enumerate(self.placed) if Path(f"{self.folder}/fault {i}").exists()]
 
+    def stopped(self) -> list[psutil.Process]:
+        """The processes that are, and have not been woken or ended since."""
+        numbers = [int(path.name.split()[1]) for path in Path(self.folder).glob("stopped *")]
+        known = [psutil.Process(number) for number in numbers if psutil.pid_exists(number)]
+        return [process for process in known if process.status() == psutil.STATUS_STOPPED]
+
     def _first(self, number: int) -> bool:
         try:
             os.close(os.open(f"{self.folder}/fault {number}", os.O_CREAT | os.O_EXCL))
@@ -64,6 +71,16 @@ class Faults:
     def _happens(self, number: int, what: str) -> str:
         if what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if what == "kill all":
+            own = psutil.Process()
+            for other in own.parent().children():
+                # The other workers of its nanny, and not what keeps track of their resources.
+                if other != own and "spawn_main" in " ".join(other.cmdline()):
+                    other.kill()
+            own.kill()
+        if what == "stop":
+            Path(f"{self.folder}/stopped {os.getpid()}").touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
         if what in ("retire", "more"):
             Path(f"{self.folder}/asked {number} {what}").touch()
             deadline = time.monotonic() + _ASKED

@@ -250,7 +250,7 @@ def test_a_cluster_whose_workers_compute_other_last_bits_is_said_so(client, rows
 
 def compute_otherwise(digest):
     """In a worker: say that the last bits are others, or say again what they are."""
-    module = importlib.import_module("daskem.data.survey.survey")
+    module = importlib.import_module("daskem.data.survey.machines")
     module.arithmetic = arithmetic if digest is None else lambda: digest
 
 
@@ -259,7 +259,7 @@ def of_two_kinds(monkeypatch):
     """As if some blocks were read by a processor that computes other last bits."""
     kinds = itertools.cycle(["one", "other"])
     monkeypatch.setattr(
-        importlib.import_module("daskem.data.survey.survey"), "arithmetic", kinds.__next__
+        importlib.import_module("daskem.data.survey.machines"), "arithmetic", kinds.__next__
     )
 
 
@@ -273,6 +273,29 @@ def test_who_computes_otherwise_is_told_of_or_refused(of_two_kinds, verb):
     assert "compute 2 different last bits" in told
     with pytest.raises(MixedClusterError, match=r"compute 2 different last bits.*strict=True"):
         verb(*args, strict=True, **options)
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+@pytest.mark.parametrize("strict", [False, True])
+def test_who_joins_later_and_computes_otherwise_is_told_of_or_refused(monkeypatch, strict):
+    rows = np.random.default_rng(0).normal(size=(400, 2))
+    data, options = da.from_array(rows, (100, 2)), {"max_passes": 3, "tol": 0, "strict": strict}
+    with dask.config.set(scheduler="synchronous"):
+        fit = daskem.iterate(Mixture(Gaussian()), data, 1, **options)
+        assert not next(fit).history[-1].events
+        # One of the four chunks.
+        kinds = itertools.chain([arithmetic()] * 2, ["another"], itertools.repeat(arithmetic()))
+        module = importlib.import_module("daskem.data.survey.machines")
+        monkeypatch.setattr(module, "arithmetic", kinds.__next__)
+        if strict:
+            with pytest.raises(MixedClusterError, match=r"2 different last bits.*strict=True"):
+                next(fit)
+            return
+        (told,) = next(fit).history[-1].events
+        assert "compute 2 different last bits" in told
+        last = next(fit)
+    assert not last.history[-1].events
+    assert told in str(last.history[1].events)
 
 
 @pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")

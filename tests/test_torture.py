@@ -258,6 +258,7 @@ def test_some_faults_leave_no_trace_in_the_bits(seed, cluster, tmp_path):
 
 
 PLACES = [("kill", step) for step in (*STEPS, M_STEP)] + [("kill in writing", M_STEP)]
+PLACES += [("stop", step) for step in STEPS]
 
 
 @pytest.mark.torture
@@ -268,7 +269,34 @@ def test_a_death_at_each_step_of_each_pass_leaves_no_trace(what, step, at, clust
     # One read is the survey.
     fault = Fault(what, step, chunk, at + ("read" in step))
     schedule = Schedule("fit", "em", "none", (fault,))
-    assert endures(schedule, f"{what} at {step} of pass {at}", cluster, tmp_path) == 1
+    try:
+        assert endures(schedule, f"{what} at {step} of pass {at}", cluster, tmp_path) == 1
+    finally:
+        for process in Faults(str(tmp_path)).stopped():
+            process.resume()
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("what", ["kill", "kill all"])
+def test_what_deaths_of_workers_add_to_a_fit_is_printed(what, cluster, tmp_path):
+    """In seconds, which are the machine's; all workers are of one nanny."""
+
+    def lasts(number, *placed):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        cluster.mend()
+        began = time.monotonic()
+        schedule = Schedule("fit", "em", "none", placed)
+        assert endures(schedule, what, cluster, folder) == len(placed)
+        return time.monotonic() - began
+
+    # Workers that are new import first, which is none of a fit's own.
+    undisturbed = [lasts(f"{number} before") for number in range(3)]
+    for number, step in enumerate(STEPS):
+        seconds = lasts(number, Fault(what, step, 0, 2 + ("read" in step)))
+        undisturbed += [lasts(f"{number} {i} after") for i in range(2)]
+        added = seconds - min(undisturbed)
+        print(f"{what} at {step} of pass 2 adds {added:.1f} s to {min(undisturbed):.1f} s")
 
 
 @pytest.mark.torture

@@ -11,7 +11,7 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block, Blocks
-from daskem.data.survey import Survey, check_unchanged, fingerprint
+from daskem.data.survey import Machines, Survey, blamed, blaming, check_unchanged, fingerprint
 from daskem.errors import ModelError
 from daskem.fitting.record import Status
 from daskem.fitting.run import Read, Run
@@ -24,13 +24,14 @@ Request = tuple[Model, Sequence[Params]]
 
 def evaluate(block: Block, requests: Sequence[Request]) -> dict[str, Any]:
     """The statistics of one block for every params of every model, and what the block held."""
-    with one_blas_thread():
+    with blaming(block), one_blas_thread():
         statistics = [list(e_steps(model, block, candidates)) for model, candidates in requests]
     return {
         "rows": len(block),
         "bytes": block.rows.nbytes,
         "weight": block.weight,
         "fingerprint": fingerprint(block),
+        "machines": Machines.current(),
         "statistics": statistics,
     }
 
@@ -52,9 +53,15 @@ def e_steps(model: Model, block: Block, candidates: Sequence[Params]) -> Sequenc
 
 
 def passes(
-    runs: Sequence[Run], blocks: Blocks, stop: Stop, survey: Survey | None = None
+    runs: Sequence[Run],
+    blocks: Blocks,
+    stop: Stop,
+    survey: Survey | None = None,
+    strict: bool = False,
 ) -> Iterator[list[Run]]:
     """Fit `runs` together, one pass over `blocks` at a time, of which `survey` was the first read.
+
+    A worker that joins later and computes other last bits is an event, or to be `strict` an error.
 
     Yields
     ------
@@ -65,6 +72,8 @@ def passes(
     ------
     DataChangedError
         If a pass has read anything else than the survey.
+    MixedClusterError
+        If it was read by others, who compute other last bits, and that is not to be.
     ModelError, LikelihoodFellError
         What one of them failed of, if none of them can go on.
     """
@@ -77,10 +86,13 @@ def passes(
             for group in groups
         ]
         began = time.perf_counter()
-        sums = blocks.sum(evaluate, requests, name="e-step", source="m-step")
+        with blamed(survey):
+            sums = blocks.sum(evaluate, requests, name="e-step", source="m-step")
         if survey is not None:
             check_unchanged(blocks, survey, sums["fingerprint"])
-        read = Read(sums["rows"], sums["bytes"], sums["weight"], time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        mixed = _mixed(survey, sums["machines"], strict)
+        read = Read(sums["rows"], sums["bytes"], sums["weight"], seconds, mixed)
         for group, statistics in zip(groups, sums["statistics"], strict=True):
             answers = iter(statistics)
             for i in group:
@@ -96,3 +108,11 @@ def _by_model(runs: Sequence[Run], active: Sequence[int]) -> list[list[int]]:
     for i in active:
         groups.setdefault(id(runs[i].model), []).append(i)
     return list(groups.values())
+
+
+def _mixed(survey: Survey | None, machines: Machines, strict: bool) -> tuple[str, ...]:
+    """What is said of who has made a pass, if the survey has not said so already."""
+    before = Machines() if survey is None else survey.machines
+    both = before + machines
+    both.check(strict)
+    return () if both.mixed is None or both == before else (both.mixed,)

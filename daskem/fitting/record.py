@@ -44,7 +44,7 @@ class Pass:
     seconds, n_rows, n_bytes : float, int, int
         Of the whole pass, which all runs share.
     events : tuple of str
-        What the M step had to work around.
+        What the M step had to work around, and who made the pass where not all compute alike.
     candidates : tuple of Candidate
         Every params that the pass was to evaluate for the run, and why each was taken or not.
     flaws : tuple of str

@@ -30,12 +30,13 @@ _ROUNDINGS = 32.0
 
 
 class Read(NamedTuple):
-    """What one pass read of the data."""
+    """What one pass read of the data, and what there is to say of that."""
 
     n_rows: int
     n_bytes: int
     weight: float
     seconds: float
+    events: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -143,6 +144,9 @@ class Run(Brief):
         status, history = stop(standing.history, resolved), standing.history
         if sample is not None or status is not Status.RUNNING:
             history = (*history[:-1], self._with_events(history[-1], state))
+        if read.events:
+            record = replace(history[-1], events=(*read.events, *history[-1].events))
+            history = (*history[:-1], record)
         return replace(self, state=standing.state, history=history, status=status)
 
     def _record(self, state: State, weight: float, read: Read) -> Pass:

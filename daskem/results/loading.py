@@ -55,6 +55,9 @@ def _try(result: Result) -> None:
     d, names = result.n_features, result.features.names
     if type(d) is not int or d < 1 or (names is not None and len(names) != d):
         raise ValueError(f"{d!r} features, called {names}")
+    # What data are asked for by these names must be what a name can be.
+    dims, variables = result.features.dims or (), result.features.variables or ()
+    hash((*dims, *variables, *([] if names is None else names), result.features.sequence_dim))
     if isinstance(result.model, Declares):
         lengths = sizes(result.model.parameters, result.best.framed)
         if lengths.get("feature", d) != d:

@@ -11,7 +11,6 @@ from daskem.core.brief import Brief
 from daskem.data.blocks import Blocks, Watch, counted, moved
 from daskem.data.inputs.names import Features
 from daskem.data.survey import Survey
-from daskem.errors import MixedClusterError
 from daskem.fitting.algorithms import Algorithm, Draft
 from daskem.fitting.loop import passes
 from daskem.fitting.record import Status
@@ -94,7 +93,8 @@ class Prepared(Brief):
         begun = self._begun(first, rng)
         if all(run.status is not Status.RUNNING for run in begun):
             yield begun, first.survey
-        for runs in chain([begun], passes(begun, self.blocks, self.stop, first.survey)):
+        fitted = passes(begun, self.blocks, self.stop, first.survey, self.strict)
+        for runs in chain([begun], fitted):
             if log is not None:
                 made = max(len(run.history) for run in runs)
                 orders_fixed = self._orders_fixed(len(runs), first.survey)
@@ -108,11 +108,7 @@ class Prepared(Brief):
         known = [n_components_of(self.model, k, start) for k, start in self.starts]
         fewest = min((k for k in known if k is not None), default=None)
         first = first_read(self.model, self.blocks, rng, self.init_params, counts, names, fewest)
-        mixed = first.survey.mixed
-        if self.strict and mixed is not None:
-            raise MixedClusterError(
-                f"{mixed}. Give it workers of one kind, or leave strict=True out"
-            )
+        first.survey.machines.check(self.strict)
         return first
 
     def _begun(self, first: FirstRead, rng: np.random.Generator) -> list[Run]:
@@ -158,7 +154,7 @@ class Prepared(Brief):
                 f"{some:,} of {survey.n_rows:,} rows lack values and take part with those that "
                 "they have, as if nothing but these told which ones they lack"
             )
-        notes += [note for note in (survey.rounded, survey.mixed) if note is not None]
+        notes += [note for note in (survey.rounded, survey.machines.mixed) if note is not None]
         if survey.levels is not None:
             notes += survey.levels.notes(self._categories())
         if survey.far is not None:

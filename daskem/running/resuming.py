@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from daskem.data.inputs.kinds import Data, Lengths, Riders, Values
@@ -51,6 +52,10 @@ def again(
         known = before.about["settings"]
         climb = algorithm_of(known["algorithm"]) if algorithm is None else algorithm
         options = {name: known[name] for name in _GIVEN_AGAIN}
+        # Names are what a dict can have; several of them, or none, are what JSON calls null.
+        several = (options[name] for name in ("features", "sample_dims"))
+        hash((*chain.from_iterable(names for names in several if names is not None),))
+        hash((options["feature_dim"], options["sequence_dim"]))
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{before.name} does not hold a fit: {error!r}") from error
     return {**options, "algorithm": climb, "checkpoint": path}

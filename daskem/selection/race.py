@@ -95,7 +95,7 @@ def _passed(field: Field, riders: Runs) -> tuple[dict[Cell, list[Run]], float]:
     runs = [run for cell_runs in riders.values() for run in cell_runs]
     active = next(i for i, run in enumerate(runs) if run.status is Status.RUNNING)
     prepared = field.search.prepared
-    runs = next(passes(runs, prepared.blocks, prepared.stop, field.survey))
+    runs = next(passes(runs, prepared.blocks, prepared.stop, field.survey, prepared.strict))
     after = iter(runs)
     sorted_out = {cell: [next(after) for _ in cell_runs] for cell, cell_runs in riders.items()}
     return sorted_out, runs[active].history[-1].seconds

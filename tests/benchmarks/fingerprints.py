@@ -1,59 +1,85 @@
-"""What fingerprints cost: the CPU time of passes with and without, in per cent of the latter.
+"""What fingerprints cost: their CPU time, in per cent of that of the pass that they ride on.
 
     python tests/benchmarks/fingerprints.py
 
-In memory there is no reading, which makes a pass longer and the share smaller; the store is of
-zarr, uncompressed, on the disk of the temporary folder.
+Every part is timed by itself, in turns and in the order of a pass: the read of a chunk of 4 MiB of
+an uncompressed zarr store on the disk of the temporary folder, the E step of a block, and its
+fingerprint; the median over many blocks counts. Where other processes keep a machine busy, the
+difference of two long passes is noise, and the fastest of many tries a lucky one.
 """
 
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 
-import dask
-import dask.array as da
 import numpy as np
 import zarr
 
 from daskem import Gaussian, Mixture
-from daskem.data.blocks import Block, Blocks
-from daskem.data.inputs import as_blocks
+from daskem.data.blocks import WEIGHT, Block, Piece
 from daskem.data.survey import fingerprint
-from daskem.fitting import loop
+from daskem.fitting.loop import e_steps
+from daskem.models.kernels.backends import BACKENDS, present
 
-# Chunks of 4 MiB, and how often each way is tried: the fastest counts.
-_CHUNKS, _ROUNDS = 16, 7
-
-
-def seconds(blocks: Blocks, requests: list, prints: bool) -> float:
-    """CPU seconds of one pass."""
-    loop.fingerprint = fingerprint if prints else lambda block: np.zeros(1, np.uint64)
-    began = time.process_time()
-    blocks.sum(loop.evaluate, requests)
-    return time.process_time() - began
+# Blocks, of so many bytes each, and rounds over them.
+_BLOCKS, _BYTES, _ROUNDS = 16, 2**22, 9
 
 
-def costs(k: int, d: int, folder: str) -> str:
-    """A line of the table."""
+def medians(parts: Sequence[Callable[[int], object]]) -> np.ndarray:
+    """CPU seconds of each part for one block, (part,): the median, all parts in turns."""
+    seconds = np.empty((_ROUNDS, _BLOCKS, len(parts)))
+    for _round, block, number in np.ndindex(seconds.shape):
+        began = time.process_time()
+        parts[number](block)
+        seconds[_round, block, number] = time.process_time() - began
+    return np.median(seconds, axis=(0, 1))
+
+
+def blocks_of(d: int, dtype: str, weighted: bool) -> list[Block]:
     rng = np.random.default_rng(0)
-    n = 2**19 // d
-    rows = rng.normal(size=(n * _CHUNKS, d))
+    n = _BYTES // (d * np.dtype(dtype).itemsize)
+    made = []
+    for number in range(_BLOCKS):
+        along = {WEIGHT: rng.uniform(size=n)} if weighted else {}
+        rows = rng.normal(size=(n, d)).astype(dtype)
+        made.append(Block(rows, along=along, pieces=(Piece((number,), number, (n,)),)))
+    return made
+
+
+def costs(k: int, d: int, dtype: str, weighted: bool, kernel: str, folder: str) -> str:
+    """A line of the table."""
+    blocks = blocks_of(d, dtype, weighted)
+    shape = len(blocks) * len(blocks[0]), d
     path = tempfile.mkdtemp(dir=folder)
-    array = zarr.create_array(path, shape=rows.shape, chunks=(n, d), dtype="f8", compressors=None)
-    array[:] = rows
-    model = Mixture(Gaussian())
-    labels = rng.integers(k, size=n)
-    requests = [(model, [model.from_labels(Block(rows[:n]), labels, rows[:k])])]
-    line = f"{k:>3} {d:>3}"
-    for data in (rows, da.from_zarr(path)):
-        blocks = as_blocks(data, missing="raise", cache="none", along={})
-        tried = [[seconds(blocks, requests, on) for on in (False, True)] for _ in range(_ROUNDS)]
-        without, with_prints = np.min(tried, axis=0)
-        line += f" {1e3 * without:>12.1f} {100 * (with_prints / without - 1):>9.1f}"
-    return line
+    chunks = (len(blocks[0]), d)
+    stored = zarr.create_array(path, shape=shape, chunks=chunks, dtype=dtype, compressors=None)
+    stored[:] = np.concatenate([block.rows for block in blocks])
+    model = Mixture(Gaussian()).with_kernel(kernel)
+    labels = np.arange(len(blocks[0])) % k
+    means = blocks[0].rows[:k].astype(float)
+    params = [model.from_labels(Block(blocks[0].rows.astype(float)), labels, means)]
+    size = len(blocks[0])
+    read, step, mark = medians(
+        [
+            lambda i: stored[i * size : (i + 1) * size],
+            lambda i: e_steps(model, blocks[i], params),
+            lambda i: fingerprint(blocks[i]),
+        ]
+    )
+    weights = "weights" if weighted else ""
+    shares = 100 * mark / step, 100 * mark / (step + read)
+    milliseconds = " ".join(f"{1e3 * seconds:>8.2f}" for seconds in (mark, step, read))
+    return (
+        f"{k:>3} {d:>3} {dtype} {weights:>7} {kernel:>8} {milliseconds}"
+        f" {shares[0]:>10.1f} {shares[1]:>10.1f}"
+    )
 
 
 if __name__ == "__main__":
-    print("  K   d    memory ms  per cent     store ms  per cent")
-    with tempfile.TemporaryDirectory() as folder, dask.config.set(scheduler="synchronous"):
-        for k, d in ((3, 2), (8, 4), (8, 20), (20, 10)):
-            print(costs(k, d, folder))
+    print("CPU milliseconds for a block of 4 MiB")
+    print("  K   d              kernel    print   E step     read % of E step  % of pass")
+    with tempfile.TemporaryDirectory() as folder:
+        for kernel in filter(present, BACKENDS):
+            for k, d in ((3, 2), (8, 4), (10, 10), (20, 30)):
+                for dtype, weighted in (("f8", False), ("f4", False), ("f8", True)):
+                    print(costs(k, d, dtype, weighted, kernel, folder), flush=True)

@@ -138,26 +138,34 @@ class DaskBlocks(Brief):
         """
         with dask.config.set(LARGE), reached(self.client):
             call, parts = Call(f, args, name, source), self._partitions
-            tasks = f"{name}-{uuid.uuid4().hex}"
+            tasks, n = f"{name}-{uuid.uuid4().hex}", len(parts.sources[self.span])
             try:
-                with counting(name, tasks, len(parts.sources[self.span]), self.watch):
+                with counting(name, tasks, n, self.watch):
                     sums = self._subtrees(call, parts, self.span, tasks)
-                    return tree_sum(sums, self.client, parts.sealed)
+                    spare = parts.spare(partial(self._again, call), tasks, n, self.patience)
+                    return tree_sum(sums, self.client, parts.sealed, spare)
             except KilledWorker:
                 return self._one_by_one(call)
 
     def _one_by_one(self, call: Call) -> Any:
         """The same sum once workers have died: one partition at a time, and read again."""
-        parts = self._partitions.unloaded or self._partitions
         # What was to be kept in memory died with the workers.
-        vars(self)["_partitions"] = parts
+        vars(self)["_partitions"] = parts = self._partitions.unloaded or self._partitions
 
         def alone(recipe: Recipe) -> Any:
-            one = replace(parts, sources=[delayed(recipe, parts.sealed)], recipes=[recipe])
-            sums = self._subtrees(call, one, slice(None), f"{call.name}-{uuid.uuid4().hex}")
-            return tree_sum(sums, self.client, parts.sealed)
+            return tree_sum(self._anew(call, parts, [recipe]), self.client, parts.sealed)
 
         return one_by_one(parts.recipes[self.span], alone, call.name, self.origin, self._sizes)
+
+    def _again(self, call: Call, number: int) -> Delayed:
+        """One of the subtrees, of nothing that lies on workers already but what is shared."""
+        parts, first = self._partitions.unloaded or self._partitions, number * _AT_ONCE
+        return next(self._anew(call, parts, parts.recipes[self.span][first : first + _AT_ONCE]))
+
+    def _anew(self, call: Call, parts: Parts, recipes: Sequence[Recipe]) -> Iterator[Delayed]:
+        sources = [delayed(recipe, parts.sealed) for recipe in recipes]
+        fresh = replace(parts, sources=sources, recipes=recipes)
+        return self._subtrees(call, fresh, slice(None), f"{call.name}-{uuid.uuid4().hex}")
 
     def _subtrees(self, call: Call, parts: Parts, span: slice, tasks: str) -> Iterator[Delayed]:
         """The sums over `_AT_ONCE` partitions each, by `tasks` of that name."""
@@ -177,8 +185,8 @@ class DaskBlocks(Brief):
 
     def watched(self, watch: Watch) -> "DaskBlocks":
         same = replace(self, watch=watch)
-        # Partitions that lie on the cluster stay there.
-        vars(same).update({k: v for k, v in vars(self).items() if k == "_partitions"})
+        if "_partitions" in vars(self):  # They stay where they lie on the cluster.
+            vars(same)["_partitions"] = self._partitions
         return same
 
     def unomitted(self) -> "DaskBlocks":

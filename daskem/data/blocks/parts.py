@@ -9,6 +9,7 @@ from dask.typing import Key
 
 from daskem.data.blocks.partitions import Recipe
 from daskem.data.cluster.graph import DataNode, Delayed, GraphNode, node
+from daskem.data.cluster.stragglers import Spare
 
 
 class Call(NamedTuple):
@@ -37,6 +38,8 @@ class Parts:
         The same, as they are read, where they are loaded.
     sealed : bool
         Whether the scheduler cannot open what daskem makes: it has none, or is of another Python.
+    late : set of str
+        The workers that have kept the last sum waiting.
     """
 
     sources: Sequence[Delayed]
@@ -45,6 +48,13 @@ class Parts:
     notes: Sequence[str] = ()
     unloaded: "Parts | None" = None
     sealed: bool = False
+    late: set[str] = field(default_factory=set)
+
+    def spare(
+        self, subtree: Callable[[int], Delayed], tasks: str, of: int, patience: float
+    ) -> Spare:
+        """How a sum over so many of the partitions is made elsewhere."""
+        return Spare(subtree, tasks, of, patience, self.shared, self.late)
 
     @property
     def needs(self) -> list[Sequence[Key]]:

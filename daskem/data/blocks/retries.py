@@ -35,7 +35,7 @@ def patiently(read: Callable[[], Value], place: Callable[[], str]) -> Value:
                     raise
             time.sleep(pause)
         return read()
-    except (DaskemError, MemoryError):
+    except DaskemError:
         raise
     except Exception as error:
         often = f", {len(_PAUSES) + 1} times in a row" if _passes(error) else ""

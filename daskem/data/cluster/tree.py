@@ -2,15 +2,17 @@
 
 import operator
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import dask
 from dask.typing import Key
-from distributed import Client
+from distributed import Client, Future
 
 from daskem.core.statistics import FAN_IN, Summand, TreeSum, add_all
+from daskem.data.cluster.asking import asked
 from daskem.data.cluster.graph import Delayed, Task, TaskRef, current_client, node
+from daskem.data.cluster.stragglers import Siblings, Spare
 from daskem.data.cluster.waiting import awaited
 
 
@@ -30,10 +32,16 @@ def plant_tree(graph: dict[Key, Any], keys: list[Key], sealed: bool = False) -> 
     return keys[0]
 
 
-def tree_sum(subtrees: Iterable[Delayed], client: Client | None, sealed: bool = False) -> Any:
+def tree_sum(
+    subtrees: Iterable[Delayed],
+    client: Client | None,
+    sealed: bool = False,
+    spare: Spare | None = None,
+) -> Any:
     """The sum of `subtrees`, which `client`, or else what Dask computes on by default, makes.
 
-    If `sealed`, the scheduler need not open what it adds them by; see `node`.
+    If `sealed`, the scheduler need not open what it adds them by; see `node`. Where workers keep it
+    waiting, it is made without them as well if `spare` says how, and the first sum counts.
     """
     client = client or current_client()
     if client is None:
@@ -41,22 +49,82 @@ def tree_sum(subtrees: Iterable[Delayed], client: Client | None, sealed: bool = 
         for part in dask.compute(*subtrees, traverse=False):
             tree.push(part)
         return tree.total()
-    # Workers begin with the first one while the scheduler still takes in the others, each of
-    # which comes after those before it (a generation of its own).
-    level = [client.compute(one, fifo_timeout=0) for one in subtrees]
-    adder = f"add-{_name()}"
-    add = client.compute(Delayed(adder, {adder: node(adder, _add_all, sealed)}))
-    futures = [*level, add]
+    sums = _Sums(client, sealed)
     try:
-        while len(level) > 1:
-            groups = [level[i : i + FAN_IN] for i in range(0, len(level), FAN_IN)]
-            level = [client.submit(operator.call, add, *group, key=_name()) for group in groups]
-            futures += level
-        return awaited(level[0], client)
+        # Workers begin with the first one while the scheduler still takes in the others, each of
+        # which comes after those before it (a generation of its own).
+        sums.begin([client.compute(one, fifo_timeout=0) for one in subtrees])
+        siblings = None if spare is None else Siblings(spare)
+
+        def look() -> None:
+            if spare is not None and siblings is not None:
+                sums.without(siblings.late(client), spare)
+
+        if spare is not None and spare.late:
+            look()
+        return awaited(sums.roots, client, look)
     finally:
         # Else whoever keeps the traceback of a failure keeps the rest of the pass going.
-        for future in futures:
+        for future in sums.futures:
             future.release()
+
+
+class _Sums:
+    """The same sum on its way, once, and again for workers that keep it waiting.
+
+    Attributes
+    ----------
+    roots : list of Future
+        What is waited for.
+    futures : list of Future
+        All that there is on the cluster.
+    """
+
+    def __init__(self, client: Client, sealed: bool) -> None:
+        self._client, self._sealed = client, sealed
+        self.roots: list[Future] = []
+        self.futures: list[Future] = []
+        self._leaves: list[Future] = []
+        self._late: set[str] = set()
+        self._others: set[str] = set()
+
+    def begin(self, leaves: Sequence[Future], workers: Sequence[str] | None = None) -> None:
+        """Add up what has been submitted, on these workers or on any."""
+        self._leaves = level = list(leaves)
+        adder = f"add-{_name()}"
+        planted = Delayed(adder, {adder: node(adder, _add_all, self._sealed)})
+        add = self._client.compute(planted, workers=workers)
+        self.futures += [*level, add]
+        while len(level) > 1:
+            groups = [level[i : i + FAN_IN] for i in range(0, len(level), FAN_IN)]
+            level = [
+                self._client.submit(operator.call, add, *group, key=_name(), workers=workers)
+                for group in groups
+            ]
+            self.futures += level
+        self.roots.append(level[0])
+
+    def without(self, late: set[str], spare: Spare) -> None:
+        """Begin once more what `late` workers have, or have not done.
+
+        Once for all that are late, unless those are gone that were to do it.
+        """
+        client = self._client
+        spare.late.clear()
+        spare.late.update(late)
+        others = [worker for worker in asked(client, client.nthreads) if worker not in late]
+        begun = late <= self._late and not self._others.isdisjoint(others)
+        if not late or not others or begun:
+            return
+        self._late, self._others = self._late | late, set(others)
+        where = asked(client, lambda: client.who_has(self._leaves))
+        leaves = []
+        for number, leaf in enumerate(self._leaves):
+            if set(where.get(leaf.key, ())) <= late:
+                again = spare.subtree(number)
+                leaf = client.compute(again, workers=others, fifo_timeout=0)
+            leaves.append(leaf)
+        self.begin(leaves, others)
 
 
 def _name() -> str:

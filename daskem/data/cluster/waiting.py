@@ -1,7 +1,8 @@
 """Waiting for workers and for what they compute, never without an end."""
 
 import warnings
-from time import monotonic
+from collections.abc import Callable, Sequence
+from time import monotonic, sleep
 from typing import Any
 
 import dask
@@ -16,6 +17,8 @@ from daskem.errors import NoWorkersError, NoWorkersWarning
 _WAIT = 5.0
 # Seconds between two looks at whether there are workers, while one waits for a result.
 _LOOK = 5.0
+# And at which of several futures are done, which costs nobody anything.
+_BLINK = 0.02
 # Dask's own setting for how long tasks wait for a first worker; where nobody has set it, as long
 # as Dask waits for a worker that has gone silent.
 _SETTING, _LIMIT = "distributed.scheduler.no-workers-timeout", "5 minutes"
@@ -52,8 +55,10 @@ def told_without_workers(address: str) -> str:
     return f"{_NONE.format(address)}: what it is to compute waits until one comes"
 
 
-def awaited(future: Future, client: Client) -> Any:
-    """The result of a future.
+def awaited(futures: Sequence[Future], client: Client, look: Callable[[], None]) -> Any:
+    """The result of whichever of the futures is done first: all have the same.
+
+    Every few seconds `look` is called, which may add to them.
 
     Warns
     -----
@@ -70,19 +75,33 @@ def awaited(future: Future, client: Client) -> Any:
     with seceded():
         while True:
             try:
-                return future.result(timeout=min(_LOOK, limit))
+                return _first(futures, min(_LOOK, limit))
             except NoWorkerError as error:
                 raise _too_long(client, error.timeout) from error
             except TimeoutError:
-                if future.done():  # Just now, or that error is its own.
-                    return future.result()
+                for future in futures:
+                    if future.status == "error":  # Which is its own.
+                        return future.result()
             if asked(client, client.nthreads):
                 since = None
+                look()
             elif since is None:
                 since = monotonic()
                 warnings.warn(told_without_workers(address_of(client)), NoWorkersWarning, 2)
             elif monotonic() - since >= limit:
                 raise _too_long(client, limit)
+
+
+def _first(futures: Sequence[Future], seconds: float) -> Any:
+    """The result of the last one of those that are done: who has that of others may be silent."""
+    if len(futures) == 1:
+        return futures[0].result(timeout=seconds)
+    deadline = monotonic() + seconds
+    while monotonic() < deadline:
+        if done := [future for future in futures if future.done()]:
+            return done[-1].result(timeout=seconds)
+        sleep(_BLINK)
+    raise TimeoutError
 
 
 def _too_long(client: Client, limit: float) -> NoWorkersError:

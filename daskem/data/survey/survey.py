@@ -1,14 +1,11 @@
 """The first read of the data: how many rows, whether all can be used, where they lie, a sample."""
 
-import platform
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from daskem.core.brief import Brief
-from daskem.core.numerics import arithmetic
 from daskem.core.resolution import Resolution
 from daskem.data.blocks.block import WEIGHT, Block
 from daskem.data.survey.domain import Domain
@@ -17,6 +14,7 @@ from daskem.data.survey.far import Far, judged
 from daskem.data.survey.fingerprint import fingerprint
 from daskem.data.survey.labelled import Labelled, beside, labelled
 from daskem.data.survey.levels import Levels, levels
+from daskem.data.survey.machines import Machines
 from daskem.data.survey.moments import Moments, available_moments, moments
 
 # Rows of a sample: enough to start from, and few enough to be fitted in no time.
@@ -55,8 +53,8 @@ class Survey(Brief):
         The first entry that the model cannot use: value, chunk, row, column and remedy.
     rounded : str or None
         The first integer that is no floating point number, and so loses digits.
-    machines : dict of str
-        By the arithmetic of those who read the blocks, the host of one of them.
+    machines : Machines
+        Of those who read the blocks.
     labelled : Labelled or None
         Rows whose component is known, where any is.
     levels : Levels or None
@@ -73,20 +71,9 @@ class Survey(Brief):
     prints: np.ndarray
     bad: str | None = None
     rounded: str | None = None
-    machines: Mapping[str, str] = field(default_factory=dict)
+    machines: Machines = field(default_factory=Machines)
     labelled: Labelled | None = None
     levels: Levels | None = None
-
-    @property
-    def mixed(self) -> str | None:
-        """What is said where not all who read the blocks compute the same last bits."""
-        if len(self.machines) < 2:
-            return None
-        hosts = ", ".join(sorted(self.machines.values()))
-        return (
-            f"the workers (of {hosts}) compute {len(self.machines)} different last bits: their "
-            "processors or libraries differ, and so may the last digits of the next fit"
-        )
 
     @property
     def n_named(self) -> int:
@@ -155,7 +142,7 @@ class Survey(Brief):
     def __add__(self, other: "Survey") -> "Survey":
         n_missing = self.n_missing + other.n_missing
         prints = np.concatenate([self.prints, other.prints])
-        machines = {**other.machines, **self.machines}
+        machines = self.machines + other.machines
         if not (self.n_rows and other.n_rows):
             some = self if self.n_rows else other
             return replace(some, n_missing=n_missing, prints=prints, machines=machines)
@@ -218,7 +205,7 @@ def survey(
         _prints(block),
         bad,
         domain.first_rounded(block),
-        {arithmetic(): platform.node()},
+        Machines.current(),
         None if domain.n_components is None else labelled(good, seed),
         levels(good) if categorical else None,
     )

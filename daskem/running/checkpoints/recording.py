@@ -150,7 +150,9 @@ def saved(path: str) -> Saved:
     """
     saved = Saved(*last(path))
     try:
-        made_by, *_ = (dict(saved.about[name]) for name in ("made by", "settings", "survey"))
+        made_by, *others = (saved.about[name] for name in ("made by", "settings", "survey"))
+        if not all(isinstance(about, dict) for about in (made_by, *others)):
+            raise TypeError("what a fit is")
         if saved.passes < 0 or saved.seed < 0 or "runs" not in saved.about:
             raise ValueError("what a fit is")
     except (KeyError, TypeError, ValueError) as error:
