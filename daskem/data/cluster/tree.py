@@ -91,10 +91,8 @@ class _Sums:
     def begin(self, leaves: Sequence[Future], workers: Sequence[str] | None = None) -> None:
         """Add up what has been submitted, on these workers or on any."""
         self._leaves = level = list(leaves)
-        adder = f"add-{_name()}"
-        planted = Delayed(adder, {adder: node(adder, _add_all, self._sealed)})
-        add = self._client.compute(planted, workers=workers)
-        self.futures += [*level, add]
+        self.futures += level
+        add = None if len(level) == 1 else self._adder(workers)
         while len(level) > 1:
             groups = [level[i : i + FAN_IN] for i in range(0, len(level), FAN_IN)]
             level = [
@@ -103,6 +101,14 @@ class _Sums:
             ]
             self.futures += level
         self.roots.append(level[0])
+
+    def _adder(self, workers: Sequence[str] | None) -> Future:
+        """What adds a group, as the value of a task."""
+        adder = f"add-{_name()}"
+        planted = Delayed(adder, {adder: node(adder, _add_all, self._sealed)})
+        add = self._client.compute(planted, workers=workers)
+        self.futures.append(add)
+        return add
 
     def without(self, late: set[str], spare: Spare) -> None:
         """Begin once more what `late` workers have, or have not done.
