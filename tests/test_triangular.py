@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from daskem.core import triangular
+from daskem.core import frames, triangular
 from daskem.core.frames import identity
+from daskem.core.resolution import Resolution
 from daskem.models.families import covariance_floor
+from daskem.models.families.covariances import STRUCTURES
 
 SIZES = [triangular.MANY - 1, triangular.MANY, 70]
 
@@ -83,3 +85,54 @@ def test_a_direction_that_is_lost_falls_to_its_floor_at_once(d):
     flat = np.diag([*np.ones(d - 1), 0.0])
     found = covariance_floor.floored(flat[None], np.eye(d)[None], identity(d))[0]
     np.testing.assert_allclose(found[-1, -1], covariance_floor.ROUNDING, rtol=1e-2)
+
+
+def clipped(s, t):
+    """The covariance above T that is best for S: eigenvalues clipped where T is the unit."""
+    root = np.linalg.cholesky(t)
+    values, vectors = np.linalg.eigh(np.linalg.inv(root) @ s @ np.linalg.inv(root).T)
+    axes = root @ vectors
+    return (axes * np.maximum(values, 1.0)) @ axes.T
+
+
+@pytest.mark.parametrize("kind", ["full", "tied"])
+@pytest.mark.parametrize("whitened", [False, True])
+@pytest.mark.parametrize("rank", [1, 2, 20, 39, 200])
+@pytest.mark.parametrize("d", [triangular.MANY - 1, 40])
+def test_the_constrained_m_step_is_that_of_clipped_eigenvalues(d, rank, whitened, kind):
+    """With fewer rows than features, with more, and with features that do not vary."""
+    structure, rng = STRUCTURES[kind], np.random.default_rng(rank)
+    k = 1 if structure.pooled else 3
+    rows = rng.normal(size=(k, rank, d)) * 10.0 ** rng.uniform(-1, 1, d)
+    rows[:, :, [3, -1]] = 0.0
+    new = rows.swapaxes(1, 2) @ rows / rank
+    data = rng.normal(size=(2 * d, d)) * 10.0 ** rng.uniform(-1, 1, d)
+    measured = data.T @ data / len(data)
+    frame = (
+        frames.whitening(np.zeros(d), measured)
+        if whitened
+        else frames.scaling(np.zeros(d), np.diagonal(measured))
+    )
+    steps = np.sqrt(12 * frame.units) * 10.0 ** rng.uniform(-2, 0, d)
+    frame = frame.resolving(Resolution(steps, steps))
+    old = np.tile(100 * np.eye(d), (k, 1, 1))
+    floor = frame.floors if whitened else np.diag(frame.floors)
+    expected = [clipped(s, floor + covariance_floor.ROUNDING * old[0]) for s in new]
+    found = structure.floored(*((new[0], old[0]) if structure.pooled else (new, old)), frame)
+    for one, other in zip(found.reshape(k, d, d), expected, strict=True):
+        root = np.linalg.inv(np.linalg.cholesky(other))
+        np.testing.assert_allclose(root @ one @ root.T, np.eye(d), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("d", [*SIZES, 400])
+def test_a_floor_is_known_to_be_where_it_was_put(d):
+    """However much wider the rest of the component is."""
+    rng = np.random.default_rng(0)
+    for rank in (1, 2, d // 4):
+        rows = rng.normal(size=(rank, d)) * 10.0 ** rng.uniform(-3, 3, d)
+        own = np.diagonal(rows.T @ rows)
+        old = rows.T @ rows + np.diag(covariance_floor.ROUNDING * own)
+        slack = covariance_floor._slack(old, np.zeros(d))
+        assert slack == pytest.approx(covariance_floor.ROUNDING, rel=1e-2)
+        lower = old - np.diag(0.3 * covariance_floor.ROUNDING * own)
+        assert covariance_floor._slack(lower, np.zeros(d)) <= 0.71 * covariance_floor.ROUNDING

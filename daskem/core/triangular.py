@@ -25,11 +25,12 @@ def inverse(factors: np.ndarray) -> np.ndarray:
     return _each(_inverse, factors)
 
 
-def are_definite(matrices: np.ndarray) -> np.ndarray:
+def are_definite(matrices: np.ndarray, overwrite: bool = False) -> np.ndarray:
     """Whether each matrix of a stack (matrix, feature, feature) has a Cholesky factor."""
     if matrices.shape[-1] >= MANY:
         # It ends at the first pivot that is not positive: early, where a rank is low.
-        return np.array([lapack.dpotrf(matrix.T)[1] == 0 for matrix in matrices])
+        factored = (lapack.dpotrf(m.T, clean=0, overwrite_a=overwrite) for m in matrices)
+        return np.array([fault == 0 for _, fault in factored])
     try:
         np.linalg.cholesky(matrices)
     except np.linalg.LinAlgError:
@@ -60,31 +61,30 @@ def low_rank(matrix: np.ndarray) -> np.ndarray:
     scale = np.sqrt(np.diagonal(matrix))
     scale = np.where(scale > 0, scale, 1.0)
     d = len(matrix)
-    packed, order, rank, _ = lapack.dpstrf(
-        matrix / scale[:, None] / scale, tol=d * EPS, lower=1, overwrite_a=1
-    )
+    scaled = matrix / scale[:, None]
+    scaled /= scale
+    packed, order, rank, _ = lapack.dpstrf(scaled.T, tol=d * EPS, lower=1, overwrite_a=1)
     a = np.empty((d, rank))
     a[order - 1] = np.tril(packed[:, :rank])
     return a * scale[:, None]
 
 
-def _each(f: Callable[[np.ndarray], np.ndarray], matrices: np.ndarray) -> np.ndarray:
-    if matrices.ndim == 2:
-        return f(matrices)
-    mapped = np.empty_like(matrices)
-    stack = matrices.reshape(-1, *matrices.shape[-2:])
-    for out, matrix in zip(mapped.reshape(stack.shape), stack, strict=True):
-        out[...] = f(matrix)
-    return mapped
+def _each(replace: Callable[[np.ndarray], None], matrices: np.ndarray) -> np.ndarray:
+    """What becomes of a copy of matrices (..., feature, feature) that are replaced one by one."""
+    replaced = np.array(matrices, dtype=np.float64, order="C")
+    for matrix in replaced.reshape(-1, *matrices.shape[-2:]):
+        replace(matrix)
+    return replaced
 
 
-def _cholesky(matrix: np.ndarray) -> np.ndarray:
-    # The transpose of a row-major matrix is what Fortran has of it: no copy but the result.
-    factor, fault = lapack.dpotrf(matrix.T, lower=0, clean=1)
+# The transpose of a row-major matrix is what Fortran has of it: LAPACK works in its place.
+
+
+def _cholesky(matrix: np.ndarray) -> None:
+    _, fault = lapack.dpotrf(matrix.T, lower=0, clean=1, overwrite_a=1)
     if fault:
         raise np.linalg.LinAlgError("Matrix is not positive definite")
-    return factor.T
 
 
-def _inverse(factor: np.ndarray) -> np.ndarray:
-    return lapack.dtrtri(factor.T, lower=0)[0].T
+def _inverse(factor: np.ndarray) -> None:
+    lapack.dtrtri(factor.T, lower=0, overwrite_c=1)
