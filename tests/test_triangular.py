@@ -136,3 +136,32 @@ def test_a_floor_is_known_to_be_where_it_was_put(d):
         assert slack == pytest.approx(covariance_floor.ROUNDING, rel=1e-2)
         lower = old - np.diag(0.3 * covariance_floor.ROUNDING * own)
         assert covariance_floor._slack(lower, np.zeros(d)) <= 0.71 * covariance_floor.ROUNDING
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_a_matrix_is_definite_where_it_is_without_its_largest_pivots(rank):
+    rng = np.random.default_rng(rank)
+    wide, rest = rng.normal(size=(50, rank)), rng.normal(size=(50, 50))
+    narrow = 1e-10 * rest @ rest.T / 50
+    others = np.linalg.qr(wide, mode="complete")[0][:, rank:]
+    least = np.linalg.eigvalsh(others.T @ narrow @ others)[0] * np.eye(50)
+    for factor, answer in [(0.9, True), (1.1, False)]:
+        left = triangular.without_largest(wide @ wide.T + narrow - factor * least, 1e-5)
+        assert np.abs(left).max() == 1.0
+        assert (np.abs(left) > 1e-5).sum() == rank
+        assert triangular.are_definite(left[None])[0] == answer
+
+
+@pytest.mark.parametrize("beside", [0.0, 1e-9, 0.3])
+def test_small_elements_beside_a_diagonal_leave_a_matrix_definite_or_not(beside):
+    """Whatever the units of the features."""
+    scales = 10.0 ** np.linspace(-6, 6, 40)
+    matrix = np.full((40, 40), beside) * np.outer(scales, scales)
+    np.fill_diagonal(matrix, scales**2)
+    negative, singular = matrix.copy(), matrix.copy()
+    negative[3, 3], singular[0, :2] = -matrix[3, 3], singular[1, 1]
+    singular[:2, 0] = singular[0, :2]
+    singular[0, 0] = singular[1, 1] * 0.999
+    stack = np.stack([matrix, negative, singular])
+    assert triangular.are_definite(stack).tolist() == [True, False, False]
+    np.testing.assert_array_equal(stack[0], matrix)

@@ -19,7 +19,15 @@ import numpy as np
 
 from daskem.core.frames import Frame
 from daskem.core.numerics import EPS
-from daskem.core.triangular import MANY, are_definite, cholesky, inverse, low_rank, solved
+from daskem.core.triangular import (
+    MANY,
+    are_definite,
+    cholesky,
+    inverse,
+    low_rank,
+    solved,
+    without_largest,
+)
 from daskem.models.families.structure import Narrow
 
 # r: a direction that is smaller is known to less than five digits, and so is what it adds to the
@@ -34,6 +42,8 @@ NEAR = 1 + 1e-6
 _LEAST = 1e-13
 # What r may be with many features: a test of each costs less than eigenvalues.
 _SLACKS = [ROUNDING / 2**i for i in range(10)]
+# Pivots that are large beside r.
+_LARGE = 1e-5
 # Rounding of eigenvalues that are at r, relative to it.
 _NEARLY = 1 - 1e-3
 
@@ -175,20 +185,22 @@ def _raised_by_rank(s: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 def _slack(old: np.ndarray, fixed: np.ndarray) -> float:
     """What `old` are above the fixed floors, of their own variances; at most `ROUNDING`."""
-    d, sd = len(old), np.sqrt(np.diagonal(old))
-    beyond = _beyond(old, fixed, np.zeros(d))
-    if d < MANY:
-        least = float(np.linalg.eigvalsh(beyond / np.outer(sd, sd))[0])
-        return min(max(least, _LEAST), ROUNDING)
-    # Of many noisy eigenvalues the least is too small, and less with each pass. In units of `sd` a
-    # Cholesky factor is off by d EPS at most, in those of the features by ten times as much.
-    beyond /= sd[:, None]
-    beyond /= sd
-    noise, nothing = d * EPS, np.zeros(d)
-    tried = (
-        r for r in _SLACKS if _exceed(beyond[None], nothing, nothing[None] + _NEARLY * r - noise)
-    )
-    return next(tried, _LEAST)
+    own = _own(old)
+    if len(old) < MANY:
+        sd = np.sqrt(own)
+        beyond = _beyond(old, fixed, np.zeros_like(own)) / np.outer(sd, sd)
+        return min(max(float(np.linalg.eigvalsh(beyond)[0]), _LEAST), ROUNDING)
+    # Of many noisy eigenvalues the least is too small, and less with each pass.
+    return next((r for r in _SLACKS if _is_above(old, fixed, _NEARLY * r * own)), _LEAST)
+
+
+def _is_above(covariance: np.ndarray, fixed: np.ndarray, rounding: np.ndarray) -> bool:
+    """Whether one covariance is above T, however much wider it is in some directions."""
+    if _exceed(covariance[None], fixed, rounding[None])[0]:
+        return True
+    sd = np.sqrt(_own(covariance))
+    rest = _beyond(covariance, fixed, rounding) / np.outer(sd, sd)
+    return bool(are_definite(without_largest(rest, _LARGE)[None], overwrite=True)[0])
 
 
 def _least(n_features: int) -> float:
