@@ -40,10 +40,11 @@ class Gaussian(Incomplete):
     reg_covar : float, default 0
         Conjugate prior on the covariances. Every component gets, besides its rows,
         ``reg_covar * N`` imaginary ones with the covariance of the whole data set (as the
-        family's frame measures it) around its own mean. Free of units, and the M step maximises
-        the penalised likelihood exactly, so that neither can break the ascent. The variance of a
-        component grows by ``reg_covar / weight`` times that of the data, so that small and narrow
-        ones are smeared. 0 is maximum likelihood.
+        family's frame measures it; of no more rows than features, their variances alone) around
+        its own mean. Free of units, and the M step maximises the penalised likelihood exactly, so
+        that neither can break the ascent. The variance of a component grows by
+        ``reg_covar / weight`` times that of the data, so that small and narrow ones are smeared. 0
+        is maximum likelihood.
     resolution : "auto", float or sequence of float, default "auto"
         The step h of the grid on which each feature is recorded, in its units. No
         component is narrower, covariance >= diag(h^2 / 12), the variance of rounding to the grid.
