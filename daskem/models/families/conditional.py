@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 
+from daskem.core import triangular
 from daskem.models.families.structure import Structure
 
 upper_triangle = cache(np.triu_indices)
@@ -43,6 +44,24 @@ class Correlated(Structure, ABC):
     def matrices(self, quadratics: np.ndarray, d: int) -> np.ndarray:
         """Symmetric ones, of their upper triangles (component, quadratic)."""
         return quadratics.take(_places(d), axis=1).reshape(len(quadratics), d, d)
+
+    def of_vectors(self, vectors: np.ndarray) -> np.ndarray:
+        out = np.empty((len(vectors), self.n_quadratics(vectors.shape[1])))
+        self.quadratics(vectors.T, out.T)
+        return out
+
+    def factor(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
+        return triangular.cholesky(covariances)
+
+    def inverse(self, factors: np.ndarray) -> np.ndarray:
+        return triangular.inverse(factors)
+
+    def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
+        return triangular.applied(root, u, out)
+
+    def solve(self, factor: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
+        out[...] = triangular.solved(factor, u)
+        return out
 
     def variances(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
         return np.diagonal(self.expand(covariances, k, d), axis1=1, axis2=2)

@@ -8,7 +8,7 @@ Cholesky factor of the covariance, or one over the standard deviations.
 
 import numpy as np
 
-from daskem.core import frames, triangular
+from daskem.core import frames
 from daskem.core.parameters import POSITIVE, POSITIVE_DEFINITE, Parameter
 from daskem.models.families.conditional import Correlated, Uncorrelated, upper, upper_triangle
 from daskem.models.families.covariance_floor import (
@@ -45,27 +45,9 @@ class Full(Correlated):
             np.multiply(z[i], z[i:], out=out[start:stop])
             start = stop
 
-    def of_vectors(self, vectors: np.ndarray) -> np.ndarray:
-        out = np.empty((len(vectors), self.n_quadratics(vectors.shape[1])))
-        self.quadratics(vectors.T, out.T)
-        return out
-
     def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
         products = np.multiply(u, r, out=spare) @ u.T
         return upper(products)
-
-    def factor(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
-        return triangular.cholesky(covariances)
-
-    def inverse(self, factors: np.ndarray) -> np.ndarray:
-        return triangular.inverse(factors)
-
-    def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
-        return triangular.applied(root, u, out)
-
-    def solve(self, factor: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
-        out[...] = triangular.solved(factor, u)
-        return out
 
     def whiteners(self, root: np.ndarray, linear: np.ndarray) -> np.ndarray:
         return root * linear if linear.ndim == 1 else root @ linear
