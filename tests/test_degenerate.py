@@ -275,7 +275,7 @@ def test_a_covariance_above_its_floor_is_definite_and_the_likelihood_does_not_fa
         (axes * 10.0 ** rng.uniform(narrow, 0, d) @ axes.T)[None], frame
     )
     after = covariance_floor.floored((scatter + rounding + rounding.T)[None], before, frame)
-    least = frame.matrix_of(frame.floor)
+    least = frame.floors if whitened else np.diag(frame.floors)
     assert is_positive_definite(after).all()
     root = np.linalg.inv(np.linalg.cholesky(least))
     assert np.linalg.eigvalsh(root @ after[0] @ root.T).min() >= 1 - 1e-5

@@ -26,6 +26,7 @@ class Moments:
 
     mean: np.ndarray
     covariance: np.ndarray
+    weight: float = np.inf
 
     @property
     def variances(self):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reading import look
 from samples import scattered
 from scipy import stats
 from sklearn.metrics import adjusted_rand_score
@@ -15,14 +16,18 @@ from table import KINDS, all_settings, every_kind, every_row, every_setting
 
 import daskem
 from daskem import EM, Bernoulli, Gaussian, Mixture, Poisson, Status
+from daskem.core.parameters import Params
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.errors import ConvergenceWarning, LikelihoodFellError, ModelError, ParameterError
 from daskem.fitting.algorithms.gain import predicted_gain
+from daskem.fitting.algorithms.state import State
+from daskem.fitting.confirming import _is_still
 from daskem.fitting.loop import passes
 from daskem.fitting.record import Pass
 from daskem.fitting.run import Read, Run
 from daskem.fitting.stopping import Stop, resolution
+from daskem.models.families.covariance_floor import ROUNDING
 
 
 def fit(family, rows, k=None, **options):
@@ -272,6 +277,63 @@ def test_groups_that_are_found_at_once_end_the_fit_at_once(kind, n, d, k, sd):
         gained = next(i for i, o in enumerate(objectives) if objectives[-1] - o < 1e-6)
         assert result.status is Status.CONVERGED
         assert len(objectives) <= gained + 8
+
+
+def wide(n, d=40, seed=0):
+    """Rows of three clusters in many features, and the cluster of each."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(3, size=n)
+    return 2 * rng.normal(size=(3, d))[truth] + rng.normal(size=(n, d)), truth
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
+@pytest.mark.parametrize("kind", ["full", "tied"])
+@pytest.mark.parametrize("n", [30, 60, 200])
+def test_where_params_exceed_rows_a_fit_ends_when_em_leads_nowhere(kind, n):
+    rows, truth = wide(n)
+    result = fit(Gaussian(kind), rows, 3)
+    assert result.converged
+    assert result.history[-1].remaining == 0.0
+    assert adjusted_rand_score(truth, result.predict(rows)) == 1.0
+    start = dict(result.params)
+    again = fit(Gaussian(kind), rows, start=start, algorithm="em", tol=0, max_passes=5)
+    assert again.status is Status.MAX_PASSES
+    objectives = [p.objective for p in again.history]
+    np.testing.assert_allclose(objectives, objectives[0], rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["weights", "means", "covariances"])
+def test_an_em_step_that_moves_a_floor_leads_somewhere(name):
+    rows, _ = wide(60)
+    model = look(Mixture(Gaussian()), as_blocks(rows)).model
+    params = model.from_labels(Block(rows), np.arange(60) % 3, rows[:3])
+    moved = params[name].copy()
+    moved.flat[-1] += 1e-3 * ROUNDING
+    state = State(Params({**params, name: moved}), accepted=params)
+    still = State(Params({**params}), accepted=params)
+    assert [_is_still(s) for s in (state, still)] == [False, True]
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ImproperFitWarning")
+@pytest.mark.parametrize("kind", ["full", "tied"])
+@pytest.mark.parametrize("n", [20, 39, 41, 150])
+def test_the_objective_does_not_fall_in_many_features(kind, n):
+    """From any start, with rows that go from one component to another on the way."""
+    rows, _ = wide(n)
+    start = {"means": rows[[0, 1, 2]], "weights": np.array([0.6, 0.3, 0.1])}
+    history = fit(
+        Gaussian(kind), rows, 3, start=start, algorithm="em", tol=0, max_passes=12
+    ).history
+    objectives = np.array([p.objective for p in history])
+    assert np.diff(objectives).min() > -1e-3
+    assert objectives[-1] > objectives[0] + 10
+
+
+def test_few_rows_are_seen_in_units_of_the_features():
+    """Their covariance has directions without any width, which nothing can be scaled by."""
+    for n in (39, 40, 41):
+        frame = look(Mixture(Gaussian()), as_blocks(wide(n)[0])).model.frame
+        assert frame.linear.ndim == (2 if n > 40 else 1)
 
 
 def test_a_run_stops_when_little_is_left_twice_in_a_row():

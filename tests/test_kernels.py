@@ -252,3 +252,18 @@ def test_what_depends_on_params_alone_is_made_once_a_pass(held_out):
     assert len(pickle.loads(pickle.dumps(candidates))) == 2
     Mixture(Counting()).e_steps(block_of(TABLE[0], 50, 2, 0), candidates)
     assert len(MADE) > 2
+
+
+@pytest.mark.parametrize("row", TABLE[:2], ids=repr)
+def test_few_rows_are_told_the_same_as_among_many(row):
+    """Of many features: few rows are solved for, for many an inverse is made."""
+    block, params = block_of(row, 300, 50, 0), params_of(row, 3, 50, 1)
+    centred = Mixture(row.family).kernel([params]).guard.centred
+    kernel = TiledKernel(centred)
+    many = posterior(kernel, block)
+    for few in (1, 30, 50):
+        some = posterior(kernel, block[:few])
+        np.testing.assert_allclose(some["log_prob"], many["log_prob"][:few], rtol=1e-11)
+        np.testing.assert_allclose(
+            some["responsibilities"], many["responsibilities"][:, :few], rtol=1e-8, atol=1e-300
+        )

@@ -69,13 +69,13 @@ class Frame(Brief):
 
     @cached_property
     def floors(self) -> np.ndarray:
-        """The floor as a covariance in the frame, (feature, feature)."""
-        return self.matrix_of(self.floor)
+        """The floor as a covariance in the frame, like `linear`: (feature,) if it is diagonal."""
+        return self.covariance_of(self.floor)
 
     @cached_property
     def recorded_floors(self) -> np.ndarray:
         """What of `floors` is the resolution of the record."""
-        return self.matrix_of(np.where(self.recorded, self.floor, 0.0))
+        return self.covariance_of(np.where(self.recorded, self.floor, 0.0))
 
     def __getstate__(self) -> dict[str, np.ndarray]:
         # What follows from the fields need not travel.
@@ -87,10 +87,10 @@ class Frame(Brief):
             return np.diagonal(covariance) * self.inverse**2
         return np.einsum("ij,ij->i", self.inverse @ covariance, self.inverse)
 
-    def matrix_of(self, variances: np.ndarray) -> np.ndarray:
-        """The covariance (feature, feature) in the frame of independent features."""
+    def covariance_of(self, variances: np.ndarray) -> np.ndarray:
+        """The covariance in the frame of independent features, like `linear`."""
         if self.linear.ndim == 1:
-            return np.diag(variances * self.linear**2)
+            return variances * self.linear**2
         return (self.linear * variances) @ self.linear.T
 
     def tile(self, rows: np.ndarray, out: np.ndarray, spare: np.ndarray) -> np.ndarray:

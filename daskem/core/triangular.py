@@ -25,11 +25,10 @@ def inverse(factors: np.ndarray) -> np.ndarray:
     return _each(_inverse, factors)
 
 
-def are_definite(matrices: np.ndarray) -> np.ndarray:
+def are_definite(matrices: np.ndarray, overwrite: bool = False) -> np.ndarray:
     """Whether each matrix of a stack (matrix, feature, feature) has a Cholesky factor."""
     if matrices.shape[-1] >= MANY:
-        # It ends at the first pivot that is not positive: early, where a rank is low.
-        return np.array([lapack.dpotrf(matrix.T)[1] == 0 for matrix in matrices])
+        return np.array([_is_definite(matrix, overwrite) for matrix in matrices])
     try:
         np.linalg.cholesky(matrices)
     except np.linalg.LinAlgError:
@@ -37,6 +36,17 @@ def are_definite(matrices: np.ndarray) -> np.ndarray:
             return np.zeros(1, bool)
         return np.concatenate([are_definite(half) for half in np.array_split(matrices, 2)])
     return np.ones(len(matrices), bool)
+
+
+def _is_definite(matrix: np.ndarray, overwrite: bool) -> bool:
+    d, least = len(matrix), float(np.diagonal(matrix).min())
+    beside = matrix.reshape(-1)[:-1].reshape(d - 1, d + 1)[:, 1:]
+    # Elements beside the diagonal change no eigenvalue by more than the root of their squares.
+    if least > 0 and np.einsum("ij,ij->", beside, beside) < least**2:
+        return True
+    # It ends at the first pivot that is not positive: early, where a rank is low.
+    _, fault = lapack.dpotrf(matrix.T, clean=0, overwrite_a=overwrite)
+    return bool(fault == 0)
 
 
 def solved(factor: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -59,32 +69,49 @@ def low_rank(matrix: np.ndarray) -> np.ndarray:
     """
     scale = np.sqrt(np.diagonal(matrix))
     scale = np.where(scale > 0, scale, 1.0)
-    d = len(matrix)
-    packed, order, rank, _ = lapack.dpstrf(
-        matrix / scale[:, None] / scale, tol=d * EPS, lower=1, overwrite_a=1
-    )
-    a = np.empty((d, rank))
+    scaled = matrix / scale[:, None]
+    scaled /= scale
+    return _pivoted(scaled, len(matrix) * EPS)[0] * scale[:, None]
+
+
+def without_largest(matrix: np.ndarray, least: float) -> np.ndarray:
+    """What is left of a matrix when its pivots above `least` are eliminated, with 1 in their place.
+
+    It is definite where the matrix is, and has a Cholesky factor by itself: beside sums of order 1
+    the small ones would be lost.
+    """
+    a, pivots = _pivoted(matrix.copy(), least)
+    rest = a @ a.T
+    np.subtract(matrix, rest, out=rest)
+    rest[pivots] = rest[:, pivots] = 0.0
+    rest[pivots, pivots] = 1.0
+    return rest
+
+
+def _pivoted(matrix: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """A (feature, rank) of the pivots above `least` of a matrix, and these; it is overwritten."""
+    packed, order, rank, _ = lapack.dpstrf(matrix.T, tol=least, lower=1, overwrite_a=1)
+    a = np.empty((len(matrix), rank))
     a[order - 1] = np.tril(packed[:, :rank])
-    return a * scale[:, None]
+    return a, order[:rank] - 1
 
 
-def _each(f: Callable[[np.ndarray], np.ndarray], matrices: np.ndarray) -> np.ndarray:
-    if matrices.ndim == 2:
-        return f(matrices)
-    mapped = np.empty_like(matrices)
-    stack = matrices.reshape(-1, *matrices.shape[-2:])
-    for out, matrix in zip(mapped.reshape(stack.shape), stack, strict=True):
-        out[...] = f(matrix)
-    return mapped
+def _each(replace: Callable[[np.ndarray], None], matrices: np.ndarray) -> np.ndarray:
+    """What becomes of a copy of matrices (..., feature, feature) that are replaced one by one."""
+    replaced = np.array(matrices, dtype=np.float64, order="C")
+    for matrix in replaced.reshape(-1, *matrices.shape[-2:]):
+        replace(matrix)
+    return replaced
 
 
-def _cholesky(matrix: np.ndarray) -> np.ndarray:
-    # The transpose of a row-major matrix is what Fortran has of it: no copy but the result.
-    factor, fault = lapack.dpotrf(matrix.T, lower=0, clean=1)
+# The transpose of a row-major matrix is what Fortran has of it: LAPACK works in its place.
+
+
+def _cholesky(matrix: np.ndarray) -> None:
+    _, fault = lapack.dpotrf(matrix.T, lower=0, clean=1, overwrite_a=1)
     if fault:
         raise np.linalg.LinAlgError("Matrix is not positive definite")
-    return factor.T
 
 
-def _inverse(factor: np.ndarray) -> np.ndarray:
-    return lapack.dtrtri(factor.T, lower=0)[0].T
+def _inverse(factor: np.ndarray) -> None:
+    lapack.dtrtri(factor.T, lower=0, overwrite_c=1)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from daskem.core.coordinates import to_steady
+from daskem.core.numerics import EPS
 from daskem.core.parameters import Params, count_free
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
@@ -23,6 +24,9 @@ from daskem.models.protocol import Declares, Model
 
 # Rates up to here a sample tells well enough.
 _SURE = 0.9
+# What an EM step that leads nowhere changes, relative to the largest value of a parameter: means of
+# 65 to 2,000 rows in 100 to 1,421 features by 8e-16 at most, covariances by 4e-16.
+_ROUNDING = 16 * EPS
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,14 @@ class AfterPass:
     history : tuple of Pass
     shown : float or None
         The rate of EM that a step aside has shown in this pass.
+    still : bool
+        Whether the EM step leads nowhere, and nothing else can be asked.
     """
 
     state: State
     history: tuple[Pass, ...]
     shown: float | None = None
+    still: bool = False
 
 
 def confirmed(
@@ -49,7 +56,8 @@ def confirmed(
     if sample is None or not isinstance(model, Declares):
         return standing
     if count_free(model.parameters, standing.state.params) > standing.history[-1].n_rows:
-        return standing  # Rows that cannot tell the params cannot tell how fast EM finds them.
+        # Rows that cannot tell the params cannot tell how fast EM finds them.
+        return _ended(standing) if tol > 0 and _is_still(standing.state) else standing
     if standing.shown is not None:
         return _at_rate(standing, standing.shown)
     rate = known_rate(standing.history)
@@ -68,6 +76,20 @@ def confirmed(
         standing.state, [(name, params) for name, params in asides if params is not None]
     )
     return _left(replace(standing, state=state), math.inf)
+
+
+def _is_still(state: State) -> bool:
+    """Whether the EM step leads nowhere, but for rounding."""
+    assert state.accepted is not None
+    return all(_are_equal(state.params[name], value) for name, value in state.accepted.items())
+
+
+def _are_equal(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether arrays are equal, but for what rounding makes of their largest values."""
+    one, other = np.atleast_1d(one), np.atleast_1d(other)
+    most = _ROUNDING * max(other.max(initial=0.0), -other.min(initial=0.0))
+    # One entry at a time: differences of large arrays take a while to be put somewhere.
+    return all(np.max(np.abs(a - b), initial=0.0) <= most for a, b in zip(one, other, strict=True))
 
 
 def shown_rate(
@@ -100,6 +122,11 @@ def shown_rate(
 def _at_rate(standing: AfterPass, rate: float) -> AfterPass:
     *before, last = standing.history
     return _left(replace(standing, history=(*before, replace(last, rate=rate))), rate)
+
+
+def _ended(standing: AfterPass) -> AfterPass:
+    *before, last = standing.history
+    return replace(standing, history=(*before, replace(last, remaining=0.0)), still=True)
 
 
 def _left(standing: AfterPass, rate: float | None) -> AfterPass:

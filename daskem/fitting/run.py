@@ -141,7 +141,8 @@ class Run(Brief):
         resolved = resolution(self.model, state.params, weight)
         standing = AfterPass(state, (*self.history, record), shown)
         standing = confirmed(standing, self.model, self.algorithm, sample, stop.tolerance(resolved))
-        status, history = stop(standing.history, resolved), standing.history
+        history = standing.history
+        status = Status.CONVERGED if standing.still else stop(history, resolved)
         if sample is not None or status is not Status.RUNNING:
             history = (*history[:-1], self._with_events(history[-1], state))
         if read.events:

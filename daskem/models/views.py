@@ -48,6 +48,8 @@ class Survey(Protocol):
     """What the first read tells of the data, whatever the number of components."""
 
     @property
+    def weight(self) -> float: ...  # the sum of the weights, or the number of rows
+    @property
     def mean(self) -> np.ndarray: ...  # (feature,)
     @property
     def variances(self) -> np.ndarray: ...  # (feature,)

@@ -10,9 +10,30 @@ from functools import cache
 
 import numpy as np
 
+from daskem.core import triangular
 from daskem.models.families.structure import Structure
 
 upper_triangle = cache(np.triu_indices)
+
+
+def upper(matrices: np.ndarray) -> np.ndarray:
+    """The upper triangles of matrices (..., feature, feature), (..., quadratic)."""
+    d = matrices.shape[-1]
+    return matrices.reshape(*matrices.shape[:-2], d * d).take(_entries(d), axis=-1)
+
+
+@cache
+def _entries(d: int) -> np.ndarray:
+    """The entries of a matrix of d^2 numbers that are its upper triangle, (quadratic,)."""
+    return np.ravel_multi_index(upper_triangle(d), (d, d))
+
+
+@cache
+def _places(d: int) -> np.ndarray:
+    """Where in its upper triangle each entry of a symmetric matrix is, (entry,)."""
+    places = np.zeros((d, d), np.intp)
+    places[upper_triangle(d)] = np.arange(d * (d + 1) // 2)
+    return np.maximum(places, places.T).ravel()
 
 
 class Correlated(Structure, ABC):
@@ -22,17 +43,31 @@ class Correlated(Structure, ABC):
 
     def matrices(self, quadratics: np.ndarray, d: int) -> np.ndarray:
         """Symmetric ones, of their upper triangles (component, quadratic)."""
-        rows, columns = upper_triangle(d)
-        matrices = np.empty((len(quadratics), d, d))
-        matrices[:, rows, columns] = quadratics
-        matrices[:, columns, rows] = quadratics
-        return matrices
+        return quadratics.take(_places(d), axis=1).reshape(len(quadratics), d, d)
+
+    def of_vectors(self, vectors: np.ndarray) -> np.ndarray:
+        out = np.empty((len(vectors), self.n_quadratics(vectors.shape[1])))
+        self.quadratics(vectors.T, out.T)
+        return out
+
+    def factor(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
+        return triangular.cholesky(covariances)
+
+    def inverse(self, factors: np.ndarray) -> np.ndarray:
+        return triangular.inverse(factors)
+
+    def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
+        return triangular.applied(root, u, out)
+
+    def solve(self, factor: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
+        out[...] = triangular.solved(factor, u)
+        return out
 
     def variances(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
         return np.diagonal(self.expand(covariances, k, d), axis1=1, axis2=2)
 
     def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
-        return matrices[:, *upper_triangle(matrices.shape[-1])]
+        return upper(matrices)
 
     def seen(self, covariances: np.ndarray, view: np.ndarray) -> np.ndarray:
         return view @ covariances @ view.T

@@ -13,12 +13,21 @@ along a column b of B V, S is 1 - L and T is L times b b^T, and C the larger of 
 1, so that directions in which T is narrow, or S, cost the others no digit.
 """
 
-from bisect import bisect_left
+from collections.abc import Callable
 
 import numpy as np
 
 from daskem.core.frames import Frame
-from daskem.core.triangular import MANY, are_definite, cholesky, low_rank, solved
+from daskem.core.numerics import EPS
+from daskem.core.triangular import (
+    MANY,
+    are_definite,
+    cholesky,
+    inverse,
+    low_rank,
+    solved,
+    without_largest,
+)
 from daskem.models.families.structure import Narrow
 
 # r: a direction that is smaller is known to less than five digits, and so is what it adds to the
@@ -33,37 +42,37 @@ NEAR = 1 + 1e-6
 _LEAST = 1e-13
 # What r may be with many features: a test of each costs less than eigenvalues.
 _SLACKS = [ROUNDING / 2**i for i in range(10)]
+# Pivots that are large beside r.
+_LARGE = 1e-5
 # Rounding of eigenvalues that are at r, relative to it.
 _NEARLY = 1 - 1e-3
 
 
 def floored(new: np.ndarray, old: np.ndarray, frame: Frame) -> np.ndarray:
     """The M step `new`, (component, feature, feature), above floors that `old` are above too."""
-    fixed, raised = frame.floors, new
-    for k in np.flatnonzero(~are_definite(new - _bounds(fixed, ROUNDING * _own(old)))):
-        raised = raised.copy() if raised is new else raised
-        rounding = np.maximum(_slack(old[k], fixed) * _own(old[k]), _LEAST * _own(new[k]))
-        raised[k] = _raised(new[k], _bounds(fixed, rounding))
-    return raised
+    fixed, least = frame.floors, _least(new.shape[-1])
+
+    def bound(k: int) -> np.ndarray:
+        return np.maximum(_slack(old[k], fixed) * _own(old[k]), least * _own(new[k]))
+
+    return _raised_where(~_exceed(new, fixed, ROUNDING * _own(old)), new, fixed, bound)
 
 
 def allowed(covariances: np.ndarray, frame: Frame) -> np.ndarray:
     """The nearest covariances, (component, feature, feature), above the floors."""
-    bounds = _bounds(frame.floors, ROUNDING * _own(covariances))
-    raised = covariances.copy()
-    for k in np.flatnonzero(~are_definite(covariances - bounds)):
-        raised[k] = _raised(covariances[k], bounds[k])
-    return raised
+    fixed, rounding = frame.floors, ROUNDING * _own(covariances)
+    below = ~_exceed(covariances, fixed, rounding)
+    return _raised_where(below, covariances, fixed, lambda k: rounding[k])
 
 
 def narrow(covariances: np.ndarray, frame: Frame) -> Narrow:
     """The directions in which components are as narrow as a floor."""
-    recorded = NEAR * frame.recorded_floors
-    fixed = recorded + SPURIOUS * (frame.floors - frame.recorded_floors)
-    bounds = _bounds(fixed, SPURIOUS * ROUNDING * _own(covariances))
+    recorded = NEAR * _matrix(frame.recorded_floors)
+    fixed = recorded + SPURIOUS * _matrix(frame.floors - frame.recorded_floors)
+    rounding = SPURIOUS * ROUNDING * _own(covariances)
     n_directions = np.zeros((2, len(covariances)), int)
-    for k in np.flatnonzero(~are_definite(covariances - bounds)):
-        values, vectors, factor = _eigen(covariances[k], bounds[k])
+    for k in np.flatnonzero(~_exceed(covariances, fixed, rounding)):
+        values, vectors, factor = _eigen(covariances[k], fixed + np.diag(rounding[k]))
         at = values >= 0.5
         directions = np.linalg.solve(factor.T, vectors[:, at])
         # What the record has of a direction, rather than rounding.
@@ -77,12 +86,28 @@ def _own(covariances: np.ndarray) -> np.ndarray:
     return np.diagonal(covariances, axis1=-2, axis2=-1)
 
 
-def _bounds(fixed: np.ndarray, rounding: np.ndarray) -> np.ndarray:
-    """T, (..., feature, feature), of D and r W, (..., feature)."""
-    bounds = np.empty((*rounding.shape, len(fixed)))
-    bounds[...] = fixed
-    np.einsum("...ii->...i", bounds)[...] += rounding
-    return bounds
+def _matrix(covariance: np.ndarray) -> np.ndarray:
+    """A covariance (feature, feature), if need be of its diagonal (feature,)."""
+    return np.diag(covariance) if covariance.ndim == 1 else covariance
+
+
+def _exceed(covariances: np.ndarray, fixed: np.ndarray, rounding: np.ndarray) -> np.ndarray:
+    """Whether covariances (component, feature, feature) are above T, of D and r W (component,
+    feature).
+    """
+    if covariances.shape[-1] < MANY:
+        return are_definite(_beyond(covariances, fixed, rounding))
+    # One at a time, as what is left of all of them would not fit into a cache.
+    pairs = zip(covariances, rounding, strict=True)
+    return np.array([are_definite(_beyond(c, fixed, r)[None], overwrite=True)[0] for c, r in pairs])
+
+
+def _beyond(covariances: np.ndarray, fixed: np.ndarray, rounding: np.ndarray) -> np.ndarray:
+    """C - T, (..., feature, feature)."""
+    diagonal = rounding + fixed if fixed.ndim == 1 else rounding
+    beyond = covariances.copy() if fixed.ndim == 1 else covariances - fixed
+    np.einsum("...ii->...i", beyond)[...] -= diagonal
+    return beyond
 
 
 def _eigen(s: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -93,10 +118,29 @@ def _eigen(s: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
     return values, vectors, b
 
 
-def _raised(s: np.ndarray, t: np.ndarray) -> np.ndarray:
+def _raised_where(
+    below: np.ndarray,
+    covariances: np.ndarray,
+    fixed: np.ndarray,
+    rounding: Callable[[int], np.ndarray],
+) -> np.ndarray:
+    """Covariances (component, feature, feature) with C of those that are below T, of which
+    `rounding` knows r W; themselves where none is.
+    """
+    if not below.any():
+        return covariances
+    raised = np.empty_like(covariances)
+    for k, s in enumerate(covariances):
+        raised[k] = _raised(s, fixed, rounding(k)) if below[k] else s
+    return raised
+
+
+def _raised(s: np.ndarray, fixed: np.ndarray, rounding: np.ndarray) -> np.ndarray:
     """C of S."""
     if len(s) >= MANY:
-        return _raised_by_rank(s, t)
+        diagonal = fixed.ndim == 1
+        return _raised_by_rank(s, fixed + rounding if diagonal else fixed + np.diag(rounding))
+    t = _matrix(fixed) + np.diag(rounding)
     s = _definite(s, t)
     values, vectors, b = _eigen(s, t)
     lacking = values > 0.5
@@ -115,32 +159,50 @@ def _definite(s: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def _raised_by_rank(s: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """C of S, at the cost of the rank of S.
+    """C of S, at the cost of the rank of S; T (feature, feature), or its diagonal (feature,).
 
-    With S = A A^T and M = B^-1 A, whose M^T M = U J U^T, S is J where B B^T is 1, and T is 1 - J:
+    With S = A A^T and T = E E^T, (E^-1 A)^T E^-1 A = G = U J U^T, S is J times T along A U:
 
-        C = S + T - A U min(1, 1 / J - 1) U^T A^T
+        C = S + T - A U min(1, 1 / J) U^T A^T
+
+    J spans more digits than there are, but the eigenvalues of H = (1 + G)^-1, 1 / (1 + J), do not.
     """
     a = low_rank(s)
-    m = solved(cholesky(s + t), a)
-    shares, vectors = np.linalg.eigh(m.T @ m)
-    above = (a @ vectors) * np.sqrt(np.clip(1 / np.maximum(shares, 0.5) - 1, 0.0, 1.0))
-    return s + (t - above @ above.T)
+    m = a / np.sqrt(t)[:, None] if t.ndim == 1 else solved(cholesky(t), a)
+    root = inverse(cholesky(np.eye(a.shape[1]) + m.T @ m))
+    shares, vectors = np.linalg.eigh(root.T @ root)
+    h = np.clip(shares, 0.0, 0.5)
+    above = (a @ vectors) * np.sqrt(h / (1 - h))
+    raised = above @ above.T
+    if t.ndim == 1:
+        np.negative(raised, out=raised)
+        np.einsum("ii->i", raised)[...] += t
+    else:
+        np.subtract(t, raised, out=raised)
+    raised += s
+    return raised
 
 
 def _slack(old: np.ndarray, fixed: np.ndarray) -> float:
     """What `old` are above the fixed floors, of their own variances; at most `ROUNDING`."""
-    sd = np.sqrt(np.diagonal(old))
-    beyond = (old - fixed) / np.outer(sd, sd)
-    if len(old) >= MANY:
-        # Of many noisy eigenvalues the least is too small, and less with each pass.
-        first = bisect_left(_SLACKS, True, key=lambda r: _exceed(beyond, _NEARLY * r))
-        return _SLACKS[first] if first < len(_SLACKS) else _LEAST
-    return min(max(float(np.linalg.eigvalsh(beyond)[0]), _LEAST), ROUNDING)
+    own = _own(old)
+    if len(old) < MANY:
+        sd = np.sqrt(own)
+        beyond = _beyond(old, fixed, np.zeros_like(own)) / np.outer(sd, sd)
+        return min(max(float(np.linalg.eigvalsh(beyond)[0]), _LEAST), ROUNDING)
+    # Of many noisy eigenvalues the least is too small, and less with each pass.
+    return next((r for r in _SLACKS if _is_above(old, fixed, _NEARLY * r * own)), _LEAST)
 
 
-def _exceed(matrix: np.ndarray, least: float) -> bool:
-    """Whether all eigenvalues of a matrix are greater than `least`."""
-    shifted = matrix.copy()
-    np.einsum("ii->i", shifted)[...] -= least
-    return bool(are_definite(shifted[None])[0])
+def _is_above(covariance: np.ndarray, fixed: np.ndarray, rounding: np.ndarray) -> bool:
+    """Whether one covariance is above T, however much wider it is in some directions."""
+    if _exceed(covariance[None], fixed, rounding[None])[0]:
+        return True
+    sd = np.sqrt(_own(covariance))
+    rest = _beyond(covariance, fixed, rounding) / np.outer(sd, sd)
+    return bool(are_definite(without_largest(rest, _LARGE)[None], overwrite=True)[0])
+
+
+def _least(n_features: int) -> float:
+    """What r may be at least: as much as leaves a Cholesky factor, whatever its rounding."""
+    return max(_LEAST, 4 * n_features * EPS)

@@ -8,9 +8,9 @@ Cholesky factor of the covariance, or one over the standard deviations.
 
 import numpy as np
 
-from daskem.core import frames, triangular
+from daskem.core import frames
 from daskem.core.parameters import POSITIVE, POSITIVE_DEFINITE, Parameter
-from daskem.models.families.conditional import Correlated, Uncorrelated, upper_triangle
+from daskem.models.families.conditional import Correlated, Uncorrelated, upper, upper_triangle
 from daskem.models.families.covariance_floor import (
     NEAR,
     ROUNDING,
@@ -33,7 +33,7 @@ class Full(Correlated):
     terms = Terms.PRODUCTS
 
     def frame(self, mean: np.ndarray, measured: np.ndarray) -> frames.Frame:
-        return frames.whitening(mean, measured)
+        return (frames.scaling if measured.ndim == 1 else frames.whitening)(mean, measured)
 
     def n_quadratics(self, d: int) -> int:
         return d * (d + 1) // 2
@@ -47,17 +47,10 @@ class Full(Correlated):
 
     def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
         products = np.multiply(u, r, out=spare) @ u.T
-        return products[upper_triangle(len(u))]
-
-    def root(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
-        factors = triangular.inverse(triangular.cholesky(covariances))
-        return np.broadcast_to(factors, (n_components, *factors.shape[-2:]))
-
-    def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
-        return triangular.applied(root, u, out)
+        return upper(products)
 
     def whiteners(self, root: np.ndarray, linear: np.ndarray) -> np.ndarray:
-        return root @ linear
+        return root * linear if linear.ndim == 1 else root @ linear
 
     def log_det(self, root: np.ndarray, d: int) -> np.ndarray:
         return np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
@@ -86,7 +79,7 @@ class Full(Correlated):
         self, scatter: np.ndarray, counts: np.ndarray, pseudo: float, d: int
     ) -> np.ndarray:
         total = self.matrices(scatter, d)
-        total += pseudo * np.eye(d)
+        np.einsum("kii->ki", total)[...] += pseudo
         total /= np.maximum(counts + pseudo, _TINY)[:, None, None]
         return total
 
@@ -108,6 +101,10 @@ class Full(Correlated):
         return (within + (shares * between.T) @ between)[None]
 
     def transform(self, covariances: np.ndarray, linear: np.ndarray) -> np.ndarray:
+        if linear.ndim == 1:
+            scaled = covariances * linear[:, None]
+            scaled *= linear
+            return scaled
         return linear @ covariances @ linear.T
 
     def expand(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
@@ -124,6 +121,13 @@ class Tied(Full):
         self, scatter: np.ndarray, counts: np.ndarray, pseudo: float, d: int
     ) -> np.ndarray:
         return super().covariances(scatter, counts, pseudo, d)[0]
+
+    def factor(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
+        factor = super().factor(covariances, n_components)
+        return np.broadcast_to(factor, (n_components, *factor.shape))
+
+    def inverse(self, factors: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(super().inverse(factors[0]), factors.shape)
 
     def floored(self, new: np.ndarray, old: np.ndarray, frame: frames.Frame) -> np.ndarray:
         return super().floored(new[None], old[None], frame)[0]
@@ -159,11 +163,17 @@ class Diagonal(Uncorrelated):
     def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
         return np.multiply(u, u, out=spare) @ r
 
-    def root(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
-        return 1 / np.sqrt(covariances)
+    def factor(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
+        return np.sqrt(covariances)
+
+    def inverse(self, factors: np.ndarray) -> np.ndarray:
+        return 1 / factors
 
     def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
         return np.multiply(root[:, None], u, out=out)
+
+    def solve(self, factor: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
+        return np.divide(u, factor[:, None], out=out)
 
     def whiteners(self, root: np.ndarray, linear: np.ndarray) -> np.ndarray:
         return (root * linear)[:, :, None] * np.eye(len(linear))
@@ -238,8 +248,8 @@ class Spherical(Diagonal):
     def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
         return super().scatter(u, r, spare).sum(keepdims=True)
 
-    def root(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
-        return 1 / np.sqrt(covariances)[:, None]
+    def factor(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
+        return np.sqrt(covariances)[:, None]
 
     def covariances(
         self, scatter: np.ndarray, counts: np.ndarray, pseudo: float, d: int

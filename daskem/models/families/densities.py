@@ -6,7 +6,8 @@ import numpy as np
 
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
-from daskem.models.families.conditional import upper_triangle
+from daskem.core.triangular import MANY
+from daskem.models.families.conditional import upper
 from daskem.models.families.structure import Structure
 
 LOG_2PI = np.log(2 * np.pi)
@@ -29,7 +30,8 @@ class Normals:
     Attributes
     ----------
     means : ndarray, (component, feature)
-    roots : ndarray, (component, ...)
+    factors, roots : ndarray, (component, ...)
+        L with C = L L^T, and R = L^-1.
     log_norm : ndarray, (component,)
         The log-density at the mean.
     natural : ndarray, (component, statistic)
@@ -40,13 +42,22 @@ class Normals:
     """
 
     def __init__(self, structure: Structure, params: Params) -> None:
-        means = params["means"]
-        d = means.shape[1]
-        roots = structure.root(params["covariances"], len(means))
-        self.structure, self.means, self.roots = structure, means, roots
-        self.log_norm = structure.log_det(roots, d) - d * LOG_2PI / 2
+        self.structure, self.means = structure, params["means"]
+        self.factors = structure.factor(params["covariances"], len(self.means))
+
+    @cached_property
+    def log_norm(self) -> np.ndarray:
+        d = self.means.shape[1]
+        # Of few features the inverses are wanted in any case.
+        few, structure = d < MANY, self.structure
+        log_det = structure.log_det(self.roots, d) if few else -structure.log_det(self.factors, d)
+        return log_det - d * LOG_2PI / 2
 
     # What the careful form does without, at as many operations as all else.
+
+    @cached_property
+    def roots(self) -> np.ndarray:
+        return self.structure.inverse(self.factors)
 
     @cached_property
     def _precisions(self) -> np.ndarray:
@@ -85,7 +96,7 @@ class Normals:
     def common(self, x: np.ndarray, weights: np.ndarray | None) -> np.ndarray | float:
         if not self.structure.pooled:
             return 0.0
-        return (x @ x.T if weights is None else (x * weights) @ x.T)[upper_triangle(len(x))]
+        return upper(x @ x.T if weights is None else (x * weights) @ x.T)
 
     def statistics(self, moments: np.ndarray, common: np.ndarray | float) -> Statistics:
         """The moments about the means; see `Gaussian`."""

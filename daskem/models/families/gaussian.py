@@ -40,10 +40,11 @@ class Gaussian(Incomplete):
     reg_covar : float, default 0
         Conjugate prior on the covariances. Every component gets, besides its rows,
         ``reg_covar * N`` imaginary ones with the covariance of the whole data set (as the
-        family's frame measures it) around its own mean. Free of units, and the M step maximises
-        the penalised likelihood exactly, so that neither can break the ascent. The variance of a
-        component grows by ``reg_covar / weight`` times that of the data, so that small and narrow
-        ones are smeared. 0 is maximum likelihood.
+        family's frame measures it; of no more rows than features, their variances alone) around
+        its own mean. Free of units, and the M step maximises the penalised likelihood exactly, so
+        that neither can break the ascent. The variance of a component grows by
+        ``reg_covar / weight`` times that of the data, so that small and narrow ones are smeared. 0
+        is maximum likelihood.
     resolution : "auto", float or sequence of float, default "auto"
         The step h of the grid on which each feature is recorded, in its units. No
         component is narrower, covariance >= diag(h^2 / 12), the variance of rounding to the grid.
@@ -99,7 +100,9 @@ class Gaussian(Incomplete):
 
     def grown(self, params: DataParams) -> DataParams:
         """The same components, with their variances as matrices, or the mean of these."""
-        matrices = params["covariances"][:, :, None] * np.eye(params["means"].shape[1])
+        variances = params["covariances"]
+        matrices = np.zeros((*variances.shape, variances.shape[1]))
+        np.einsum("kii->ki", matrices)[...] = variances
         pooled = matrices.mean(axis=0) if self.structure.pooled else matrices
         return DataParams({**params, "covariances": pooled})
 
@@ -115,7 +118,9 @@ class Gaussian(Incomplete):
         return self.structure.cross_moments
 
     def frame(self, survey: Survey) -> Frame:
-        measured = survey.covariance if self.cross_moments else survey.variances
+        # The covariance of few rows has directions without any width: there is nothing to measure.
+        whitened = self.cross_moments and survey.weight > len(survey.mean)
+        measured = survey.covariance if whitened else survey.variances
         frame = self.structure.frame(survey.mean, measured)
         return frame.resolving(self._resolution(survey.resolution))
 
@@ -273,7 +278,8 @@ class Gaussian(Incomplete):
         counts = statistics["counts"][:, None]
         present = counts > EPS * counts.sum()
         shift = np.where(present, statistics["first"] / np.where(present, counts, 1.0), 0.0)
-        moved = counts * self.structure.of_vectors(shift)
+        moved = self.structure.of_vectors(shift)
+        moved *= counts
         return shift, statistics["second"] - self.structure.pool(moved)
 
 

@@ -34,6 +34,10 @@ class PartOfSurvey:
         self._survey, self._places = survey, list(places)
 
     @property
+    def weight(self) -> float:
+        return self._survey.weight
+
+    @property
     def mean(self) -> np.ndarray:
         return self._survey.mean[self._places]
 

@@ -60,12 +60,24 @@ class Structure(ABC):
         """Their sum over rows (feature, row) with responsibilities (row,), (quadratic,)."""
 
     @abstractmethod
+    def factor(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
+        """L of each component, (component, feature, feature), (component, feature or 1)."""
+
+    @abstractmethod
+    def inverse(self, factors: np.ndarray) -> np.ndarray:
+        """R = L^-1 of each component."""
+
     def root(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
         """R of each component, (component, feature, feature), (component, feature or 1)."""
+        return self.inverse(self.factor(covariances, n_components))
 
     @abstractmethod
     def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
         """``R u`` of rows (feature, row), for one component."""
+
+    @abstractmethod
+    def solve(self, factor: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """The same by L."""
 
     @abstractmethod
     def whiteners(self, root: np.ndarray, linear: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 
 from daskem.core.numerics import NOTHING
 from daskem.core.statistics import Statistics
+from daskem.core.triangular import MANY
 from daskem.models.kernels.terms import Terms
 
 
@@ -33,6 +34,9 @@ class Structure(Protocol):
     def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
         """``R u`` of a tile (feature, row)."""
 
+    def solve(self, factor: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """The same by L, the inverse of R."""
+
     def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
         """The sum of the quadratics of a tile with responsibilities (row,), (quadratic,)."""
 
@@ -45,7 +49,9 @@ class Normal(Protocol):
     @property
     def means(self) -> np.ndarray: ...  # (component, feature)
     @property
-    def roots(self) -> np.ndarray: ...  # (component, ...), R of each component
+    def factors(self) -> np.ndarray: ...  # (component, ...), L of each component
+    @property
+    def roots(self) -> np.ndarray: ...  # (component, ...), R = L^-1
     @property
     def log_norm(self) -> np.ndarray: ...  # (component,)
 
@@ -94,8 +100,7 @@ class CentredSums:
         candidates, self._form = form.candidates, form
         self._structure = candidates[0].structure
         self._means = np.concatenate([candidate.means for candidate in candidates])
-        # No stack of them: the roots of a tied covariance are one matrix, seen many times.
-        self._roots = [root for candidate in candidates for root in candidate.roots]
+        self._n_rows = 0
         self._constants = np.concatenate(
             [
                 candidate.log_norm + offset
@@ -112,10 +117,16 @@ class CentredSums:
 
     def log_joint(self, features: np.ndarray, out: np.ndarray) -> np.ndarray:
         """c_k - |R_k (z - m_k)|^2 / 2, (component, row)."""
-        v = self._v[:, : features.shape[1]]
-        for k, (mean, root) in enumerate(zip(self._means, self._roots, strict=True)):
+        d, n = features.shape
+        v = self._v[:, :n]
+        # To invert L costs about as much as to solve for as many rows as there are features.
+        self._n_rows += n
+        few = d >= MANY and self._n_rows <= d
+        halves = self._factors if few else self._roots
+        whiten = self._structure.solve if few else self._structure.whiten
+        for k, (mean, half) in enumerate(zip(self._means, halves, strict=True)):
             u = self._about(features, mean)
-            self._structure.whiten(root, u, out=v)
+            whiten(half, u, out=v)
             np.einsum("ij,ij->j", v, v, out=out[k])
         out *= -0.5
         out += self._constants[:, None]
@@ -136,6 +147,16 @@ class CentredSums:
             self._counts[k] += r.sum()
             self._first[k] += u @ r
             self._second[k] += self._structure.scatter(u, r, spare=v)
+
+    # No stacks: those of a tied covariance are one matrix, seen many times.
+
+    @property
+    def _roots(self) -> list[np.ndarray]:
+        return [root for candidate in self._form.candidates for root in candidate.roots]
+
+    @property
+    def _factors(self) -> list[np.ndarray]:
+        return [factor for candidate in self._form.candidates for factor in candidate.factors]
 
     def _about(self, rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """A tile (feature, row) about a mean, in a buffer that the next one overwrites."""
