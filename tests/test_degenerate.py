@@ -17,8 +17,11 @@ from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.core import frames
 from daskem.core.numerics import EPS, is_positive_definite
 from daskem.core.resolution import Resolution
+from daskem.data.blocks import Block
+from daskem.data.inputs import as_blocks
 from daskem.errors import ConvergenceWarning, ImproperFitWarning
 from daskem.fitting.record import Pass, Status
+from daskem.fitting.starts.first_read import surveyed
 from daskem.models.families import covariance_floor
 from daskem.models.views import Flaw
 from daskem.results import report
@@ -503,3 +506,13 @@ def test_a_flaw_names_its_component_wherever_it_goes():
     assert again == flaw
     assert again.component == 3
     assert Flaw("too many parameters").component is None
+
+
+def test_a_start_leaves_a_few_far_rows_at_least_the_width_that_they_have():
+    rows = normal(1000, 3)
+    rows[:3] = [[1e3, 0, 0], [1e5, 1e5, 0], [0, 0, -1e6]]
+    model = Mixture(Gaussian()).given(surveyed(Mixture(Gaussian()), as_blocks(rows), 0))
+    labels = (np.arange(1000) < 3).astype(int)
+    params = model.from_labels(Block(rows), labels, rows[[500, 0]])
+    scatter = model.from_frame(params)["covariances"][1]
+    assert (np.linalg.eigvalsh(scatter - np.cov(rows[:3].T, bias=True)) > 0).all()
