@@ -139,7 +139,7 @@ def best_of_many(
         effort = replace(effort, counts=(n_components,), n_regrown=0)
     sample, n_out = outlying_first(sample)
     parts = [sample[:size] for size in effort.sizes]
-    bed = Seedbed(first.model, parts[0], init_params)
+    bed = Seedbed(first.model, parts[0], init_params, n_out)
     contest = Contest(first.model, parts, effort, n_components, n_named, n_out, bed)
     return contest.winners(rngs)
 
