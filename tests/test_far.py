@@ -1,5 +1,6 @@
 """Values far from all others are told, whatever the chunks, and do no harm to the other rows."""
 
+import importlib
 from itertools import pairwise
 
 import dask
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import daskem
-from daskem import Gaussian, Mixture
+from daskem import Bernoulli, Gaussian, Mixture
 from daskem.core.statistics import add_all
 from daskem.data.blocks import Block, Piece
 from daskem.data.inputs import as_blocks
@@ -455,3 +456,16 @@ def test_rows_far_out_are_seen_beside_farther_ones():
 def test_a_selection_with_a_glitch_that_the_sample_lacks_has_a_component_for_it():
     chosen = daskem.select(two_and_a_glitch(150_000, 141_421), range(1, 4), random_state=2)
     isolates(chosen.best, np.full(2, 1e5))
+
+
+def test_rare_answers_are_no_rows_far_out(monkeypatch):
+    """A component of all of them would cost one of a cluster."""
+    rows = np.random.default_rng(0).random((2000, 6)) < np.r_[0.002, 0.003, [0.5] * 4]
+    assert outlying_first(Block(rows * 1.0))[1] > 0
+    module = importlib.import_module("daskem.fitting.starts.best_starts")
+    bed, asked = module.Seedbed, []
+    monkeypatch.setattr(module, "Seedbed", lambda *args: asked.append(args[-1]) or bed(*args))
+    for model, k in ((Mixture(Bernoulli()), 2), (Mixture(Gaussian("diag")), 2)):
+        daskem.fit(model, rows * 1.0, k, random_state=0, max_passes=1)
+    assert asked[0] == 0
+    assert asked[1] > 0
