@@ -1,5 +1,6 @@
 """Data that leave a component nothing to live on: the fit ends, whole, and says what happened."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -16,8 +17,11 @@ from daskem import Bernoulli, Gaussian, Mixture, Poisson
 from daskem.core import frames
 from daskem.core.numerics import EPS, is_positive_definite
 from daskem.core.resolution import Resolution
+from daskem.data.blocks import Block
+from daskem.data.inputs import as_blocks
 from daskem.errors import ConvergenceWarning, ImproperFitWarning
 from daskem.fitting.record import Pass, Status
+from daskem.fitting.starts.first_read import surveyed
 from daskem.models.families import covariance_floor
 from daskem.models.views import Flaw
 from daskem.results import report
@@ -481,3 +485,34 @@ def test_an_ordinary_iris_is_no_component_of_its_own():
     scores = rows @ np.linalg.svd(rows, full_matrices=False)[2].T
     chosen = daskem.select(scores, (2, 8), ("full", "diag"), random_state=0)
     assert (chosen.best.model.family.covariance_type, chosen.best.n_components) == ("full", 2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_few_far_rows_are_not_split_where_clusters_lack_components(seed):
+    """Each of several rows by itself is as likely as one likes, and hides what the others lack."""
+    rng = np.random.default_rng(4)
+    labels = rng.choice(15, size=500, p=rng.dirichlet(np.full(15, 5.0)))
+    rows = rng.normal(size=(500, 3)) + 8 * rng.standard_normal((15, 3))[labels]
+    rows[:6] += 1e4
+    result = daskem.fit(Mixture(Gaussian("diag")), rows, 16, random_state=seed)
+    assert not result.flaws
+    assert (result.predict(rows[:6]) == result.predict(rows[:1])).all()
+    assert (result.predict(rows[6:]) != result.predict(rows[:1])).all()
+
+
+def test_a_flaw_names_its_component_wherever_it_goes():
+    flaw = Flaw("component 3: too narrow", 3)
+    again = pickle.loads(pickle.dumps(flaw))
+    assert again == flaw
+    assert again.component == 3
+    assert Flaw("too many parameters").component is None
+
+
+def test_a_start_leaves_a_few_far_rows_at_least_the_width_that_they_have():
+    rows = normal(1000, 3)
+    rows[:3] = [[1e3, 0, 0], [1e5, 1e5, 0], [0, 0, -1e6]]
+    model = Mixture(Gaussian()).given(surveyed(Mixture(Gaussian()), as_blocks(rows), 0))
+    labels = (np.arange(1000) < 3).astype(int)
+    params = model.from_labels(Block(rows), labels, rows[[500, 0]])
+    scatter = model.from_frame(params)["covariances"][1]
+    assert (np.linalg.eigvalsh(scatter - np.cov(rows[:3].T, bias=True)) > 0).all()

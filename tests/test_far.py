@@ -1,7 +1,9 @@
 """Values far from all others are told, whatever the chunks, and do no harm to the other rows."""
 
+import importlib
 from itertools import pairwise
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -10,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import daskem
-from daskem import Gaussian, Mixture
+from daskem import Bernoulli, Gaussian, Mixture
 from daskem.core.statistics import add_all
 from daskem.data.blocks import Block, Piece
 from daskem.data.inputs import as_blocks
 from daskem.data.survey import Domain, survey
 from daskem.data.survey.extremes import FEW, extremes
+from daskem.data.survey.outermost import outermost
+from daskem.fitting.record import Status
 from daskem.fitting.starts.outlying import outlying_first
 
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
@@ -92,6 +96,76 @@ def test_extremes_add_in_any_grouping(size, seed):
     rows = rng.integers(-9, 9, (60, 1)).astype(float)
     a, b, c = (extremes(Block(part)) for part in np.split(rows, [min(size, 59), 59]))
     assert entries((a + b) + c) == entries(a + (b + c))
+
+
+# Whole rows.
+
+
+def outermost_of(rows, bounds=()):
+    """The outermost of rows in blocks that end at `bounds`."""
+    bounds = [0, *bounds, len(rows)]
+    parts = []
+    for i, (a, b) in enumerate(pairwise(bounds)):
+        block = Block(rows[a:b], pieces=(Piece((i,), i, (b - a,), (a,), (len(rows),)),))
+        measured = extremes(block)
+        parts.append((outermost(block, measured, 0), measured))
+    return parts
+
+
+def summed(parts):
+    (total, measured), *others = parts
+    for part, of_part in others:
+        measured += of_part
+        total = total.with_others(part, measured)
+    return total
+
+
+@pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
+@pytest.mark.parametrize("n", [20, 700, 20_001])
+def test_outermost_rows_are_the_same_whatever_the_blocks_and_their_order(draw, n):
+    rng = np.random.default_rng(n)
+    rows = draw(rng, n)
+    rows[rng.choice(n, 4, replace=False), rng.integers(3)] = rng.choice([-9e3, 3e4], 4)
+    whole = summed(outermost_of(rows))
+    order = np.argsort(whole.keys)
+    for _ in range(3):
+        parts = outermost_of(rows, np.sort(rng.integers(0, n + 1, 4)).tolist())
+        some = summed([parts[i] for i in rng.permutation(5)])
+        again = np.argsort(some.keys)
+        np.testing.assert_array_equal(some.keys[again], whole.keys[order])
+        np.testing.assert_array_equal(some.sample.rows[again], whole.sample.rows[order])
+
+
+def test_outermost_rows_are_whole_and_have_their_weights_and_are_few():
+    rng = np.random.default_rng(0)
+    rows, weights = rng.normal(size=(3000, 3)), rng.random(3000)
+    rows[[7, 1500], [0, 2]] = -500, 300
+    weights[2] = 0
+    rows[2] = 1e6
+    found = seen(rows, weights).outermost
+    order = np.argsort(found.sample.rows[:, 0])
+    np.testing.assert_array_equal(found.sample.rows[order], rows[[7, 1500]])
+    np.testing.assert_array_equal(found.sample.counts[order], weights[[7, 1500]])
+    rows[:100] = np.linspace(1e3, 1e9, 300).reshape(100, 3)
+    assert len(seen(rows).outermost.sample) == 0
+    with_gaps_between = rng.normal(size=(200, 300)) * np.where(rng.random((200, 300)) < 0.01, 99, 1)
+    assert len(seen(with_gaps_between).outermost.sample) == 64
+
+
+def test_a_row_that_the_sample_lacks_counts_once_among_those_where_a_fit_looks_for_its_start():
+    n = 80_000
+    rows = np.random.default_rng(0).normal(size=(n, 1))
+    rows[:4, 0] = 1e3
+    measured = seen(rows)
+    start = measured.start_sample
+    n_sampled = len(measured.sample)
+    assert n_sampled == 2**16
+    is_far = start.rows[:, 0] == 1e3
+    assert is_far.sum() == 4
+    lacking = 4 - int((measured.sample.rows == 1e3).sum())
+    assert lacking > 0
+    np.testing.assert_allclose(np.sort(start.counts)[:lacking], n_sampled / n)
+    np.testing.assert_array_equal(np.sort(start.counts)[lacking:], 1)
 
 
 # What is far.
@@ -306,3 +380,92 @@ def test_rows_far_out_are_in_every_part_of_a_sample():
 def test_a_sample_without_rows_far_out_or_with_many_stays_as_it_is(n_far):
     sample = Block(glitches(3000, n_far)[0])
     assert outlying_first(sample) == (sample, 0)
+
+
+# A row that a sample lacks.
+
+
+def two_and_a_glitch(n, row, at=1e5):
+    rng = np.random.default_rng(n)
+    rows = rng.normal(size=(n, 2)) + 6 * rng.integers(2, size=(n, 1))
+    rows[row] = at
+    return rows
+
+
+def isolates(result, row):
+    (event,) = {e for e in result.history[-1].events if "far from all others" in e}
+    assert event.startswith("component 2 (1 row)")
+    assert not result.flaws
+    np.testing.assert_allclose(np.sort(result.params["means"][:2, 0]), [0, 6], atol=0.05)
+    labels = result.predict(row[None])
+    assert np.asarray(labels).tolist() == [2]
+
+
+@pytest.mark.parametrize(("row", "kind"), [(0, "full"), (77_777, "diag"), (149_999, "full")])
+def test_a_glitch_is_isolated_whichever_row_it_is_and_whatever_the_seed(row, kind):
+    rows = two_and_a_glitch(150_000, row)
+    for seed in range(3):
+        result = daskem.fit(Mixture(Gaussian(kind)), rows, 3, random_state=seed)
+        isolates(result, rows[row])
+        assert len(result.history) < 12
+
+
+def test_a_glitch_that_the_sample_lacks_is_isolated_in_labelled_chunks_with_the_same_bits():
+    rows = two_and_a_glitch(150_000, 141_421).reshape(300, 500, 2)
+    ds = xr.Dataset({name: (("lat", "lon"), rows[..., i]) for i, name in enumerate("uv")})
+    found = []
+    for n_workers in (1, 3):
+        with dask.config.set(num_workers=n_workers):
+            result = daskem.fit(Mixture(Gaussian()), ds.chunk(lat=50), 3, random_state=2)
+        isolates(result, rows.reshape(-1, 2)[141_421])
+        found.append([value.tolist() for value in result.params.values()])
+    assert found[0] == found[1]
+
+
+def test_a_glitch_is_among_the_rows_that_show_how_fast_em_is():
+    # A component that has no rows there stays where it is put, as if EM were slow.
+    rng = np.random.default_rng(4)
+    rows = rng.normal(size=(100_000, 2)) + 6 * rng.integers(2, size=(100_000, 1))
+    rows[4000, 0] = 1e4
+    result = daskem.fit(Mixture(Gaussian("diag")), rows, 3, random_state=4)
+    assert result.status is Status.CONVERGED
+    assert not [c for record in result.history for c in record.candidates if c.name == "aside"]
+
+
+@pytest.mark.parametrize("n", [20_000, 150_000])
+def test_glitches_here_and_there_melt_no_clusters(n):
+    rng = np.random.default_rng(n)
+    labels = rng.integers(4, size=n)
+    rows = rng.normal(size=(n, 3)) + 12 * np.eye(4, 3)[labels]
+    far = rng.choice(n, 5, replace=False)
+    signs = rng.choice([-1.0, 1.0], (5, 3))
+    rows[far] += signs * 10.0 ** np.array([[3.0], [3.7], [4.4], [5.1], [5.8]])
+    result = daskem.fit(Mixture(Gaussian()), rows, 5, random_state=0)
+    found = result.predict(rows)
+    assert (found[far] == 4).all()
+    np.testing.assert_array_equal(np.bincount(found)[:4] > n / 5, True)
+
+
+def test_rows_far_out_are_seen_beside_farther_ones():
+    rows = glitches(3000, 0)[0]
+    rows[[5, 700, 900]] = [[1e3], [1e5], [1e7]]
+    first, n_out = outlying_first(Block(rows))
+    assert sorted(first.rows[:n_out, 0]) == [1e3, 1e5, 1e7]
+
+
+def test_a_selection_with_a_glitch_that_the_sample_lacks_has_a_component_for_it():
+    chosen = daskem.select(two_and_a_glitch(150_000, 141_421), range(1, 4), random_state=2)
+    isolates(chosen.best, np.full(2, 1e5))
+
+
+def test_rare_answers_are_no_rows_far_out(monkeypatch):
+    """A component of all of them would cost one of a cluster."""
+    rows = np.random.default_rng(0).random((2000, 6)) < np.r_[0.002, 0.003, [0.5] * 4]
+    assert outlying_first(Block(rows * 1.0))[1] > 0
+    module = importlib.import_module("daskem.fitting.starts.best_starts")
+    bed, asked = module.Seedbed, []
+    monkeypatch.setattr(module, "Seedbed", lambda *args: asked.append(args[-1]) or bed(*args))
+    for model, k in ((Mixture(Bernoulli()), 2), (Mixture(Gaussian("diag")), 2)):
+        daskem.fit(model, rows * 1.0, k, random_state=0, max_passes=1)
+    assert asked[0] == 0
+    assert asked[1] > 0

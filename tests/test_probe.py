@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 import daskem
-from daskem import Bernoulli, Gaussian, Mixture, Status
+from daskem import EM, Bernoulli, Gaussian, Mixture, Status
 from daskem.core.coordinates import from_free, from_steady, nearest_edges, to_steady
 from daskem.core.parameters import NON_NEGATIVE, PROBABILITY, Parameter, Params
 from daskem.data.blocks import Block
 from daskem.fitting.algorithms.choice import ALGORITHMS
-from daskem.fitting.algorithms.state import State
-from daskem.fitting.confirming import shown_rate
+from daskem.fitting.algorithms.state import Candidate, State
+from daskem.fitting.confirming import AfterPass, confirmed, shown_rate
 from daskem.fitting.probe import Slowest, slowest
+from daskem.fitting.record import Pass
 from daskem.fitting.stopping import gain_left
 
 ROWS = Block(np.zeros((8, 3)))
@@ -68,6 +69,21 @@ def test_a_step_aside_shows_the_rate_of_the_data(rate):
     for told in (taken, State(em)):
         assert shown_rate(model, asked, statistics, told) == pytest.approx(rate)
     assert shown_rate(model, asked[:1], statistics, taken) is None
+
+
+@pytest.mark.parametrize(("fall", "rate", "left"), [(1e-9, 1.1, np.inf), (500.0, np.nan, 1e-9)])
+def test_a_step_aside_that_leaves_the_rows_of_a_component_shows_no_rate(fall, rate, left):
+    params = Params({"weights": np.ones(1), "means": np.zeros((1, 3)), "covariances": np.ones(3)})
+    tried = (
+        Candidate("em", -3.5, True, ""),
+        Candidate("aside", -3.5 - fall, False, ""),
+    )
+    record = Pass(-3.5, -3.5, 1e-9, 0.0, 100_000, 0, candidates=tried)
+    standing = AfterPass(State(params, accepted=params), (record,), shown=1.1)
+    model, algorithm = Mixture(Gaussian("diag")), EM()
+    (last,) = confirmed(standing, model, algorithm, ROWS, 1e-6).history
+    assert last.rate == pytest.approx(rate, nan_ok=True)
+    assert last.remaining == left
 
 
 def test_what_is_a_saddle_of_the_sample_alone_does_not_hold_up_a_fit():

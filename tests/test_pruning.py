@@ -73,6 +73,16 @@ def test_components_that_labels_name_stay():
     assert same(pruned(model, params, Block(rows), 4, n_named=1), without(model, params, 1))
 
 
+def test_components_that_are_no_clusters_go_first_those_that_are_missed_least_before_others():
+    model, params, rows = drawn(FULL)
+    ones = np.ones(len(rows))
+    left = [log_likelihood(model, without(model, params, k), rows, ones) for k in range(5)]
+    most, *_, less = np.argsort(left)[:3].tolist()
+    four, three = (pruned(model, params, Block(rows), k, flawed=(most, less)) for k in (4, 3))
+    assert same(four, without(model, params, less))
+    np.testing.assert_array_equal(three["means"], np.delete(params["means"], [most, less], axis=0))
+
+
 def test_weights_are_repeats():
     model, params, rows = drawn(FULL)
     times = np.random.default_rng(2).integers(0, 4, len(rows))

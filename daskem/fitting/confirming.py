@@ -19,7 +19,7 @@ from daskem.fitting.algorithms.climb import ASIDE, OUT, Climb, besides
 from daskem.fitting.algorithms.state import Algorithm, State
 from daskem.fitting.probe import ROWS, slowest
 from daskem.fitting.record import Pass
-from daskem.fitting.stopping import gain_left, known_rate, seems_ended
+from daskem.fitting.stopping import FINEST, gain_left, known_rate, seems_ended
 from daskem.models.protocol import Declares, Model
 
 # Rates up to here a sample tells well enough.
@@ -59,7 +59,7 @@ def confirmed(
         # Rows that cannot tell the params cannot tell how fast EM finds them.
         return _ended(standing) if tol > 0 and _is_still(standing.state) else standing
     if standing.shown is not None:
-        return _at_rate(standing, standing.shown)
+        return _at_rate(standing, standing.shown if _is_short(standing.history[-1]) else math.nan)
     rate = known_rate(standing.history)
     if rate is not None or not seems_ended(standing.history, tol):
         return _left(standing, rate)
@@ -117,6 +117,16 @@ def shown_rate(
         v, image = np.subtract(steps[1], steps[0])
     known = np.isfinite(v) & np.isfinite(image)
     return float(v[known] @ image[known] / (v[known] @ v[known]))
+
+
+def _is_short(record: Pass) -> bool:
+    """Whether the step aside of a pass was short, so that the objective hardly fell along it.
+
+    The rows of a component that the sample lacks may be so close together, or just one, that it
+    leaves them.
+    """
+    objectives = {candidate.name: candidate.objective for candidate in record.candidates}
+    return objectives["em"] - objectives[ASIDE] < FINEST
 
 
 def _at_rate(standing: AfterPass, rate: float) -> AfterPass:

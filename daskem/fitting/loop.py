@@ -77,7 +77,7 @@ def passes(
     ModelError, LikelihoodFellError
         What one of them failed of, if none of them can go on.
     """
-    runs, sample = list(runs), None if survey is None else survey.sample
+    runs, sample = list(runs), None if survey is None else survey.reaching_sample
     while active := [i for i, run in enumerate(runs) if run.status is Status.RUNNING]:
         asked = {i: runs[i].ask() for i in active}
         groups = _by_model(runs, active)

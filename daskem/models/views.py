@@ -64,7 +64,20 @@ class Survey(Protocol):
 
 
 class Flaw(str):
-    """An event that says why params are no clusters: any fit without one wins over such a fit."""
+    """An event that says why params are no clusters: any fit without one wins over such a fit.
+
+    Attributes
+    ----------
+    component : int or None
+        The component that is none; None where it is not one of them.
+    """
+
+    component: int | None
+
+    def __new__(cls, text: str, component: int | None = None) -> Self:
+        flaw = super().__new__(cls, text)
+        flaw.component = component
+        return flaw
 
 
 class Tile(NamedTuple):

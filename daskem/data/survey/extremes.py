@@ -97,6 +97,17 @@ class Extremes:
         low, high = (float(end[0]) if len(end) else np.nan for end in ends)
         return low, high
 
+    def ranked(self, number: int, n_features: int) -> tuple[np.ndarray, np.ndarray]:
+        """The value of the row of a number, of `FEW` at most, from below, and that from above,
+        (feature,) each; beyond all others where there are fewer rows.
+        """
+        ends, reached = np.arange(2 * n_features), np.append(0, np.cumsum(self.count))
+        first = np.searchsorted(self.end, ends)
+        entry = np.searchsorted(reached, reached[first] + number) - 1
+        exists = entry < np.searchsorted(self.end, ends, "right")
+        signed = np.where(exists, np.append(self.signed, np.inf)[entry * exists], np.inf)
+        return signed[::2], -signed[1::2]
+
     @property
     def constant(self) -> tuple[int, ...]:
         """The features that have a single value."""

@@ -16,6 +16,7 @@ from daskem.data.survey.labelled import Labelled, beside, labelled
 from daskem.data.survey.levels import Levels, levels
 from daskem.data.survey.machines import Machines
 from daskem.data.survey.moments import Moments, available_moments, moments
+from daskem.data.survey.outermost import Outermost, outermost
 
 # Rows of a sample: enough to start from, and few enough to be fitted in no time.
 _MOST_SAMPLED = 2**16
@@ -47,6 +48,7 @@ class Survey(Brief):
     keys : ndarray, (sample,)
         Of each sampled row, see `Block.keys`; the rows with the smallest ones are kept.
     extremes : Extremes
+    outermost : Outermost
     prints : ndarray of uint64, (block, 2)
         The number of the chunk with which each block begins, and its fingerprint.
     bad : str or None
@@ -68,6 +70,7 @@ class Survey(Brief):
     sample: Block
     keys: np.ndarray
     extremes: Extremes
+    outermost: Outermost
     prints: np.ndarray
     bad: str | None = None
     rounded: str | None = None
@@ -82,10 +85,19 @@ class Survey(Brief):
 
     @property
     def start_sample(self) -> Block:
-        """The rows in which a fit looks for its start: the sample, labelled rows first."""
-        if self.labelled is None:
-            return self.sample
-        return beside(self.sample, self.keys, self.labelled)
+        """Where a fit looks for its start: the rows of `reaching_sample`, labelled ones first."""
+        sample, keys = self._reaching
+        return sample if self.labelled is None else beside(sample, keys, self.labelled)
+
+    @property
+    def reaching_sample(self) -> Block:
+        """The sample, with the rows far beyond all others, which come first, see `Outermost`."""
+        return self._reaching[0]
+
+    @cached_property
+    def _reaching(self) -> tuple[Block, np.ndarray]:
+        share = self.sample.weight / self.weight
+        return self.outermost.before(self.sample, self.keys, share)
 
     @property
     def fingerprint(self) -> int:
@@ -149,6 +161,7 @@ class Survey(Brief):
         keys = np.concatenate([self.keys, other.keys])
         both = Block.joined(self.sample, other.sample)
         smallest = _smallest(keys, both.rows.shape[1], both.edges is not None)
+        both_extremes = self.extremes + other.extremes
         return Survey(
             self.n_rows + other.n_rows,
             n_missing,
@@ -156,7 +169,8 @@ class Survey(Brief):
             self.moments + other.moments,
             both[smallest],
             keys[smallest],
-            self.extremes + other.extremes,
+            both_extremes,
+            self.outermost.with_others(other.outermost, both_extremes),
             prints,
             self.bad or other.bad,
             self.rounded or other.rounded,
@@ -194,6 +208,7 @@ def survey(
     good = block if bad is None else block[:0]
     sample, keys = _sampled(block, seed)
     weight = block.weight if bad is None else 0.0
+    good_extremes = extremes(good)
     return Survey(
         len(block),
         n_missing,
@@ -201,7 +216,8 @@ def survey(
         moments(good, weight, cross),
         sample,
         keys,
-        extremes(good),
+        good_extremes,
+        outermost(good, good_extremes, seed),
         _prints(block),
         bad,
         domain.first_rounded(block),

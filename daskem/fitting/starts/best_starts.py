@@ -13,7 +13,7 @@ from daskem.core.parameters import Params
 from daskem.core.settings import whole
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.starts.contest import Contest
-from daskem.fitting.starts.effort import Effort, simpler_read
+from daskem.fitting.starts.effort import Effort, is_bounded, simpler_read
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.outlying import outlying_first
 from daskem.fitting.starts.seedbed import Seedbed, begin
@@ -137,9 +137,10 @@ def best_of_many(
     if n_named == n_components:
         # Labels say where each begins: none is too many, and none can go.
         effort = replace(effort, counts=(n_components,), n_regrown=0)
-    sample, n_out = outlying_first(sample)
+    # A rare answer is far from all others, and none that a component were smeared by.
+    sample, n_out = (sample, 0) if is_bounded(first.model) else outlying_first(sample)
     parts = [sample[:size] for size in effort.sizes]
-    bed = Seedbed(first.model, parts[0], init_params)
+    bed = Seedbed(first.model, parts[0], init_params, n_out)
     contest = Contest(first.model, parts, effort, n_components, n_named, n_out, bed)
     return contest.winners(rngs)
 

@@ -82,7 +82,7 @@ class Contest:
         seeds += self.bed.partitioned(self.n_components, rng)
         ranked = yield from self.compare((yield from self.prune(seeds)))
         for _ in range(self.effort.n_regrown):
-            grown = yield from self.prune([self.regrow(ranked[0].draft.params, rng)])
+            grown = yield from self.prune([self.regrow(ranked[0], rng)])
             ranked = ranking([*ranked, *(yield from self.compare(grown))])
         return (yield from self.polish(ranked))
 
@@ -91,7 +91,7 @@ class Contest:
         small, *_ = self.parts
         ended = yield from self._fits(map(Draft, starts), small, BRIEF)
         k, n_named = self.n_components, self.n_named
-        fewer = [pruned(self.model, e.draft.params, small, k, n_named) for e in ended]
+        fewer = [pruned(self.model, e.draft.params, small, k, n_named, e.flawed) for e in ended]
         ended = yield from self._fits(map(Draft, fewer), small, BRIEF)
         return [entry.draft for entry in ended]
 
@@ -99,12 +99,13 @@ class Contest:
         """The best one first, as judged by a part that they are not fitted to."""
         return ranking((yield Asked(list(drafts), self._fresh[number], None)))
 
-    def regrow(self, best: Params, rng: np.random.Generator) -> Params:
+    def regrow(self, best: Judged, rng: np.random.Generator) -> Params:
         """The best start with a component less, and some new ones around seeds."""
         # Before there are seeds, which then compete for the free place: beside them, half of a
         # cluster that has two components would seem to be missed more than a small new cluster.
         k = self.n_components
-        fewer = pruned(self.model, best, self.parts[0], k - 1, self.n_named)
+        params, flawed = best.draft.params, best.flawed
+        fewer = pruned(self.model, params, self.parts[0], k - 1, self.n_named, flawed)
         return joined(self.model, fewer, self.bed.unnamed(max(2, k // _TO_A_SEED), rng))
 
     def polish(self, ranked: list[Judged]) -> Way[Judged]:

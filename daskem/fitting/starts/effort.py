@@ -71,7 +71,7 @@ class Effort:
         counts = _counts(_OVERFITS, n_components, n)
         p = _n_free(model, max(counts), n_features)
         sizes = _sizes(p, n, init_params)
-        if n < _ROWS_PER_PARAMETER * p and _is_bounded(model):
+        if n < _ROWS_PER_PARAMETER * p and is_bounded(model):
             # The most likely fit is the best: there is nothing to hold rows out for.
             counts, sizes = _counts(_BOUNDED_OVERFITS, n_components, n), [n, n]
         # Each component wants a row, however many are held out.
@@ -122,7 +122,7 @@ def _counts(factors: Sequence[float], n_components: int, n: int) -> tuple[int, .
     return tuple(min(int(factor * n_components), most) for factor in factors)
 
 
-def _is_bounded(model: object) -> bool:
+def is_bounded(model: object) -> bool:
     """Whether no params make a few rows as likely as one likes: means have no width."""
     if not isinstance(model, Composed) or isinstance(model.family, Ellipses):
         return False

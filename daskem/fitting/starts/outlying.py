@@ -20,10 +20,13 @@ def outlying_first(sample: Block) -> tuple[Block, int]:
     """The rows of a sample, those far out first if they are few; and how many these are."""
     if sample.edges is not None:
         return sample, 0
-    mean, deviation = standardised(sample)
-    least = max(_FAR, np.sqrt(_SHARE * len(sample)))
-    out = (np.abs(sample.rows - mean) > least * deviation).any(axis=1)
-    n_out = int(np.count_nonzero(out))
+    least = np.maximum(_FAR, np.sqrt(_SHARE * sample.weight / sample.counts))[:, None]
+    out, n_out, before = np.zeros(len(sample), bool), 0, -1
+    # Beside the farthest rows the next ones do not show.
+    while before < n_out <= _MOST:
+        mean, deviation = standardised(sample[~out])
+        out |= (np.abs(sample.rows - mean) > least * deviation).any(axis=1)
+        before, n_out = n_out, int(np.count_nonzero(out))
     if not 0 < n_out <= _MOST:
         return sample, 0
     return sample[np.argsort(~out, kind="stable")], n_out

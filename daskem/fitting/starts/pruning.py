@@ -1,6 +1,6 @@
 """More components, and fewer: those that a mixture misses least are taken out, one by one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -25,7 +25,12 @@ def joined(model: Declares, one: Params, other: Params) -> Params:
 
 
 def pruned(
-    model: Starts, params: Params, sample: Block, n_components: int, n_named: int = 0
+    model: Starts,
+    params: Params,
+    sample: Block,
+    n_components: int,
+    n_named: int = 0,
+    flawed: Collection[int] = (),
 ) -> Params:
     """The params of a mixture with no more than the `n_components` that it misses most.
 
@@ -49,6 +54,8 @@ def pruned(
     n_components : int
     n_named : int
         The first so many stay in any case, and keep their numbers.
+    flawed : collection of int
+        Components that go before all others: their few rows would miss them as much as one likes.
     """
     k = model.n_components(params)
     if k <= n_components:
@@ -57,7 +64,7 @@ def pruned(
     shares = np.empty((k, len(few)))
     for span, _, r in model.posterior(few, params):
         shares[:, span] = r
-    alive = _missed_most(shares, few.counts, n_components, n_named)
+    alive = _missed_most(shares, few.counts, n_components, n_named, flawed)
     kept = _componentwise(model, params, lambda _, value, axis: value.take(alive, axis))
     return Params({**kept, "weights": kept["weights"] / kept["weights"].sum()})
 
@@ -76,7 +83,11 @@ def _componentwise(
 
 
 def _missed_most(
-    shares: np.ndarray, weights: np.ndarray, n_components: int, n_named: int
+    shares: np.ndarray,
+    weights: np.ndarray,
+    n_components: int,
+    n_named: int,
+    flawed: Collection[int],
 ) -> list[int]:
     """The components that stay, of responsibilities (component, row)."""
     alive, total = list(range(len(shares))), weights.sum()
@@ -84,6 +95,7 @@ def _missed_most(
         others = np.maximum(1 - shares[alive], _LEAST)
         weight = np.minimum(shares[alive] @ weights / total, 1 - 1e-16)
         loss = total * np.log1p(-weight) - np.log(others) @ weights
-        alive.pop(n_named + int(loss[n_named:].argmin()))
+        stays = ~np.isin(alive, list(flawed))
+        alive.pop(n_named + int(np.lexsort([loss[n_named:], stays[n_named:]])[0]))
         shares[alive] /= shares[alive].sum(axis=0)
     return alive

@@ -73,11 +73,14 @@ class Seedbed:
     model : Starts
     sample : Block
     init_params : str
+    n_out : int
+        Its first so many rows are far out.
     """
 
     model: Starts
     sample: Block
     init_params: str
+    n_out: int = 0
 
     def seeded(self, n_components: int, rng: np.random.Generator) -> Params:
         """The M step for rows each of which belongs to the nearest of some seeds."""
@@ -90,31 +93,53 @@ class Seedbed:
         )
 
     def partitioned(self, n_components: int, rng: np.random.Generator) -> list[Params]:
-        """The M steps for partitions by k-means, by which spread features are measured."""
+        """The M steps for partitions by k-means, by which spread features are measured.
+
+        Rows far out draw all seeds, however few they are and however many clusters the others have.
+        So there are partitions, too, in which they are one component together.
+        """
         both = self._points, self._denser
-        return [self._partitioned(n_components, points, rng) for points in both]
+        parted = [self._of(*self._partition(n_components, points, rng)) for points in both]
+        inner, n_inner = self._inner, n_components - 1
+        if inner is None or not 0 < n_inner <= len(inner.sample) or self._named is not None:
+            return parted
+        both = inner._points, inner._denser
+        partitions = [inner._partition(n_inner, points, rng) for points in both]
+        return parted + [self._with_outer(*partition) for partition in partitions]
 
     def _params_of(self, seeds: np.ndarray, centres: np.ndarray) -> Params:
         nearest = cdist(self._points, seeds, "sqeuclidean").argmin(axis=1)
         return self._of(nearest, centres)
 
-    def _partitioned(
+    def _partition(
         self, n_components: int, points: np.ndarray, rng: np.random.Generator
-    ) -> Params:
-        """The M step for the best of some partitions, each from other seeds."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The best of some partitions, each from other seeds; and where its components begin."""
         trials = []
         for _ in range(_PARTITIONS):
             seeds, centres = self._centres(n_components, points, rng)
             partition = lloyd(points, self.sample.counts, seeds)
             trials.append((centres, *partition))
         centres, labels, _ = min(trials, key=lambda trial: trial[2])
-        return self._of(labels, centres)
+        return labels, centres
+
+    def _with_outer(self, labels: np.ndarray, centres: np.ndarray) -> Params:
+        """The M step for a partition of the other rows, and a last component of those far out."""
+        outer = np.full(self.n_out, len(centres))
+        return self._of(np.append(outer, labels), np.vstack([centres, self._rows[:1]]))
 
     def _of(self, labels: np.ndarray, centres: np.ndarray) -> Params:
         """The M step for rows that belong to these components, or to those that are known."""
         if self._named is not None:
             labels = self._named.obeyed(labels)
         return self.model.from_labels(self.sample, labels, centres)
+
+    @cached_property
+    def _inner(self) -> "Seedbed | None":
+        """The rows that are not far out, None where no row is."""
+        if self.n_out == 0:
+            return None
+        return Seedbed(self.model, self.sample[self.n_out :], self.init_params)
 
     @cached_property
     def _named(self) -> Named | None:

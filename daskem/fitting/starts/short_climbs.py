@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -34,11 +34,15 @@ _SQUAREM = Squarem()
 
 
 class Judged(NamedTuple):
-    """A start as some rows judge it: whether it has failed, is improper; its objective."""
+    """A start as some rows judge it: whether it has failed, is improper; its objective.
+
+    `flawed` are the components because of which it is improper.
+    """
 
     unfit: tuple[bool, bool]
     objective: float
     draft: Draft
+    flawed: tuple[int, ...] = ()
 
 
 def climbed(model: Model, drafts: Sequence[Draft], part: Block, n_passes: int) -> list[Judged]:
@@ -68,8 +72,8 @@ def judged(model: Model, drafts: Sequence[Draft], rows: Block) -> list[Judged]:
     for draft, answer in zip(drafts, sums, strict=True):
         objective = objective_of(model, draft.params, *answer)
         failed = not math.isfinite(objective)
-        improper = not failed and _improper(model, answer[0], draft.params)
-        entries.append(Judged((failed, improper), objective, draft))
+        flaws = [] if failed else _flaws(model, answer[0], draft.params)
+        entries.append(Judged((failed, bool(flaws)), objective, draft, _flawed(flaws)))
     return entries
 
 
@@ -82,6 +86,7 @@ def fitted(model: Model, drafts: Sequence[Draft], part: Block, stop: Stop) -> li
             run.unfit,
             run.history[-1].objective,
             Draft(run.state.accepted or run.params, run.state.memory),
+            _flawed(run.history[-1].flaws),
         )
         for run in ended
     ]
@@ -113,9 +118,16 @@ def _evaluate(block: Block, model: Model, candidates: Candidates) -> dict[str, A
     return {"weight": block.weight, "statistics": list(e_steps(model, block, candidates))}
 
 
-def _improper(model: Model, statistics: Statistics, params: Params) -> bool:
+def _flaws(model: Model, statistics: Statistics, params: Params) -> list[str]:
     events = model.events(statistics, params) if isinstance(model, Reports) else ()
-    return any(isinstance(event, Flaw) for event in events)
+    return [event for event in events if isinstance(event, Flaw)]
+
+
+def _flawed(flaws: Iterable[str]) -> tuple[int, ...]:
+    """The components of which flaws speak."""
+    return tuple(
+        flaw.component for flaw in flaws if isinstance(flaw, Flaw) and flaw.component is not None
+    )
 
 
 @dataclass
@@ -189,8 +201,9 @@ class _Climb:
     def judged(self, model: Model) -> Judged:
         """Where it has come, as the rows judge it."""
         params = self.accepted or self.asked
-        improper = not self.failed and _improper(model, self.statistics, params)
-        return Judged((self.failed, improper), self.objective, Draft(params, tuple(self.memory)))
+        flaws = [] if self.failed else _flaws(model, self.statistics, params)
+        draft = Draft(params, tuple(self.memory))
+        return Judged((self.failed, bool(flaws)), self.objective, draft, _flawed(flaws))
 
 
 def _remember(declared: Mapping[str, Parameter], climbs: Sequence[_Climb]) -> None:

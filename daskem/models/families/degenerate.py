@@ -75,7 +75,7 @@ class Oddity:
             else:
                 why = _UNBOUNDED if self._excess[k] > 0 else _BY_CHANCE
                 why = _TOO_FEW if self._few[k] else why
-                events.append(Flaw(f"{self._who(k)}: {why}"))
+                events.append(Flaw(f"{self._who(k)}: {why}", k))
         return events
 
     @property

@@ -222,7 +222,7 @@ class Gaussian(Incomplete):
         return Params({**params, "covariances": self.structure.allowed(covariances, frame)})
 
     def softened(self, params: Params, counts: np.ndarray, frame: Frame | None) -> Params:
-        """The same, with components as wide as the data that are a few rows far from all others.
+        """The same, with components wider by the data's that are a few rows far from all others.
 
         Without a width of its own such a component never gets the next row like them.
         """
@@ -231,7 +231,7 @@ class Gaussian(Incomplete):
         if not alone.any():
             return params
         covariances = covariances.copy()
-        covariances[alone] = self.at(means)["covariances"][alone]
+        covariances[alone] += self.at(means)["covariances"][alone]
         return Params({**params, "covariances": covariances})
 
     def log_prior(self, params: Params, weight: float, frame: Frame | None) -> float:
