@@ -13,6 +13,7 @@ from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block, Blocks
 from daskem.data.survey import Survey, check_unchanged, fingerprint
 from daskem.errors import ModelError
+from daskem.fitting.dropping import drop_the_slower
 from daskem.fitting.record import Status
 from daskem.fitting.run import Read, Run
 from daskem.fitting.stopping import Stop
@@ -52,9 +53,16 @@ def e_steps(model: Model, block: Block, candidates: Sequence[Params]) -> Sequenc
 
 
 def passes(
-    runs: Sequence[Run], blocks: Blocks, stop: Stop, survey: Survey | None = None
+    runs: Sequence[Run],
+    blocks: Blocks,
+    stop: Stop,
+    survey: Survey | None = None,
+    restarts: Sequence[Sequence[int]] = (),
 ) -> Iterator[list[Run]]:
     """Fit `runs` together, one pass over `blocks` at a time, of which `survey` was the first read.
+
+    Of `restarts`, numbers of runs that differ in nothing but their start, those that have lost to
+    another one are dropped.
 
     Yields
     ------
@@ -85,6 +93,8 @@ def passes(
             answers = iter(statistics)
             for i in group:
                 runs[i] = runs[i].tell([next(answers) for _ in asked[i]], read, stop, sample)
+        for numbers in restarts:
+            drop_the_slower(runs, numbers)
         if all(run.status is Status.FAILED for run in runs):
             raise next(run.failure for run in runs if run.failure)
         yield list(runs)

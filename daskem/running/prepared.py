@@ -94,7 +94,8 @@ class Prepared(Brief):
         begun = self._begun(first, rng)
         if all(run.status is not Status.RUNNING for run in begun):
             yield begun, first.survey
-        for runs in chain([begun], passes(begun, self.blocks, self.stop, first.survey)):
+        fitting = passes(begun, self.blocks, self.stop, first.survey, self._restarts())
+        for runs in chain([begun], fitting):
             if log is not None:
                 made = max(len(run.history) for run in runs)
                 orders_fixed = self._orders_fixed(len(runs), first.survey)
