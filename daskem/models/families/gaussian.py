@@ -181,9 +181,16 @@ class Gaussian(Incomplete):
     def kernel(
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> Kernel:
-        normals = [Normals(self.structure, params) for params in candidates]
+        normals = [Normals(self.structure, p) for p in self._together(candidates)]
         product = ProductForm(normals, offsets)
         return TiledKernel(product, frame, Guard(product, CentredForm(normals, offsets), normals))
+
+    def _together(self, candidates: Sequence[Params]) -> Sequence[Params]:
+        """The components of all candidates as those of one, where these share nothing."""
+        if self.structure.pooled or len(candidates) == 1:
+            return candidates
+        names = ("means", "covariances")
+        return [Params({name: np.concatenate([c[name] for c in candidates]) for name in names})]
 
     @property
     def by_pattern(self) -> bool:

@@ -59,7 +59,7 @@ class CentredForm:
 
     @property
     def bounds(self) -> np.ndarray:
-        return np.cumsum([0, *(len(candidate.means) for candidate in self.candidates)])
+        return np.cumsum([0, *map(len, self.offsets)])
 
     def n_statistics(self, n_features: int) -> int:
         return n_features
@@ -96,12 +96,8 @@ class CentredSums:
         self._means = np.concatenate([candidate.means for candidate in candidates])
         # No stack of them: the roots of a tied covariance are one matrix, seen many times.
         self._roots = [root for candidate in candidates for root in candidate.roots]
-        self._constants = np.concatenate(
-            [
-                candidate.log_norm + offset
-                for candidate, offset in zip(candidates, form.offsets, strict=True)
-            ]
-        )
+        log_norms = [candidate.log_norm for candidate in candidates]
+        self._constants = np.concatenate(log_norms) + np.concatenate(form.offsets)
         self._u, self._v = np.empty((2, n_features, width))
         self._counts = np.zeros(len(self._means))
         self._first = np.zeros_like(self._means)
