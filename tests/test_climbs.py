@@ -6,7 +6,7 @@ from reading import look
 from samples import count_rows
 from table import TABLE, every_setting
 
-from daskem import Gaussian, Mixture
+from daskem import Gaussian, Mixture, Status
 from daskem.core.coordinates import from_free, from_free_each, to_free, to_free_each
 from daskem.data.inputs import as_blocks
 from daskem.errors import ModelError
@@ -16,7 +16,7 @@ from daskem.fitting.run import Run
 from daskem.fitting.starts.best_starts import best_of_many
 from daskem.fitting.starts.contest import ranking
 from daskem.fitting.starts.seedbed import Seedbed
-from daskem.fitting.starts.short_climbs import climbed, fitted, in_memory, judged
+from daskem.fitting.starts.short_climbs import climbed, in_memory, judged
 from daskem.fitting.stopping import Stop
 
 PASSES = 9
@@ -41,6 +41,19 @@ def test_climbs_in_step_go_where_the_loop_goes(row, monkeypatch):
         for name, value in found.draft.params.items():
             np.testing.assert_allclose(value, run.accepted[name], rtol=1e-6, atol=1e-9)
         assert found.draft.memory[-1].objective == found.objective
+
+
+@every_setting
+def test_long_climbs_in_step_end_where_the_loop_ends(row):
+    first, sample, drafts = begun(row)
+    stop = Stop(1e-4, 60)
+    ended = climbed(first.model, drafts, sample, stop.max_passes, stop.tol)
+    for found, draft in zip(ended, drafts, strict=True):
+        run = Run(first.model, Squarem(), draft.start(Squarem()))
+        *_, (run,) = passes([run], in_memory(sample), stop)
+        assert found.unfit == run.unfit
+        if run.status is not Status.FAILED:
+            assert found.objective == pytest.approx(run.history[-1].objective, abs=stop.tol)
 
 
 @every_setting
@@ -104,8 +117,7 @@ def test_an_e_step_on_the_sample_fails_as_one_on_the_data_does(monkeypatch):
         raise np.linalg.LinAlgError("placed")
 
     monkeypatch.setattr(Mixture, "e_steps", fails)
-    for way in (climbed, judged, fitted):
-        how = {climbed: (PASSES,), judged: (), fitted: (Stop(0.0, PASSES),)}[way]
+    for way, how in ((climbed, (PASSES,)), (climbed, (PASSES, 1e-4)), (judged, ())):
         with pytest.raises(ModelError, match="the E step met params that are no model"):
             way(first.model, drafts, sample, *how)
 

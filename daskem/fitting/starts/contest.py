@@ -14,7 +14,7 @@ from daskem.fitting.algorithms import Draft
 from daskem.fitting.starts.effort import BRIEF, GROWTH, MOST_PASSES, Effort
 from daskem.fitting.starts.pruning import joined, pruned
 from daskem.fitting.starts.seedbed import Seedbed
-from daskem.fitting.starts.short_climbs import Judged, climbed, fitted, judged
+from daskem.fitting.starts.short_climbs import Judged, climbed, judged
 from daskem.fitting.stopping import Stop
 from daskem.models.asking import softened
 from daskem.models.protocol import Starts
@@ -186,9 +186,7 @@ def _answered(model: Starts, asked: Mapping[int, Asked]) -> dict[int, list[Judge
     drafts = [draft for question in asked.values() for draft in question.drafts]
     if stop is None:
         judgements = judged(model, drafts, rows)
-    elif stop == BRIEF:
-        judgements = climbed(model, drafts, rows, stop.max_passes)
     else:
-        judgements = fitted(model, drafts, rows, stop)
+        judgements = climbed(model, drafts, rows, stop.max_passes, stop.tol)
     answers = iter(judgements)
     return {i: [next(answers) for _ in question.drafts] for i, question in asked.items()}

@@ -1,7 +1,6 @@
-"""Climbs of many starts on a part of a sample: short ones all in step, long ones by the loop."""
+"""Climbs of many starts on a part of a sample, all of them in step."""
 
 import math
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -16,13 +15,13 @@ from daskem.data.blocks import WEIGHT, Block
 from daskem.data.blocks.local import LocalBlocks
 from daskem.errors import ModelError
 from daskem.fitting.algorithms import Draft, Squarem
-from daskem.fitting.algorithms.climb import MEMORY, bounded, inside, within
-from daskem.fitting.algorithms.gain import noise
+from daskem.fitting.algorithms.climb import MEMORY, bounded, leapable, moved
+from daskem.fitting.algorithms.gain import left_to_gain, noise, steepness
 from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.squarem import squared
-from daskem.fitting.loop import e_steps, passes
-from daskem.fitting.run import Run, objective_of
-from daskem.fitting.stopping import Stop, resolution
+from daskem.fitting.loop import e_steps
+from daskem.fitting.run import objective_of
+from daskem.fitting.stopping import resolution
 from daskem.models.asking import allowed, demand
 from daskem.models.protocol import Declares, Model, Reports
 from daskem.models.views import Flaw
@@ -41,15 +40,18 @@ class Judged(NamedTuple):
     draft: Draft
 
 
-def climbed(model: Model, drafts: Sequence[Draft], part: Block, n_passes: int) -> list[Judged]:
-    """Where short climbs from `drafts` lead on a part of a sample, as these rows judge it.
+def climbed(
+    model: Model, drafts: Sequence[Draft], part: Block, n_passes: int, tol: float | None = None
+) -> list[Judged]:
+    """Where climbs from `drafts` lead on a part of a sample, as these rows judge it.
 
     All of them are at the same pass, so that one sweep over the rows and one change of coordinates
-    serve them all. They go as `Squarem` goes, without what tells a fit to data when to end: each
-    ends after `n_passes`, or where an EM step gains little.
+    serve them all. They go as `Squarem` goes, and each ends after `n_passes`, or where no more than
+    `tol` is predicted to be left to gain, nats per row, twice in a row. Without one a climb ends
+    where an EM step gains little.
     """
     declared = demand(model, Declares, "a climb").parameters
-    blocks, climbs = in_memory(part), [_Climb(d.params, d.params) for d in drafts]
+    blocks, climbs = in_memory(part), [_Climb.of(draft) for draft in drafts]
     for _ in range(n_passes):
         moving = [climb for climb in climbs if not climb.over]
         if not moving:
@@ -57,6 +59,8 @@ def climbed(model: Model, drafts: Sequence[Draft], part: Block, n_passes: int) -
         sums = _e_steps(model, [climb.asked for climb in moving], blocks)
         taken = [c for c, answer in zip(moving, sums, strict=True) if c.takes(model, *answer)]
         _remember(declared, taken)
+        for climb in taken:
+            climb.looks_ahead(model, tol)
         _leap(model, declared, taken)
     return [climb.judged(model) for climb in climbs]
 
@@ -71,20 +75,6 @@ def judged(model: Model, drafts: Sequence[Draft], rows: Block) -> list[Judged]:
         improper = not failed and _improper(model, answer[0], draft.params)
         entries.append(Judged((failed, improper), objective, draft))
     return entries
-
-
-def fitted(model: Model, drafts: Sequence[Draft], part: Block, stop: Stop) -> list[Judged]:
-    """Where fits from `drafts` to a part of a sample end, by the loop of all fits."""
-    runs = [Run(model, _SQUAREM, draft.start(_SQUAREM)) for draft in drafts]
-    (ended,) = deque(passes(runs, in_memory(part), stop), maxlen=1)
-    return [
-        Judged(
-            run.unfit,
-            run.history[-1].objective,
-            Draft(run.state.accepted or run.params, run.state.memory),
-        )
-        for run in ended
-    ]
 
 
 def in_memory(part: Block) -> LocalBlocks:
@@ -125,32 +115,47 @@ class _Climb:
     Attributes
     ----------
     asked : Params
+    params : Params
+        The EM step from `accepted`; before the first pass, the start.
+    warm : sequence of Pair
+        The last iterates of a climb on other rows, to look back on until there are own ones.
     leapt : bool
-        Whether a leap leads there; else it is an EM step, or the start.
+        Whether a leap leads to `asked`; else it is an EM step, or the start.
     at : ndarray, (coordinate,), optional
         Its free coordinates, where they are known.
     accepted : Params, optional
-        The best so far, with its `statistics` and `objective`.
-    params : Params
-        The EM step from there; before the first pass, the start.
+        The best so far, with its `statistics`, its `objective`, what that `gained`, and the
+        `weight` of the rows.
     memory : list of Pair
         The last accepted ones.
     length : float
         How far a leap may go.
+    steepness, slowness, remaining
+        See `left_to_gain`; what was left after the last two accepted ones.
     over, failed : bool
     """
 
     asked: Params
     params: Params
+    warm: Sequence[Pair] = ()
     leapt: bool = False
     at: np.ndarray | None = None
     accepted: Params | None = None
     statistics: Statistics = field(default_factory=dict)
     objective: float = -math.inf
+    gained: float = math.inf
+    weight: float = math.nan
     memory: list[Pair] = field(default_factory=list)
     length: float = 2.0
+    steepness: float | None = None
+    slowness: tuple[float, ...] = ()
+    remaining: tuple[float, ...] = ()
     over: bool = False
     failed: bool = False
+
+    @classmethod
+    def of(cls, draft: Draft) -> "_Climb":
+        return cls(draft.params, draft.params, draft.memory)
 
     def takes(self, model: Model, statistics: Statistics, weight: float) -> bool:
         """Whether it moves on to what was asked, given its statistics; it makes the EM step."""
@@ -158,17 +163,17 @@ class _Climb:
         if self.leapt and not objective >= self.objective:
             self._stay(objective)
             return False
+        self.gained, self.weight = objective - self.objective, weight
         if self.leapt:
             self.length = _SQUAREM.next_length(self.length, _SQUAREM.name)
-        else:
-            self.over = objective - self.objective < _LITTLE * resolution(model, self.asked, weight)
+        elif self.memory and math.isfinite(objective):
+            self.steepness = steepness(self.memory[-1], self.gained)
         self.accepted, self.statistics, self.objective = self.asked, statistics, objective
         try:
             self.params = Params(dict(model.m_step(statistics, self.accepted)))
         except (ModelError, np.linalg.LinAlgError):
             self.failed = True
-        self.failed = self.failed or not math.isfinite(objective)
-        self.over = self.over or self.failed
+        self.over = self.failed = self.failed or not math.isfinite(objective)
         return not self.failed
 
     def _stay(self, objective: float) -> None:
@@ -177,12 +182,22 @@ class _Climb:
         self.length = _SQUAREM.next_length(self.length, None)
         self.asked, self.at, self.leapt = self.params, self.memory[-1].step, False
 
+    def looks_ahead(self, model: Model, tol: float | None) -> None:
+        """Whether it is over, as far as what it has gained can tell."""
+        if tol is None:
+            enough = _LITTLE * resolution(model, self.asked, self.weight)
+            self.over = not self.leapt and self.gained < enough
+            return
+        memory, _ = leapable(self.memory)
+        self.slowness, left = left_to_gain(memory, self.steepness, self.slowness)
+        self.remaining = (*self.remaining, left)[-2:]
+        self.over = len(self.remaining) == 2 and max(self.remaining) < tol
+
     def leap(self) -> np.ndarray | None:
         """The point (coordinate,) where two EM steps in a row lead, if they lead anywhere."""
         if self.over or len(self.memory) < 2:
             return None
-        free = inside(self.memory)
-        before, last = (within(pair, free) for pair in self.memory[-2:])
+        (*_, before, last), free = leapable(self.memory)
         point = squared(before, last, self.length)
         return None if point is None else np.where(free, bounded(last.x, point), last.step)
 
@@ -199,7 +214,8 @@ def _remember(declared: Mapping[str, Parameter], climbs: Sequence[_Climb]) -> No
     points = iter(to_free_each(declared, [*new, *(climb.params for climb in climbs)]))
     stand = [next(points) if climb.at is None else climb.at for climb in climbs]
     for climb, at, step in zip(climbs, stand, points, strict=True):
-        climb.memory = [*climb.memory, Pair(at, step, climb.objective)][-MEMORY:]
+        pair = Pair(at, step, climb.objective)
+        climb.memory = [*(climb.memory or moved(climb.warm, pair)), pair][-MEMORY:]
 
 
 def _leap(model: Model, declared: Mapping[str, Parameter], climbs: Sequence[_Climb]) -> None:
