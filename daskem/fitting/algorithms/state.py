@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from daskem.core.brief import Brief
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
+from daskem.data.blocks import Block
 from daskem.fitting.algorithms.secants import Pair
 from daskem.models.protocol import Model
 
@@ -111,11 +112,37 @@ class Draft(Brief):
     ----------
     params : Params
     memory : tuple of Pair
+    step : Params or None
+        The EM step from `params` by the rows of `sample`, if a fit to these may go on from there.
+    sample : Block or None
     """
 
     params: Params
     memory: tuple[Pair, ...] = ()
+    step: Params | None = None
+    sample: Block | None = None
 
     def start(self, algorithm: Algorithm) -> State:
-        """The first state of a fit to all of the data from here."""
-        return replace(algorithm.start(self.params), warm=self.memory)
+        """The first state of a fit to all of the data: it goes on, where the sample is all."""
+        if self.step is None:
+            return replace(algorithm.start(self.params), warm=self.memory)
+        memory = self.behind
+        known = {"accepted": self.params, "objective": memory[-1].objective, "memory": memory}
+        return replace(algorithm.start(self.step), **known)
+
+    @property
+    def behind(self) -> tuple[Pair, ...]:
+        """The memory of a fit that goes on from here, which tells the curvature.
+
+        What was gained on the way says little of what is left: most of it was gained far from here.
+        """
+        *earlier, last = self.memory
+        return (*(replace(pair, objective=math.nan) for pair in earlier), last)
+
+    def elsewhere(self) -> "Draft":
+        """The same for fits to other rows, to which each iterate is new."""
+        return Draft(self.params, self.memory)
+
+    def moved(self, params: Params) -> "Draft":
+        """The same but at other params, if they are others."""
+        return self if params is self.params else Draft(params, self.memory)

@@ -138,10 +138,14 @@ def best_of_many(
         # Labels say where each begins: none is too many, and none can go.
         effort = replace(effort, counts=(n_components,), n_regrown=0)
     sample, n_out = outlying_first(sample)
-    parts = [sample[:size] for size in effort.sizes]
+    # Parts of one size are one, on which climbs go on.
+    parts_by_size = {size: sample[:size] for size in effort.sizes}
+    parts = [parts_by_size[size] for size in effort.sizes]
     bed = Seedbed(first.model, parts[0], init_params)
-    contest = Contest(first.model, parts, effort, n_components, n_named, n_out, bed)
-    return contest.winners(rngs)
+    winners = Contest(first.model, parts, effort, n_components, n_named, n_out, bed).winners(rngs)
+    if len(sample) == first.survey.n_rows:
+        return winners
+    return [entry._replace(draft=entry.draft.elsewhere()) for entry in winners]
 
 
 def _grown(model: Model, simpler: Model, params: Params) -> Params:

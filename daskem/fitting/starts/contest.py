@@ -1,7 +1,7 @@
 """A contest of starts, on ever larger parts of a sample; those of several restarts go in step."""
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
@@ -91,8 +91,11 @@ class Contest:
         small, *_ = self.parts
         ended = yield from self._fits(map(Draft, starts), small, BRIEF)
         k, n_named = self.n_components, self.n_named
-        fewer = [pruned(self.model, e.draft.params, small, k, n_named) for e in ended]
-        ended = yield from self._fits(map(Draft, fewer), small, BRIEF)
+        drafts = [entry.draft for entry in ended]
+        fewer = [pruned(self.model, draft.params, small, k, n_named) for draft in drafts]
+        pairs = zip(drafts, fewer, strict=True)
+        drafts = [draft if params is draft.params else Draft(params) for draft, params in pairs]
+        ended = yield from self._fits(drafts, small, BRIEF)
         return [entry.draft for entry in ended]
 
     def compare(self, drafts: Sequence[Draft], number: int = 1) -> Way[list[Judged]]:
@@ -152,7 +155,7 @@ class Contest:
         return ranking(entry._replace(draft=self._off_edges(entry.draft, part)) for entry in ended)
 
     def _off_edges(self, draft: Draft, part: Block) -> Draft:
-        return replace(draft, params=softened(self.model, draft.params, len(part)))
+        return draft.moved(softened(self.model, draft.params, len(part)))
 
 
 def ranking(judged: Iterable[Judged]) -> list[Judged]:

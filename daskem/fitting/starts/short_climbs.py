@@ -46,12 +46,12 @@ def climbed(
     """Where climbs from `drafts` lead on a part of a sample, as these rows judge it.
 
     All of them are at the same pass, so that one sweep over the rows and one change of coordinates
-    serve them all. They go as `Squarem` goes, and each ends after `n_passes`, or where no more than
+    serve them all. Those that have been on these rows go on where they were. They go as `Squarem` goes, and each ends after `n_passes`, or where no more than
     `tol` is predicted to be left to gain, nats per row, twice in a row. Without one a climb ends
     where an EM step gains little.
     """
     declared = demand(model, Declares, "a climb").parameters
-    blocks, climbs = in_memory(part), [_Climb.of(draft) for draft in drafts]
+    blocks, climbs = in_memory(part), [_Climb.of(draft, part) for draft in drafts]
     for _ in range(n_passes):
         moving = [climb for climb in climbs if not climb.over]
         if not moving:
@@ -62,7 +62,7 @@ def climbed(
         for climb in taken:
             climb.looks_ahead(model, tol)
         _leap(model, declared, taken)
-    return [climb.judged(model) for climb in climbs]
+    return [climb.judged(model, part) for climb in climbs]
 
 
 def judged(model: Model, drafts: Sequence[Draft], rows: Block) -> list[Judged]:
@@ -154,8 +154,19 @@ class _Climb:
     failed: bool = False
 
     @classmethod
-    def of(cls, draft: Draft) -> "_Climb":
-        return cls(draft.params, draft.params, draft.memory)
+    def of(cls, draft: Draft, part: Block) -> "_Climb":
+        """A climb on a part of a sample; it goes on if it has been there."""
+        if draft.step is None or draft.sample is not part:
+            return cls(draft.params, draft.params, draft.memory)
+        memory = list(draft.memory[-1:])
+        return cls(
+            draft.step,
+            draft.step,
+            at=memory[-1].step,
+            accepted=draft.params,
+            objective=memory[-1].objective,
+            memory=memory,
+        )
 
     def takes(self, model: Model, statistics: Statistics, weight: float) -> bool:
         """Whether it moves on to what was asked, given its statistics; it makes the EM step."""
@@ -201,11 +212,13 @@ class _Climb:
         point = squared(before, last, self.length)
         return None if point is None else np.where(free, bounded(last.x, point), last.step)
 
-    def judged(self, model: Model) -> Judged:
+    def judged(self, model: Model, part: Block) -> Judged:
         """Where it has come, as the rows judge it."""
-        params = self.accepted or self.asked
-        improper = not self.failed and _improper(model, self.statistics, params)
-        return Judged((self.failed, improper), self.objective, Draft(params, tuple(self.memory)))
+        params, memory = self.accepted or self.asked, tuple(self.memory)
+        if self.failed:
+            return Judged((True, False), self.objective, Draft(params, memory))
+        improper = _improper(model, self.statistics, params)
+        return Judged((False, improper), self.objective, Draft(params, memory, self.params, part))
 
 
 def _remember(declared: Mapping[str, Parameter], climbs: Sequence[_Climb]) -> None:
