@@ -16,8 +16,8 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
-from daskem.models.asking import allowed
-from daskem.models.protocol import Batches, Declares, Model, Penalises
+from daskem.models.asking import allowed, log_prior_of
+from daskem.models.protocol import Batches, Declares, Model
 
 # Rows of the sample that are looked at, at most.
 ROWS = 2**14
@@ -189,7 +189,7 @@ class _Neighbourhood:
         return [Params(dict(self._model.m_step(s, p))) for s, p in zip(sums, points, strict=True)]
 
     def _objectives(self, points: Sequence[Params]) -> list[float]:
-        log_prior = self._model.log_prior if isinstance(self._model, Penalises) else _no_prior
+        log_prior = log_prior_of(self._model)
         return [
             float(sums["log_likelihood"]) + log_prior(point, self._sample.weight)
             for sums, point in zip(self._sums(points), points, strict=True)
@@ -199,10 +199,6 @@ class _Neighbourhood:
         if isinstance(self._model, Batches):
             return self._model.e_steps(self._sample, points) if points else []
         return [self._model.e_step(self._sample, point) for point in points]
-
-
-def _no_prior(params: Params, weight: float) -> float:
-    return 0.0
 
 
 def _largest(basis: np.ndarray, images: np.ndarray) -> tuple[float, np.ndarray]:

@@ -1,7 +1,7 @@
 """What the engine asks a model for: whether it has the members of a group, and what they say."""
 
 import inspect
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from daskem.core.known_labels import COMPONENT
@@ -13,6 +13,7 @@ from daskem.models.protocol import (
     Incomplete,
     Model,
     Needs,
+    Penalises,
     Sequential,
     Softens,
     Supervised,
@@ -52,6 +53,15 @@ def members(group: type) -> set[str]:
         for name in (*vars(base), *inspect.get_annotations(base))
         if not name.startswith("_")
     }
+
+
+def log_prior_of(model: object) -> Callable[[Params, float], float]:
+    """The log-density of the prior for params and a weight of rows, 0 where there is none."""
+    return model.log_prior if isinstance(model, Penalises) else _no_prior
+
+
+def _no_prior(params: Params, weight: float) -> float:
+    return 0.0
 
 
 def allowed(model: object, params: Params) -> Params:

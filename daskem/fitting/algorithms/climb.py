@@ -151,7 +151,8 @@ def leapable(memory: Sequence[Pair]) -> tuple[Sequence[Pair], np.ndarray]:
 
     Values on an edge go where the EM step takes them.
     """
-    free = np.isfinite([v for pair in memory for v in (pair.x, pair.step)]).all(axis=0)
+    finite = np.isfinite([v for pair in memory for v in (pair.x, pair.step)])
+    free = np.logical_and.reduce(finite, axis=0)
     if free.all():
         return memory, free
     within = [

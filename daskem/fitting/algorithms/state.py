@@ -126,18 +126,15 @@ class Draft(Brief):
         """The first state of a fit to all of the data: it goes on, where the sample is all."""
         if self.step is None:
             return replace(algorithm.start(self.params), warm=self.memory)
-        memory = self.behind
-        known = {"accepted": self.params, "objective": memory[-1].objective, "memory": memory}
-        return replace(algorithm.start(self.step), **known)
-
-    @property
-    def behind(self) -> tuple[Pair, ...]:
-        """The memory of a fit that goes on from here, which tells the curvature.
-
-        What was gained on the way says little of what is left: most of it was gained far from here.
-        """
+        # What was gained on the way, far from where it ended, says little of what is left.
         *earlier, last = self.memory
-        return (*(replace(pair, objective=math.nan) for pair in earlier), last)
+        memory = (*(replace(pair, objective=math.nan) for pair in earlier), last)
+        return replace(
+            algorithm.start(self.step),
+            accepted=self.params,
+            objective=last.objective,
+            memory=memory,
+        )
 
     def elsewhere(self) -> "Draft":
         """The same for fits to other rows, to which each iterate is new."""

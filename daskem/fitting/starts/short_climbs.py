@@ -9,7 +9,7 @@ import numpy as np
 
 from daskem.core.candidates import Candidates
 from daskem.core.coordinates import from_free_each, to_free_each
-from daskem.core.parameters import Parameter, Params
+from daskem.core.parameters import Parameter, Params, count_free
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import WEIGHT, Block
 from daskem.data.blocks.local import LocalBlocks
@@ -21,9 +21,8 @@ from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.squarem import squared
 from daskem.fitting.loop import e_steps
 from daskem.fitting.run import objective_of
-from daskem.fitting.stopping import resolution
-from daskem.models.asking import allowed, demand
-from daskem.models.protocol import Declares, Model, Reports
+from daskem.models.asking import demand, log_prior_of
+from daskem.models.protocol import Bounded, Declares, Model, Reports
 from daskem.models.views import Flaw
 
 # A short climb ends where an EM step has gained this fraction of what the rows can tell apart.
@@ -46,33 +45,33 @@ def climbed(
     """Where climbs from `drafts` lead on a part of a sample, as these rows judge it.
 
     All of them are at the same pass, so that one sweep over the rows and one change of coordinates
-    serve them all. Those that have been on these rows go on where they were. They go as `Squarem` goes, and each ends after `n_passes`, or where no more than
-    `tol` is predicted to be left to gain, nats per row, twice in a row. Without one a climb ends
-    where an EM step gains little.
+    serve them all. Those that have been on these rows go on where they were. They go as `Squarem`
+    goes, and each ends after `n_passes`, or where no more than `tol` is predicted to be left to
+    gain, nats per row, twice in a row. Without one a climb ends where an EM step gains little.
     """
-    declared = demand(model, Declares, "a climb").parameters
-    blocks, climbs = in_memory(part), [_Climb.of(draft, part) for draft in drafts]
+    ground, climbs = _Ground(model, part), [_Climb.of(draft, part) for draft in drafts]
     for _ in range(n_passes):
         moving = [climb for climb in climbs if not climb.over]
         if not moving:
             break
-        sums = _e_steps(model, [climb.asked for climb in moving], blocks)
-        taken = [c for c, answer in zip(moving, sums, strict=True) if c.takes(model, *answer)]
-        _remember(declared, taken)
+        sums = ground.e_steps([climb.asked for climb in moving])
+        taken = [c for c, answer in zip(moving, sums, strict=True) if c.takes(ground, *answer)]
+        _remember(ground.declared, taken)
         for climb in taken:
-            climb.looks_ahead(model, tol)
-        _leap(model, declared, taken)
-    return [climb.judged(model, part) for climb in climbs]
+            climb.looks_ahead(ground, tol)
+        _leap(ground, taken)
+    return [climb.judged(ground) for climb in climbs]
 
 
 def judged(model: Model, drafts: Sequence[Draft], rows: Block) -> list[Judged]:
     """Each of `drafts` as it is, as these rows judge it."""
-    sums = _e_steps(model, [draft.params for draft in drafts], in_memory(rows))
+    ground = _Ground(model, rows)
+    sums = ground.e_steps([draft.params for draft in drafts])
     entries = []
     for draft, answer in zip(drafts, sums, strict=True):
-        objective = objective_of(model, draft.params, *answer)
+        objective = objective_of(ground.log_prior, draft.params, *answer)
         failed = not math.isfinite(objective)
-        improper = not failed and _improper(model, answer[0], draft.params)
+        improper = not failed and ground.is_improper(answer[0], draft.params)
         entries.append(Judged((failed, improper), objective, draft))
     return entries
 
@@ -90,22 +89,45 @@ def in_memory(part: Block) -> LocalBlocks:
     return LocalBlocks(filled.pop(""), filled, omit="all", edges=part.edges)
 
 
-def _e_steps(
-    model: Model, asked: Sequence[Params], blocks: LocalBlocks
-) -> list[tuple[Statistics, float]]:
-    """The statistics at each of the params, and the weight of the rows that are fitted."""
-    sums = blocks.sum(_evaluate, model, Candidates(asked), name="e-step")
-    return [(s, s.get("fitted_weight", sums["weight"])) for s in sums["statistics"]]
+class _Ground:
+    """A part of a sample, and a model that is asked once what it can.
+
+    Attributes
+    ----------
+    model : Model
+    part : Block
+    declared : mapping of Parameter
+    log_prior, allowed : callable
+    """
+
+    def __init__(self, model: Model, part: Block) -> None:
+        self.model, self.part = model, part
+        self.declared = demand(model, Declares, "a climb").parameters
+        self.log_prior = log_prior_of(model)
+        self.allowed = model.allowed if isinstance(model, Bounded) else _as_they_are
+        self._events = model.events if isinstance(model, Reports) else _nothing
+        self._blocks = in_memory(part)
+
+    def e_steps(self, asked: Sequence[Params]) -> list[tuple[Statistics, float]]:
+        """The statistics at each of the params, and the weight of the rows that are fitted."""
+        sums = self._blocks.sum(_evaluate, self.model, Candidates(asked), name="e-step")
+        return [(s, s.get("fitted_weight", sums["weight"])) for s in sums["statistics"]]
+
+    def is_improper(self, statistics: Statistics, params: Params) -> bool:
+        return any(isinstance(event, Flaw) for event in self._events(statistics, params))
+
+
+def _as_they_are(params: Params) -> Params:
+    return params
+
+
+def _nothing(statistics: Statistics, params: Params) -> Sequence[str]:
+    return ()
 
 
 def _evaluate(block: Block, model: Model, candidates: Candidates) -> dict[str, Any]:
     """What the loop evaluates of a block, but for what tells whether its rows have changed."""
     return {"weight": block.weight, "statistics": list(e_steps(model, block, candidates))}
-
-
-def _improper(model: Model, statistics: Statistics, params: Params) -> bool:
-    events = model.events(statistics, params) if isinstance(model, Reports) else ()
-    return any(isinstance(event, Flaw) for event in events)
 
 
 @dataclass
@@ -168,9 +190,9 @@ class _Climb:
             memory=memory,
         )
 
-    def takes(self, model: Model, statistics: Statistics, weight: float) -> bool:
+    def takes(self, ground: _Ground, statistics: Statistics, weight: float) -> bool:
         """Whether it moves on to what was asked, given its statistics; it makes the EM step."""
-        objective = objective_of(model, self.asked, statistics, weight)
+        objective = objective_of(ground.log_prior, self.asked, statistics, weight)
         if self.leapt and not objective >= self.objective:
             self._stay(objective)
             return False
@@ -181,7 +203,7 @@ class _Climb:
             self.steepness = steepness(self.memory[-1], self.gained)
         self.accepted, self.statistics, self.objective = self.asked, statistics, objective
         try:
-            self.params = Params(dict(model.m_step(statistics, self.accepted)))
+            self.params = Params(dict(ground.model.m_step(statistics, self.accepted)))
         except (ModelError, np.linalg.LinAlgError):
             self.failed = True
         self.over = self.failed = self.failed or not math.isfinite(objective)
@@ -193,11 +215,11 @@ class _Climb:
         self.length = _SQUAREM.next_length(self.length, None)
         self.asked, self.at, self.leapt = self.params, self.memory[-1].step, False
 
-    def looks_ahead(self, model: Model, tol: float | None) -> None:
+    def looks_ahead(self, ground: _Ground, tol: float | None) -> None:
         """Whether it is over, as far as what it has gained can tell."""
         if tol is None:
-            enough = _LITTLE * resolution(model, self.asked, self.weight)
-            self.over = not self.leapt and self.gained < enough
+            resolution = count_free(ground.declared, self.asked) / (2 * self.weight)
+            self.over = not self.leapt and self.gained < _LITTLE * resolution
             return
         memory, _ = leapable(self.memory)
         self.slowness, left = left_to_gain(memory, self.steepness, self.slowness)
@@ -212,13 +234,14 @@ class _Climb:
         point = squared(before, last, self.length)
         return None if point is None else np.where(free, bounded(last.x, point), last.step)
 
-    def judged(self, model: Model, part: Block) -> Judged:
+    def judged(self, ground: _Ground) -> Judged:
         """Where it has come, as the rows judge it."""
         params, memory = self.accepted or self.asked, tuple(self.memory)
         if self.failed:
             return Judged((True, False), self.objective, Draft(params, memory))
-        improper = _improper(model, self.statistics, params)
-        return Judged((False, improper), self.objective, Draft(params, memory, self.params, part))
+        improper = ground.is_improper(self.statistics, params)
+        draft = Draft(params, memory, self.params, ground.part)
+        return Judged((False, improper), self.objective, draft)
 
 
 def _remember(declared: Mapping[str, Parameter], climbs: Sequence[_Climb]) -> None:
@@ -231,13 +254,13 @@ def _remember(declared: Mapping[str, Parameter], climbs: Sequence[_Climb]) -> No
         climb.memory = [*(climb.memory or moved(climb.warm, pair)), pair][-MEMORY:]
 
 
-def _leap(model: Model, declared: Mapping[str, Parameter], climbs: Sequence[_Climb]) -> None:
+def _leap(ground: _Ground, climbs: Sequence[_Climb]) -> None:
     """Ask for leaps after two EM steps in a row, and for EM steps otherwise."""
     leaping = [(c, point) for c in climbs if not c.leapt and (point := c.leap()) is not None]
     for climb in climbs:
         climb.asked, climb.at, climb.leapt = climb.params, climb.memory[-1].step, False
     likes, points = [climb.params for climb, _ in leaping], [point for _, point in leaping]
-    leaps = from_free_each(declared, likes, points)
+    leaps = from_free_each(ground.declared, likes, points)
     for (climb, _), params in zip(leaping, leaps, strict=True):
         if params is not None:
-            climb.asked, climb.at, climb.leapt = allowed(model, params), None, True
+            climb.asked, climb.at, climb.leapt = ground.allowed(params), None, True
