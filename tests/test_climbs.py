@@ -18,6 +18,7 @@ from daskem.fitting.starts.contest import ranking
 from daskem.fitting.starts.seedbed import Seedbed
 from daskem.fitting.starts.short_climbs import climbed, in_memory, judged
 from daskem.fitting.stopping import Stop
+from daskem.models.asking import m_steps
 
 PASSES = 9
 
@@ -54,6 +55,19 @@ def test_long_climbs_in_step_end_where_the_loop_ends(row):
         assert found.unfit == run.unfit
         if run.status is not Status.FAILED:
             assert found.objective == pytest.approx(run.history[-1].objective, abs=stop.tol)
+
+
+@every_setting
+def test_m_steps_of_many_are_those_of_each(row):
+    """To the bit: components that share nothing are those of one mixture."""
+    first, sample, drafts = begun(row)
+    candidates = [draft.params for draft in drafts]
+    statistics = [first.model.e_step(sample, params) for params in candidates]
+    together = m_steps(first.model, statistics, candidates)
+    for found, sums, params in zip(together, statistics, candidates, strict=True):
+        alone = first.model.m_step(sums, params)
+        assert set(found) == set(alone)
+        assert all(np.array_equal(found[name], alone[name]) for name in alone)
 
 
 @every_setting
@@ -96,14 +110,14 @@ def test_a_climb_that_fails_leaves_the_others_alone(monkeypatch):
     bed = Seedbed(first.model, sample, "k-means++")
     drafts = [Draft(bed.seeded(3, rng)) for _ in range(3)]
     (expected,) = climbed(first.model, drafts[2:], sample, PASSES)
-    m_step = Mixture.m_step
+    m_steps = Mixture.m_steps
 
-    def fails_of_the_second(self, statistics, params):
-        if params is drafts[1].params:
+    def fails_of_the_second(self, statistics, candidates):
+        if any(params is drafts[1].params for params in candidates):
             raise np.linalg.LinAlgError("placed")
-        return m_step(self, statistics, params)
+        return m_steps(self, statistics, candidates)
 
-    monkeypatch.setattr(Mixture, "m_step", fails_of_the_second)
+    monkeypatch.setattr(Mixture, "m_steps", fails_of_the_second)
     found = climbed(first.model, drafts, sample, PASSES)
     assert [entry.unfit[0] for entry in found] == [False, True, False]
     assert found[2].objective == pytest.approx(expected.objective, rel=1e-10)

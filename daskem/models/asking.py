@@ -1,11 +1,12 @@
 """What the engine asks a model for: whether it has the members of a group, and what they say."""
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from daskem.core.known_labels import COMPONENT
 from daskem.core.parameters import Params
+from daskem.core.statistics import Statistics
 from daskem.errors import DataError, ModelError
 from daskem.models.protocol import (
     Bounded,
@@ -16,6 +17,7 @@ from daskem.models.protocol import (
     Penalises,
     Sequential,
     Softens,
+    Steps,
     Supervised,
 )
 
@@ -62,6 +64,16 @@ def log_prior_of(model: object) -> Callable[[Params, float], float]:
 
 def _no_prior(params: Params, weight: float) -> float:
     return 0.0
+
+
+def m_steps(
+    model: Model, statistics: Sequence[Statistics], candidates: Sequence[Params]
+) -> list[Params]:
+    """Where an M step leads from each of some params, given their statistics."""
+    if statistics and isinstance(model, Steps):
+        return list(model.m_steps(statistics, candidates))
+    pairs = zip(statistics, candidates, strict=True)
+    return [Params(dict(model.m_step(sums, params))) for sums, params in pairs]
 
 
 def allowed(model: object, params: Params) -> Params:

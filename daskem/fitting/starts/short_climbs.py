@@ -21,7 +21,7 @@ from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.squarem import squared
 from daskem.fitting.loop import e_steps
 from daskem.fitting.run import objective_of
-from daskem.models.asking import demand, log_prior_of
+from daskem.models.asking import demand, log_prior_of, m_steps
 from daskem.models.protocol import Bounded, Declares, Model, Reports
 from daskem.models.views import Flaw
 
@@ -56,6 +56,7 @@ def climbed(
             break
         sums = ground.e_steps([climb.asked for climb in moving])
         taken = [c for c, answer in zip(moving, sums, strict=True) if c.takes(ground, *answer)]
+        taken = ground.m_steps(taken)
         _remember(ground.declared, taken)
         for climb in taken:
             climb.looks_ahead(ground, tol)
@@ -112,6 +113,19 @@ class _Ground:
         """The statistics at each of the params, and the weight of the rows that are fitted."""
         sums = self._blocks.sum(_evaluate, self.model, Candidates(asked), name="e-step")
         return [(s, s.get("fitted_weight", sums["weight"])) for s in sums["statistics"]]
+
+    def m_steps(self, climbs: "Sequence[_Climb]") -> "list[_Climb]":
+        """Those of some climbs that can make their EM step, which they make."""
+        try:
+            steps = m_steps(self.model, [c.statistics for c in climbs], [c.asked for c in climbs])
+        except (ModelError, np.linalg.LinAlgError):
+            if len(climbs) > 1:
+                return [done for climb in climbs for done in self.m_steps([climb])]
+            climbs[0].over = climbs[0].failed = True
+            return []
+        for climb, step in zip(climbs, steps, strict=True):
+            climb.params = step
+        return list(climbs)
 
     def is_improper(self, statistics: Statistics, params: Params) -> bool:
         return any(isinstance(event, Flaw) for event in self._events(statistics, params))
@@ -191,7 +205,7 @@ class _Climb:
         )
 
     def takes(self, ground: _Ground, statistics: Statistics, weight: float) -> bool:
-        """Whether it moves on to what was asked, given its statistics; it makes the EM step."""
+        """Whether it moves on to what was asked, given its statistics."""
         objective = objective_of(ground.log_prior, self.asked, statistics, weight)
         if self.leapt and not objective >= self.objective:
             self._stay(objective)
@@ -202,11 +216,7 @@ class _Climb:
         elif self.memory and math.isfinite(objective):
             self.steepness = steepness(self.memory[-1], self.gained)
         self.accepted, self.statistics, self.objective = self.asked, statistics, objective
-        try:
-            self.params = Params(dict(ground.model.m_step(statistics, self.accepted)))
-        except (ModelError, np.linalg.LinAlgError):
-            self.failed = True
-        self.over = self.failed = self.failed or not math.isfinite(objective)
+        self.over = self.failed = not math.isfinite(objective)
         return not self.failed
 
     def _stay(self, objective: float) -> None:
