@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from daskem.core.coordinates import from_free, to_free_each
+from daskem.core.coordinates import from_free_each, to_free_each
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.fitting.algorithms.gain import left_to_gain, noise, steepness
@@ -105,10 +105,13 @@ class Climb:
         memory, free = leapable(state.memory)
         slowness, remaining = left_to_gain(memory, state.steepness, state.slowness)
         state = replace(state, slowness=slowness, remaining=remaining)
+        ends = self.leaps(memory, state)
+        points = [np.where(free, bounded(memory[-1].x, end), pair.step) for _, end in ends]
+        reached = from_free_each(declared, [state.params] * len(points), points)
+        # The params where a leap ends, or those nearest to it that the M step could lead to.
         leaps = [
-            (name, _params(model, state.params, np.where(free, reached, pair.step)))
-            for name, point in self.leaps(memory, state)
-            for reached in [bounded(memory[-1].x, point)]
+            (name, params and allowed(model, params))
+            for (name, _), params in zip(ends, reached, strict=True)
         ]
         alone = not self.together and any(params is not None for _, params in leaps)
         return replace(state, asked=tuple(leaps) if alone else (em, *leaps))
@@ -124,12 +127,6 @@ def _steepness(state: State, name: str, objective: float) -> float | None:
 def besides(state: State, others: Sequence[tuple[str, Params]]) -> State:
     """The same state, but that the next pass tries the EM step and these params."""
     return replace(state, asked=(("em", state.params), *others))
-
-
-def _params(model: Declares, like: Params, point: np.ndarray) -> Params | None:
-    """The params where a leap ends, or those nearest to it that the M step could lead to."""
-    params = from_free(model.parameters, like, point)
-    return params and allowed(model, params)
 
 
 def moved(warm: Sequence[Pair], first: Pair) -> tuple[Pair, ...]:

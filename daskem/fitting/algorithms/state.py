@@ -12,6 +12,9 @@ from daskem.data.blocks import Block
 from daskem.fitting.algorithms.secants import Pair
 from daskem.models.protocol import Model
 
+# The last iterates of a fit to a sample, which are as near to its end as a prediction needs.
+_NEAR = 3
+
 
 @runtime_checkable
 class Algorithm(Protocol):
@@ -127,13 +130,12 @@ class Draft(Brief):
         if self.step is None:
             return replace(algorithm.start(self.params), warm=self.memory)
         # What was gained on the way, far from where it ended, says little of what is left.
-        *earlier, last = self.memory
-        memory = (*(replace(pair, objective=math.nan) for pair in earlier), last)
+        far, near = self.memory[:-_NEAR], self.memory[-_NEAR:]
         return replace(
             algorithm.start(self.step),
             accepted=self.params,
-            objective=last.objective,
-            memory=memory,
+            objective=near[-1].objective,
+            memory=(*(replace(pair, objective=math.nan) for pair in far), *near),
         )
 
     def elsewhere(self) -> "Draft":

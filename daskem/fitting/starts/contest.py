@@ -94,7 +94,8 @@ class Contest:
         drafts = [entry.draft for entry in ended]
         fewer = [pruned(self.model, draft.params, small, k, n_named) for draft in drafts]
         pairs = zip(drafts, fewer, strict=True)
-        drafts = [draft if params is draft.params else Draft(params) for draft, params in pairs]
+        # Those that are what they were go on; in others there is nothing to look back on.
+        drafts = [d if d.step and params is d.params else Draft(params) for d, params in pairs]
         ended = yield from self._fits(drafts, small, BRIEF)
         return [entry.draft for entry in ended]
 
