@@ -58,6 +58,31 @@ def test_long_climbs_in_step_end_where_the_loop_ends(row):
 
 
 @every_setting
+def test_a_climb_goes_on_where_one_on_the_same_rows_ended(row):
+    first, sample, drafts = begun(row)
+    before = climbed(first.model, drafts, sample, 4)
+    there = climbed(first.model, [entry.draft for entry in before], sample, 1)
+    for old, new in zip(before, there, strict=True):
+        assert new.draft.params is old.draft.step
+        assert new.objective >= old.objective - 1e-9
+    # On other rows all is new.
+    some = sample[: len(sample) // 2]
+    elsewhere = climbed(first.model, [entry.draft for entry in before], some, 1)
+    assert [e.draft.params for e in elsewhere] == [entry.draft.params for entry in before]
+
+
+@pytest.mark.parametrize(("n", "is_all"), [(500, True), (70_000, False)])
+def test_a_fit_goes_on_from_a_sample_that_is_all_of_the_data(n, is_all):
+    rows = np.random.default_rng(4).normal(size=(n, 1)) ** 3
+    first = look(Mixture(Gaussian()), as_blocks(rows))
+    (entry,) = best_of_many(first, 2, "k-means++", [np.random.default_rng(0)])
+    draft = entry.draft
+    asked = draft.start(Squarem()).asked[0][1]
+    assert (asked is draft.step) == is_all
+    assert (asked is draft.params) != is_all
+
+
+@every_setting
 def test_m_steps_of_many_are_those_of_each(row):
     """To the bit: components that share nothing are those of one mixture."""
     first, sample, drafts = begun(row)

@@ -5,17 +5,23 @@ from dataclasses import replace
 
 import numpy as np
 
+from daskem.fitting.algorithms.gain import noise
 from daskem.fitting.record import Status
 from daskem.fitting.run import Run
 
 
 def drop_the_slower(runs: list[Run], numbers: Sequence[int]) -> None:
-    """Of the runs of these numbers, drop those behind the first, now and at the predicted end."""
+    """Of the runs of these numbers, drop those behind the first, now and at the predicted end.
+
+    Those that are where it is, to rounding, are not behind: it might be they that end in front.
+    """
     first = min((runs[i] for i in numbers), key=lambda run: (*run.unfit, -_objective(run)))
+    there = (*first.unfit, noise(_objective(first)) - _objective(first))
     for i in numbers:
         run = runs[i]
-        behind = run is not first and _is_predictable(run) and _end(run) <= _end(first)
-        if behind and run.status is Status.RUNNING:
+        behind = (*run.unfit, -_objective(run)) > there
+        lost = behind and _is_predictable(run) and _end(run) <= _end(first)
+        if lost and run.status is Status.RUNNING:
             runs[i] = replace(run, status=Status.DROPPED)
 
 
