@@ -78,12 +78,12 @@ class ProductForm:
         return self.candidates[candidate % len(self.candidates)].log_base(x)
 
     def statistics(self, moments: np.ndarray, common: np.ndarray | float) -> list[Statistics]:
-        """Moments of all components as the statistics of each candidate."""
+        """Moments of all components, and what may follow them, as those of each candidate."""
         spans = [slice(*ends) for ends in pairwise(self.bounds)]
         if len(self.candidates) == len(spans):
             pairs = zip(self.candidates, spans, strict=True)
             return [candidate.statistics(moments[span], common) for candidate, span in pairs]
-        sums = self.family.statistics(moments, common)
+        sums = self.family.statistics(moments[: self.bounds[-1]], common)
         return [{name: s[span] if np.ndim(s) else s for name, s in sums.items()} for span in spans]
 
     def sums(self, n_features: int, width: int) -> "ProductSums":
