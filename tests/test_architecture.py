@@ -15,11 +15,12 @@ GROUND, ROOF, FACES = "errors", "estimators", {"parameters"}
 INSIDE = {
     "data": ["cluster", "blocks", "survey", "inputs"],
     "models": [
-        *("views", "protocol", "asking", "kernels", "families", "known", "composed", "mixture"),
-        *("steps", "hiddenmarkov", "recipes", "clusters", "heldout"),
+        *("views", "protocol", "asking", "kernels", "families", "known", "boxes", "composed"),
+        *("mixture", "steps", "hiddenmarkov", "recipes", "clusters", "heldout"),
     ],
     "fitting": [
-        *("algorithms", "record", "probe", "stopping", "confirming", "run", "loop", "starts"),
+        *("algorithms", "record", "probe", "stopping", "confirming", "run", "dropping", "loop"),
+        "starts",
     ],
 }
 # Rooms that lie above one another and yet do not see each other.

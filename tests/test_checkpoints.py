@@ -16,7 +16,7 @@ from samples import chunked, overlapping
 from table import every_row
 
 import daskem
-from daskem import Gaussian, Mixture
+from daskem import Gaussian, Mixture, Status
 from daskem.cli.commands import main
 from daskem.errors import CheckpointError, DataReadError
 from daskem.fitting.algorithms import EM
@@ -107,6 +107,13 @@ def test_names_seeds_by_three_more_reads_and_starts_in_part(tmp_path, rows):
     goes_on_to_the_same(
         tmp_path / "start", Mixture(Gaussian()), rows, start=start, **{**SHORT, "max_passes": 3}
     )
+
+
+def test_starts_that_a_person_gives_are_no_restarts_after_a_checkpoint_either(tmp_path, rows):
+    starts = [{"means": rows[i : i + 3]} for i in (0, 3)]
+    options = {**SHORT, "max_passes": 8, "algorithm": "candidates", "start": starts}
+    expected = goes_on_to_the_same(tmp_path, Mixture(Gaussian()), rows, **options)
+    assert Status.DROPPED not in {run.status for run in expected.runs}
 
 
 def test_sequences_go_on_and_are_given_again(tmp_path, rows):

@@ -6,7 +6,7 @@ from reading import look
 from samples import count_rows
 from table import TABLE, every_setting
 
-from daskem import Gaussian, Mixture
+from daskem import Gaussian, Mixture, Status
 from daskem.core.coordinates import from_free, from_free_each, to_free, to_free_each
 from daskem.data.inputs import as_blocks
 from daskem.errors import ModelError
@@ -16,8 +16,9 @@ from daskem.fitting.run import Run
 from daskem.fitting.starts.best_starts import best_of_many
 from daskem.fitting.starts.contest import ranking
 from daskem.fitting.starts.seedbed import Seedbed
-from daskem.fitting.starts.short_climbs import climbed, fitted, in_memory, judged
+from daskem.fitting.starts.short_climbs import climbed, in_memory, judged
 from daskem.fitting.stopping import Stop
+from daskem.models.asking import m_steps
 
 PASSES = 9
 
@@ -41,6 +42,57 @@ def test_climbs_in_step_go_where_the_loop_goes(row, monkeypatch):
         for name, value in found.draft.params.items():
             np.testing.assert_allclose(value, run.accepted[name], rtol=1e-6, atol=1e-9)
         assert found.draft.memory[-1].objective == found.objective
+
+
+@every_setting
+def test_long_climbs_in_step_end_where_the_loop_ends(row):
+    first, sample, drafts = begun(row)
+    stop = Stop(1e-4, 60)
+    ended = climbed(first.model, drafts, sample, stop.max_passes, stop.tol)
+    for found, draft in zip(ended, drafts, strict=True):
+        run = Run(first.model, Squarem(), draft.start(Squarem()))
+        *_, (run,) = passes([run], in_memory(sample), stop)
+        assert found.unfit == run.unfit
+        if run.status is not Status.FAILED:
+            assert found.objective == pytest.approx(run.history[-1].objective, abs=stop.tol)
+
+
+@every_setting
+def test_a_climb_goes_on_where_one_on_the_same_rows_ended(row):
+    first, sample, drafts = begun(row)
+    before = climbed(first.model, drafts, sample, 4)
+    there = climbed(first.model, [entry.draft for entry in before], sample, 1)
+    for old, new in zip(before, there, strict=True):
+        assert new.draft.params is old.draft.step
+        assert new.objective >= old.objective - 1e-9
+    # On other rows all is new.
+    some = sample[: len(sample) // 2]
+    elsewhere = climbed(first.model, [entry.draft for entry in before], some, 1)
+    assert [e.draft.params for e in elsewhere] == [entry.draft.params for entry in before]
+
+
+@pytest.mark.parametrize(("n", "is_all"), [(500, True), (70_000, False)])
+def test_a_fit_goes_on_from_a_sample_that_is_all_of_the_data(n, is_all):
+    rows = np.random.default_rng(4).normal(size=(n, 1)) ** 3
+    first = look(Mixture(Gaussian()), as_blocks(rows))
+    (entry,) = best_of_many(first, 2, "k-means++", [np.random.default_rng(0)])
+    draft = entry.draft
+    asked = draft.start(Squarem()).asked[0][1]
+    assert (asked is draft.step) == is_all
+    assert (asked is draft.params) != is_all
+
+
+@every_setting
+def test_m_steps_of_many_are_those_of_each(row):
+    """To the bit: components that share nothing are those of one mixture."""
+    first, sample, drafts = begun(row)
+    candidates = [draft.params for draft in drafts]
+    statistics = [first.model.e_step(sample, params) for params in candidates]
+    together = m_steps(first.model, statistics, candidates)
+    for found, sums, params in zip(together, statistics, candidates, strict=True):
+        alone = first.model.m_step(sums, params)
+        assert set(found) == set(alone)
+        assert all(np.array_equal(found[name], alone[name]) for name in alone)
 
 
 @every_setting
@@ -83,14 +135,14 @@ def test_a_climb_that_fails_leaves_the_others_alone(monkeypatch):
     bed = Seedbed(first.model, sample, "k-means++")
     drafts = [Draft(bed.seeded(3, rng)) for _ in range(3)]
     (expected,) = climbed(first.model, drafts[2:], sample, PASSES)
-    m_step = Mixture.m_step
+    m_steps = Mixture.m_steps
 
-    def fails_of_the_second(self, statistics, params):
-        if params is drafts[1].params:
+    def fails_of_the_second(self, statistics, candidates):
+        if any(params is drafts[1].params for params in candidates):
             raise np.linalg.LinAlgError("placed")
-        return m_step(self, statistics, params)
+        return m_steps(self, statistics, candidates)
 
-    monkeypatch.setattr(Mixture, "m_step", fails_of_the_second)
+    monkeypatch.setattr(Mixture, "m_steps", fails_of_the_second)
     found = climbed(first.model, drafts, sample, PASSES)
     assert [entry.unfit[0] for entry in found] == [False, True, False]
     assert found[2].objective == pytest.approx(expected.objective, rel=1e-10)
@@ -104,8 +156,7 @@ def test_an_e_step_on_the_sample_fails_as_one_on_the_data_does(monkeypatch):
         raise np.linalg.LinAlgError("placed")
 
     monkeypatch.setattr(Mixture, "e_steps", fails)
-    for way in (climbed, judged, fitted):
-        how = {climbed: (PASSES,), judged: (), fitted: (Stop(0.0, PASSES),)}[way]
+    for way, how in ((climbed, (PASSES,)), (climbed, (PASSES, 1e-4)), (judged, ())):
         with pytest.raises(ModelError, match="the E step met params that are no model"):
             way(first.model, drafts, sample, *how)
 

@@ -194,6 +194,25 @@ def test_the_best_of_several_starts_is_kept():
     assert result.history[-1].objective == max(objectives)
 
 
+def test_restarts_that_have_lost_are_dropped_and_the_best_is_what_it_would_be(monkeypatch):
+    rows = scattered(600)
+    found = fit(Gaussian("full", 0.0), rows, 4, n_init=6)
+    assert Status.DROPPED in {run.status for run in found.runs}
+    assert found.converged
+    monkeypatch.setattr("daskem.fitting.loop.drop_the_slower", lambda runs, numbers: None)
+    all_followed = fit(Gaussian("full", 0.0), rows, 4, n_init=6)
+    assert {run.status for run in all_followed.runs} == {Status.CONVERGED}
+    assert found.history[-1].objective == all_followed.history[-1].objective
+
+
+def test_fits_that_are_no_restarts_of_one_another_are_all_followed():
+    rows = scattered(600)
+    starts = [{"means": rows[i : i + 3]} for i in (0, 3)]
+    results = [fit(Gaussian(), rows, [2, 3], n_init=1), fit(Gaussian(), rows, 3, start=starts)]
+    for result in results:
+        assert Status.DROPPED not in {run.status for run in result.runs}
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_history_keeps_the_books_of_every_pass(weighted):
     rows = scattered().astype(np.float32)

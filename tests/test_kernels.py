@@ -3,6 +3,7 @@
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from daskem.models.heldout import HeldOut
 from daskem.models.kernels import guard
 from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.product import ProductForm
-from daskem.models.kernels.tiled import TiledKernel
+from daskem.models.kernels.tiled import TiledKernel, normalise, normalise_each
 from daskem.models.kernels.tiles import Tiles, tile_width
 
 
@@ -161,6 +162,23 @@ def test_the_guard_looks_at_the_narrowest_of_all_candidates(kind):
     narrow = {**wide, "covariances": wide["covariances"] * 1e-8}
     kernel = Mixture(family).kernel([wide, narrow, wide])
     assert kernel.guard.sharpness == pytest.approx(1e8, rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 300, 3000])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_many_candidates_are_normalised_as_each_is(n, weighted):
+    """Whether all at once, or one after the other, where rows are many."""
+    rng = np.random.default_rng(n)
+    bounds, spare = np.array([0, 3, 4, 9]), np.empty((2, n))
+    joint = 100 * rng.normal(size=(9, n))
+    joint[1:3] = -1e300
+    weights = rng.gamma(1.0, size=n) if weighted else None
+    together = joint.copy()
+    sums = normalise_each(together, bounds, weights, spare)
+    for c, (low, high) in enumerate(pairwise(bounds)):
+        alone = joint[low:high].copy()
+        assert sums[c] == pytest.approx(normalise(alone, weights, spare), rel=1e-13)
+        np.testing.assert_allclose(together[low:high], alone, rtol=1e-14, atol=0)
 
 
 @every_kind

@@ -17,6 +17,7 @@ from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.fitting import loop
 from daskem.fitting.algorithms import Draft
+from daskem.fitting.dropping import drop_the_slower
 from daskem.fitting.record import Pass
 from daskem.fitting.run import Run
 from daskem.fitting.stopping import Stop
@@ -27,7 +28,6 @@ from daskem.selection.keeping import Course, course
 from daskem.selection.preparing import prepare_selection
 from daskem.selection.race import (
     Progress,
-    _drop_the_slower,
     _follow_the_leader,
     _has_lost,
     race,
@@ -100,8 +100,15 @@ def told(objective, *remaining):
 )
 def test_a_restart_is_dropped_where_it_is_behind_and_predicted_to_stay_there(remaining, status):
     runs = [told(-1.0, 1e-3, 1e-3), told(-1.1, *remaining)]
-    _drop_the_slower(runs)
+    drop_the_slower(runs, [0, 1])
     assert [run.status for run in runs] == [Status.RUNNING, status]
+
+
+def test_nobody_is_dropped_for_what_the_first_may_yet_find():
+    """On the way out of a saddle nothing tells how far it is."""
+    runs = [told(-1.0, np.inf, np.inf), told(-1.1, 0.2, 0.2), told(-1.1, 0.05, 0.05)]
+    drop_the_slower(runs, [0, 1, 2])
+    assert [run.status for run in runs] == [Status.RUNNING, Status.RUNNING, Status.DROPPED]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.errors import ParameterError
 from daskem.fitting.algorithms import Candidates, Draft
-from daskem.fitting.algorithms.climb import _moved
+from daskem.fitting.algorithms.climb import moved
 from daskem.fitting.algorithms.secants import Pair, secant_leap
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
@@ -199,7 +199,7 @@ def test_what_a_sample_tells_of_the_curvature_holds_for_the_data():
     ours, theirs = rng.standard_normal((2, 4))
     sampled = [Pair(x, matrix @ x + theirs, 0.0) for x in rng.standard_normal((6, 4))]
     first = Pair(sampled[-1].x, matrix @ sampled[-1].x + ours, 0.0)
-    memory = (*_moved(sampled, first), first)
+    memory = (*moved(sampled, first), first)
     goal = np.linalg.solve(np.eye(4) - matrix, ours)
     np.testing.assert_allclose(secant_leap(memory, 5), goal, rtol=1e-8)
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import numpy as np
 
@@ -17,35 +16,32 @@ def to_free(declared: Mapping[str, Parameter], params: Params) -> np.ndarray:
 
 def to_free_each(declared: Mapping[str, Parameter], many: Sequence[Params]) -> list[np.ndarray]:
     """The coordinates without bounds of each of `many`; those of equal shapes in one go."""
-    free: dict[int, np.ndarray] = {}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for numbers in _alike(declared, many):
-            columns = [
-                _freed(p.support, _stack(many, numbers, name)).reshape(len(numbers), -1)
-                for name, p in declared.items()
-            ]
-            free.update(zip(numbers, np.concatenate(columns, axis=1), strict=True))
-    return [free[i] for i in range(len(many))]
+    return _to_each(declared, many, _freed)
 
 
 def to_steady(declared: Mapping[str, Parameter], params: Params) -> np.ndarray:
     """The coordinates of `params` that rows tell about equally well everywhere, (coordinate,)."""
-    return _coordinates(
-        {name: p.support.to_steady or p.support.to_free for name, p in declared.items()}, params
-    )
+    (steady,) = to_steady_each(declared, [params])
+    return steady
+
+
+def to_steady_each(declared: Mapping[str, Parameter], many: Sequence[Params]) -> list[np.ndarray]:
+    """The same of each of `many`; those of equal shapes in one go."""
+    return _to_each(declared, many, _steadied)
 
 
 def nearest_edges(declared: Mapping[str, Parameter], params: Params) -> np.ndarray:
     """The edge nearest to every steady coordinate, (coordinate,); NaN where there is none."""
 
     def nearest(support: Support, value: np.ndarray) -> np.ndarray:
-        steady = (support.to_steady or support.to_free)(value)
+        steady = _steadied(support, value)
         if not support.edges:
             return np.full(np.shape(steady), np.nan)
         edges = np.array(support.edges)
         return edges[np.abs(steady[..., None] - edges).argmin(axis=-1)]
 
-    return _coordinates({name: partial(nearest, p.support) for name, p in declared.items()}, params)
+    (edges,) = _to_each(declared, [params], nearest)
+    return edges
 
 
 def from_free(
@@ -84,25 +80,45 @@ def from_steady(
 
     None where the coordinates lead out of the supports.
     """
-    params = Params({})
+    (params,) = from_steady_each(declared, like, coordinates[None])
+    return params
+
+
+def from_steady_each(
+    declared: Mapping[str, Parameter], like: Params, points: np.ndarray
+) -> list[Params | None]:
+    """The same at each of some points, (point, coordinate)."""
+    kept, values = np.ones(len(points), dtype=bool), {}
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        for name, part in _parts(declared, like, coordinates).items():
-            if not np.isfinite(part).all():
-                continue
-            support = declared[name].support
-            value = np.asarray((support.from_steady or support.from_free)(part))
-            if not np.all(support.contains(value)):
-                return None
-            params[name] = value
-    return Params({**like, **params})
+        for name, part in _parts(declared, like, points).items():
+            support, finite = declared[name].support, _every(np.isfinite(part))
+            if finite.any():
+                value = np.asarray((support.from_steady or support.from_free)(part))
+                kept &= _every(support.contains(value)) | ~finite
+                values[name] = value, finite
+    return [
+        Params({**like, **{n: value[i] for n, (value, finite) in values.items() if finite[i]}})
+        if kept[i]
+        else None
+        for i in range(len(points))
+    ]
 
 
-def _coordinates(
-    to: Mapping[str, Callable[[np.ndarray], np.ndarray]], params: Params
-) -> np.ndarray:
+def _to_each(
+    declared: Mapping[str, Parameter],
+    many: Sequence[Params],
+    to: Callable[[Support, np.ndarray], np.ndarray],
+) -> list[np.ndarray]:
+    """The coordinates (coordinate,) of each of `many` that `to` has for stacks of values."""
+    coordinates: dict[int, np.ndarray] = {}
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = {name: np.asarray(params[name], dtype=np.float64) for name in to}
-        return np.concatenate([np.ravel(to[name](value)) for name, value in values.items()])
+        for numbers in _alike(declared, many):
+            columns = [
+                to(p.support, _stack(many, numbers, name)).reshape(len(numbers), -1)
+                for name, p in declared.items()
+            ]
+            coordinates.update(zip(numbers, np.concatenate(columns, axis=1), strict=True))
+    return [coordinates[i] for i in range(len(many))]
 
 
 def _parts(
@@ -138,6 +154,10 @@ def _freed(support: Support, values: np.ndarray) -> np.ndarray:
     if len(values) == 1 or np.isfinite(free).all():
         return free
     return np.stack([support.to_free(value) for value in values])
+
+
+def _steadied(support: Support, values: np.ndarray) -> np.ndarray:
+    return _freed(support, values) if support.to_steady is None else support.to_steady(values)
 
 
 def _every(answers: np.ndarray) -> np.ndarray:

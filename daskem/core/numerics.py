@@ -15,9 +15,9 @@ EPS = np.finfo(np.float64).eps
 
 # exp() of less than this is nothing beside the largest term, and stays clear of the
 # subnormal numbers, on which both exp and the matrix products slow down many times.
-_NEGLIGIBLE = -300.0
+NEGLIGIBLE = -300.0
 # A share of this or less stands for none: it is what the softmax makes of a logit of -inf.
-NOTHING = 2 * float(np.exp(_NEGLIGIBLE))
+NOTHING = 2 * float(np.exp(NEGLIGIBLE))
 # Numbers below this have squares that can be added over any number of rows, 1e308 / 1e290 of them;
 # spreads above one over this have squares that are not rounded to nothing.
 LARGEST = 1e145
@@ -45,7 +45,7 @@ def exponentiate(logits: np.ndarray, spare: np.ndarray) -> tuple[np.ndarray, np.
     n = logits.shape[1]
     peak = logits.max(axis=0, out=spare[0, :n])
     logits -= peak
-    np.maximum(logits, _NEGLIGIBLE, out=logits)
+    np.maximum(logits, NEGLIGIBLE, out=logits)
     np.exp(logits, out=logits)
     return peak, logits.sum(axis=0, out=spare[1, :n])
 

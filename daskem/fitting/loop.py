@@ -13,6 +13,7 @@ from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block, Blocks
 from daskem.data.survey import Machines, Survey, blamed, blaming, check_unchanged, fingerprint
 from daskem.errors import ModelError
+from daskem.fitting.dropping import drop_the_slower
 from daskem.fitting.record import Status
 from daskem.fitting.run import Read, Run
 from daskem.fitting.stopping import Stop
@@ -58,10 +59,13 @@ def passes(
     stop: Stop,
     survey: Survey | None = None,
     strict: bool = False,
+    restarts: Sequence[Sequence[int]] = (),
 ) -> Iterator[list[Run]]:
     """Fit `runs` together, one pass over `blocks` at a time, of which `survey` was the first read.
 
     A worker that joins later and computes other last bits is an event, or to be `strict` an error.
+    Of `restarts`, numbers of runs that differ in nothing but their start, those that have lost to
+    another one are dropped.
 
     Yields
     ------
@@ -97,6 +101,8 @@ def passes(
             answers = iter(statistics)
             for i in group:
                 runs[i] = runs[i].tell([next(answers) for _ in asked[i]], read, stop, sample)
+        for numbers in restarts:
+            drop_the_slower(runs, numbers)
         if all(run.status is Status.FAILED for run in runs):
             raise next(run.failure for run in runs if run.failure)
         yield list(runs)

@@ -11,13 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daskem.core.coordinates import from_steady, nearest_edges, to_steady
+from daskem.core.coordinates import (
+    from_steady,
+    from_steady_each,
+    nearest_edges,
+    to_steady,
+    to_steady_each,
+)
 from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
-from daskem.models.asking import allowed
-from daskem.models.protocol import Batches, Declares, Model, Penalises
+from daskem.models.asking import allowed, log_prior_of, m_steps
+from daskem.models.protocol import Batches, Declares, Model
 
 # Rows of the sample that are looked at, at most.
 ROWS = 2**14
@@ -132,7 +138,7 @@ class _Neighbourhood:
         self._model, self._sample, self._params = model, sample, params
         self._declared = model.parameters
         (step,) = self._steps([params])
-        self.origin, self._image = (to_steady(self._declared, p) for p in (params, step))
+        self.origin, self._image = to_steady_each(self._declared, [params, step])
         self._edges = nearest_edges(self._declared, params)
         self._at_edge = np.abs(self.origin - self._edges) < 2 * _ASIDE
         self._free = np.isfinite(self.origin) & np.isfinite(self._image) & ~self._at_edge
@@ -148,14 +154,13 @@ class _Neighbourhood:
     def images(self, directions: np.ndarray, aside: float = _ASIDE) -> np.ndarray:
         """What J makes of each direction, (direction, coordinate); 0 where one cannot go."""
         lengths = aside / np.abs(directions).max(axis=1)
-        points = [self._at(length * v) for length, v in zip(lengths, directions, strict=True)]
-        steps = iter(self._steps([point for point in points if point is not None]))
+        points = self._each_at(lengths[:, None] * directions)
+        inside = [i for i, point in enumerate(points) if point is not None]
+        steps = to_steady_each(self._declared, self._steps([p for p in points if p is not None]))
         images = np.zeros_like(directions)
         with np.errstate(invalid="ignore"):
-            for i, point in enumerate(points):
-                if point is not None:
-                    moved = to_steady(self._declared, next(steps)) - self._image
-                    images[i] = np.where(self._free, moved / lengths[i], 0.0)
+            for i, step in zip(inside, steps, strict=True):
+                images[i] = np.where(self._free, (step - self._image) / lengths[i], 0.0)
         return np.where(np.isfinite(images), images, 0.0)
 
     def at_edges(self) -> tuple[float, np.ndarray]:
@@ -175,7 +180,7 @@ class _Neighbourhood:
     def way_out(self, direction: np.ndarray) -> Params | None:
         """The best params along a direction, either way, if they are better than here."""
         unit = direction / np.abs(direction).max()
-        ways = [self._at(sign * length * unit) for length in _WAYS for sign in (1, -1)]
+        ways = self._each_at(np.array([s * length * unit for length in _WAYS for s in (1, -1)]))
         points = [self._params, *(allowed(self._model, p) for p in ways if p is not None)]
         objectives = self._objectives(points)
         best = int(np.nanargmax(objectives))
@@ -184,12 +189,14 @@ class _Neighbourhood:
     def _at(self, step: np.ndarray) -> Params | None:
         return from_steady(self._declared, self._params, self.origin + step)
 
+    def _each_at(self, steps: np.ndarray) -> list[Params | None]:
+        return from_steady_each(self._declared, self._params, self.origin + steps)
+
     def _steps(self, points: Sequence[Params]) -> list[Params]:
-        sums = self._sums(points)
-        return [Params(dict(self._model.m_step(s, p))) for s, p in zip(sums, points, strict=True)]
+        return m_steps(self._model, self._sums(points), points)
 
     def _objectives(self, points: Sequence[Params]) -> list[float]:
-        log_prior = self._model.log_prior if isinstance(self._model, Penalises) else _no_prior
+        log_prior = log_prior_of(self._model)
         return [
             float(sums["log_likelihood"]) + log_prior(point, self._sample.weight)
             for sums, point in zip(self._sums(points), points, strict=True)
@@ -199,10 +206,6 @@ class _Neighbourhood:
         if isinstance(self._model, Batches):
             return self._model.e_steps(self._sample, points) if points else []
         return [self._model.e_step(self._sample, point) for point in points]
-
-
-def _no_prior(params: Params, weight: float) -> float:
-    return 0.0
 
 
 def _largest(basis: np.ndarray, images: np.ndarray) -> tuple[float, np.ndarray]:

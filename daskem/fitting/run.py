@@ -1,7 +1,7 @@
 """One fit of one model from one start: what it asks of a pass, and what it makes of the answers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -19,9 +19,9 @@ from daskem.fitting.algorithms.state import Draft
 from daskem.fitting.confirming import AfterPass, confirmed, shown_rate
 from daskem.fitting.record import Pass, Status, unfit
 from daskem.fitting.stopping import Stop, resolution
-from daskem.models.asking import demand
+from daskem.models.asking import demand, log_prior_of
 from daskem.models.families.protocol import Composed, Family
-from daskem.models.protocol import Conditioned, Declares, Model, Penalises, Reports
+from daskem.models.protocol import Conditioned, Declares, Model, Reports
 from daskem.models.views import Flaw
 
 # A fall that rounding can explain, in EPS of what an objective is a sum of: the largest of 94,000
@@ -131,8 +131,9 @@ class Run(Brief):
         # A model that leaves rows out says what weight remains.
         weight = statistics[0].get("fitted_weight", read.weight)
         with one_blas_thread():
+            log_prior = log_prior_of(self.model)
             objectives = [
-                objective_of(self.model, params, sums, weight)
+                objective_of(log_prior, params, sums, weight)
                 for sums, params in zip(statistics, self.ask(), strict=True)
             ]
             state = self.algorithm.tell(self.model, self.state, statistics, objectives)
@@ -244,7 +245,11 @@ class Run(Brief):
         )
 
 
-def objective_of(model: Model, params: Params, statistics: Statistics, weight: float) -> float:
+def objective_of(
+    log_prior: Callable[[Params, float], float],
+    params: Params,
+    statistics: Statistics,
+    weight: float,
+) -> float:
     """What EM climbs: the log-likelihood plus the log-density of the prior, per row."""
-    log_prior = model.log_prior(params, weight) if isinstance(model, Penalises) else 0.0
-    return (float(statistics["log_likelihood"]) + log_prior) / weight
+    return (float(statistics["log_likelihood"]) + log_prior(params, weight)) / weight

@@ -1,11 +1,12 @@
 """What the engine asks a model for: whether it has the members of a group, and what they say."""
 
 import inspect
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from daskem.core.known_labels import COMPONENT
 from daskem.core.parameters import Params
+from daskem.core.statistics import Statistics
 from daskem.errors import DataError, ModelError
 from daskem.models.protocol import (
     Bounded,
@@ -13,8 +14,10 @@ from daskem.models.protocol import (
     Incomplete,
     Model,
     Needs,
+    Penalises,
     Sequential,
     Softens,
+    Steps,
     Supervised,
 )
 
@@ -52,6 +55,25 @@ def members(group: type) -> set[str]:
         for name in (*vars(base), *inspect.get_annotations(base))
         if not name.startswith("_")
     }
+
+
+def log_prior_of(model: object) -> Callable[[Params, float], float]:
+    """The log-density of the prior for params and a weight of rows, 0 where there is none."""
+    return model.log_prior if isinstance(model, Penalises) else _no_prior
+
+
+def _no_prior(params: Params, weight: float) -> float:
+    return 0.0
+
+
+def m_steps(
+    model: Model, statistics: Sequence[Statistics], candidates: Sequence[Params]
+) -> list[Params]:
+    """Where an M step leads from each of some params, given their statistics."""
+    if statistics and isinstance(model, Steps):
+        return list(model.m_steps(statistics, candidates))
+    pairs = zip(statistics, candidates, strict=True)
+    return [Params(dict(model.m_step(sums, params))) for sums, params in pairs]
 
 
 def allowed(model: object, params: Params) -> Params:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -145,15 +146,21 @@ class ComposedModel(ABC):
 
     def allowed(self, params: Params) -> Params:
         """The params nearest to these where the M step can lead."""
-        if not isinstance(self.family, Bounded):
-            return params
-        return self.family.allowed(params, self.frame)
+        return params if self._bounded is None else self._bounded.allowed(params, self.frame)
 
     def log_prior(self, params: Params, weight: float) -> float:
         """What is added to the log-likelihood in the objective that EM climbs."""
-        if not isinstance(self.family, Prior):
-            return 0.0
-        return self.family.log_prior(params, weight, self.frame)
+        return 0.0 if self._prior is None else self._prior.log_prior(params, weight, self.frame)
+
+    # What is asked for each of many params: the family says once whether it has it.
+
+    @cached_property
+    def _bounded(self) -> Bounded | None:
+        return self.family if isinstance(self.family, Bounded) else None
+
+    @cached_property
+    def _prior(self) -> Prior | None:
+        return self.family if isinstance(self.family, Prior) else None
 
     def magnitude(self, params: Params) -> float | None:
         """The mean over rows of the terms of log p(x), without their signs; None if unknown."""

@@ -12,8 +12,9 @@ from daskem.core.parameters import PROBABILITY, SIMPLEX, DataParams, Parameter, 
 from daskem.core.statistics import Statistics, add
 from daskem.errors import ModelError, ParameterError
 from daskem.models.asking import demand
+from daskem.models.boxes import checked_box, log_widths
 from daskem.models.composed import ComposedModel
-from daskem.models.families.protocol import Compiles, Draws, Ellipses, Simplifies, Softens
+from daskem.models.families.protocol import Compiles, Draws, Ellipses, Simplifies, Softens, Steps
 from daskem.models.families.weighted import imputed
 from daskem.models.kernels.backends import BACKENDS, NUMPY
 from daskem.models.kernels.noise import noisy, without_noise
@@ -78,9 +79,9 @@ class Mixture(ComposedModel):
         if not self.noise and (self.box is not None or self.log_noise is not None):
             raise ParameterError("`box` and `log_noise` are of noise: pass noise=True with them")
         if self.box is not None:
-            object.__setattr__(self, "box", _box(self.box))
+            object.__setattr__(self, "box", checked_box(self.box))
             if self.log_noise is None:
-                object.__setattr__(self, "log_noise", -float(_log_widths(self.box).sum()))
+                object.__setattr__(self, "log_noise", -float(log_widths(self.box).sum()))
         if self.noise and not isinstance(self.family, Ellipses):
             raise ParameterError(
                 f"noise is spread over a box of real numbers, and components of "
@@ -176,12 +177,27 @@ class Mixture(ComposedModel):
         A component without rows has weight 0, and takes no row from then on, however far that lies
         from all others.
         """
+        of_family = self.family.m_step(statistics, params, self.frame)
+        return Params({**self._shared(statistics), **of_family})
+
+    def m_steps(
+        self, statistics: Sequence[Statistics], candidates: Sequence[Params]
+    ) -> list[Params]:
+        """The M step of each of some params."""
+        if not isinstance(self.family, Steps):
+            return list(map(self.m_step, statistics, candidates))
+        of_family = self.family.m_steps(statistics, candidates, self.frame)
+        shared = map(self._shared, statistics)
+        return [Params({**own, **rest}) for own, rest in zip(shared, of_family, strict=True)]
+
+    def _shared(self, statistics: Statistics) -> dict[str, np.ndarray]:
+        """The M step of what is the mixture's own."""
         weights = statistics["counts"] / statistics["counts"].sum()
         of_mixture = {"weights": np.where(weights > NOTHING, weights, 0.0)}
         if self.noise:
             noise = np.asarray(statistics["noise"])
             of_mixture["noise"] = noise / (noise + statistics["counts"].sum())
-        return Params({**of_mixture, **self.family.m_step(statistics, params, self.frame)})
+        return of_mixture
 
     @one_blas_thread()
     def from_labels(self, block: Block, labels: np.ndarray, centres: np.ndarray) -> Params:
@@ -264,30 +280,10 @@ class Mixture(ComposedModel):
             if not self.incomplete:
                 return noisy(kernel, log_noise)
             assert self.box is not None
-            return noisy(kernel, log_noise, _log_widths(self.box))
+            return noisy(kernel, log_noise, log_widths(self.box))
         return kernel
 
 
 def _log(weights: np.ndarray) -> np.ndarray:
     some = weights > 0
     return np.where(some, np.log(np.where(some, weights, 1.0)), LOG_OF_NONE)
-
-
-def _box(given: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
-    """The lowest and the highest value of each feature, as numbers that rise."""
-    try:
-        box = [(float(lowest), float(highest)) for lowest, highest in given]
-    except (TypeError, ValueError):
-        box = [(np.nan, np.nan)]
-    if not all(0 <= highest - lowest < np.inf for lowest, highest in box):
-        raise ParameterError(
-            f"box={given!r:.80} should be the lowest and the highest value of each feature, as "
-            "[(0.0, 1.0), (-5.0, 5.0)]"
-        )
-    return tuple(box)
-
-
-def _log_widths(box: Sequence[Sequence[float]]) -> np.ndarray:
-    widths = np.diff(box).ravel()
-    # A feature of one value has no width that a density could be of.
-    return np.log(np.where(widths > 0, widths, 1.0))

@@ -93,6 +93,15 @@ class Batches(Protocol):
 
 
 @runtime_checkable
+class Steps(Protocol):
+    """M steps of several candidates at once, for little more than one costs: quick starts."""
+
+    def m_steps(
+        self, statistics: Sequence[Statistics], candidates: Sequence[Params]
+    ) -> Sequence[Params]: ...
+
+
+@runtime_checkable
 class Compiles(Protocol):
     """`kernel="compiled"` or `"cupy"`: E steps in machine code, by numba, or on a GPU."""
 
@@ -220,6 +229,7 @@ GROUPS = (
     Categorises,
     Names,
     Batches,
+    Steps,
     Compiles,
     Incomplete,
     Predicts,

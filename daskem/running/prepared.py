@@ -93,12 +93,14 @@ class Prepared(Brief):
         begun = self._begun(first, rng)
         if all(run.status is not Status.RUNNING for run in begun):
             yield begun, first.survey
-        fitted = passes(begun, self.blocks, self.stop, first.survey, self.strict)
-        for runs in chain([begun], fitted):
+        restarts = self._restarts()
+        how = first.survey, self.strict, restarts
+        for runs in chain([begun], passes(begun, self.blocks, self.stop, *how)):
             if log is not None:
                 made = max(len(run.history) for run in runs)
                 orders_fixed = self._orders_fixed(len(runs), first.survey)
-                log.write(made, runs, first.survey, orders_fixed=orders_fixed)
+                same = {"orders_fixed": orders_fixed, "restarts": restarts}
+                log.write(made, runs, first.survey, **same)
             if runs is not begun:
                 yield runs, first.survey
 
@@ -130,6 +132,8 @@ class Prepared(Brief):
 
     def _restarts(self) -> list[list[int]]:
         """The numbers of runs that differ in nothing but what is drawn."""
+        if self.recording is not None and self.recording.before is not None:
+            return self.recording.before.restarts
         groups: list[list[int]] = []
         for i, (k, start) in enumerate(self.starts):
             for numbers in groups:

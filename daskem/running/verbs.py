@@ -100,7 +100,8 @@ def fit(
         Whether it is an error, and not a note, that the workers of the cluster compute different
         last bits, as processors or libraries differ: the same fit might then end with others.
     n_init : int
-        Starts for each number of components. All runs share every read of the data.
+        Starts for each number of components. All runs share every read of the data; one that is
+        behind another, and predicted to stay there, is dropped.
     init_params : {"k-means++", "random_from_data", "k-means||"}
         How rows of a sample are chosen to start components around, before the best of several
         choices is fitted to the sample. The last one reads the data three times more, for

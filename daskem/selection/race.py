@@ -3,6 +3,7 @@
 A run ends by `Stop`, as in any fit; the race itself only drops those that have lost.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -67,8 +68,6 @@ def race(
             return
         riders, lasted = _passed(field, riders)
         progress.seconds += lasted
-        for runs in riders.values():
-            _drop_the_slower(runs)
         fallen = {cell for cell, _ in _fallen(field, riders, earlier)} - progress.mended
         # A run that joined later has seen less of the clock than the race.
         if progress.seconds >= most:
@@ -92,12 +91,13 @@ def _mend(field: Field, riders: Mapping[Cell, list[Run]], earlier: Runs, mended:
 
 def _passed(field: Field, riders: Runs) -> tuple[dict[Cell, list[Run]], float]:
     """All runs after one more pass, and the seconds that it took."""
-    runs = [run for cell_runs in riders.values() for run in cell_runs]
+    runs, count = _all(riders), itertools.count()
+    cells = {cell: [next(count) for _ in cell_runs] for cell, cell_runs in riders.items()}
     active = next(i for i, run in enumerate(runs) if run.status is Status.RUNNING)
     prepared = field.search.prepared
-    runs = next(passes(runs, prepared.blocks, prepared.stop, field.survey, prepared.strict))
-    after = iter(runs)
-    sorted_out = {cell: [next(after) for _ in cell_runs] for cell, cell_runs in riders.items()}
+    how = field.survey, prepared.strict, list(cells.values())
+    runs = next(passes(runs, prepared.blocks, prepared.stop, *how))
+    sorted_out = {cell: [runs[i] for i in numbers] for cell, numbers in cells.items()}
     return sorted_out, runs[active].history[-1].seconds
 
 
@@ -113,27 +113,9 @@ def _end_all(riders: Mapping[Cell, list[Run]], status: Status) -> None:
                 runs[i] = replace(run, status=status)
 
 
-def _predictable(run: Run) -> bool:
-    return len(run.history) > 1 and all(np.isfinite(p.remaining) for p in run.history[-2:])
-
-
 def _reachable(run: Run) -> float:
     """What a run that has not ended may gain yet, nats per row; the first passes tell nothing."""
     return reachable(run) if len(run.history) >= _TELLING else np.inf
-
-
-def _end(run: Run) -> float:
-    """The objective at which a run is predicted to end."""
-    return run.history[-1].objective + run.history[-1].remaining
-
-
-def _drop_the_slower(runs: list[Run]) -> None:
-    """Of the runs of one candidate, drop those behind the first, now and at the predicted end."""
-    first = best_of(runs)
-    for i, run in enumerate(runs):
-        behind = run is not first and _predictable(run) and _end(run) <= _end(first)
-        if behind and run.status is Status.RUNNING:
-            runs[i] = replace(run, status=Status.DROPPED)
 
 
 def _fallen(field: Field, riders: Runs, earlier: Runs) -> Iterator[tuple[Cell, Run]]:

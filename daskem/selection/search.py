@@ -146,5 +146,7 @@ class Field(Brief):
     def _run(self, name: str, draft: Draft) -> Run:
         prepared = self.search.prepared
         sizes = prepared.blocks.n_features, self.survey.weight
-        run = Run.begin(self.reads[name].model, prepared.algorithm, draft, *sizes)
-        return replace(run, model=self.fitted[name])
+        model, fitted = self.reads[name].model, self.fitted[name]
+        # What is held out has been in the sample.
+        draft = draft if fitted is model else draft.elsewhere()
+        return replace(Run.begin(model, prepared.algorithm, draft, *sizes), model=fitted)

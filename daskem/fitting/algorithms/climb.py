@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from daskem.core.coordinates import from_free, to_free_each
+from daskem.core.coordinates import from_free_each, to_free_each
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
-from daskem.fitting.algorithms.gain import noise, predicted, steepness
+from daskem.fitting.algorithms.gain import left_to_gain, noise, steepness
 from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.state import Candidate, State
 from daskem.models.asking import allowed
@@ -88,7 +88,7 @@ class Climb:
             objective=objectives[best],
             step_length=self.next_length(state.step_length, tried[best][0]),
             candidates=outcomes,
-            steepness=steepness(state, tried[0][0], objectives[0]),
+            steepness=_steepness(state, tried[0][0], objectives[0]),
         )
         return self._propose(model, moved)
 
@@ -100,18 +100,28 @@ class Climb:
         declared = model.parameters
         x, step = to_free_each(declared, [state.accepted, state.params])
         pair = Pair(x, step, state.objective)
-        before = state.memory or _moved(state.warm, pair)
+        before = state.memory or moved(state.warm, pair)
         state = replace(state, memory=(*before, pair)[-MEMORY:], warm=())
-        free = inside(state.memory)
-        memory = [within(p, free) for p in state.memory] if not free.all() else state.memory
-        state = predicted(state, memory)
+        memory, free = leapable(state.memory)
+        slowness, remaining = left_to_gain(memory, state.steepness, state.slowness)
+        state = replace(state, slowness=slowness, remaining=remaining)
+        ends = self.leaps(memory, state)
+        points = [np.where(free, bounded(memory[-1].x, end), pair.step) for _, end in ends]
+        reached = from_free_each(declared, [state.params] * len(points), points)
+        # The params where a leap ends, or those nearest to it that the M step could lead to.
         leaps = [
-            (name, _params(model, state.params, np.where(free, reached, pair.step)))
-            for name, point in self.leaps(memory, state)
-            for reached in [bounded(memory[-1].x, point)]
+            (name, params and allowed(model, params))
+            for (name, _), params in zip(ends, reached, strict=True)
         ]
         alone = not self.together and any(params is not None for _, params in leaps)
         return replace(state, asked=tuple(leaps) if alone else (em, *leaps))
+
+
+def _steepness(state: State, name: str, objective: float) -> float | None:
+    """What an EM step gained for its squared length, if `name` says that it was one."""
+    if name != "em" or not state.memory or not math.isfinite(objective):
+        return state.steepness
+    return steepness(state.memory[-1], objective - state.objective)
 
 
 def besides(state: State, others: Sequence[tuple[str, Params]]) -> State:
@@ -119,13 +129,7 @@ def besides(state: State, others: Sequence[tuple[str, Params]]) -> State:
     return replace(state, asked=(("em", state.params), *others))
 
 
-def _params(model: Declares, like: Params, point: np.ndarray) -> Params | None:
-    """The params where a leap ends, or those nearest to it that the M step could lead to."""
-    params = from_free(model.parameters, like, point)
-    return params and allowed(model, params)
-
-
-def _moved(warm: Sequence[Pair], first: Pair) -> tuple[Pair, ...]:
+def moved(warm: Sequence[Pair], first: Pair) -> tuple[Pair, ...]:
     """The iterates of a fit to a sample, as if the data had made them.
 
     The EM steps of a sample and of the data differ by about the same vector everywhere, so that
@@ -139,15 +143,20 @@ def _moved(warm: Sequence[Pair], first: Pair) -> tuple[Pair, ...]:
         return tuple(Pair(pair.x, pair.step + shift, math.nan) for pair in warm[:-1])
 
 
-def inside(memory: Sequence[Pair]) -> np.ndarray:
-    """Coordinates in which one can leap: values on an edge go where the EM step takes them."""
+def leapable(memory: Sequence[Pair]) -> tuple[Sequence[Pair], np.ndarray]:
+    """The iterates, with 0 for coordinates in which one cannot leap, and which are the others.
+
+    Values on an edge go where the EM step takes them.
+    """
     finite = np.isfinite([v for pair in memory for v in (pair.x, pair.step)])
-    return np.logical_and.reduce(finite, axis=0)
-
-
-def within(pair: Pair, free: np.ndarray) -> Pair:
-    """The same, but 0 for coordinates in which one cannot leap."""
-    return replace(pair, x=np.where(free, pair.x, 0), step=np.where(free, pair.step, 0))
+    free = np.logical_and.reduce(finite, axis=0)
+    if free.all():
+        return memory, free
+    within = [
+        replace(pair, x=np.where(free, pair.x, 0), step=np.where(free, pair.step, 0))
+        for pair in memory
+    ]
+    return within, free
 
 
 def bounded(x: np.ndarray, point: np.ndarray) -> np.ndarray:

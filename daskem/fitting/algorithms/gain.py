@@ -7,12 +7,10 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from daskem.fitting.algorithms.secants import Pair, curvature, secant_leap
-from daskem.fitting.algorithms.state import State
 
 # A fall of the objective per row, relative to its size, that rounding can explain.
 ROUNDING = 1e-9
@@ -51,14 +49,12 @@ def _two_rates(gains: np.ndarray) -> float:
     return (p * d + q * (c + d)) / (1 - p - q) if p + q < 1 else 0.0
 
 
-def steepness(state: State, name: str, objective: float) -> float | None:
-    """What an EM step gained for its squared length, if `name` says that it was one."""
-    if name != "em" or not state.memory or not math.isfinite(objective):
-        return state.steepness
+def steepness(last: Pair, gained: float) -> float:
+    """What the EM step of an iterate gained, for its squared length."""
     with np.errstate(invalid="ignore"):  # Values on an edge have infinite coordinates.
-        f = state.memory[-1].residual
+        f = last.residual
     square = float(np.square(f[np.isfinite(f)]).sum())
-    return max(objective - state.objective, 0.0) / square if square > 0 else 0.0
+    return max(gained, 0.0) / square if square > 0 else 0.0
 
 
 def noise(objective: float) -> float:
@@ -66,18 +62,22 @@ def noise(objective: float) -> float:
     return _NOISE * max(1.0, abs(objective)) if math.isfinite(objective) else 0.0
 
 
-def predicted(state: State, memory: Sequence[Pair]) -> State:
-    """The state with what is left to gain; single estimates scatter, hence the mean of two."""
+def left_to_gain(
+    memory: Sequence[Pair], steepness: float | None, slowness: tuple[float, ...]
+) -> tuple[tuple[float, ...], float]:
+    """The last two estimates of the slowness, and what is left to gain by them.
+
+    Single estimates scatter, hence the mean of two; `slowness` are those so far.
+    """
     of_data = [p for p in memory if not math.isnan(p.objective)]
-    if state.steepness is None or len(of_data) < 3:
-        return replace(state, remaining=math.inf)
-    square, rounding = memory[-1].square, noise(state.objective)
-    gain = state.steepness * square
+    if steepness is None or len(of_data) < 3:
+        return slowness, math.inf
+    square, rounding = memory[-1].square, noise(memory[-1].objective)
+    gain = steepness * square
     if gain <= 1e-3 * rounding:
-        return replace(state, remaining=gain)
-    slowness = (*state.slowness, _slowness(memory, state.steepness, rounding))[-2:]
-    left = square * math.prod(slowness) ** (1 / len(slowness))
-    return replace(state, slowness=slowness, remaining=left)
+        return slowness, gain
+    slowness = (*slowness, _slowness(memory, steepness, rounding))[-2:]
+    return slowness, square * math.prod(slowness) ** (1 / len(slowness))
 
 
 def _slowness(memory: Sequence[Pair], steepness: float, rounding: float) -> float:

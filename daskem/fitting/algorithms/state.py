@@ -8,8 +8,12 @@ from typing import Protocol, runtime_checkable
 from daskem.core.brief import Brief
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
+from daskem.data.blocks import Block
 from daskem.fitting.algorithms.secants import Pair
 from daskem.models.protocol import Model
+
+# The last iterates of a fit to a sample, which are as near to its end as a prediction needs.
+_NEAR = 3
 
 
 @runtime_checkable
@@ -111,11 +115,33 @@ class Draft(Brief):
     ----------
     params : Params
     memory : tuple of Pair
+    step : Params or None
+        The EM step from `params` by the rows of `sample`, if a fit to these may go on from there.
+    sample : Block or None
     """
 
     params: Params
     memory: tuple[Pair, ...] = ()
+    step: Params | None = None
+    sample: Block | None = None
 
     def start(self, algorithm: Algorithm) -> State:
-        """The first state of a fit to all of the data from here."""
-        return replace(algorithm.start(self.params), warm=self.memory)
+        """The first state of a fit to all of the data: it goes on, where the sample is all."""
+        if self.step is None:
+            return replace(algorithm.start(self.params), warm=self.memory)
+        # What was gained on the way, far from where it ended, says little of what is left.
+        far, near = self.memory[:-_NEAR], self.memory[-_NEAR:]
+        return replace(
+            algorithm.start(self.step),
+            accepted=self.params,
+            objective=near[-1].objective,
+            memory=(*(replace(pair, objective=math.nan) for pair in far), *near),
+        )
+
+    def elsewhere(self) -> "Draft":
+        """The same for fits to other rows, to which each iterate is new."""
+        return Draft(self.params, self.memory)
+
+    def moved(self, params: Params) -> "Draft":
+        """The same but at other params, if they are others."""
+        return self if params is self.params else Draft(params, self.memory)

@@ -139,10 +139,14 @@ def best_of_many(
         effort = replace(effort, counts=(n_components,), n_regrown=0)
     # A rare answer is far from all others, and none that a component were smeared by.
     sample, n_out = (sample, 0) if is_bounded(first.model) else outlying_first(sample)
-    parts = [sample[:size] for size in effort.sizes]
+    # Parts of one size are one, on which climbs go on.
+    parts_by_size = {size: sample[:size] for size in effort.sizes}
+    parts = [parts_by_size[size] for size in effort.sizes]
     bed = Seedbed(first.model, parts[0], init_params, n_out)
-    contest = Contest(first.model, parts, effort, n_components, n_named, n_out, bed)
-    return contest.winners(rngs)
+    winners = Contest(first.model, parts, effort, n_components, n_named, n_out, bed).winners(rngs)
+    if len(first.survey.sample) == first.survey.n_rows:
+        return winners
+    return [entry._replace(draft=entry.draft.elsewhere()) for entry in winners]
 
 
 def _grown(model: Model, simpler: Model, params: Params) -> Params:

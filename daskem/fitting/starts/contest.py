@@ -1,7 +1,7 @@
 """A contest of starts, on ever larger parts of a sample; those of several restarts go in step."""
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
@@ -14,7 +14,7 @@ from daskem.fitting.algorithms import Draft
 from daskem.fitting.starts.effort import BRIEF, GROWTH, MOST_PASSES, Effort
 from daskem.fitting.starts.pruning import joined, pruned
 from daskem.fitting.starts.seedbed import Seedbed
-from daskem.fitting.starts.short_climbs import Judged, climbed, fitted, judged
+from daskem.fitting.starts.short_climbs import Judged, climbed, judged
 from daskem.fitting.stopping import Stop
 from daskem.models.asking import softened
 from daskem.models.protocol import Starts
@@ -92,7 +92,10 @@ class Contest:
         ended = yield from self._fits(map(Draft, starts), small, BRIEF)
         k, n_named = self.n_components, self.n_named
         fewer = [pruned(self.model, e.draft.params, small, k, n_named, e.flawed) for e in ended]
-        ended = yield from self._fits(map(Draft, fewer), small, BRIEF)
+        pairs = zip([entry.draft for entry in ended], fewer, strict=True)
+        # Those that are what they were go on; in others there is nothing to look back on.
+        drafts = [d if d.step and params is d.params else Draft(params) for d, params in pairs]
+        ended = yield from self._fits(drafts, small, BRIEF)
         return [entry.draft for entry in ended]
 
     def compare(self, drafts: Sequence[Draft], number: int = 1) -> Way[list[Judged]]:
@@ -153,7 +156,7 @@ class Contest:
         return ranking(entry._replace(draft=self._off_edges(entry.draft, part)) for entry in ended)
 
     def _off_edges(self, draft: Draft, part: Block) -> Draft:
-        return replace(draft, params=softened(self.model, draft.params, len(part)))
+        return draft.moved(softened(self.model, draft.params, len(part)))
 
 
 def ranking(judged: Iterable[Judged]) -> list[Judged]:
@@ -187,9 +190,7 @@ def _answered(model: Starts, asked: Mapping[int, Asked]) -> dict[int, list[Judge
     drafts = [draft for question in asked.values() for draft in question.drafts]
     if stop is None:
         judgements = judged(model, drafts, rows)
-    elif stop == BRIEF:
-        judgements = climbed(model, drafts, rows, stop.max_passes)
     else:
-        judgements = fitted(model, drafts, rows, stop)
+        judgements = climbed(model, drafts, rows, stop.max_passes, stop.tol)
     answers = iter(judgements)
     return {i: [next(answers) for _ in question.drafts] for i, question in asked.items()}

@@ -24,7 +24,7 @@ _BOUNDED_OVERFITS = (1.0, 1.5, 2.0, 3.0)
 # four, every cluster of 0.6 % of the rows had its component for 12 of 12 seeds (d = 20, K = 30).
 _MOST_REGROWN = 4
 # Passes over a part of the sample before the better starts go on to a larger part.
-BRIEF = Stop(0.0, 8)
+BRIEF = Stop(None, 8)
 # How many times larger the next part is.
 GROWTH = 4
 # Rows of the smallest part for each free parameter: fewer fit their own accidents.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from daskem.core.frames import Frame, identity
-from daskem.core.numerics import EPS, SQUARABLE, squarable
+from daskem.core.numerics import SQUARABLE, squarable
 from daskem.core.parameters import REAL, DataParams, Parameter, Params, count_free
 from daskem.core.resolution import Resolution
 from daskem.core.statistics import Statistics
@@ -15,9 +15,11 @@ from daskem.models.families.covariances import STRUCTURES
 from daskem.models.families.degenerate import Oddity
 from daskem.models.families.densities import Normals
 from daskem.models.families.gaps import Incomplete, gapped
+from daskem.models.families.moving import moved
 from daskem.models.families.rare import RareForm
 from daskem.models.families.registry import register
 from daskem.models.families.structure import Structure
+from daskem.models.families.together import joined, parted
 from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.guard import Guard
 from daskem.models.kernels.product import ProductForm
@@ -25,6 +27,9 @@ from daskem.models.kernels.protocol import Kernel
 from daskem.models.kernels.terms import Terms
 from daskem.models.kernels.tiled import TiledKernel
 from daskem.models.views import Flaw, Survey
+
+# Params that have an entry for each component, unless it is tied.
+_OF_COMPONENTS = ("means", "covariances")
 
 
 @register
@@ -186,6 +191,8 @@ class Gaussian(Incomplete):
     def kernel(
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> Kernel:
+        if len(candidates) > 1 and not self.structure.pooled:
+            candidates = [Params(joined(candidates, _OF_COMPONENTS))]
         normals = [Normals(self.structure, params) for params in candidates]
         product = ProductForm(normals, offsets)
         return TiledKernel(product, frame, Guard(product, CentredForm(normals, offsets), normals))
@@ -203,17 +210,23 @@ class Gaussian(Incomplete):
         return gapped(self.structure, candidates, offsets, frame)
 
     def m_step(self, statistics: Statistics, params: Params, frame: Frame | None) -> Params:
-        counts = statistics["counts"]
         # Rows of noise count as well: the prior is as strong as it is in the objective.
-        pseudo = self.reg_covar * (counts.sum() + statistics.get("noise", 0.0))
-        shift, scatter = self._centred(statistics)
-        d, old = shift.shape[1], params["covariances"]
-        covariances = self.structure.covariances(scatter, self.structure.pool(counts), pseudo, d)
-        if pseudo == 0 and not self.structure.pooled:
-            empty = counts <= EPS * counts.sum()
-            covariances[empty] = old[empty]
-        covariances = self.structure.floored(covariances, old, frame or identity(d))
-        return Params({"means": params["means"] + shift, "covariances": covariances})
+        total = statistics["counts"].sum()
+        pseudo = self.reg_covar * (total + statistics.get("noise", 0.0))
+        return moved(self.structure, statistics, params, frame, total, pseudo)
+
+    def m_steps(
+        self, statistics: Sequence[Statistics], candidates: Sequence[Params], frame: Frame | None
+    ) -> list[Params]:
+        if self.structure.pooled or self.reg_covar > 0:
+            pairs = zip(statistics, candidates, strict=True)
+            return [self.m_step(sums, params, frame) for sums, params in pairs]
+        sizes = [len(sums["counts"]) for sums in statistics]
+        totals = np.repeat([sums["counts"].sum() for sums in statistics], sizes)
+        moments = joined(statistics, ("counts", "first", "second"))
+        old = Params(joined(candidates, _OF_COMPONENTS))
+        new = moved(self.structure, moments, old, frame, totals)
+        return list(map(Params, parted(new, sizes)))
 
     def allowed(self, params: Params, frame: Frame | None) -> Params:
         """The params above the floors that are nearest to `params`."""
@@ -272,15 +285,6 @@ class Gaussian(Incomplete):
             mine = components == k
             rows[mine] = means[k] + rows[mine] @ factors[k].T
         return rows
-
-    def _centred(self, statistics: Statistics) -> tuple[np.ndarray, np.ndarray]:
-        """How far each mean moves, and the scatter about where it moves to."""
-        counts = statistics["counts"][:, None]
-        present = counts > EPS * counts.sum()
-        shift = np.where(present, statistics["first"] / np.where(present, counts, 1.0), 0.0)
-        moved = self.structure.of_vectors(shift)
-        moved *= counts
-        return shift, statistics["second"] - self.structure.pool(moved)
 
 
 def _is_resolution(value: object) -> bool:

@@ -182,6 +182,15 @@ class Prior(Protocol):
 
 
 @runtime_checkable
+class Steps(Protocol):
+    """M steps of several params at once, for little more than one costs."""
+
+    def m_steps(
+        self, statistics: Sequence[Statistics], candidates: Sequence[Params], frame: Frame | None
+    ) -> Sequence[Params]: ...
+
+
+@runtime_checkable
 class Softens(Protocol):
     """Starts off the edges of what params can be, where neither EM nor leaps would leave them."""
 

@@ -65,7 +65,7 @@ class CentredForm:
 
     @property
     def bounds(self) -> np.ndarray:
-        return np.cumsum([0, *(len(candidate.means) for candidate in self.candidates)])
+        return np.cumsum([0, *map(len, self.offsets)])
 
     def n_statistics(self, n_features: int) -> int:
         return n_features
@@ -101,12 +101,8 @@ class CentredSums:
         self._structure = candidates[0].structure
         self._means = np.concatenate([candidate.means for candidate in candidates])
         self._n_rows = 0
-        self._constants = np.concatenate(
-            [
-                candidate.log_norm + offset
-                for candidate, offset in zip(candidates, form.offsets, strict=True)
-            ]
-        )
+        log_norms = [candidate.log_norm for candidate in candidates]
+        self._constants = np.concatenate(log_norms) + np.concatenate(form.offsets)
         self._u, self._v = np.empty((2, n_features, width))
         self._counts = np.zeros(len(self._means))
         self._first = np.zeros_like(self._means)

@@ -11,6 +11,7 @@ them, and the products only grow taller.
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -52,6 +53,7 @@ class ProductForm:
     Parameters
     ----------
     candidates : sequence of Exponential
+        As many as there are offsets; or one, of the components of all, where these share nothing.
     offsets : sequence of ndarray, (component,)
         What is added to the log-density of each component: the log of its weight.
     """
@@ -73,7 +75,16 @@ class ProductForm:
         return self.family.n_statistics(n_features)
 
     def log_base(self, x: np.ndarray, candidate: int) -> np.ndarray | float:
-        return self.candidates[candidate].log_base(x)
+        return self.candidates[candidate % len(self.candidates)].log_base(x)
+
+    def statistics(self, moments: np.ndarray, common: np.ndarray | float) -> list[Statistics]:
+        """Moments of all components, and what may follow them, as those of each candidate."""
+        spans = [slice(*ends) for ends in pairwise(self.bounds)]
+        if len(self.candidates) == len(spans):
+            pairs = zip(self.candidates, spans, strict=True)
+            return [candidate.statistics(moments[span], common) for candidate, span in pairs]
+        sums = self.family.statistics(moments[: self.bounds[-1]], common)
+        return [{name: s[span] if np.ndim(s) else s for name, s in sums.items()} for span in spans]
 
     def sums(self, n_features: int, width: int) -> "ProductSums":
         return ProductSums(self, n_features, width)
@@ -108,10 +119,4 @@ class ProductSums:
         self._common = self._common + self._form.family.common(x, weights)
 
     def statistics(self) -> list[Statistics]:
-        bounds = self._form.bounds
-        return [
-            candidate.statistics(self._moments[low:high], self._common)
-            for candidate, low, high in zip(
-                self._form.candidates, bounds[:-1], bounds[1:], strict=True
-            )
-        ]
+        return self._form.statistics(self._moments, self._common)

@@ -117,19 +117,14 @@ class SweptKernel(ABC):
 
     def _of_product(self, block: Weighted, made: Sums, careful: np.ndarray) -> list[Statistics]:
         """Statistics of the rows that the product form took."""
-        bounds, family = self.product.bounds, self.product.family
+        family = self.product.family
         common = family.common(np.empty((block.rows.shape[1], 0)), None)  # of no rows
         if made.squares.size:
             common = made.squares[np.triu_indices(len(made.squares))]
         elif self._has_base(block):
             for _, x, weights in self._tiles(block[~careful] if careful.any() else block):
                 common = common + family.common(x, weights)
-        statistics = [
-            candidate.statistics(made.moments[low:high], common)
-            for candidate, low, high in zip(
-                self.product.candidates, bounds[:-1], bounds[1:], strict=True
-            )
-        ]
+        statistics = self.product.statistics(made.moments, common)
         return more_likely(statistics, made.log_likelihoods)
 
     def _add_base(self, block: Weighted, swept: Swept, out: np.ndarray) -> None:

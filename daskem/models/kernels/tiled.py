@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from daskem.core.frames import Frame
-from daskem.core.numerics import exponentiate, one_blas_thread, sum_of_logs
+from daskem.core.numerics import NEGLIGIBLE, exponentiate, one_blas_thread, sum_of_logs
 from daskem.core.statistics import Statistics, add_all
 from daskem.models.kernels.guard import Guard
 from daskem.models.kernels.protocol import Form, Rows, Sums, Weighted
 from daskem.models.kernels.tiles import Tiles, tile_width
 from daskem.models.views import Tile
+
+# Rows of a tile, up to which a call for each candidate takes longer than what it computes.
+_FEW_ROWS = 2**9
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +44,7 @@ class TiledKernel:
             sums = sweep.sums(self.accurate(x))
             features = sums.features(x)
             joint = sums.log_joint(features, out=sweep.joint(span))
-            for c in range(len(log_likelihoods)):
-                logits = joint[bounds[c] : bounds[c + 1]]
-                log_likelihoods[c] += normalise(logits, weights, sweep.spare)
+            log_likelihoods += normalise_each(joint, bounds, weights, sweep.spare)
             sums.add(x, features, joint, weights)
         statistics = sweep.statistics()
         for c, log_likelihood in enumerate(log_likelihoods):
@@ -153,3 +155,24 @@ def normalise(logits: np.ndarray, weights: np.ndarray | None, spare: np.ndarray)
         return float(peak.sum()) + sum_of_logs(total, len(logits))
     logits *= weights / total
     return float(weights @ (peak + np.log(total)))
+
+
+def normalise_each(
+    joint: np.ndarray, bounds: np.ndarray, weights: np.ndarray | None, spare: np.ndarray
+) -> np.ndarray:
+    """The same of each candidate, whose logits lie between bounds; sum log p(x), (candidate,)."""
+    if len(bounds) == 2 or joint.shape[1] > _FEW_ROWS:
+        each = [normalise(joint[slice(*ends)], weights, spare) for ends in pairwise(bounds)]
+        return np.array(each)
+    starts, sizes = bounds[:-1], np.diff(bounds)
+    peak = np.maximum.reduceat(joint, starts, axis=0)
+    joint -= np.repeat(peak, sizes, axis=0)
+    np.maximum(joint, NEGLIGIBLE, out=joint)
+    np.exp(joint, out=joint)
+    total = np.add.reduceat(joint, starts, axis=0)
+    log_prob = peak + np.log(total)
+    if weights is None:
+        joint /= np.repeat(total, sizes, axis=0)
+        return np.asarray(log_prob.sum(axis=1))
+    joint *= np.repeat(weights / total, sizes, axis=0)
+    return log_prob @ weights

@@ -58,6 +58,14 @@ class Saved:
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"{self.name} does not hold a fit: {error!r}") from error
 
+    @property
+    def restarts(self) -> list[list[int]]:
+        """The numbers of runs that differ in nothing but what is drawn."""
+        try:
+            return [[int(i) for i in numbers] for numbers in self.about["restarts"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{self.name} does not hold a fit: {error!r}") from error
+
     def runs(
         self, survey: Survey, models: Sequence[Model], algorithm: str | Algorithm
     ) -> list[Run]:

@@ -1,0 +1,39 @@
+"""Which of several restarts have lost to another one, and need not go on."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from daskem.fitting.algorithms.gain import noise
+from daskem.fitting.record import Status
+from daskem.fitting.run import Run
+
+
+def drop_the_slower(runs: list[Run], numbers: Sequence[int]) -> None:
+    """Of the runs of these numbers, drop those behind the first, now and at the predicted end.
+
+    Those that are where it is, to rounding, are not behind: it might be they that end in front.
+    """
+    first = min((runs[i] for i in numbers), key=lambda run: (*run.unfit, -_objective(run)))
+    there = (*first.unfit, noise(_objective(first)) - _objective(first))
+    for i in numbers:
+        run = runs[i]
+        behind = (*run.unfit, -_objective(run)) > there
+        lost = behind and _is_predictable(run) and _end(run) <= _end(first)
+        if lost and run.status is Status.RUNNING:
+            runs[i] = replace(run, status=Status.DROPPED)
+
+
+def _objective(run: Run) -> float:
+    return run.history[-1].objective
+
+
+def _is_predictable(run: Run) -> bool:
+    return len(run.history) > 1 and all(np.isfinite(p.remaining) for p in run.history[-2:])
+
+
+def _end(run: Run) -> float:
+    """The objective at which a run is predicted to end; that where it stands, if nothing is."""
+    left = run.history[-1].remaining
+    return _objective(run) + (left if np.isfinite(left) else 0.0)

@@ -1,0 +1,19 @@
+"""Components of several candidates as those of one, where components share nothing, and back."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+
+def joined(
+    candidates: Sequence[Mapping[str, np.ndarray]], names: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """What each has of every component, (component, ...), one candidate after the other."""
+    return {name: np.concatenate([c[name] for c in candidates]) for name in names}
+
+
+def parted(whole: Mapping[str, np.ndarray], sizes: Sequence[int]) -> list[dict[str, np.ndarray]]:
+    """The inverse, for candidates of so many components."""
+    spans = [slice(*ends) for ends in pairwise(np.cumsum([0, *sizes]))]
+    return [{name: value[span] for name, value in whole.items()} for span in spans]
