@@ -39,7 +39,10 @@ def look():
 
 stored = look()
 child = None if kills else replacing(stored)
-for _ in range(times):
+for number in range(50 * times):
+    # Until some were killed in the midst of it, whatever the pace of the machine.
+    if number >= times and ("partial" in left or not kills):
+        break
     if kills:
         child = replacing(stored)
         time.sleep(rng.uniform(0, 3 * seconds))
