@@ -1,5 +1,7 @@
 """Workers that are stopped, or slow, in the middle of a pass: others do it, to the same bits."""
 
+import asyncio
+import gc
 import os
 import time
 from contextlib import ExitStack
@@ -19,6 +21,7 @@ from samples import chunked, overlapping
 import daskem
 from daskem.data.cluster.stragglers import Spare
 from daskem.data.cluster.tree import _Sums
+from daskem.data.inputs import as_blocks
 from daskem.errors import DataReadError
 
 pytestmark = pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
@@ -142,7 +145,7 @@ def test_a_sum_is_begun_again_once_unless_those_are_gone_that_were_to_do_it(two,
         begun.append(number)
         return dask.delayed(abs)(number, pure=False)
 
-    sums, spare = _Sums(two, sealed=False), Spare(subtree, "tasks", 1, PATIENCE, {}, late)
+    sums, spare = _Sums(two, sealed=False), Spare(subtree, "tasks", 1, PATIENCE, {}, late, [])
     sums.begin([two.submit(time.sleep, 1.0, pure=False)])
     third = "tcp://127.0.0.1:1"
     steps = [(set(), [one, other], 0), ({one}, [one], 0), ({one}, [one, other], 1)]
@@ -176,3 +179,29 @@ def test_nothing_is_done_twice_while_all_are_at_work(two, expected, monkeypatch)
 def _steady(chunk: np.ndarray) -> np.ndarray:
     time.sleep(0.2)
     return chunk
+
+
+def test_small_sums_are_let_go_of_together_and_large_ones_at_once(two):
+    blocks, held = as_blocks(chunked(ROWS, SIZE)), []
+
+    def n_futures():
+        two.sync(asyncio.sleep, 0)  # What is let go of is so once the event loop hears of it.
+        return len(two.futures)
+
+    blocks.sum(_zeros, 2**16)
+    none = n_futures()
+    for _ in range(40):
+        assert blocks.sum(_zeros, 1).shape == (1,)
+        held.append(n_futures() - none)
+    assert held[:3] == [1, 2, 3]
+    assert 30 < max(held) <= 32
+    blocks.sum(_zeros, 2**16)
+    assert n_futures() == none
+    blocks.sum(_zeros, 1)
+    del blocks
+    gc.collect()
+    assert n_futures() == 0
+
+
+def _zeros(block, n):
+    return np.zeros(n)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from dask.typing import Key
+from distributed import Future
 
 from daskem.data.blocks.partitions import Recipe
 from daskem.data.cluster.graph import DataNode, Delayed, GraphNode, node
@@ -40,6 +41,8 @@ class Parts:
         Whether the scheduler cannot open what daskem makes: it has none, or is of another Python.
     late : set of str
         The workers that have kept the last sum waiting.
+    held : list of Future
+        Of sums that are over, see `Spare`.
     """
 
     sources: Sequence[Delayed]
@@ -49,12 +52,13 @@ class Parts:
     unloaded: "Parts | None" = None
     sealed: bool = False
     late: set[str] = field(default_factory=set)
+    held: list[Future] = field(default_factory=list)
 
     def spare(
         self, subtree: Callable[[int], Delayed], tasks: str, of: int, patience: float
     ) -> Spare:
         """How a sum over so many of the partitions is made elsewhere."""
-        return Spare(subtree, tasks, of, patience, self.shared, self.late)
+        return Spare(subtree, tasks, of, patience, self.shared, self.late, self.held)
 
     @property
     def needs(self) -> list[Sequence[Key]]:

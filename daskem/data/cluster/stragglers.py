@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from dask.typing import Key
 from dask.utils import format_time
-from distributed import Client
+from distributed import Client, Future
 
 from daskem.data.cluster.asking import asked
 from daskem.data.cluster.graph import Delayed
@@ -42,6 +42,8 @@ class Spare(NamedTuple):
     late : set of str
         The workers that have kept the last sum waiting: the next one looks at once whether they are
         still there and silent, and keeps this up to date.
+    held : list of Future
+        Of sums that are over, which are not let go of yet.
     """
 
     subtree: Callable[[int], Delayed]
@@ -50,6 +52,7 @@ class Spare(NamedTuple):
     patience: float
     shared: Container[Key]
     late: set[str]
+    held: list[Future]
 
 
 class Siblings:

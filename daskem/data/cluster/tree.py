@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import dask
+from dask.sizeof import sizeof
 from dask.typing import Key
 from distributed import Client, Future
 
@@ -14,6 +15,10 @@ from daskem.data.cluster.asking import asked
 from daskem.data.cluster.graph import Delayed, Task, TaskRef, current_client, node
 from daskem.data.cluster.stragglers import Siblings, Spare
 from daskem.data.cluster.waiting import awaited
+
+# Sums of passes that are over, up to so many, and of so few bytes, are let go of together: a client
+# is silent for ten milliseconds after each message, and the next pass would have to wait.
+_FEW, _SMALL = 32, 2**16
 
 
 def plant_tree(graph: dict[Key, Any], keys: list[Key], sealed: bool = False) -> Key:
@@ -62,11 +67,21 @@ def tree_sum(
 
         if spare is not None and spare.late:
             look()
-        return awaited(sums.roots, client, look)
-    finally:
+        total = awaited(sums.roots, client, look)
+    except BaseException:
         # Else whoever keeps the traceback of a failure keeps the rest of the pass going.
-        for future in sums.futures:
-            future.release()
+        _release(sums.futures)
+        raise
+    held = [] if spare is None else spare.held
+    held += sums.futures
+    if spare is None or len(held) > _FEW or sizeof(total) > _SMALL:
+        _release(held)
+    return total
+
+
+def _release(futures: list[Future]) -> None:
+    while futures:
+        futures.pop().release()
 
 
 class _Sums:
