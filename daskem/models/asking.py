@@ -12,12 +12,12 @@ from daskem.models.protocol import (
     Bounded,
     Compiles,
     Incomplete,
+    MaximisesMany,
     Model,
     Needs,
     Penalises,
     Sequential,
     Softens,
-    Steps,
     Supervised,
 )
 
@@ -70,7 +70,7 @@ def m_steps(
     model: Model, statistics: Sequence[Statistics], candidates: Sequence[Params]
 ) -> list[Params]:
     """Where an M step leads from each of some params, given their statistics."""
-    if statistics and isinstance(model, Steps):
+    if statistics and isinstance(model, MaximisesMany):
         return list(model.m_steps(statistics, candidates))
     pairs = zip(statistics, candidates, strict=True)
     return [Params(dict(model.m_step(sums, params))) for sums, params in pairs]

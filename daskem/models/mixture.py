@@ -14,7 +14,14 @@ from daskem.errors import ModelError, ParameterError
 from daskem.models.asking import demand
 from daskem.models.boxes import checked_box, log_widths
 from daskem.models.composed import ComposedModel
-from daskem.models.families.protocol import Compiles, Draws, Ellipses, Simplifies, Softens, Steps
+from daskem.models.families.protocol import (
+    Compiles,
+    Draws,
+    Ellipses,
+    MaximisesMany,
+    Simplifies,
+    Softens,
+)
 from daskem.models.families.weighted import imputed
 from daskem.models.kernels.backends import BACKENDS, NUMPY
 from daskem.models.kernels.noise import noisy, without_noise
@@ -184,7 +191,7 @@ class Mixture(ComposedModel):
         self, statistics: Sequence[Statistics], candidates: Sequence[Params]
     ) -> list[Params]:
         """The M step of each of some params."""
-        if not isinstance(self.family, Steps):
+        if not isinstance(self.family, MaximisesMany):
             return list(map(self.m_step, statistics, candidates))
         of_family = self.family.m_steps(statistics, candidates, self.frame)
         shared = map(self._shared, statistics)

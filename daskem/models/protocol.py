@@ -93,7 +93,7 @@ class Batches(Protocol):
 
 
 @runtime_checkable
-class Steps(Protocol):
+class MaximisesMany(Protocol):
     """M steps of several candidates at once, for little more than one costs: quick starts."""
 
     def m_steps(
@@ -229,7 +229,7 @@ GROUPS = (
     Categorises,
     Names,
     Batches,
-    Steps,
+    MaximisesMany,
     Compiles,
     Incomplete,
     Predicts,

@@ -182,7 +182,7 @@ class Prior(Protocol):
 
 
 @runtime_checkable
-class Steps(Protocol):
+class MaximisesMany(Protocol):
     """M steps of several params at once, for little more than one costs."""
 
     def m_steps(
