@@ -15,6 +15,9 @@ from daskem.models.protocol import Declares, Model
 FINEST = 1e-6
 # Passes for which a rate is believed, at least.
 _FRESH = 4
+# Slower rates than this one count as this one: nobody could wait for what they leave. With 0.999
+# fits on a plateau, at a rate of 0.9998, were said to have converged with 18 tol left.
+_SLOWEST = 1 - 1e-4
 # How many times more than by a parabola may be left, as curvature changes on the way.
 _CAUTION = 2.0
 
@@ -79,7 +82,7 @@ def gain_left(rate: float, gain: float) -> float:
     """
     if rate > 1 + FLAT:
         return math.inf
-    return _CAUTION * max(gain, 0.0) / (1 - min(rate, 1 - FLAT) ** 2)
+    return _CAUTION * max(gain, 0.0) / (1 - min(rate, _SLOWEST) ** 2)
 
 
 def resolution(model: Model, params: Params, weight: float) -> float:
