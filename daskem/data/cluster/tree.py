@@ -13,7 +13,7 @@ from distributed import Client, Future
 from daskem.core.statistics import FAN_IN, Summand, TreeSum, add_all
 from daskem.data.cluster.asking import asked
 from daskem.data.cluster.graph import Delayed, Task, TaskRef, current_client, node
-from daskem.data.cluster.stragglers import Siblings, Spare
+from daskem.data.cluster.stragglers import Siblings, Spare, silent
 from daskem.data.cluster.waiting import awaited
 
 # Sums of passes that are over, up to so many, and of so few bytes, are let go of together: a client
@@ -66,7 +66,7 @@ def tree_sum(
                 sums.without(siblings.late(client), spare)
 
         if spare is not None and spare.late:
-            look()
+            sums.without(spare.late & silent(client), spare)
         total = awaited(sums.roots, client, look)
     except BaseException:
         # Else whoever keeps the traceback of a failure keeps the rest of the pass going.
