@@ -1,12 +1,10 @@
 """Whole rows far beyond all others in some feature: few as they are, a sample may have none."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from daskem.core.brief import Brief
-from daskem.data.blocks.block import WEIGHT, Block
+from daskem.data.blocks.block import Block
 from daskem.data.survey.extremes import FEW, Extremes
+from daskem.data.survey.kept import Kept
 
 # A row is outermost that lies this many ranges of a feature beyond it.
 _RANGES = 1.0
@@ -14,44 +12,28 @@ _RANGES = 1.0
 _MOST = 64
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Outermost(Brief):
+class Outermost(Kept):
     """The outermost rows of some blocks; those of any blocks add.
 
     The range of a feature is that from the row of number `FEW` from below to that from above. It
     only grows as rows are added, so that a row that is none of the outermost of a block is none of
     those of all blocks either. So the sum is the same for any blocks of the same rows in any order,
     as long as no more than `_MOST` rows of each are outermost.
-
-    Attributes
-    ----------
-    sample : Block
-        With weights and other riders.
-    keys : ndarray of uint64, (sample,)
-        See `Block.keys`.
     """
-
-    sample: Block
-    keys: np.ndarray
 
     def with_others(self, other: "Outermost", extremes: Extremes) -> "Outermost":
         """Those of the rows of both, whose extremes these are."""
-        keys = np.concatenate([self.keys, other.keys])
-        return _farthest(Block.joined(self.sample, other.sample), keys, extremes)
+        return self.joined(other)._farthest(extremes)
 
-    def before(self, sample: Block, keys: np.ndarray, share: float) -> tuple[Block, np.ndarray]:
-        """A sample of rows with these keys, the outermost rows first, whether it has them or not.
-
-        Those that it lacks count as the single rows that they are, where a row of the sample, which
-        has this share of all rows, stands for many.
-        """
-        if not len(self.keys):
-            return sample, keys
-        new = ~np.isin(self.keys, keys)
-        rows = self.sample[new]
-        order = np.argsort(~np.isin(keys, self.keys), kind="stable")
-        both = Block.joined(rows.weighted(share * rows.counts), sample[order])
-        return both, np.concatenate([self.keys[new], keys[order]])
+    def _farthest(self, extremes: Extremes) -> "Outermost":
+        """The rows that are beyond the bounds; the farthest, in ranges, where they are many."""
+        rows = self.sample.rows
+        low, high = _bounds(extremes, rows.shape[1])
+        beyond = np.fmax(low - rows, rows - high)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            farthest = np.where(beyond > 0, beyond / np.maximum(high - low, 0.0), 0.0).max(axis=1)
+        order = np.lexsort((self.keys, -farthest))[:_MOST]
+        return self.chosen(order[farthest[order] > 0])
 
 
 def outermost(block: Block, extremes: Extremes, seed: int) -> Outermost:
@@ -68,9 +50,7 @@ def outermost(block: Block, extremes: Extremes, seed: int) -> Outermost:
         is_out |= (column < low[j]) | (column > high[j])
     rows = block[np.flatnonzero(is_out)]
     rows = rows[rows.counts > 0]
-    along = {**rows.along, WEIGHT: rows.counts}
-    sample = Block(rows.rows.astype(np.float64), along=along)
-    return _farthest(sample, rows.keys(seed), extremes)
+    return Outermost.of(rows, rows.keys(seed))._farthest(extremes)
 
 
 def _bounds(extremes: Extremes, n_features: int) -> tuple[np.ndarray, np.ndarray]:
@@ -79,14 +59,3 @@ def _bounds(extremes: Extremes, n_features: int) -> tuple[np.ndarray, np.ndarray
     with np.errstate(invalid="ignore"):  # A model may allow infinite values.
         reach = _RANGES * np.maximum(high - low, 0.0)
         return low - reach, high + reach
-
-
-def _farthest(sample: Block, keys: np.ndarray, extremes: Extremes) -> Outermost:
-    """The rows that are beyond the bounds; the farthest, in ranges, where they are many."""
-    low, high = _bounds(extremes, sample.rows.shape[1])
-    beyond = np.fmax(low - sample.rows, sample.rows - high)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        farthest = np.where(beyond > 0, beyond / np.maximum(high - low, 0.0), 0.0).max(axis=1)
-    order = np.lexsort((keys, -farthest))[:_MOST]
-    chosen = order[farthest[order] > 0]
-    return Outermost(sample[chosen], keys[chosen])

@@ -12,7 +12,7 @@ from daskem.data.survey.domain import Domain
 from daskem.data.survey.extremes import Extremes, extremes
 from daskem.data.survey.far import Far, judged
 from daskem.data.survey.fingerprint import fingerprint
-from daskem.data.survey.labelled import Labelled, beside, labelled
+from daskem.data.survey.labelled import Labelled, labelled
 from daskem.data.survey.levels import Levels, levels
 from daskem.data.survey.machines import Machines
 from daskem.data.survey.moments import Moments, available_moments, moments
@@ -86,8 +86,9 @@ class Survey(Brief):
     @property
     def start_sample(self) -> Block:
         """Where a fit looks for its start: the rows of `reaching_sample`, labelled ones first."""
-        sample, keys = self._reaching
-        return sample if self.labelled is None else beside(sample, keys, self.labelled)
+        if self.labelled is None:
+            return self.reaching_sample
+        return self.labelled.before(*self._reaching)[0]
 
     @property
     def reaching_sample(self) -> Block:
