@@ -15,6 +15,7 @@ from daskem.core.known_labels import labels_among
 from daskem.core.numerics import EPS, exponentiate, one_blas_thread
 from daskem.core.statistics import Statistics
 from daskem.models.kernels.protocol import Kernel
+from daskem.models.kernels.tiles import spans
 from daskem.models.views import Block, Tile
 
 # The name of the statistic that says which labels the params do not believe.
@@ -144,8 +145,7 @@ def doubted_states(
 
 def _log_densities(kernel: Kernel, block: Block) -> Iterator[tuple[slice, np.ndarray]]:
     """Those of the rows of a block, few enough at a time to be small beside it."""
-    for first in range(0, len(block), _AT_ONCE):
-        span = slice(first, min(first + _AT_ONCE, len(block)))
+    for span in spans(len(block), _AT_ONCE):
         with one_blas_thread():
             joint = kernel.log_densities(block[span])
         yield span, joint

@@ -187,10 +187,8 @@ class Normals(NamedTuple):
             roots = np.pad(roots, ((0, 0), (0, odd), (0, 0)))
         else:
             roots = np.broadcast_to(roots, means.shape)[:, None]
-        log_norms = [normal.log_norm for normal in candidates]
-        constants = np.concatenate(log_norms) + np.concatenate(form.offsets)
         bounds = form.bounds.astype(np.int64)
-        return cls(means, np.array(roots), constants, bounds, int(terms))
+        return cls(means, np.array(roots), form.constants, bounds, int(terms))
 
 
 class Moments(NamedTuple):

@@ -67,6 +67,12 @@ class CentredForm:
     def bounds(self) -> np.ndarray:
         return np.cumsum([0, *map(len, self.offsets)])
 
+    @property
+    def constants(self) -> np.ndarray:
+        """The log-density at the mean, with the offset, (component,) of all candidates."""
+        log_norms = [candidate.log_norm for candidate in self.candidates]
+        return np.concatenate(log_norms) + np.concatenate(self.offsets)
+
     def n_statistics(self, n_features: int) -> int:
         return n_features
 
@@ -101,8 +107,7 @@ class CentredSums:
         self._structure = candidates[0].structure
         self._means = np.concatenate([candidate.means for candidate in candidates])
         self._n_rows = 0
-        log_norms = [candidate.log_norm for candidate in candidates]
-        self._constants = np.concatenate(log_norms) + np.concatenate(form.offsets)
+        self._constants = form.constants
         self._u, self._v = np.empty((2, n_features, width))
         self._counts = np.zeros(len(self._means))
         self._first = np.zeros_like(self._means)

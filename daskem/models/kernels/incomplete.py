@@ -18,6 +18,7 @@ import numpy as np
 from daskem.core.numerics import one_blas_thread
 from daskem.core.statistics import Statistics, add
 from daskem.models.kernels.protocol import Kernel, Weighted
+from daskem.models.kernels.tiles import spans
 from daskem.models.views import Tile
 
 # Rows whose answers are put back in their order at a time: what is held of them is small beside a
@@ -92,7 +93,9 @@ class IncompleteKernel:
         if is_complete(block.rows):
             yield from self.complete.posterior(block)
             return
-        for span, some in _spans(block):
+        seen = Seen(block.rows, block.weights)
+        for span in spans(len(block), _AT_ONCE):
+            some = seen[span]
             log_prob, shares = np.empty(len(some)), np.empty((0, len(some)))
             with one_blas_thread():
                 for part in self._parts(some):
@@ -158,10 +161,3 @@ def patterns(rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     new = (words[order[1:]] != words[order[:-1]]).any(axis=1)
     for index in np.split(order, np.flatnonzero(new) + 1):
         yield ~absent[index[0]], index
-
-
-def _spans(block: Weighted) -> Iterator[tuple[slice, Seen]]:
-    rows = Seen(block.rows, block.weights)
-    for start in range(0, len(block), _AT_ONCE):
-        span = slice(start, min(start + _AT_ONCE, len(block)))
-        yield span, rows[span]

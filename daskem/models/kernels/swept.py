@@ -17,7 +17,7 @@ from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Weighted
 from daskem.models.kernels.terms import Terms
 from daskem.models.kernels.tiled import TiledKernel
-from daskem.models.kernels.tiles import Tiles, tile_width
+from daskem.models.kernels.tiles import Tiles, spans, tile_width
 from daskem.models.views import Tile
 
 
@@ -76,12 +76,10 @@ class SweptKernel(ABC):
         return self._known(block, Task.of(shares=responsibilities))
 
     def posterior(self, block: Weighted) -> Iterator[Tile]:
-        n_components, n_statistics = self.product.natural.shape
-        width = tile_width(n_statistics, n_components, block.rows.shape[1])
-        out = np.empty((n_components, min(width, len(block))))
+        width = self._width(block)
+        out = np.empty((len(self.product.natural), min(width, len(block))))
         log_prob = np.empty(out.shape[1])
-        for first in range(0, len(block), width):
-            span = slice(first, min(first + width, len(block)))
+        for span in spans(len(block), width):
             with one_blas_thread():
                 swept = self.swept(block, span, Task.of(out=out, log_prob=log_prob))
                 self._add_base(block[span], swept, log_prob)
@@ -138,11 +136,14 @@ class SweptKernel(ABC):
         """Whether there is such a part: it is a number, 0, where there is none."""
         return isinstance(self.product.log_base(np.empty((block.rows.shape[1], 0)), 0), np.ndarray)
 
+    def _width(self, block: Weighted) -> int:
+        """How many rows are looked at together where NumPy or a reader follows."""
+        n_components, n_statistics = self.product.natural.shape
+        return tile_width(n_statistics, n_components, block.rows.shape[1])
+
     def _tiles(self, block: Weighted) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None]]:
         """The rows of a block as NumPy takes them, (feature, row), and their weights."""
-        n_components, n_statistics = self.product.natural.shape
-        width = tile_width(n_statistics, n_components, block.rows.shape[1])
-        tiles = Tiles(block.rows, self.plain.frame, width)
+        tiles = Tiles(block.rows, self.plain.frame, self._width(block))
         for span in tiles:
             yield span, tiles[span], None if block.weights is None else block.weights[span]
 

@@ -23,6 +23,11 @@ def tile_width(n_statistics: int, n_components: int, n_features: int) -> int:
     return min(max(_CACHE // row, _FEWEST_ROWS), _MOST_ROWS, max(_MOST_BYTES // row, 1))
 
 
+def spans(n_rows: int, width: int) -> Iterator[slice]:
+    """All rows, `width` of them at a time."""
+    return (slice(first, min(first + width, n_rows)) for first in range(0, n_rows, width))
+
+
 class Tiles:
     """The rows of a block, some at a time, as (feature, row) in a frame.
 
@@ -42,8 +47,7 @@ class Tiles:
 
     def __iter__(self) -> Iterator[slice]:
         """Which rows each tile has."""
-        n = len(self._rows)
-        return (slice(i, min(i + self._width, n)) for i in range(0, n, self._width))
+        return spans(len(self._rows), self._width)
 
     def __getitem__(self, span: slice) -> np.ndarray:
         """One tile, in a buffer that the next one overwrites."""
