@@ -16,7 +16,7 @@ from daskem.models.kernels.backends import COMPILED, NUMPY
 from daskem.models.kernels.chain import Chains
 from daskem.models.kernels.compiled_chain import CompiledChains
 from daskem.models.kernels.protocol import Kernel
-from daskem.models.known import DOUBTED, Doubted, doubted_states
+from daskem.models.known import DOUBTED, doubted_states
 from daskem.models.mixture import Mixture
 from daskem.models.steps import Steps
 from daskem.models.views import Block, Decoded, Tile
@@ -98,9 +98,10 @@ class HiddenMarkov(ComposedModel):
         return [self._e_step(block, kernel, params) for kernel, params in pairs]
 
     def _e_step(self, block: Block, kernel: Kernel, params: Params) -> Statistics:
-        moves, parts, log_prob = self._moves(block, params), [], np.empty(len(block))
+        labels, parts, log_prob = self.known(block), [], np.empty(len(block))
+        moves = _moves(params, labels)
         for steps in self._runs(block, params):
-            smoothed = self._chains(block, kernel, steps).smooth(*moves, steps.counts)
+            smoothed = self._chains(block, kernel, steps, labels).smooth(*moves, steps.counts)
             log_prob[steps.span] = smoothed.log_prob[steps.kept]
             of_sequences = steps.each_sequence(smoothed.log_prob)
             statistics = {
@@ -110,7 +111,10 @@ class HiddenMarkov(ComposedModel):
                 "transitions": smoothed.transitions,
             }
             parts.append(statistics)
-        return {**self._doubted(block, kernel, log_prob), **add_all(parts)}
+        of_labels = {}
+        if labels is not None:
+            of_labels[DOUBTED] = doubted_states(block, labels, kernel, log_prob)
+        return {**of_labels, **add_all(parts)}
 
     def m_step(self, statistics: Statistics, params: Params) -> Params:
         """The params that maximise the expected (penalised) log-likelihood.
@@ -163,10 +167,12 @@ class HiddenMarkov(ComposedModel):
         """
         with one_blas_thread():
             (kernel,) = self._kernels([params])
-        moves = self._moves(block, params)
+        labels = self.known(block)
+        moves = _moves(params, labels)
         for steps in self._runs(block, params):
             with one_blas_thread():
-                smoothed = self._chains(block, kernel, steps).smooth(*moves, steps.counts)
+                chains = self._chains(block, kernel, steps, labels)
+                smoothed = chains.smooth(*moves, steps.counts)
             states = smoothed.states[:, steps.kept]
             yield Tile(steps.span, smoothed.log_prob[steps.kept], states)
 
@@ -174,9 +180,10 @@ class HiddenMarkov(ComposedModel):
         """The most probable states of every sequence as a whole."""
         with one_blas_thread():
             (kernel,) = self._kernels([params])
-            moves, states, log_prob = self._moves(block, params), [], []
+            labels, states, log_prob = self.known(block), [], []
+            moves = _moves(params, labels)
             for steps in self._runs(block, params):
-                path, of_sequences = self._chains(block, kernel, steps).decode(*moves)
+                path, of_sequences = self._chains(block, kernel, steps, labels).decode(*moves)
                 states.append(path[steps.kept])
                 log_prob.append(of_sequences)
         return Decoded(np.concatenate(states), np.concatenate(log_prob))
@@ -201,24 +208,21 @@ class HiddenMarkov(ComposedModel):
         """The steps of a block, of as many whole sequences at a time as a cache holds."""
         return Steps.of(block).runs(_NUMBERS // len(params["initial"]))
 
-    def _chains(self, block: Block, kernel: Kernel, steps: Steps) -> Chains:
+    def _chains(
+        self, block: Block, kernel: Kernel, steps: Steps, labels: np.ndarray | None
+    ) -> Chains:
         """Steps of a block, with their densities."""
-        log_density = steps.log_density(kernel, block, self.known(block))
+        log_density = steps.log_density(kernel, block, labels)
         kind = CompiledChains if self.backend == COMPILED else Chains
         return kind(log_density, steps.edges)
 
-    def _moves(self, block: Block, params: Params) -> tuple[np.ndarray, np.ndarray]:
-        """`initial` and `transitions`, none of which rule out what is known of a block."""
-        initial, transitions = params["initial"], params["transitions"]
-        labels = self.known(block)
-        if labels is None or not (labels >= 0).any():
-            return initial, transitions
-        return np.maximum(initial, _LEAST), np.maximum(transitions, _LEAST)
 
-    def _doubted(self, block: Block, kernel: Kernel, log_prob: np.ndarray) -> dict[str, Doubted]:
-        """Which labels of a block have no probability, if it has any."""
-        labels = self.known(block)
-        return {} if labels is None else {DOUBTED: doubted_states(block, labels, kernel, log_prob)}
+def _moves(params: Params, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """`initial` and `transitions`, none of which rule out what is known of a block."""
+    initial, transitions = params["initial"], params["transitions"]
+    if labels is None or not (labels >= 0).any():
+        return initial, transitions
+    return np.maximum(initial, _LEAST), np.maximum(transitions, _LEAST)
 
 
 def _of_states(parameter: Parameter) -> Parameter:
