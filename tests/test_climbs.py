@@ -7,7 +7,7 @@ from samples import count_rows
 from table import TABLE, every_setting
 
 from daskem import Gaussian, Mixture, Status
-from daskem.core.coordinates import from_free, from_free_each, to_free, to_free_each
+from daskem.core.coordinates import from_free_each, to_free, to_free_each
 from daskem.data.inputs import as_blocks
 from daskem.errors import ModelError
 from daskem.fitting.algorithms import Draft, Squarem
@@ -184,7 +184,7 @@ def test_coordinates_of_many_are_those_of_each():
     found = from_free_each(model.parameters, many, points)
     assert [params is None for params in found] == [False, False, True, True]
     for params, like, point in zip(found[:2], many, points, strict=False):
-        alone = from_free(model.parameters, like, point)
+        (alone,) = from_free_each(model.parameters, [like], [point])
         for name, value in like.items():
             np.testing.assert_array_equal(params[name], alone[name])
             np.testing.assert_allclose(params[name], value, rtol=1e-12)

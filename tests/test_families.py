@@ -210,7 +210,7 @@ def neighbours(model, params, step, rng):
     free = coordinates.to_free(model.parameters, params)
     for _ in range(60):
         moved = free + step * rng.normal(size=len(free))
-        yield coordinates.from_free(model.parameters, params, moved)
+        yield from coordinates.from_free_each(model.parameters, [params], [moved])
 
 
 @every_setting

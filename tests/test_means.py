@@ -201,7 +201,8 @@ def test_a_fit_with_a_prior_ends_at_the_top_of_its_objective(row):
     rng = np.random.default_rng(0)
     for _ in range(40):
         moved = free + 1e-3 * rng.normal(size=len(free))
-        assert objective(coordinates.from_free(model.parameters, fit.params, moved)) < top
+        (beside,) = coordinates.from_free_each(model.parameters, [fit.params], [moved])
+        assert objective(beside) < top
 
 
 @every_mean_row

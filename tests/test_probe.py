@@ -8,7 +8,7 @@ import pytest
 
 import daskem
 from daskem import EM, Bernoulli, Gaussian, Mixture, Status
-from daskem.core.coordinates import from_free, from_steady, nearest_edges, to_steady
+from daskem.core.coordinates import from_free_each, from_steady, nearest_edges, to_steady
 from daskem.core.parameters import NON_NEGATIVE, PROBABILITY, Parameter, Params
 from daskem.data.blocks import Block
 from daskem.fitting.algorithms.choice import ALGORITHMS
@@ -135,9 +135,9 @@ def test_rows_that_are_fewer_than_the_params_are_not_asked():
 def test_a_leap_that_rounding_carries_to_an_edge_leads_nowhere(support, far):
     """From there no leap would come back: of values on an edge EM alone decides."""
     declared, like = {"p": Parameter(("component",), support)}, Params({"p": np.full(2, 0.5)})
-    near = from_free(declared, like, np.array([1.0, far / 10]))
+    near, gone = from_free_each(declared, [like] * 2, np.array([[1.0, far / 10], [1.0, far]]))
     np.testing.assert_allclose(near["p"], support.from_free(np.array([1.0, far / 10])))
-    assert from_free(declared, like, np.array([1.0, far])) is None
+    assert gone is None
 
 
 def test_every_probability_has_an_edge_next_to_it():

@@ -44,18 +44,12 @@ def nearest_edges(declared: Mapping[str, Parameter], params: Params) -> np.ndarr
     return edges
 
 
-def from_free(
-    declared: Mapping[str, Parameter], like: Params, coordinates: np.ndarray
-) -> Params | None:
-    """The params, of the shapes of `like`, at these coordinates; None where there are none."""
-    (params,) = from_free_each(declared, [like], [coordinates])
-    return params
-
-
 def from_free_each(
     declared: Mapping[str, Parameter], likes: Sequence[Params], points: Sequence[np.ndarray]
 ) -> list[Params | None]:
-    """The same for each of `likes` and its point; those of equal shapes in one go."""
+    """The params, of the shapes of each of `likes`, at its point, (coordinate,); None where there
+    are none. Those of equal shapes come in one go.
+    """
     params: dict[int, Params | None] = {}
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         for numbers in _alike(declared, likes):

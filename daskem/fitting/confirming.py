@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from daskem.core.coordinates import to_steady
+from daskem.core.coordinates import to_steady_each
 from daskem.core.numerics import EPS
 from daskem.core.parameters import Params, count_free
 from daskem.core.statistics import Statistics
@@ -112,7 +112,7 @@ def shown_rate(
         step = (
             state.params if params is state.accepted else Params(dict(model.m_step(sums, params)))
         )
-        steps.append([to_steady(model.parameters, p) for p in (params, step)])
+        steps.append(to_steady_each(model.parameters, [params, step]))
     with np.errstate(invalid="ignore"):  # Values on an edge have infinite coordinates.
         v, image = np.subtract(steps[1], steps[0])
     known = np.isfinite(v) & np.isfinite(image)

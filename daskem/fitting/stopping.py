@@ -92,5 +92,10 @@ def resolution(model: Model, params: Params, weight: float) -> float:
     p free parameters and N rows (Wilks 1938). A model that declares no parameters counts all.
     """
     if isinstance(model, Declares):
-        return count_free(model.parameters, params) / (2 * weight)
-    return sum(map(np.size, params.values())) / (2 * weight)
+        return told_apart(count_free(model.parameters, params), weight)
+    return told_apart(sum(map(np.size, params.values())), weight)
+
+
+def told_apart(n_parameters: int, weight: float) -> float:
+    """`resolution`, given how many parameters are free."""
+    return n_parameters / (2 * weight)

@@ -21,6 +21,7 @@ from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.squarem import squared
 from daskem.fitting.loop import e_steps
 from daskem.fitting.run import objective_of
+from daskem.fitting.stopping import told_apart
 from daskem.models.asking import demand, log_prior_of, m_steps
 from daskem.models.protocol import Bounded, Declares, Model, Reports
 from daskem.models.views import Flaw
@@ -237,7 +238,7 @@ class _Climb:
     def looks_ahead(self, ground: _Ground, tol: float | None) -> None:
         """Whether it is over, as far as what it has gained can tell."""
         if tol is None:
-            resolution = count_free(ground.declared, self.asked) / (2 * self.weight)
+            resolution = told_apart(count_free(ground.declared, self.asked), self.weight)
             self.over = not self.leapt and self.gained < _LITTLE * resolution
             return
         memory, _ = leapable(self.memory)
