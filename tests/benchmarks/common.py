@@ -1,14 +1,17 @@
 """What the benchmarks of whole passes share: a cluster of processes, a clock, a mixture."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import dask.array as da
 import numpy as np
 import psutil
 from distributed import Client, LocalCluster
 
 import daskem
+from daskem.errors import ConvergenceWarning
 
 MODEL = daskem.Mixture(daskem.Gaussian())
 
@@ -27,6 +30,20 @@ def cluster(workers: int, memory: str = "4GB") -> Iterator[Client]:
         Client(made) as client,
     ):
         yield client
+
+
+def on_workers(client: Client, parts: list[np.ndarray]) -> da.Array:
+    """Rows in the memory of the workers, one chunk of each part."""
+    futures = zip(client.scatter(parts), parts, strict=True)
+    return da.concatenate([da.from_delayed(f, part.shape, part.dtype) for f, part in futures])
+
+
+def plain_em(x: da.Array, params: dict[str, np.ndarray], n_passes: int) -> None:
+    """So many passes of EM, whatever is left to gain."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        how = {"algorithm": "em", "tol": 0.0, "max_passes": n_passes}
+        daskem.fit(MODEL, x, start=params, **how)
 
 
 def seconds(f: Callable[[], object]) -> float:

@@ -11,21 +11,16 @@ timed in turn, and each figure is the best of the repeats.
 
 import argparse
 import tempfile
-import warnings
 from functools import partial
 from pathlib import Path
 
 import dask.array as da
 import numpy as np
-from common import cluster, seconds
-from distributed import Client
+from common import cluster, on_workers, plain_em, seconds
 from estep import problem
 from pyspark.ml.clustering import GaussianMixture
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
-
-import daskem
-from daskem.errors import ConvergenceWarning
 
 WORKERS = 2
 # Iterations of a fit, and how many more the other has.
@@ -57,31 +52,13 @@ def in_spark(spark: SparkSession, rows: np.ndarray, folder: str) -> DataFrame:
     return frame
 
 
-def in_dask(client: Client, rows: np.ndarray) -> da.Array:
-    """The rows, in the memory of the workers, in two chunks for each."""
-    parts = np.array_split(rows, 2 * WORKERS)
-    chunks = zip(client.scatter(parts), parts, strict=True)
-    return da.concatenate([da.from_delayed(f, part.shape, part.dtype) for f, part in chunks])
-
-
 def theirs(frame: DataFrame, k: int, iterations: int) -> float:
     mixture = GaussianMixture(k=k, maxIter=iterations, tol=0.0, seed=0)
     return seconds(lambda: mixture.fit(frame))
 
 
 def ours(x: da.Array, params: dict[str, np.ndarray], iterations: int) -> float:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return seconds(
-            lambda: daskem.fit(
-                daskem.Mixture(daskem.Gaussian()),
-                x,
-                start=params,
-                algorithm="em",
-                tol=0.0,
-                max_passes=iterations,
-            )
-        )
+    return seconds(lambda: plain_em(x, params, iterations))
 
 
 def main() -> None:
@@ -97,7 +74,9 @@ def main() -> None:
         for n in options.rows:
             for d, k in (map(int, size.split(",")) for size in options.sizes):
                 rows, params = problem(d, k, n)
-                frame, x = in_spark(spark, rows, folder), in_dask(client, rows)
+                # Two chunks for each worker.
+                x = on_workers(client, np.array_split(rows, 2 * WORKERS))
+                frame = in_spark(spark, rows, folder)
                 times = [
                     [
                         f(it)

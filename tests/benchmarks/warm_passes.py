@@ -10,37 +10,19 @@ timed in turn, and each figure is the best of the repeats.
 """
 
 import argparse
-import warnings
 from functools import partial
 
 import dask
-import dask.array as da
 import numpy as np
-from common import best_of, cluster, seconds
+from common import MODEL, best_of, cluster, on_workers, plain_em, seconds
 from distributed import Client
 from estep import problem
 
-import daskem
 from daskem.core.numerics import one_blas_thread
 from daskem.core.statistics import FAN_IN
 from daskem.data.blocks import Block
-from daskem.errors import ConvergenceWarning
 
 WORKERS, D, K, ROWS = 2, 4, 8, 4096
-
-
-def in_memory(client: Client, parts: list[np.ndarray]) -> da.Array:
-    """One chunk of each part, on the workers."""
-    futures = zip(client.scatter(parts), parts, strict=True)
-    return da.concatenate([da.from_delayed(f, part.shape, part.dtype) for f, part in futures])
-
-
-def fit(x: da.Array, params: dict[str, np.ndarray], n_passes: int) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model = daskem.Mixture(daskem.Gaussian())
-        how = {"algorithm": "em", "tol": 0.0, "max_passes": n_passes}
-        daskem.fit(model, x, start=params, **how)
 
 
 def nothing(*parts: None) -> None:
@@ -68,20 +50,21 @@ def main() -> None:
     with cluster(WORKERS) as client:
         for n in options.partitions:
             rows, params = problem(D, K, ROWS)
-            x = in_memory(client, np.array_split(rows, n))
-            ways = (partial(fit, x, params, 2), partial(fit, x, params, 2 + more))
+            x = on_workers(client, np.array_split(rows, n))
+            ways = (partial(plain_em, x, params, 2), partial(plain_em, x, params, 2 + more))
             ways = (*ways, partial(bare, client, n, more))
             times = [[seconds(f) for f in ways] for _ in range(options.repeats + 1)][1:]
             few, many, none = np.min(times, axis=0)
             own, rival = (many - few) / more * 1e3, none / more * 1e3
             print(f"{n:>10} {own:>6.1f} ms {rival:>6.1f} ms {own / rival:>7.2f}", flush=True)
         rows, params = problem(D, K, 400_000)
-        x = in_memory(client, np.array_split(rows, WORKERS))
-        times = [[seconds(partial(fit, x, params, 2 + n)) for n in (0, more)] for _ in range(3)]
+        x = on_workers(client, np.array_split(rows, WORKERS))
+        times = [
+            [seconds(partial(plain_em, x, params, 2 + n)) for n in (0, more)] for _ in range(3)
+        ]
         few, many = np.min(times, axis=0)
-        model = daskem.Mixture(daskem.Gaussian())
         with one_blas_thread():
-            kernel = best_of(lambda: model.e_step(Block(rows), model.to_frame(params)), 5)
+            kernel = best_of(lambda: MODEL.e_step(Block(rows), MODEL.to_frame(params)), 5)
         print(f"400,000 rows: {(many - few) / more * 1e3:.1f} ms; E steps {kernel * 1e3:.1f} ms")
 
 
