@@ -26,7 +26,7 @@ from imports import imports, modules
 
 ROOT = Path(__file__).parents[1]
 FENCES = {"daskem.data.cluster.graph", "daskem.running.scheduler"}
-UNDOCUMENTED = {"dask.core", "dask.base.get_scheduler", "distributed.scheduler"}
+UNDOCUMENTED = {"dask.core", "dask.base.get_scheduler", "dask.layers", "distributed.scheduler"}
 # What of a scheduler any file may look at.
 PUBLIC = {"address"}
 
@@ -45,6 +45,7 @@ CALLS = {
     "dask.base:get_scheduler": call(),
     "dask.core:flatten": call([]),
     "dask.delayed:Delayed": call("key", {}),
+    "dask.layers:ArrayValuesDep": call(((1,),), {(0,): 1}),
     "distributed:Future.bind_client": call("self", "client"),
     "distributed:Scheduler.add_plugin": call("self", "plugin", name="name"),
     "distributed:Scheduler.client_desires_keys": call("self", keys=[], client="id"),

@@ -128,7 +128,8 @@ def test_a_task_that_several_chunks_need_is_given_up_in_time(two, tmp_path):
         with (
             dask.config.set({"daskem.read-timeout": "700ms"}),
             pytest.raises(
-                DataReadError, match=r"task .*_slow.*, which several chunks need, has not"
+                DataReadError,
+                match=r"task .*_slow.*, which chunk 6, from row 150 .* need, has not",
             ),
         ):
             fitted(data, Struck())
@@ -137,7 +138,9 @@ def test_a_task_that_several_chunks_need_is_given_up_in_time(two, tmp_path):
         (tmp_path / "go").touch()
 
 
-def test_a_sum_is_begun_again_once_unless_those_are_gone_that_were_to_do_it(two, monkeypatch):
+def test_a_sum_is_begun_again_once_unless_those_are_gone_that_were_to_do_it(
+    two, tmp_path, monkeypatch
+):
     one, other = two.nthreads()
     begun, late = [], set()
 
@@ -145,8 +148,8 @@ def test_a_sum_is_begun_again_once_unless_those_are_gone_that_were_to_do_it(two,
         begun.append(number)
         return dask.delayed(abs)(number, pure=False)
 
-    sums, spare = _Sums(two, sealed=False), Spare(subtree, "tasks", 1, PATIENCE, {}, late, [])
-    sums.begin([two.submit(time.sleep, 1.0, pure=False)])
+    sums, spare = _Sums(two, sealed=False), Spare(subtree, "tasks", 1, late, [])
+    sums.begin([two.submit(wait_for, tmp_path / "go", pure=False)])
     third = "tcp://127.0.0.1:1"
     steps = [(set(), [one, other], 0), ({one}, [one], 0), ({one}, [one, other], 1)]
     steps += [({one}, [one, other, third], 1), ({one}, [one, third], 2), (set(), [one, third], 2)]
@@ -160,6 +163,7 @@ def test_a_sum_is_begun_again_once_unless_those_are_gone_that_were_to_do_it(two,
         assert len(begun) == n
         assert len(sums.roots) == n + 1
         assert late == slow
+    (tmp_path / "go").touch()
     for future in sums.futures:
         future.release()
 

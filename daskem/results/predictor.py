@@ -142,7 +142,7 @@ class Predictor(Outcome):
         rows, riders, lengths = self._rows(data, None, along, lengths)
         array, edges, _ = cut(rows.array, lengths)
         form |= {"omit": MISSING[missing], "name": f.__name__}
-        form |= {"along": as_riders(riders, array), "edges": edges}
+        form |= {"along": as_riders(riders, array), "edges": edges, "origin": origin(data)}
         if isinstance(array, da.Array):
             tell_without_workers(stacklevel + 1)
         args = (f, self._domain(model), model, self.best.framed)

@@ -1,6 +1,7 @@
 """Reading ahead: the next block is made while one is used, and a read that hangs is given up."""
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
@@ -76,6 +77,14 @@ def ahead(values: Iterator[Value], reading: Reading, limit: float) -> Generator[
     finally:
         wanted.put(False)
         thread.join(patience)
+
+
+def in_time(make: Callable[[], Value], place: Callable[[], str], limit: float) -> Value:
+    """What `make` returns; given up as `ahead` does, where `place` says what it was."""
+    reading = Reading()
+    reading.begins(place)
+    with closing(ahead(((make(),) for _ in range(1)), reading, limit)) as made:
+        return next(made)[0]
 
 
 def _next(made: "SimpleQueue[_Made]", reading: Reading, limit: float) -> object:

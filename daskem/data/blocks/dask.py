@@ -1,6 +1,5 @@
 """Blocks of a Dask array: one task for each partition, then a tree of fixed shape."""
 
-import math
 import operator
 import uuid
 from collections import Counter
@@ -22,11 +21,8 @@ from daskem.data.blocks.block import Block
 from daskem.data.blocks.joining import Omit
 from daskem.data.blocks.partitions import (
     Args,
-    Chunk,
     Outline,
-    Recipe,
     Result,
-    cut,
     load,
     partitions_of,
     row_bytes,
@@ -34,7 +30,8 @@ from daskem.data.blocks.partitions import (
 )
 from daskem.data.blocks.parts import Call, Parts, delayed
 from daskem.data.blocks.poison import one_by_one
-from daskem.data.blocks.sequences import Edges, edges_between, longest_sequence
+from daskem.data.blocks.recipes import Recipe, chunks_of, cut
+from daskem.data.blocks.sequences import Edges, longest_sequence
 from daskem.data.blocks.watch import Watch, counting, unwatched
 from daskem.data.cluster.asking import foreign
 from daskem.data.cluster.graph import (
@@ -44,9 +41,7 @@ from daskem.data.cluster.graph import (
     TaskRef,
     bind,
     current_client,
-    keys_of,
     node,
-    nodes_of,
 )
 from daskem.data.cluster.lost_workers import reached
 from daskem.data.cluster.memory import check_fits, choose_cache
@@ -142,7 +137,7 @@ class DaskBlocks(Brief):
             try:
                 with counting(name, tasks, n, self.watch):
                     sums = self._subtrees(call, parts, self.span, tasks)
-                    spare = parts.spare(partial(self._again, call), tasks, n, self.patience)
+                    spare = parts.spare(partial(self._again, call), tasks, n)
                     return tree_sum(sums, self.client, parts.sealed, spare)
             except KilledWorker:
                 return self._one_by_one(call)
@@ -215,28 +210,21 @@ class DaskBlocks(Brief):
         workers = machines(self.client)
         longest = 1 if self.edges is None else longest_sequence(self.edges)
         check_fits(self.array, self._row_bytes, workers, longest)
-        graph: dict[Key, Any] = {}
-        for array in self._arrays:
-            graph.update(array.__dask_optimize__(array.__dask_graph__(), keys_of(array)))
-        extent = self.array.shape[:-1] if self._known else None
-        how = extent, self.omit, self.origin, self.patience
-        recipes, shared = cut(nodes_of(graph), self._chunks(), *how)
-        shared = self._computed_once(recipes, shared)
         sealed = client is not None and foreign(client) is not None
+        chunks = chunks_of(self.array, self.along, self.edges)
+        parts = [[chunks[i] for i in numbers] for numbers in partitions_of(self._sizes)]
+        how = self.omit, self.origin, self.patience, sealed
+        recipes, shared = cut(self._arrays, parts, *how)
+        shared = self._computed_once(recipes, shared)
         sources = self._persist([delayed(recipe, sealed) for recipe in recipes])
-        parts = Parts(sources, recipes, shared, sealed=sealed)
-        keep, notes = choose_cache(self.cache, self._arrays, parts.in_memory, workers)
-        parts = replace(parts, notes=notes)
-        return self._loaded(parts) if keep else parts
+        made = Parts(sources, recipes, shared, sealed=sealed)
+        keep, notes = choose_cache(self.cache, self._arrays, made.in_memory, workers)
+        made = replace(made, notes=notes)
+        return self._loaded(made) if keep else made
 
     @property
     def _arrays(self) -> list[da.Array]:
         return [self.array, *self.along.values()]
-
-    @property
-    def _known(self) -> bool:
-        """Whether the lengths of all chunks are known."""
-        return not np.isnan(self.array.shape).any()
 
     def _computed_once(
         self, recipes: Sequence[Recipe], shared: dict[Key, GraphNode]
@@ -263,28 +251,6 @@ class DaskBlocks(Brief):
             task = Task(key, operator.call, TaskRef(work), *needs)
             lazy.append(Delayed(key, {**source.dask, **parts.shared, work: worker, key: task}))
         return replace(parts, sources=self._persist(lazy), recipes=(), shared={}, unloaded=parts)
-
-    def _chunks(self) -> list[list[Chunk]]:
-        """The chunks of each partition, in the order of the input."""
-        rows, known = keys_of(self.array), self._known
-        along = {name: keys_of(array) for name, array in self.along.items()}
-        starts = [np.cumsum([0, *lengths]) for lengths in self.array.chunks[:-1]]
-        chunks = []
-        for i, index in enumerate(np.ndindex(*self.array.numblocks[:-1])):
-            offset = tuple(int(s[j]) for s, j in zip(starts, index, strict=True)) if known else None
-            edges = None if offset is None else self._edges_of(index, offset[0])
-            riders = {name: keys[i] for name, keys in along.items()}
-            chunks.append(Chunk(rows[i], riders, index, i, offset, edges))
-        return [[chunks[i] for i in numbers] for numbers in partitions_of(self._sizes)]
-
-    def _edges_of(self, index: tuple[int, ...], first: int) -> Edges | None:
-        """The edges of the sequences in a chunk, which begins at `first` on the first axis."""
-        if self.edges is None:
-            return None
-        start = first * math.prod(self.array.shape[1:-1])
-        lengths = zip(self.array.chunks[:-1], index, strict=True)
-        n_rows = math.prod(of_axis[i] for of_axis, i in lengths)
-        return edges_between(self.edges, start, start + n_rows)
 
     @property
     def _row_bytes(self) -> int:

@@ -1,45 +1,32 @@
-"""From rows back to one answer for each row: at once for NumPy arrays, lazily for Dask arrays."""
+"""From rows back to one answer for each row: at once for NumPy arrays, lazily for Dask arrays.
 
-import math
-from collections.abc import Callable, Mapping
-from itertools import chain, count, islice
-from typing import Any, NamedTuple, cast
+Lazy answers are Dask's to compute, by whatever scheduler. What they are made of is read as in a
+pass: each chunk by a recipe of its own, of which a task makes a block.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import dask
 import dask.array as da
 import numpy as np
 from dask.sizeof import sizeof
+from dask.typing import Key
+from distributed import futures_of
 from numpy.typing import DTypeLike
 
+from daskem.data.blocks.ahead import read_timeout
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.dask import LARGE
 from daskem.data.blocks.joining import Omit, joined, part
 from daskem.data.blocks.partitions import Args
 from daskem.data.blocks.piece import Piece
-from daskem.data.blocks.plain import plain_numbers
-from daskem.data.blocks.sequences import Edges, edges_between
-from daskem.data.cluster.graph import Delayed
+from daskem.data.blocks.recipes import Recipe, chunks_of, cut, first_block
+from daskem.data.blocks.sequences import Edges
+from daskem.data.cluster.graph import ArrayValuesDep, Delayed, Task, TaskRef
 
 # Arguments of more bytes than this lie on the cluster before anybody computes answers.
 _LARGE_BYTES = 2**20
-
-
-class _Sequences(NamedTuple):
-    """Rows that are never parted, and where the chunks of the first axis begin and end."""
-
-    edges: Edges
-    bounds: np.ndarray
-
-    def of_chunk(self, number: int, n_rows: int) -> Edges:
-        start = int(self.bounds[number])
-        return edges_between(self.edges, start, start + n_rows)
-
-
-class _Ridden(NamedTuple):
-    """A chunk of rows (..., feature), and of what rides along with it (..., *own axes)."""
-
-    rows: np.ndarray
-    along: Mapping[str, np.ndarray]
 
 
 def map_rows(
@@ -53,6 +40,7 @@ def map_rows(
     fill: float = np.nan,
     omit: Omit = "none",
     name: str = "predict",
+    origin: str = "the data",
 ) -> np.ndarray | da.Array:
     """Answers (...,) or (..., column) for rows (..., feature).
 
@@ -74,25 +62,23 @@ def map_rows(
         Which ones `f` does not see: those that have any NaN, or nothing else.
     name : str
         Of the tasks on the dashboard.
+    origin : str
+        What errors call the data.
     """
-    sequences = None
-    if edges is not None:
-        ends = np.cumsum(array.chunks[0]) if isinstance(array, da.Array) else [len(array)]
-        bounds = math.prod(array.shape[1:-1]) * np.array([0, *ends])
-        sequences = _Sequences(edges, bounds)
+    call = (f, args, fill)
     if isinstance(array, np.ndarray):
-        chunk = _Ridden(array, cast(Mapping[str, np.ndarray], along or {}))
-        shared = (f, args, fill, omit, sequences)
-        answers = _answer(chunk, shared, block_id=(0,) * array.ndim)
+        piece = Piece((0,) * (array.ndim - 1), 0, array.shape[:-1])
+        riders = cast(Mapping[str, np.ndarray], along or {})
+        (block,) = joined([part(piece, array, riders, edges)], omit)
+        answers = _answer(block, call)
         return answers if columns is not None else answers[..., 0]
-    chunks = _ridden(array, cast(Mapping[str, da.Array], along or {}))
-    # An axis of one column goes last: a map that drops an axis is not fused with the load.
+    blocks = _blocks(array, cast(Mapping[str, da.Array], along or {}), edges, omit, origin)
     # As `name`, since `token` means nothing in some versions of Dask and warns in others.
-    token = dask.base.tokenize(chunks.name, f, args, fill, omit, sequences, dtype, columns)
+    token = dask.base.tokenize(blocks.name, call, dtype, columns)
     answers = da.map_blocks(
         _answer,
-        chunks,
-        shared=_delayed((f, args, fill, omit, sequences)),
+        blocks,
+        call=_delayed(call),
         name=f"{name}-{token}",
         chunks=(*array.chunks[:-1], (columns or 1,)),
         dtype=dtype,
@@ -101,27 +87,55 @@ def map_rows(
     return answers if columns is not None else answers[..., 0]
 
 
-def _ridden(array: da.Array, along: Mapping[str, da.Array]) -> da.Array:
-    """An array whose chunks are those of `array` with what rides along with them."""
-    axes, numbers = tuple(range(array.ndim - 1)), count(array.ndim)
-    # Every rider has its own axes, which are none of the answer's and in one chunk.
-    own_axes = {name: islice(numbers, a.ndim - len(axes)) for name, a in along.items()}
+def _blocks(
+    array: da.Array,
+    along: Mapping[str, da.Array],
+    edges: Edges | None,
+    omit: Omit,
+    origin: str,
+) -> da.Array:
+    """An array whose chunks are the blocks of those of `array`; the same for whatever is asked."""
+    arrays, how = [array, *along.values()], (omit, origin, read_timeout())
+    riders = {name: values.name for name, values in along.items()}
+    name = f"block-{dask.base.tokenize(array.name, riders, edges, how)}"
+    recipes, shared = cut(arrays, [[chunk] for chunk in chunks_of(array, along, edges)], *how)
+    # What lies on a cluster stays there for as long as somebody has the answers.
+    graph = {**shared, **{future.key: future for future in futures_of(arrays)}}
+    numbered = {(*recipe.chunks[0].index, 0): recipe for recipe in recipes}
+    axes = tuple(range(array.ndim))
+    # As a map of Dask's own it is one task with what is made of the block.
     return da.blockwise(
-        _ride,
-        range(array.ndim),
-        array,
-        range(array.ndim),
-        *chain.from_iterable((a, (*axes, *own_axes[name])) for name, a in along.items()),
-        names=tuple(along),
-        concatenate=True,
+        first_block,
+        axes,
+        ArrayValuesDep(array.chunks, numbered),
+        axes,
+        *_beside(f"{name}-beside", numbered, graph, array.chunks),
+        name=name,
         align_arrays=False,
-        token="rows",
-        meta=array._meta,
+        meta=np.empty((0,) * array.ndim),
     )
 
 
-def _ride(rows: np.ndarray, *riders: np.ndarray, names: tuple[str, ...]) -> _Ridden:
-    return _Ridden(plain_numbers(rows), dict(zip(names, riders, strict=True)))
+def _beside(
+    name: str,
+    recipes: Mapping[tuple[int, ...], Recipe],
+    graph: dict[Key, Any],
+    chunks: tuple[tuple[int, ...], ...],
+) -> tuple[Delayed | da.Array, tuple[int, ...] | None]:
+    """What recipes need of a graph besides, as an argument of a map, and its axes.
+
+    All of them have the same task for it if they need the same, as the store that they read.
+    """
+    needs = {tuple(recipe.shared) for recipe in recipes.values()}
+    if len(needs) == 1:
+        return Delayed(name, {**graph, name: Task(name, _listed, *map(TaskRef, *needs))}), None
+    keys = {(name, *index): recipe.shared for index, recipe in recipes.items()}
+    own = {key: Task(key, _listed, *map(TaskRef, names)) for key, names in keys.items()}
+    return da.Array({**graph, **own}, name, chunks, dtype=float), tuple(range(len(chunks)))
+
+
+def _listed(*values: object) -> Sequence[object]:
+    return values
 
 
 def _delayed(args: tuple[Any, ...]) -> Delayed:
@@ -138,17 +152,12 @@ def _delayed(args: tuple[Any, ...]) -> Delayed:
 
 
 def _answer(
-    chunk: _Ridden,
-    shared: tuple[Callable[..., np.ndarray], tuple[Any, ...], float, Omit, _Sequences | None],
-    block_id: tuple[int, ...] = (),
+    block: Block, call: tuple[Callable[..., np.ndarray], tuple[Any, ...], float]
 ) -> np.ndarray:
-    (f, args, fill, omit, sequences), shape = shared, chunk.rows.shape[:-1]
-    piece = Piece(tuple(block_id[:-1]), 0, shape)
-    edges = None if sequences is None else sequences.of_chunk(block_id[0], len(piece))
-    (block,) = joined([part(piece, chunk.rows, chunk.along, edges)], omit)
+    (f, args, fill), (piece,) = call, block.pieces
     answers = f(block, *args)
     if block.kept is not None:
         filled = np.full((len(piece), *answers.shape[1:]), fill, dtype=answers.dtype)
         filled[block.kept] = answers
         answers = filled
-    return answers.reshape(*shape, *(answers.shape[1:] or (1,)))
+    return answers.reshape(*piece.shape, *(answers.shape[1:] or (1,)))

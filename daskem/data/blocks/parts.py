@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from dask.typing import Key
 from distributed import Future
 
-from daskem.data.blocks.partitions import Recipe
+from daskem.data.blocks.recipes import Recipe
 from daskem.data.cluster.graph import DataNode, Delayed, GraphNode, node
 from daskem.data.cluster.stragglers import Spare
 
@@ -54,11 +54,9 @@ class Parts:
     late: set[str] = field(default_factory=set)
     held: list[Future] = field(default_factory=list)
 
-    def spare(
-        self, subtree: Callable[[int], Delayed], tasks: str, of: int, patience: float
-    ) -> Spare:
+    def spare(self, subtree: Callable[[int], Delayed], tasks: str, of: int) -> Spare:
         """How a sum over so many of the partitions is made elsewhere."""
-        return Spare(subtree, tasks, of, patience, self.shared, self.late, self.held)
+        return Spare(subtree, tasks, of, self.late, self.held)
 
     @property
     def needs(self) -> list[Sequence[Key]]:

@@ -8,7 +8,8 @@ from dask.utils import format_bytes
 from distributed import KilledWorker
 
 from daskem.core.statistics import TreeSum
-from daskem.data.blocks.partitions import Chunk, Recipe, Result
+from daskem.data.blocks.partitions import Result
+from daskem.data.blocks.recipes import Chunk, Recipe
 from daskem.errors import PoisonChunkError
 
 _REMEDY = (

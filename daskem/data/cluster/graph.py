@@ -16,6 +16,7 @@ from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_g
 from dask.base import get_scheduler
 from dask.core import flatten
 from dask.delayed import Delayed
+from dask.layers import ArrayValuesDep
 from dask.typing import Key
 from distributed import Client, futures_of, rejoin, secede
 from distributed.protocol.pickle import dumps
@@ -24,6 +25,7 @@ from distributed.scheduler import NoWorkerError
 from daskem.errors import ClusterError
 
 __all__ = [
+    "ArrayValuesDep",
     "DataNode",
     "Delayed",
     "GraphNode",

@@ -5,17 +5,15 @@ at is done by others as well, under other keys. Dask gives one up that has been 
 ten minutes ("distributed.scheduler.worker-ttl"), and one that is slow never.
 """
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, NamedTuple
 
 from dask.typing import Key
-from dask.utils import format_time
 from distributed import Client, Future
 
 from daskem.data.cluster.asking import asked
 from daskem.data.cluster.graph import Delayed
-from daskem.errors import DataReadError
 
 # Seconds without a sign of life from a worker, while others give one: theirs come every half
 # second, and every five from a thousand workers. Some tasks let a worker give none for a while.
@@ -35,10 +33,6 @@ class Spare(NamedTuple):
         What the scheduler calls the tasks of the partitions.
     of : int
         How many of these there are.
-    patience : float
-        Seconds after which a task is given up that several partitions need.
-    shared : container of keys
-        Of such tasks.
     late : set of str
         The workers that have kept the last sum waiting: the next one looks at once whether they are
         still there and silent, and keeps this up to date.
@@ -49,8 +43,6 @@ class Spare(NamedTuple):
     subtree: Callable[[int], Delayed]
     tasks: str
     of: int
-    patience: float
-    shared: Container[Key]
     late: set[str]
     held: list[Future]
 
@@ -67,18 +59,10 @@ class Siblings:
         self._spare = spare
         self._began = self._changed = monotonic()
         self._left: set[tuple[str, Key]] = set()
-        self._alone: dict[tuple[str, Key], float] = {}
 
     def late(self, client: Client) -> set[str]:
-        """The addresses of the workers that they are late on.
-
-        Raises
-        ------
-        DataReadError
-            If a task that several partitions need is not done in time.
-        """
+        """The addresses of the workers that they are late on."""
         quiet, working = silent(client), asked(client, client.processing)
-        self._check_shared(working)
         left = {(worker, key) for worker, keys in working.items() for key in keys if self._is(key)}
         now = monotonic()
         if left != self._left:
@@ -93,21 +77,6 @@ class Siblings:
 
     def _is(self, key: Key) -> bool:
         return isinstance(key, tuple) and key[0] == self._spare.tasks
-
-    def _check_shared(self, working: Mapping[str, Sequence[Key]]) -> None:
-        # What else a worker has to do may come first.
-        alone = ((worker, keys[0]) for worker, keys in working.items() if len(keys) == 1)
-        now, limit = monotonic(), self._spare.patience
-        shared = [(worker, key) for worker, key in alone if key in self._spare.shared]
-        self._alone = {which: self._alone.get(which, now) for which in shared}
-        for (worker, key), since in self._alone.items():
-            if now - since > limit:
-                raise DataReadError(
-                    f"task {key}, which several chunks need, has not been done in "
-                    f"{format_time(limit)} at {worker}, and is given up. Whatever reads or "
-                    "computes it hangs: look there, and fit again or resume; if that may take so "
-                    "long, set daskem.read-timeout in Dask's configuration"
-                )
 
 
 def silent(client: Client) -> set[str]:
