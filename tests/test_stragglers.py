@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import signal
 import time
 from contextlib import ExitStack
 from importlib import import_module
@@ -104,6 +105,27 @@ def test_a_task_that_takes_longer_than_all_others_is_done_elsewhere_too(
         assert bits(found) == expected
     finally:
         (tmp_path / "go").touch()
+
+
+def test_a_worker_that_is_stopped_is_not_waited_for_when_all_are_asked(two, monkeypatch):
+    stragglers = import_module("daskem.data.cluster.stragglers")
+    monkeypatch.setattr(stragglers, "_SILENT", 1.5)
+    monkeypatch.setattr(stragglers, "_ANSWER", 4.0)
+    (one, pid), (other, own) = two.run(os.getpid).items()
+    assert stragglers.of_each_worker(two, os.getpid) == {one: pid, other: own}
+    errors = stragglers.of_each_worker(two, import_module, "nonsense")
+    assert {type(error) for error in errors.values()} == {ModuleNotFoundError}
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        # It is not silent yet, and then it is known to be.
+        for answer in (4.0, 2 * PATIENCE):
+            monkeypatch.setattr(stragglers, "_ANSWER", answer)
+            assert stragglers.of_each_worker(two, os.getpid) == {other: own}
+        monkeypatch.setattr(stragglers, "silent", lambda client: set())
+        monkeypatch.setattr(stragglers, "_ANSWER", 0.1)
+        assert stragglers.of_each_worker(two, os.getpid) == {}
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def slow_once(rows, folder):

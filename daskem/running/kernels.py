@@ -1,12 +1,13 @@
 """Which kernel a fit uses: decided once, by whoever calls, and checked where it is to run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import TypeVar
 
 import numpy as np
 from distributed import Client
 
+from daskem.data.cluster.stragglers import of_each_worker
 from daskem.errors import ParameterError
 from daskem.fitting.starts.start_params import Start
 from daskem.models.asking import kernel_of
@@ -62,11 +63,13 @@ def with_kernel(
 def check_kernel(models: Sequence[Model], client: Client | None) -> None:
     """Raise KernelError unless all who are to run the kernels of `models` can.
 
-    A worker that joins later raises it where it is to use one.
+    A worker that joins later, or does not answer now, raises it where it is to use one.
     """
     for kernel in sorted({*map(kernel_of, models)} - {NUMPY}):
-        having = {"here": present(kernel)} if client is None else client.run(present, kernel)
-        if without := [str(worker) for worker, has in having.items() if not has]:
+        having: Mapping[str, bool] = {"here": present(kernel)}
+        if client is not None:
+            having = of_each_worker(client, present, kernel)
+        if without := [worker for worker, has in having.items() if has is False]:
             raise lacking(kernel, f"on {len(without)} of {len(having)} workers ({without[0]})")
 
 

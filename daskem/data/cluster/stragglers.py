@@ -5,19 +5,22 @@ at is done by others as well, under other keys. Dask gives one up that has been 
 ten minutes ("distributed.scheduler.worker-ttl"), and one that is slow never.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple
 
 from dask.typing import Key
 from distributed import Client, Future
 
-from daskem.data.cluster.asking import asked
+from daskem.data.cluster.asking import SilentError, asked
 from daskem.data.cluster.graph import Delayed
 
 # Seconds without a sign of life from a worker, while others give one: theirs come every half
 # second, and every five from a thousand workers. Some tasks let a worker give none for a while.
 _SILENT = 15.0
+# Seconds in which a worker answers a question, unless it is silent.
+_ANSWER = 20.0
 # Seconds that the last tasks of a sum get in any case.
 _LEAST = 10.0
 
@@ -85,3 +88,18 @@ def silent(client: Client) -> set[str]:
     workers = asked(client, lambda: rpc.identity(n_workers=-1))["workers"]
     latest = max((worker["last_seen"] for worker in workers.values()), default=0.0)
     return {a for a, worker in workers.items() if latest - worker["last_seen"] > _SILENT}
+
+
+def of_each_worker(client: Client, f: Callable[..., Any], *args: object) -> Mapping[str, Any]:
+    """What ``f(*args)`` returns on each of the workers, by address; or the error that it ends by.
+
+    Workers that do not answer are not among them.
+    """
+    for _ in range(2):  # Who has just been stopped is silent by the second time.
+        workers = list(set(asked(client, client.nthreads)) - silent(client))
+        question = partial(client.run, f, *args, workers=workers, on_error="return")
+        try:
+            return {} if not workers else asked(client, question, _ANSWER)
+        except SilentError:
+            continue
+    return {}
