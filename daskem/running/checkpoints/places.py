@@ -55,8 +55,9 @@ def named(path: str) -> Iterator[None]:
         # What a file system of the network says may repeat what its URL holds.
         reason = type(error).__name__ if is_remote(path) else error
         raise CheckpointError(
-            f"checkpoints cannot be kept at {shown(path)} ({reason}); those that are complete "
-            "there stay readable. Mend this, or choose another place, and daskem.resume"
+            f"checkpoints cannot be kept at {shown(path)} ({reason}). Mend this, or choose another "
+            "place: those that are complete there stay readable, and daskem.resume goes on from "
+            "the last one; where there is none yet, fit again"
         ) from (None if is_remote(path) else error)
 
 
