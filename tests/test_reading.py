@@ -1,5 +1,6 @@
 """Reads that fail: tried again where that may help, and told by store, chunk and cause."""
 
+import gc
 import time
 from pickle import loads
 
@@ -232,6 +233,16 @@ def test_answers_that_are_computed_together_read_once(fitted, rows):
     assert reads.reads == 1
     for method, found in zip(METHODS, together, strict=True):
         np.testing.assert_allclose(found, getattr(fitted, method)(rows), rtol=1e-12)
+
+
+def test_answers_keep_what_lies_on_the_cluster_for_them(client, fitted, rows):
+    kept = da.from_array(rows, (1000, -1)).persist()
+    moved = kept.map_blocks(np.negative).map_blocks(np.negative)
+    answers = [fitted.predict(data) for data in (kept, moved)]
+    del kept, moved
+    gc.collect()
+    for found in answers:
+        np.testing.assert_array_equal(found.compute(), fitted.predict(rows))
 
 
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads", "processes", in_random_order(0)])
