@@ -343,7 +343,7 @@ def test_what_is_infinite_is_an_error_either_way(ocean, lazy):
     data = da.from_array(rows, chunks=(50, 6)) if lazy else rows
     with pytest.raises(DataError, match=r"inf at chunk 0, row 7 .*column 2"):
         fit(data, missing="omit")
-    with pytest.raises(DataError, match="inf at chunk 0, row 7, column 2"):
+    with pytest.raises(DataError, match=r"inf at chunk 0, row 7[ ,].*column 2"):
         np.asarray(result.predict(data))
 
 
