@@ -260,7 +260,8 @@ class _Climb:
         if self.failed:
             return Judged((True, False), self.objective, Draft(params, memory))
         flaws = ground.flaws(self.statistics, params)
-        draft = Draft(params, memory, self.params, ground.part)
+        left = max(self.remaining) if len(self.remaining) == 2 else math.inf
+        draft = Draft(params, memory, self.params, ground.part, left)
         return Judged((False, bool(flaws)), self.objective, draft, _flawed(flaws))
 
 
