@@ -129,6 +129,19 @@ def test_the_one_that_others_have_lost_to_stays_the_best_though_it_falls_by_roun
     assert [run.status for run in runs] == [Status.RUNNING, Status.DROPPED]
 
 
+def test_one_that_was_dropped_goes_on_if_the_other_becomes_improper():
+    dropped = replace(told(-1.1, 0.05, 0.05), status=Status.DROPPED)
+    flawed = told(-1.0, 1e-3, 1e-3)
+    last = replace(flawed.history[-1], flaws=(Flaw("placed", 0),))
+    runs = [replace(flawed, history=(*flawed.history, last)), dropped]
+    drop_the_slower(runs, [0, 1])
+    assert runs[1].status is Status.RUNNING
+    # Not where none of them is followed any more.
+    runs = [replace(runs[0], status=Status.DROPPED), dropped]
+    drop_the_slower(runs, [0, 1])
+    assert [run.status for run in runs] == [Status.DROPPED, Status.DROPPED]
+
+
 def test_nobody_is_dropped_for_what_the_first_may_yet_find():
     """On the way out of a saddle nothing tells how far it is."""
     runs = [told(-1.0, np.inf, np.inf), told(-1.1, 0.2, 0.2), told(-1.1, 0.05, 0.05)]

@@ -14,15 +14,20 @@ def drop_the_slower(runs: list[Run], numbers: Sequence[int], tol: float = 0.0) -
     """Of the runs of these numbers, drop those behind the first, now and at the predicted end.
 
     Those that would end in front of it by less than `tol`, nats per row, are behind, too; without
-    one, those that are where it is, to rounding, are not: it might be they that end in front.
+    one, those that are where it is, to rounding, are not: it might be they that end in front. One
+    that was dropped for another goes on, if that has become improper since.
     """
-    first = min((runs[i] for i in numbers), key=lambda run: (*run.unfit, -run.height))
+    best = min(numbers, key=lambda i: (*runs[i].unfit, -runs[i].height))
+    followed = any(runs[i].status is Status.RUNNING for i in numbers)
+    if followed and runs[best].status is Status.DROPPED:
+        runs[best] = replace(runs[best], status=Status.RUNNING)
+    first = runs[best]
     there = (*first.unfit, noise(_objective(first)) - _objective(first) - tol)
     for i in numbers:
         run = runs[i]
         behind = (*run.unfit, -_objective(run)) > there
         lost = behind and _is_predictable(run) and _end(run) <= _end(first) + tol
-        if lost and run is not first and run.status is Status.RUNNING:
+        if lost and i != best and run.status is Status.RUNNING:
             runs[i] = replace(run, status=Status.DROPPED)
 
 
