@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cluster import bits
 from reading import look
-from samples import counting, overlapping
+from samples import count_rows, counting, overlapping
 from scipy.special import ndtri
 from table import every_row
 
@@ -25,8 +25,10 @@ from daskem.fitting.algorithms.secants import Pair, secant_leap
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
 from daskem.fitting.starts.best_starts import best_starts
+from daskem.fitting.starts.contest import Asked, _answered
+from daskem.fitting.starts.effort import BRIEF
 from daskem.fitting.starts.oversampling import DRAWN, ROUNDS, oversampled
-from daskem.fitting.starts.seedbed import begin
+from daskem.fitting.starts.seedbed import Seedbed, begin
 from daskem.fitting.starts.seeds import denser, kmeans_plus_plus, lloyd
 from daskem.fitting.stopping import Stop
 
@@ -310,6 +312,21 @@ def test_trials_side_by_side_draw_and_end_as_each_does_alone(most, monkeypatch):
         (expected,), (inertia,) = lloyd(rows, weights, rows[of_trial][None])
         np.testing.assert_array_equal(labels[number], expected)
         assert inertias[number] == pytest.approx(inertia, rel=1e-12)
+
+
+def test_partitions_that_are_equal_are_one_start_that_climbs_once(monkeypatch):
+    rng = np.random.default_rng(5)
+    rows = np.repeat([[0.0], [10.0], [30.0]], 100, axis=0) + rng.normal(size=(300, 1))
+    first = look(Mixture(Gaussian()), as_blocks(rows))
+    bed = Seedbed(first.model, first.survey.sample, "k-means++")
+    first_one, *others = bed.partitioned(3, [np.random.default_rng(seed) for seed in range(3)])
+    assert [[id(p) for p in of_one] for of_one in others] == [[id(first_one[0])]] * 2
+    assert len(first_one) == 1
+    asked = {i: Asked([Draft(first_one[0])], first.survey.sample, BRIEF) for i in range(3)}
+    counted = count_rows(monkeypatch)
+    one, *rest = _answered(first.model, asked).values()
+    assert rest == [one, one]
+    assert counted[0] <= BRIEF.max_passes * len(rows)
 
 
 @pytest.mark.parametrize("kind", ["full", "diag"])
