@@ -27,7 +27,7 @@ def begun(row, counts=(3, 4, 3)):
     """A model in its frame, a sample of its rows, and starts of some numbers of components."""
     first = look(Mixture(row.family), as_blocks(row.rows()))
     bed, rng = Seedbed(first.model, first.survey.sample, "k-means++"), np.random.default_rng(0)
-    return first, first.survey.sample, [Draft(bed.seeded(k, rng)) for k in counts]
+    return first, first.survey.sample, [Draft(bed.seeded(k, [rng])[0]) for k in counts]
 
 
 @every_setting
@@ -133,7 +133,7 @@ def test_a_climb_that_fails_leaves_the_others_alone(monkeypatch):
     first = look(Mixture(Gaussian()), as_blocks(rng.normal(size=(300, 2))))
     sample = first.survey.sample
     bed = Seedbed(first.model, sample, "k-means++")
-    drafts = [Draft(bed.seeded(3, rng)) for _ in range(3)]
+    drafts = [Draft(params) for params in bed.seeded(3, [rng] * 3)]
     (expected,) = climbed(first.model, drafts[2:], sample, PASSES)
     m_steps = Mixture.m_steps
 

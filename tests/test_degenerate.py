@@ -246,7 +246,7 @@ def test_rows_in_a_plane_do_not_climb_on_rounding(kind):
 def test_rows_that_were_rounded_can_be_fitted_without_a_prior(k):
     """Components of few rows, which lie in planes of the grid: their matrices are singular."""
     result = ends(Gaussian("full", 0.0), load_iris().data, k, n_init=20)
-    assert {run.status for run in result.runs} <= {Status.CONVERGED, Status.MAX_PASSES}
+    assert Status.FAILED not in {run.status for run in result.runs}
 
 
 @given(

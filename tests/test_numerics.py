@@ -130,6 +130,14 @@ def test_blas_has_one_thread_until_the_last_one_leaves(two_threads):
     assert blas_threads() == {2}
 
 
+def test_who_is_inside_already_lifts_nothing(two_threads):
+    with one_blas_thread():
+        with one_blas_thread():
+            assert blas_threads() == {1}
+        assert blas_threads() == {1}
+    assert blas_threads() == {2}
+
+
 @pytest.mark.parametrize("moment", ["setting", "lifting"])
 def test_nobody_computes_before_the_limit_is_set_or_lifted(two_threads, monkeypatch, moment):
     """Whoever comes second must not find the limit half set, nor have it lifted from him."""

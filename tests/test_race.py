@@ -16,7 +16,8 @@ from daskem.core.parameters import Params
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.fitting import loop
-from daskem.fitting.algorithms import Draft
+from daskem.fitting.algorithms import Draft, State
+from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.dropping import drop_the_slower
 from daskem.fitting.record import Pass
 from daskem.fitting.run import Run
@@ -83,10 +84,10 @@ def test_a_pass_that_gains_nothing_is_no_end():
     assert reachable(Run(Mixture(Gaussian()), EM(), None, history)) == pytest.approx(3 * 0.5)
 
 
-def told(objective, *remaining):
+def told(objective, *remaining, memory=()):
     """A run that has said in each of its passes how much is left to gain."""
     history = tuple(Pass(objective, objective, left, 1.0, 1, 8) for left in remaining)
-    return Run(Mixture(Gaussian()), EM(), None, history)
+    return Run(Mixture(Gaussian()), EM(), State({}, memory=memory), history)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,43 @@ def test_a_restart_is_dropped_where_it_is_behind_and_predicted_to_stay_there(rem
     runs = [told(-1.0, 1e-3, 1e-3), told(-1.1, *remaining)]
     drop_the_slower(runs, [0, 1])
     assert [run.status for run in runs] == [Status.RUNNING, status]
+
+
+@pytest.mark.parametrize(("of_data", "status"), [(True, Status.DROPPED), (False, Status.RUNNING)])
+def test_a_restart_that_goes_on_where_its_start_ended_is_known_at_once(of_data, status):
+    """But not one whose start has climbed on other rows."""
+    x = np.zeros(1)
+    memory = tuple(Pair(x, x, objective) for objective in (-1.2 if of_data else np.nan, -1.1))
+    runs = [told(-1.0, 1e-3), told(-1.1, 0.05, memory=memory)]
+    drop_the_slower(runs, [0, 1])
+    assert [run.status for run in runs] == [Status.RUNNING, status]
+
+
+def test_a_restart_is_dropped_that_would_end_in_front_by_less_than_tol():
+    for tol, status in ((1e-3, Status.RUNNING), (3e-3, Status.DROPPED)):
+        runs = [told(-1.0, 0.0, 0.0), told(-1.0, 2e-3, 2e-3)]
+        drop_the_slower(runs, [0, 1], tol)
+        assert [run.status for run in runs] == [Status.RUNNING, status]
+
+
+def test_the_one_that_others_have_lost_to_stays_the_best_though_it_falls_by_rounding():
+    runs = [told(-1.0, 0.0, 0.0), replace(told(-1.0 + 1e-15, 0.0), status=Status.DROPPED)]
+    assert best_of(runs[::-1]) is runs[0]
+    drop_the_slower(runs, [0, 1], 1e-3)
+    assert [run.status for run in runs] == [Status.RUNNING, Status.DROPPED]
+
+
+def test_one_that_was_dropped_goes_on_if_the_other_becomes_improper():
+    dropped = replace(told(-1.1, 0.05, 0.05), status=Status.DROPPED)
+    flawed = told(-1.0, 1e-3, 1e-3)
+    last = replace(flawed.history[-1], flaws=(Flaw("placed", 0),))
+    runs = [replace(flawed, history=(*flawed.history, last)), dropped]
+    drop_the_slower(runs, [0, 1])
+    assert runs[1].status is Status.RUNNING
+    # Not where none of them is followed any more.
+    runs = [replace(runs[0], status=Status.DROPPED), dropped]
+    drop_the_slower(runs, [0, 1])
+    assert [run.status for run in runs] == [Status.DROPPED, Status.DROPPED]
 
 
 def test_nobody_is_dropped_for_what_the_first_may_yet_find():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cluster import bits
 from reading import look
-from samples import counting, overlapping
+from samples import count_rows, counting, overlapping
 from scipy.special import ndtri
 from table import every_row
 
@@ -25,8 +25,10 @@ from daskem.fitting.algorithms.secants import Pair, secant_leap
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
 from daskem.fitting.starts.best_starts import best_starts
+from daskem.fitting.starts.contest import Asked, _answered
+from daskem.fitting.starts.effort import BRIEF
 from daskem.fitting.starts.oversampling import DRAWN, ROUNDS, oversampled
-from daskem.fitting.starts.seedbed import begin
+from daskem.fitting.starts.seedbed import Seedbed, begin
 from daskem.fitting.starts.seeds import denser, kmeans_plus_plus, lloyd
 from daskem.fitting.stopping import Stop
 
@@ -263,8 +265,9 @@ def test_what_has_no_correlations_is_as_simple_as_it_gets(kind):
 def test_k_means_weighs_rows_as_repeats_and_ends_where_nothing_moves():
     rows = overlapping(400)
     times = np.random.default_rng(1).integers(1, 4, 400)
-    labels, inertia = lloyd(rows, times.astype(float), rows[:5])
-    repeated, same = lloyd(np.repeat(rows, times, axis=0), np.ones(times.sum()), rows[:5])
+    (labels,), (inertia,) = lloyd(rows, times.astype(float), rows[None, :5])
+    again = np.repeat(rows, times, axis=0)
+    (repeated,), (same,) = lloyd(again, np.ones(times.sum()), rows[None, :5])
     np.testing.assert_array_equal(np.repeat(labels, times), repeated)
     assert inertia == pytest.approx(same)
     centres = np.stack(
@@ -275,28 +278,55 @@ def test_k_means_weighs_rows_as_repeats_and_ends_where_nothing_moves():
     )
 
 
-class Loaded:
-    """Dice that fall as somebody wants: the first so many of what comes next."""
-
-    def __init__(self, *throws):
-        self.throws = iter(throws)
-
-    def choice(self, n, size=None, p=None):
-        return next(self.throws) if size is None else np.array(next(self.throws)[:size])
-
-
-def test_of_the_draws_of_a_seed_the_one_that_leaves_least_is_taken():
+def test_of_the_draws_of_a_seed_the_one_that_leaves_least_is_taken(monkeypatch):
     """Greedy k-means++: the best of 2 + log k draws, the more the more seeds."""
+
+    def thrown(points, weights, k, *throws):
+        """Seeds where dice fall as wanted: the first so many of what comes next."""
+        falling = iter(throws)
+        drawn = lambda _, dice: np.array([next(falling)[: dice.shape[1]]])  # noqa: E731
+        monkeypatch.setattr("daskem.fitting.starts.seeds._drawn", drawn)
+        return kmeans_plus_plus(points, weights, k, [np.random.default_rng(0)])[0].tolist()
+
     points = np.array([[0.0], [1.0], [10.0], [10.1], [50.0]])
-    seeds = kmeans_plus_plus(points, np.ones(5), 2, Loaded(0, [1, 4, 3]))
-    assert seeds.tolist() == [0, 4]
+    assert thrown(points, np.ones(5), 2, [0], [1, 4, 3]) == [0, 4]
     # Two rows of ten times the weight outweigh the one far away.
-    seeds = kmeans_plus_plus(points, np.array([1, 1, 1e3, 1e3, 1]), 2, Loaded(0, [1, 2, 4]))
-    assert seeds.tolist() == [0, 2]
+    assert thrown(points, np.array([1, 1, 1e3, 1e3, 1]), 2, [0], [1, 2, 4]) == [0, 2]
     # Of eight seeds the best of four draws.
     many = np.arange(9.0)[:, None] ** 3
     draws = [[1, 2, 3, 8], *([i, i, i, i] for i in range(1, 7))]
-    assert kmeans_plus_plus(many, np.ones(9), 8, Loaded(0, *draws))[1] == 8
+    assert thrown(many, np.ones(9), 8, [0], *draws)[1] == 8
+
+
+@pytest.mark.parametrize("most", [1, 2**20])
+def test_trials_side_by_side_draw_and_end_as_each_does_alone(most, monkeypatch):
+    monkeypatch.setattr("daskem.fitting.starts.seeds._MOST_NUMBERS", most)
+    rows, weights = overlapping(300), np.random.default_rng(2).uniform(0.5, 2.0, 300)
+    # Two trials of one generator draw from it in their order.
+    first, second, alone = (np.random.default_rng(seed) for seed in (3, 4, 3))
+    seeds = kmeans_plus_plus(rows, weights, 5, [first, first, second])
+    for expected in seeds[:2]:
+        np.testing.assert_array_equal(kmeans_plus_plus(rows, weights, 5, [alone]), [expected])
+    labels, inertias = lloyd(rows, weights, rows[seeds])
+    for number, of_trial in enumerate(seeds):
+        (expected,), (inertia,) = lloyd(rows, weights, rows[of_trial][None])
+        np.testing.assert_array_equal(labels[number], expected)
+        assert inertias[number] == pytest.approx(inertia, rel=1e-12)
+
+
+def test_partitions_that_are_equal_are_one_start_that_climbs_once(monkeypatch):
+    rng = np.random.default_rng(5)
+    rows = np.repeat([[0.0], [10.0], [30.0]], 100, axis=0) + rng.normal(size=(300, 1))
+    first = look(Mixture(Gaussian()), as_blocks(rows))
+    bed = Seedbed(first.model, first.survey.sample, "k-means++")
+    first_one, *others = bed.partitioned(3, [np.random.default_rng(seed) for seed in range(3)])
+    assert [[id(p) for p in of_one] for of_one in others] == [[id(first_one[0])]] * 2
+    assert len(first_one) == 1
+    asked = {i: Asked([Draft(first_one[0])], first.survey.sample, BRIEF) for i in range(3)}
+    counted = count_rows(monkeypatch)
+    one, *rest = _answered(first.model, asked).values()
+    assert rest == [one, one]
+    assert counted[0] <= BRIEF.max_passes * len(rows)
 
 
 @pytest.mark.parametrize("kind", ["full", "diag"])

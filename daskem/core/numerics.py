@@ -137,6 +137,15 @@ _inside = 0
 _limiter: Any = None
 
 
+class _OfThread(threading.local):
+    """Whether this thread is inside already."""
+
+    inside = False
+
+
+_mine = _OfThread()
+
+
 @cache
 def _controller() -> ThreadpoolController:
     return ThreadpoolController()
@@ -156,18 +165,23 @@ def one_blas_thread() -> Iterator[None]:
     The number of BLAS threads changes the last bits of a product, and must not depend on who
     else happens to be computing. Some libraries have one limit for the process, so the first one
     in sets it and the last one out lifts it; others have one for each thread, so that everybody
-    sets their own besides.
+    sets their own besides. Who is inside already has both, and enters at no cost.
     """
     global _inside, _limiter
+    if _mine.inside:
+        yield
+        return
     with _lock:
         _inside += 1
         if _inside == 1:
             _take_control()
             _limiter = _controller().limit(limits=1, user_api="blas")
+    _mine.inside = True
     try:
         with _controller().limit(limits=1, user_api="blas"):
             yield
     finally:
+        _mine.inside = False
         with _lock:
             _inside -= 1
             if _inside == 0:

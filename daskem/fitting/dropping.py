@@ -10,18 +10,24 @@ from daskem.fitting.record import Status
 from daskem.fitting.run import Run
 
 
-def drop_the_slower(runs: list[Run], numbers: Sequence[int]) -> None:
+def drop_the_slower(runs: list[Run], numbers: Sequence[int], tol: float = 0.0) -> None:
     """Of the runs of these numbers, drop those behind the first, now and at the predicted end.
 
-    Those that are where it is, to rounding, are not behind: it might be they that end in front.
+    Those that would end in front of it by less than `tol`, nats per row, are behind, too; without
+    one, those that are where it is, to rounding, are not: it might be they that end in front. One
+    that was dropped for another goes on, if that has become improper since.
     """
-    first = min((runs[i] for i in numbers), key=lambda run: (*run.unfit, -_objective(run)))
-    there = (*first.unfit, noise(_objective(first)) - _objective(first))
+    best = min(numbers, key=lambda i: (*runs[i].unfit, -runs[i].height))
+    followed = any(runs[i].status is Status.RUNNING for i in numbers)
+    if followed and runs[best].status is Status.DROPPED:
+        runs[best] = replace(runs[best], status=Status.RUNNING)
+    first = runs[best]
+    there = (*first.unfit, noise(_objective(first)) - _objective(first) - tol)
     for i in numbers:
         run = runs[i]
         behind = (*run.unfit, -_objective(run)) > there
-        lost = behind and _is_predictable(run) and _end(run) <= _end(first)
-        if lost and run.status is Status.RUNNING:
+        lost = behind and _is_predictable(run) and _end(run) <= _end(first) + tol
+        if lost and i != best and run.status is Status.RUNNING:
             runs[i] = replace(run, status=Status.DROPPED)
 
 
@@ -30,7 +36,10 @@ def _objective(run: Run) -> float:
 
 
 def _is_predictable(run: Run) -> bool:
-    return len(run.history) > 1 and all(np.isfinite(p.remaining) for p in run.history[-2:])
+    """Whether two predictions are known, of its passes or of the start that it goes on from."""
+    iterates = [pair for pair in run.state.memory if not np.isnan(pair.objective)]
+    known = len(run.history) > 1 or len(iterates) > 1
+    return known and all(np.isfinite(p.remaining) for p in run.history[-2:])
 
 
 def _end(run: Run) -> float:

@@ -16,7 +16,7 @@ from daskem.errors import ModelError
 from daskem.fitting.dropping import drop_the_slower
 from daskem.fitting.record import Status
 from daskem.fitting.run import Read, Run
-from daskem.fitting.stopping import Stop
+from daskem.fitting.stopping import Stop, resolution
 from daskem.models.protocol import Batches, Model
 
 # A model, and the params at which a pass is to evaluate it.
@@ -102,7 +102,9 @@ def passes(
             for i in group:
                 runs[i] = runs[i].tell([next(answers) for _ in asked[i]], read, stop, sample)
         for numbers in restarts:
-            drop_the_slower(runs, numbers)
+            one = runs[numbers[0]]
+            tol = stop.tolerance(resolution(one.model, one.params, read.weight))
+            drop_the_slower(runs, numbers, tol)
         if all(run.status is Status.FAILED for run in runs):
             raise next(run.failure for run in runs if run.failure)
         yield list(runs)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from daskem.fitting.algorithms.gain import noise
 from daskem.fitting.algorithms.state import Candidate
 
 
@@ -81,3 +82,13 @@ class Pass:
 def unfit(status: Status, history: Sequence[Pass]) -> tuple[bool, bool]:
     """What comes before any objective where fits are ranked: whether one failed, is improper."""
     return status is Status.FAILED, bool(history and history[-1].flaws)
+
+
+def height(status: Status, history: Sequence[Pass]) -> float:
+    """The objective by which fits of one size are ranked.
+
+    One that was dropped is lower by what rounding may amount to: the fit that it has lost to may
+    have fallen by as much since.
+    """
+    objective = history[-1].objective
+    return objective - noise(objective) if status is Status.DROPPED else objective

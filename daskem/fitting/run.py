@@ -17,7 +17,7 @@ from daskem.fitting.algorithms import Algorithm, State, choose
 from daskem.fitting.algorithms.gain import ROUNDING, predicted_gain
 from daskem.fitting.algorithms.state import Draft
 from daskem.fitting.confirming import AfterPass, confirmed, shown_rate
-from daskem.fitting.record import Pass, Status, unfit
+from daskem.fitting.record import Pass, Status, height, unfit
 from daskem.fitting.stopping import Stop, resolution
 from daskem.models.asking import demand, log_prior_of
 from daskem.models.families.protocol import Composed, Family
@@ -96,6 +96,11 @@ class Run(Brief):
     def unfit(self) -> tuple[bool, bool]:
         """What comes before any objective where runs are ranked: failed, improper."""
         return unfit(self.status, self.history)
+
+    @property
+    def height(self) -> float:
+        """The objective by which runs of one size are ranked."""
+        return height(self.status, self.history)
 
     @property
     def accepted(self) -> Params:
@@ -191,10 +196,14 @@ class Run(Brief):
         )
 
     def _remaining(self, state: State) -> float:
-        """What is left to gain, as the algorithm says or, if it says nothing, the objectives."""
-        if state.remaining is not None:
-            return state.remaining
-        return predicted_gain([*(p.objective for p in self.history), state.objective])
+        """What is left to gain, as the algorithm says or, if it says nothing, the objectives.
+
+        Of the first pass no more than what a start has predicted that it goes on from.
+        """
+        left = state.remaining
+        if left is None:
+            left = predicted_gain([*(p.objective for p in self.history), state.objective])
+        return left if self.history else min(left, self.state.expected)
 
     def _check_ascent(self, state: State) -> None:
         number, objective = len(self.history) + 1, state.objective

@@ -134,8 +134,8 @@ class ComposedModel(ABC):
     def of_family(self, candidates: Sequence[Params], offsets: Sequence[np.ndarray]) -> Kernel:
         """The kernel of the family, on the backend of the model where it can be."""
         kernel = self.family.kernel(candidates, offsets, self.frame)
-        if isinstance(self.family, Compiles):
-            kernel = computed(kernel, self.backend, self.family.terms)
+        if self._compiled is not None:
+            kernel = computed(kernel, self.backend, self._compiled.terms)
         if not self.incomplete:
             return kernel
         return with_gaps(kernel, self.family, candidates, offsets, self.frame)
@@ -157,6 +157,10 @@ class ComposedModel(ABC):
     @cached_property
     def _bounded(self) -> Bounded | None:
         return self.family if isinstance(self.family, Bounded) else None
+
+    @cached_property
+    def _compiled(self) -> Compiles | None:
+        return self.family if isinstance(self.family, Compiles) else None
 
     @cached_property
     def _prior(self) -> Prior | None:

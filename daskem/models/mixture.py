@@ -279,7 +279,9 @@ class Mixture(ComposedModel):
 
     def kernel(self, candidates: Sequence[Params]) -> Kernel:
         """E steps of several params, each with the logs of its weights as offsets."""
-        offsets = [_log(self.shares(c)) + self.log_det for c in candidates]
+        shares = [self.shares(c) for c in candidates]
+        logs = _log(np.concatenate(shares)) + self.log_det
+        offsets = np.split(logs, np.cumsum([len(s) for s in shares[:-1]]))
         kernel = self.of_family(candidates, offsets)
         if self.noise:
             assert self.log_noise is not None

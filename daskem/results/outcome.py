@@ -9,7 +9,7 @@ import numpy as np
 
 from daskem.core.parameters import DataParams
 from daskem.data.inputs.names import Features
-from daskem.fitting.record import Pass, Status, unfit
+from daskem.fitting.record import Pass, Status, height, unfit
 from daskem.models.asking import demand, kernel_of
 from daskem.models.clusters import Clusters
 from daskem.models.families.protocol import Composed
@@ -58,7 +58,7 @@ class Outcome:
         if not run.history:
             return True, True, np.inf
         free = run.n_parameters if isinstance(run.model, Declares) else 0
-        bic = free * np.log(self.n_rows) - 2 * self.n_rows * run.history[-1].objective
+        bic = free * np.log(self.n_rows) - 2 * self.n_rows * height(run.status, run.history)
         return (*unfit(run.status, run.history), bic)
 
     @property

@@ -35,12 +35,12 @@ def reachable(run: Run) -> float:
 
     So slowly EM climbs where a mixture has a component too many (Dwivedi et al. 2020), which is
     what most candidates of a selection have: after t passes, t times the last gain is left. The
-    last gain is the larger of two, as a pass whose leap fails gains nothing. Nothing is known
-    before there are two passes.
+    last gain is the larger of two, as a pass whose leap fails gains nothing. Before there are
+    two passes nothing is known but what the start predicts that a run goes on from.
     """
     objectives = [p.objective for p in run.history]
     if len(objectives) < 2:
-        return np.inf
+        return run.history[-1].remaining
     last = max(np.diff(objectives[-3:]))
     return max(min(run.history[-1].remaining, last * len(run.history)), 0.0)
 

@@ -88,7 +88,7 @@ def ranked(runs: Mapping[Key, Run], badness: Mapping[Key, float]) -> list[Key]:
 def best_of(runs: Sequence[Run]) -> Run:
     """The best run of one candidate."""
     numbered = dict(enumerate(runs))
-    first, *_ = ranked(numbered, {i: -run.history[-1].objective for i, run in numbered.items()})
+    first, *_ = ranked(numbered, {i: -run.height for i, run in numbered.items()})
     return runs[first]
 
 

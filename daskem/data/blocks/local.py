@@ -98,7 +98,7 @@ class LocalBlocks(Brief):
     ) -> Result:
         """The tree sum of ``f(block, *args)``; names are for dashboards, which this has none of."""
         tree: TreeSum[Result] = TreeSum()
-        partitions = self._partitions()
+        partitions = self._partitions
         self.watch(Sign(name, 0, len(partitions)))
         if len(partitions) == 1:
             return self._partition_sum(partitions[0], f, args)
@@ -117,6 +117,7 @@ class LocalBlocks(Brief):
             pool.shutdown(cancel_futures=True)
         return tree.total()
 
+    @cached_property
     def _partitions(self) -> list[range]:
         return partitions_of(self._sizes)[self.span]
 

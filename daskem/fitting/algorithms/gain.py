@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from daskem.fitting.algorithms.secants import Pair, curvature, secant_leap
+from daskem.fitting.algorithms.secants import Pair, curvature, newton_step
 
 # A fall of the objective per row, relative to its size, that rounding can explain.
 ROUNDING = 1e-9
@@ -91,7 +91,8 @@ def _slowness(memory: Sequence[Pair], steepness: float, rounding: float) -> floa
     gradients are orthogonal to all earlier ones.
     """
     last, order = memory[-1], len(memory) - 1
-    if (curvature(memory, order)[1].real < 0).any():
+    known = curvature(memory, order)
+    if (known[1].real < 0).any():
         # On the way from a saddle, where nothing tells how far it is; unless it is all rounding.
         return steepness if steepness * last.square <= rounding else math.inf
     earlier = [p for p in memory[:-1] if not math.isnan(p.objective)]
@@ -99,6 +100,6 @@ def _slowness(memory: Sequence[Pair], steepness: float, rounding: float) -> floa
     fallen = np.array([p.square - last.square for p in earlier])
     behind = np.where(fallen > 0, gained / np.where(fallen > 0, fallen, 1.0), math.inf)
     behind[gained <= rounding] = 0.0
-    newton = secant_leap(memory, order) - last.x
+    newton = newton_step(last, known) - last.x
     ahead = 0.5 * steepness * abs(float(last.residual @ newton)) / last.square
     return max(float(np.median(behind)), ahead)

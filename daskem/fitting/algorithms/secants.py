@@ -11,6 +11,10 @@ _DEPENDENT = 1e-6
 _SLOWEST = 1e-3
 
 
+# Q (coordinate, direction), and the eigenvalues and eigenvectors of A = Q^T (1 - J) Q.
+Curvature = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
 @dataclass(frozen=True, eq=False)
 class Pair:
     """An accepted iterate and its EM step, in free coordinates (coordinate,), and its objective."""
@@ -36,8 +40,12 @@ def secant_leap(memory: Sequence[Pair], order: int) -> np.ndarray:
     has negative eigenvalues (EM steps grow), and Newton would go back to it; with |eigenvalues|
     it goes on, away from it (Dauphin et al. 2014).
     """
-    last = memory[-1]
-    q, values, vectors = curvature(memory, order)
+    return newton_step(memory[-1], curvature(memory, order))
+
+
+def newton_step(last: Pair, known: Curvature) -> np.ndarray:
+    """The same, from where the curvature is known."""
+    q, values, vectors = known
     f = q.T @ last.residual
     try:
         newton = vectors @ (np.linalg.solve(vectors, f + 0j) / np.maximum(np.abs(values), _SLOWEST))
@@ -46,8 +54,8 @@ def secant_leap(memory: Sequence[Pair], order: int) -> np.ndarray:
     return last.step + q @ (newton.real - f)
 
 
-def curvature(memory: Sequence[Pair], order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Q (coordinate, direction), and the eigenvalues and eigenvectors of A = Q^T (1 - J) Q."""
+def curvature(memory: Sequence[Pair], order: int) -> Curvature:
+    """What the last `order` secants know of it."""
     last = memory[-1]
     dx = np.stack([last.x - p.x for p in memory[-1 - order : -1]], axis=1)
     df = np.stack([last.residual - p.residual for p in memory[-1 - order : -1]], axis=1)

@@ -86,6 +86,9 @@ class State(Brief):
         The algorithm's own prediction of what is left to gain, per row; None for none.
     warm : tuple of Pair
         The memory of a fit to a sample, to look back on until there are iterates of its own.
+    expected : float
+        What the fit to a sample that is all of the data has predicted to be left to gain from
+        where this one begins; infinite if nothing.
     """
 
     params: Params
@@ -100,6 +103,7 @@ class State(Brief):
     slowness: tuple[float, ...] = ()
     remaining: float | None = None
     warm: tuple[Pair, ...] = ()
+    expected: float = math.inf
 
     @property
     def tried(self) -> list[tuple[str, Params]]:
@@ -118,12 +122,16 @@ class Draft(Brief):
     step : Params or None
         The EM step from `params` by the rows of `sample`, if a fit to these may go on from there.
     sample : Block or None
+    remaining : float
+        What the rows of `sample` leave to gain from `params`, by two predictions; infinite where
+        there are none.
     """
 
     params: Params
     memory: tuple[Pair, ...] = ()
     step: Params | None = None
     sample: Block | None = None
+    remaining: float = math.inf
 
     def start(self, algorithm: Algorithm) -> State:
         """The first state of a fit to all of the data: it goes on, where the sample is all."""
@@ -135,6 +143,7 @@ class Draft(Brief):
             algorithm.start(self.step),
             accepted=self.params,
             objective=near[-1].objective,
+            expected=self.remaining,
             memory=(*(replace(pair, objective=math.nan) for pair in far), *near),
         )
 

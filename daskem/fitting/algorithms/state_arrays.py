@@ -23,6 +23,7 @@ def to_arrays(state: State) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "steepness": state.steepness,
         "slowness": list(state.slowness),
         "remaining": state.remaining,
+        "expected": state.expected,
         "candidates": [asdict(candidate) for candidate in state.candidates],
         "accepted": state.accepted is not None,
         "asked": [[name, params is not None] for name, params in state.asked],
@@ -48,6 +49,7 @@ def from_arrays(plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> S
         steepness=_number(plain["steepness"]),
         slowness=tuple(map(float, plain["slowness"])),
         remaining=_number(plain["remaining"]),
+        expected=float(plain["expected"]),
         warm=_pairs(arrays, "warm", plain["warm"]),
     )
 

@@ -73,20 +73,21 @@ class Contest:
 
     def winners(self, rngs: Sequence[np.random.Generator]) -> list[Judged]:
         """The start that wins, of the seeds that each of `rngs` draws."""
-        return _in_step(self.model, list(map(self.winner, rngs)))
-
-    def winner(self, rng: np.random.Generator) -> Way[Judged]:
-        """The start that wins, of the seeds that `rng` draws."""
         # More components than wanted are an over-fit.
-        seeds = [self.bed.seeded(k, rng) for k in self.effort.counts]
-        seeds += self.bed.partitioned(self.n_components, rng)
+        seeded = [self.bed.seeded(k, rngs) for k in self.effort.counts]
+        parted = self.bed.partitioned(self.n_components, rngs)
+        starts = [[*seeds, *p] for *seeds, p in zip(*seeded, parted, strict=True)]
+        return _in_step(self.model, list(map(self.winner, starts, rngs)))
+
+    def winner(self, seeds: Sequence[Params], rng: np.random.Generator) -> Way[Judged]:
+        """The start that wins, of some around seeds and of what `rng` draws besides."""
         ranked = yield from self.compare((yield from self.prune(seeds)))
         for _ in range(self.effort.n_regrown):
             grown = yield from self.prune([self.regrow(ranked[0], rng)])
             ranked = ranking([*ranked, *(yield from self.compare(grown))])
         return (yield from self.polish(ranked))
 
-    def prune(self, starts: Iterable[Params]) -> Way[list[Draft]]:
+    def prune(self, starts: Iterable[Params]) -> Way[list[Judged]]:
         """Where `starts` lead in a short climb, and in another without the components too many."""
         small, *_ = self.parts
         ended = yield from self._fits(map(Draft, starts), small, BRIEF)
@@ -95,12 +96,15 @@ class Contest:
         pairs = zip([entry.draft for entry in ended], fewer, strict=True)
         # Those that are what they were go on; in others there is nothing to look back on.
         drafts = [d if d.step and params is d.params else Draft(params) for d, params in pairs]
-        ended = yield from self._fits(drafts, small, BRIEF)
-        return [entry.draft for entry in ended]
+        return (yield from self._fits(drafts, small, BRIEF))
 
-    def compare(self, drafts: Sequence[Draft], number: int = 1) -> Way[list[Judged]]:
-        """The best one first, as judged by a part that they are not fitted to."""
-        return ranking((yield Asked(list(drafts), self._fresh[number], None)))
+    def compare(self, ended: Sequence[Judged], number: int = 1) -> Way[list[Judged]]:
+        """The best one first, as judged by a part that they are not fitted to, if there is one."""
+        rows, drafts = self._fresh[number], [entry.draft for entry in ended]
+        # Those that stand where the rows have judged them already.
+        if rows is self.parts[number - 1] and all(draft.step is not None for draft in drafts):
+            return ranking(ended)
+        return ranking((yield Asked(drafts, rows, None)))
 
     def regrow(self, best: Judged, rng: np.random.Generator) -> Params:
         """The best start with a component less, and some new ones around seeds."""
@@ -128,7 +132,7 @@ class Contest:
                 other = yield from self._fits([draft], part, stop)
                 ended = ranking([*ended, *other])[:n_on]
             if number < last:
-                ranked = yield from self.compare([entry.draft for entry in ended], number + 1)
+                ranked = yield from self.compare(ended, number + 1)
         return ended[0]
 
     @cached_property
@@ -139,13 +143,11 @@ class Contest:
         them in any case: a fit may leave them to others where there are none.
         """
         return {
-            number: part[self._fresh_rows(len(before), len(part))]
+            number: part if part is before else part[self._fresh_rows(len(before), len(part))]
             for number, (before, part) in enumerate(pairwise(self.parts), 1)
         }
 
     def _fresh_rows(self, n_before: int, n: int) -> slice | np.ndarray:
-        if n == n_before:
-            return slice(n)
         if self.n_out == 0:
             return slice(n_before, n)
         return np.append(np.arange(self.n_out), np.arange(n_before, n))
@@ -187,10 +189,16 @@ def _in_step(model: Starts, ways: Sequence[Way[Judged]]) -> list[Judged]:
 def _answered(model: Starts, asked: Mapping[int, Asked]) -> dict[int, list[Judged]]:
     """The answers to questions about the same rows, which end alike."""
     _, rows, stop = next(iter(asked.values()))
-    drafts = [draft for question in asked.values() for draft in question.drafts]
+    # Starts that several restarts have in common, as partitions are that several have found.
+    drafts = {_key(draft): draft for question in asked.values() for draft in question.drafts}
     if stop is None:
-        judgements = judged(model, drafts, rows)
+        judgements = judged(model, list(drafts.values()), rows)
     else:
-        judgements = climbed(model, drafts, rows, stop.max_passes, stop.tol)
-    answers = iter(judgements)
-    return {i: [next(answers) for _ in question.drafts] for i, question in asked.items()}
+        judgements = climbed(model, list(drafts.values()), rows, stop.max_passes, stop.tol)
+    answers = dict(zip(drafts, judgements, strict=True))
+    return {i: [answers[_key(d)] for d in question.drafts] for i, question in asked.items()}
+
+
+def _key(draft: Draft) -> tuple[int, int]:
+    """What tells a draft from others, in the way of one question."""
+    return id(draft.params), id(draft.memory)

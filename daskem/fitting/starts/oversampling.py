@@ -115,7 +115,9 @@ def oversampled(
     for _ in range(ROUNDS):
         points = (completed(sample.rows, mean) - mean) / scale
         weights = sample.counts / (1 - missed)
-        centres = points[kmeans_plus_plus(points, weights, min(n_components, len(sample)), rng)]
+        centres = points[
+            kmeans_plus_plus(points, weights, min(n_components, len(sample)), [rng])[0]
+        ]
         args = (centres, mean, scale, DRAWN, int(rng.integers(2**63)), name)
         drawn = blocks.sum(draw, *args, name="k-means||")
         rounds.append((centres, drawn.deadline))

@@ -1,5 +1,6 @@
 """Params that a model makes of rows around seeds, beside those that a person gives."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,6 +35,9 @@ N_PARTITIONED = 2
 # Rounds of k-means of all of them, at most.
 MOST_PARTITION_ROUNDS = N_PARTITIONED * _PARTITIONS * MOST_ROUNDS
 
+# The components (sample,) of rows, and where these begin, (component, feature).
+Partition = tuple[np.ndarray, np.ndarray]
+
 
 @one_blas_thread()
 def begin(
@@ -60,7 +64,7 @@ def begin(
         missing = sorted(set(model.parameters) - set(known))
         raise ParameterError(f"pass n_components, or start with {missing} in it")
     k = whole("n_components", n_components)
-    seeded = Seedbed(model, first.survey.start_sample, init_params).seeded(k, rng)
+    (seeded,) = Seedbed(model, first.survey.start_sample, init_params).seeded(k, [rng])
     return allowed(model, Params({**seeded, **known}))
 
 
@@ -82,51 +86,61 @@ class Seedbed:
     init_params: str
     n_out: int = 0
 
-    def seeded(self, n_components: int, rng: np.random.Generator) -> Params:
-        """The M step for rows each of which belongs to the nearest of some seeds."""
-        return self._params_of(*self._centres(n_components, self._points, rng))
+    def seeded(self, n_components: int, rngs: Sequence[np.random.Generator]) -> list[Params]:
+        """The M step for rows each of which belongs to the nearest of some seeds, for each of
+        `rngs`.
+        """
+        return [self._params_of(*c) for c in self._centres(n_components, self._points, rngs)]
 
     def unnamed(self, n_components: int, rng: np.random.Generator) -> Params:
         """The same, of seeds that no label has anything to do with."""
-        return self._params_of(
-            *self._at(self._seeds(n_components, self._points, rng), self._points)
-        )
+        (seeds,) = self._seeds(n_components, self._points, [rng])
+        return self._params_of(*self._at(seeds, self._points))
 
-    def partitioned(self, n_components: int, rng: np.random.Generator) -> list[Params]:
-        """The M steps for partitions by k-means, by which spread features are measured.
+    def partitioned(
+        self, n_components: int, rngs: Sequence[np.random.Generator]
+    ) -> list[list[Params]]:
+        """The M steps for partitions by k-means, by which spread features are measured, for each
+        of `rngs`; the same object for partitions that are equal.
 
         Rows far out draw all seeds, however few they are and however many clusters the others have.
         So there are partitions, too, in which they are one component together.
         """
         both = self._points, self._denser
-        parted = [self._of(*self._partition(n_components, points, rng)) for points in both]
+        parted = [self._partitions(n_components, points, rngs) for points in both]
         inner, n_inner = self._inner, n_components - 1
-        if inner is None or not 0 < n_inner <= len(inner.sample) or self._named is not None:
-            return parted
-        both = inner._points, inner._denser
-        partitions = [inner._partition(n_inner, points, rng) for points in both]
-        return parted + [self._with_outer(*partition) for partition in partitions]
+        if inner is not None and 0 < n_inner <= len(inner.sample) and self._named is None:
+            both = inner._points, inner._denser
+            inside = [inner._partitions(n_inner, points, rngs) for points in both]
+            parted += [[self._with_outer(*p) for p in partitions] for partitions in inside]
+        made: dict[bytes, Params] = {}
+        starts = []
+        for partitions in zip(*parted, strict=True):
+            of_one = {_key(p): p for p in partitions}
+            made |= {key: self._of(*p) for key, p in of_one.items() if key not in made}
+            starts.append([made[key] for key in of_one])
+        return starts
 
     def _params_of(self, seeds: np.ndarray, centres: np.ndarray) -> Params:
         nearest = cdist(self._points, seeds, "sqeuclidean").argmin(axis=1)
         return self._of(nearest, centres)
 
-    def _partition(
-        self, n_components: int, points: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _partitions(
+        self, n_components: int, points: np.ndarray, rngs: Sequence[np.random.Generator]
+    ) -> list[Partition]:
         """The best of some partitions, each from other seeds; and where its components begin."""
-        trials = []
-        for _ in range(_PARTITIONS):
-            seeds, centres = self._centres(n_components, points, rng)
-            partition = lloyd(points, self.sample.counts, seeds)
-            trials.append((centres, *partition))
-        centres, labels, _ = min(trials, key=lambda trial: trial[2])
-        return labels, centres
+        dice = [rng for rng in rngs for _ in range(_PARTITIONS)]
+        begun = self._centres(n_components, points, dice)
+        labels, inertias = lloyd(points, self.sample.counts, np.stack([s for s, _ in begun]))
+        firsts = range(0, len(dice), _PARTITIONS)
+        best = [i + int(inertias[i : i + _PARTITIONS].argmin()) for i in firsts]
+        found = [(labels[i], begun[i][1]) for i in best]
+        return found if self._named is not None else [_numbered(*p) for p in found]
 
-    def _with_outer(self, labels: np.ndarray, centres: np.ndarray) -> Params:
-        """The M step for a partition of the other rows, and a last component of those far out."""
+    def _with_outer(self, labels: np.ndarray, centres: np.ndarray) -> Partition:
+        """A partition of the other rows, with a last component of those far out."""
         outer = np.full(self.n_out, len(centres))
-        return self._of(np.append(outer, labels), np.vstack([centres, self._rows[:1]]))
+        return np.append(outer, labels), np.vstack([centres, self._rows[:1]])
 
     def _of(self, labels: np.ndarray, centres: np.ndarray) -> Params:
         """The M step for rows that belong to these components, or to those that are known."""
@@ -146,17 +160,22 @@ class Seedbed:
         return Named.among(self.sample)
 
     def _centres(
-        self, n_components: int, points: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Where components begin, among `points` and in the units of the data.
+        self, n_components: int, points: np.ndarray, rngs: Sequence[np.random.Generator]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Where components begin, among `points` and in the units of the data, for each of `rngs`.
 
         Those of which rows are known, in the middle of them; the others around seeds.
         """
         if self._named is None:
-            return self._at(self._seeds(n_components, points, rng), points)
+            return [self._at(seeds, points) for seeds in self._seeds(n_components, points, rngs)]
         self._check_enough(n_components)
+        return [self._beside(self._named, n_components, points, rng) for rng in rngs]
+
+    def _beside(
+        self, named: Named, n_components: int, points: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same around seeds beside those of which rows are known."""
         counts, rows = self.sample.counts, self._rows
-        named = self._named
         n_free = n_components - len(named.numbers)
         seeds = seeds_beside(points, counts, named.means(points, counts), n_free, rng)
         return (
@@ -187,11 +206,12 @@ class Seedbed:
     def _standard(self) -> tuple[np.ndarray, np.ndarray]:
         return standardised(self.sample)
 
-    def _seeds(self, n_components: int, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Numbers of the rows that are seeds, (component,)."""
+    def _seeds(
+        self, n_components: int, points: np.ndarray, rngs: Sequence[np.random.Generator]
+    ) -> np.ndarray:
+        """Numbers of the rows that are seeds, (trial, component), drawn from each of `rngs`."""
         self._check_enough(n_components)
-        seeder = SEEDERS[self.init_params]
-        return seeder(points, self.sample.counts, n_components, rng)
+        return SEEDERS[self.init_params](points, self.sample.counts, n_components, rngs)
 
     def _check_enough(self, n_components: int) -> None:
         if len(self.sample) < n_components:
@@ -199,3 +219,18 @@ class Seedbed:
                 f"Expected n_samples >= n_components but got n_components = {n_components}, "
                 f"n_samples = {len(self.sample)}"
             )
+
+
+def _numbered(labels: np.ndarray, centres: np.ndarray) -> Partition:
+    """A partition whose components are numbered in the order of their first rows."""
+    present, firsts = np.unique(labels, return_index=True)
+    order = present[firsts.argsort()]
+    order = np.append(order, np.setdiff1d(np.arange(len(centres)), order))
+    return order.argsort()[labels], centres[order]
+
+
+def _key(partition: Partition) -> bytes:
+    """What tells a partition from others: where components without rows lie, it is no other."""
+    labels, centres = partition
+    is_full = len(np.unique(labels)) == len(centres)
+    return labels.tobytes() if is_full else labels.tobytes() + centres.tobytes()

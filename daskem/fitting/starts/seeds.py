@@ -1,6 +1,6 @@
 """Seeds: rows that lie far from one another, around which a mixture starts its components."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -16,20 +16,33 @@ _WIDTH = 2 * float(ndtri((1 + _DENSEST) / 2))
 # Rounds of k-means, at most: EM goes on from there in any case.
 MOST_ROUNDS = 30
 
-Seeder = Callable[[np.ndarray, np.ndarray, int, np.random.Generator], np.ndarray]
+# Numbers that trials side by side take at a time, as many trials as this leaves room for.
+_MOST_NUMBERS = 2**20
+
+# The rows (trial, component) that are seeds: each trial draws from its generator, in their order.
+Seeder = Callable[[np.ndarray, np.ndarray, int, Sequence[np.random.Generator]], np.ndarray]
 
 
 def kmeans_plus_plus(
-    points: np.ndarray, weights: np.ndarray, n_components: int, rng: np.random.Generator
+    points: np.ndarray,
+    weights: np.ndarray,
+    n_components: int,
+    rngs: Sequence[np.random.Generator],
 ) -> np.ndarray:
-    """Indices of rows (component,) chosen by greedy k-means++ (Arthur and Vassilvitskii 2007).
+    """Rows (trial, component) chosen by greedy k-means++ (Arthur and Vassilvitskii 2007).
 
     Each next one is drawn with probability proportional to its squared distance from those
     chosen, the best of a few draws; from all rows alike once every distinct row is taken.
     """
-    first = int(rng.choice(len(points), p=weights / weights.sum()))
-    others = seeds_beside(points, weights, points[[first]], n_components - 1, rng)
-    return np.array([first, *others])
+    n_draws, seeds = _n_draws(n_components), []
+    dice = np.stack([rng.random(1 + (n_components - 1) * n_draws) for rng in rngs])
+    for some in _side_by_side(dice, len(points) * n_draws):
+        first = _drawn(np.broadcast_to(weights, (len(some), len(weights))), some[:, :1])
+        distance = cdist(points[first[:, 0]], points, "sqeuclidean")
+        next_dice = some[:, 1:].reshape(len(some), n_components - 1, n_draws)
+        others = _greedy(points, weights, distance, next_dice)
+        seeds.append(np.concatenate([first, others], axis=1))
+    return np.concatenate(seeds)
 
 
 def seeds_beside(
@@ -38,46 +51,95 @@ def seeds_beside(
     centres: np.ndarray,
     n_seeds: int,
     rng: np.random.Generator,
-) -> list[int]:
-    """Indices of rows (seed,) chosen as by k-means++ after `centres` (component, feature)."""
-    n_trials, chosen = 2 + int(np.log(len(centres) + n_seeds)), list[int]()
+) -> np.ndarray:
+    """Rows (seed,) chosen as by k-means++ after `centres` (component, feature)."""
     distance = cdist(centres, points, "sqeuclidean").min(axis=0)
-    for _ in range(n_seeds):
+    dice = rng.random((1, n_seeds, _n_draws(len(centres) + n_seeds)))
+    return _greedy(points, weights, distance[None], dice)[0]
+
+
+def _n_draws(n_components: int) -> int:
+    return 2 + int(np.log(n_components))
+
+
+def _greedy(
+    points: np.ndarray, weights: np.ndarray, distance: np.ndarray, dice: np.ndarray
+) -> np.ndarray:
+    """Rows (trial, seed) beside others at a squared distance (trial, sample), by throws of dice
+    (trial, seed, draw).
+    """
+    chosen, trials = np.empty(dice.shape[:2], np.intp), np.arange(len(dice))
+    for number in range(dice.shape[1]):
         potential = weights * distance
-        total = potential.sum()
-        p = potential / total if total > 0 else weights / weights.sum()
-        trials = rng.choice(len(points), size=n_trials, p=p)
-        distances = np.minimum(distance, cdist(points[trials], points, "sqeuclidean"))
-        best = int(np.argmin([weights @ d for d in distances]))
-        chosen.append(int(trials[best]))
-        distance = distances[best]
+        potential[~potential.any(axis=1)] = weights
+        drawn = _drawn(potential, dice[:, number])
+        distances = cdist(points[drawn.ravel()], points, "sqeuclidean")
+        distances = np.minimum(distance[:, None], distances.reshape(*drawn.shape, -1))
+        best = (distances @ weights).argmin(axis=1)
+        chosen[:, number], distance = drawn[trials, best], distances[trials, best]
     return chosen
 
 
+def _drawn(potential: np.ndarray, dice: np.ndarray) -> np.ndarray:
+    """Rows (trial, draw) as likely as they have of a potential (trial, sample)."""
+    reached = potential.cumsum(axis=1)
+    reached /= reached[:, -1:]
+    pairs = zip(reached, dice, strict=True)
+    return np.stack([of_trial.searchsorted(thrown, "right") for of_trial, thrown in pairs])
+
+
 def random_rows(
-    points: np.ndarray, weights: np.ndarray, n_components: int, rng: np.random.Generator
+    points: np.ndarray,
+    weights: np.ndarray,
+    n_components: int,
+    rngs: Sequence[np.random.Generator],
 ) -> np.ndarray:
-    """Indices of rows (component,) drawn at random, without replacement."""
-    return rng.choice(len(points), size=n_components, replace=False, p=weights / weights.sum())
+    """Rows (trial, component) drawn at random, without replacement."""
+    n, p = len(points), weights / weights.sum()
+    return np.stack([rng.choice(n, size=n_components, replace=False, p=p) for rng in rngs])
 
 
-def lloyd(points: np.ndarray, weights: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, float]:
-    """The partition (sample,) of k-means from `centres` (component, feature), and its inertia.
+def lloyd(
+    points: np.ndarray, weights: np.ndarray, centres: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The partitions (trial, sample) of k-means from `centres` (trial, component, feature), and
+    their inertias (trial,).
 
     Lloyd's iterations: each row to the nearest centre, each centre to the mean of its rows; one
     that has none stays.
     """
-    labels = np.full(len(points), -1)
+    parts = _side_by_side(centres, len(points) * centres.shape[1])
+    labels, inertias = zip(*(_lloyd(points, weights, some) for some in parts), strict=True)
+    return np.concatenate(labels), np.concatenate(inertias)
+
+
+def _lloyd(
+    points: np.ndarray, weights: np.ndarray, centres: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same of all trials at a time."""
+    centres, numbers = centres.copy(), np.arange(centres.shape[1])[:, None]
+    labels, moving = np.full((len(centres), len(points)), -1), np.arange(len(centres))
     for _ in range(MOST_ROUNDS):
-        closeness = points @ centres.T - np.square(centres).sum(axis=1) / 2
-        before, labels = labels, closeness.argmax(axis=1)
-        if (labels == before).all():
+        moved = centres[moving]
+        closeness = moved @ points.T - np.square(moved).sum(axis=2)[:, :, None] / 2
+        nearest = closeness.argmax(axis=1)
+        changed = (nearest != labels[moving]).any(axis=1)
+        moving, nearest = moving[changed], nearest[changed]
+        if not len(moving):
             break
-        members = (labels == np.arange(len(centres))[:, None]) * weights
-        totals = members.sum(axis=1, keepdims=True)
+        labels[moving] = nearest
+        members = (nearest[:, None] == numbers) * weights
+        totals = members.sum(axis=2, keepdims=True)
         means = members @ points / np.where(totals > 0, totals, 1.0)
-        centres = np.where(totals > 0, means, centres)
-    return labels, float(weights @ np.square(points - centres[labels]).sum(axis=1))
+        centres[moving] = np.where(totals > 0, means, moved[changed])
+    ways = points - np.take_along_axis(centres, labels[:, :, None], axis=1)
+    return labels, np.square(ways).sum(axis=2) @ weights
+
+
+def _side_by_side(trials: np.ndarray, n_numbers: int) -> list[np.ndarray]:
+    """Parts of some trials, each of which takes so many numbers."""
+    n = max(_MOST_NUMBERS // n_numbers, 1)
+    return [trials[i : i + n] for i in range(0, len(trials), n)]
 
 
 SEEDERS: dict[str, Seeder] = {

@@ -178,6 +178,8 @@ class _Climb:
         How far a leap may go.
     steepness, slowness, remaining
         See `left_to_gain`; what was left after the last two accepted ones.
+    n_free : int, optional
+        How many of its parameters are free, once that was asked.
     over, failed : bool
     """
 
@@ -196,6 +198,7 @@ class _Climb:
     steepness: float | None = None
     slowness: tuple[float, ...] = ()
     remaining: tuple[float, ...] = ()
+    n_free: int | None = None
     over: bool = False
     failed: bool = False
 
@@ -238,7 +241,9 @@ class _Climb:
     def looks_ahead(self, ground: _Ground, tol: float | None) -> None:
         """Whether it is over, as far as what it has gained can tell."""
         if tol is None:
-            resolution = told_apart(count_free(ground.declared, self.asked), self.weight)
+            if self.n_free is None:
+                self.n_free = count_free(ground.declared, self.asked)
+            resolution = told_apart(self.n_free, self.weight)
             self.over = not self.leapt and self.gained < _LITTLE * resolution
             return
         memory, _ = leapable(self.memory)
@@ -250,7 +255,7 @@ class _Climb:
         """The point (coordinate,) where two EM steps in a row lead, if they lead anywhere."""
         if self.over or len(self.memory) < 2:
             return None
-        (*_, before, last), free = leapable(self.memory)
+        (before, last), free = leapable(self.memory[-2:])
         point = squared(before, last, self.length)
         return None if point is None else np.where(free, bounded(last.x, point), last.step)
 
@@ -260,7 +265,8 @@ class _Climb:
         if self.failed:
             return Judged((True, False), self.objective, Draft(params, memory))
         flaws = ground.flaws(self.statistics, params)
-        draft = Draft(params, memory, self.params, ground.part)
+        left = max(self.remaining) if len(self.remaining) == 2 else math.inf
+        draft = Draft(params, memory, self.params, ground.part, left)
         return Judged((False, bool(flaws)), self.objective, draft, _flawed(flaws))
 
 

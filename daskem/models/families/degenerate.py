@@ -126,7 +126,8 @@ class Oddity:
         if self.structure.pooled:
             return np.zeros(len(self.counts), bool)
         covariances, means = self.params["covariances"], self.params["means"]
-        if not self.structure.correlated:  # Matrices of many features would cost a pass.
+        # Matrices of many features would cost a pass, and of one feature are its variance.
+        if not self.structure.correlated or means.shape[1] == 1:
             covariances = self.structure.variances(covariances, *means.shape)
         return by_chance(covariances, means, self.counts)
 
