@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar, TypeVarTuple
 
 import dask.array as da
@@ -233,6 +234,17 @@ def run(
         for block in blocks:
             tree.push(f(block, *args))
     return tree.total()
+
+
+def run_each(
+    f: Callable[[Block, *Args], Result],
+    args: tuple[*Args],
+    lengths: Sequence[int],
+    *values: Any,
+) -> list[Result]:
+    """The sums over several partitions: `run` of so many of the values for each."""
+    rest = iter(values)
+    return [run(f, args, *islice(rest, length)) for length in lengths]
 
 
 def cut(
