@@ -75,7 +75,7 @@ def test_chunks_that_are_kept_on_the_workers_give_the_same_bits(client, rows, st
 
 def test_a_graph_in_pieces_gives_the_same_bits(client, rows, start, monkeypatch):
     expected = bits(fit_here(chunked(rows), start))
-    monkeypatch.setattr("daskem.data.blocks.dask._AT_ONCE", 4)
+    monkeypatch.setattr("daskem.data.blocks.tasks._AT_ONCE", 4)
     monkeypatch.setattr("daskem.data.cluster.tree.FAN_IN", 2)
     monkeypatch.setattr("daskem.core.statistics.FAN_IN", 2)
     here = bits(fit_here(chunked(rows), start))
@@ -158,7 +158,7 @@ def test_bad_rows_are_named_from_the_worker_that_met_them(client, rows, start):
 
 
 def test_a_pass_that_fails_leaves_nothing_on_the_cluster(client, rows, monkeypatch):
-    monkeypatch.setattr("daskem.data.blocks.dask._AT_ONCE", 4)
+    monkeypatch.setattr("daskem.data.blocks.tasks._AT_ONCE", 4)
     with pytest.raises(ZeroDivisionError) as caught:
         as_blocks(chunked(rows)).sum(fail_at, 0, name="failing")
     deadline = time.monotonic() + PATIENCE

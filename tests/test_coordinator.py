@@ -28,6 +28,7 @@ from daskem import Status
 from daskem.data.blocks import placement
 from daskem.data.cluster import resources
 from daskem.errors import ClusterError, DataError, ParameterError, SchedulerError, StoppedError
+from daskem.running.handle import Handle
 from daskem.running.jobs import Job
 from daskem.running.preparing import prepare
 
@@ -175,7 +176,7 @@ def test_a_fit_runs_here_where_the_scheduler_has_no_daskem(foreigner, rows, star
         with pytest.raises(SchedulerError, match="cannot import daskem"):
             daskem.submit(MODEL, chunked(rows), start=start)
         monkeypatch.setattr("daskem.data.cluster.tree.FAN_IN", 2)
-        monkeypatch.setattr("daskem.data.blocks.dask._AT_ONCE", 4)
+        monkeypatch.setattr("daskem.data.blocks.tasks._AT_ONCE", 4)
         assert daskem.fit(MODEL, chunked(rows), **options).converged == expected.converged
 
 
@@ -333,6 +334,21 @@ def test_ended_fits_that_were_fetched_go_first_and_large_ones_do_not_pile_up(cli
     assert [False, True] in left
     assert left == sorted(left, reverse=True)
     assert n_bytes < 2**28
+
+
+def test_who_waits_for_the_end_does_not_ask_after_every_pass(client, rows, start, monkeypatch):
+    asked, watch = [], Handle._watch
+
+    def watched(self, *args):
+        asked.append(args)
+        return watch(self, *args)
+
+    monkeypatch.setattr(Handle, "_watch", watched)
+    how = {"max_passes": 20, "tol": 0, "algorithm": "em", "start": start}
+    run = daskem.submit(MODEL, chunked(rows), **how)
+    assert run.wait()
+    assert len(asked) < 10
+    assert len(run.history) == 20
 
 
 def test_who_waits_for_a_newer_pass_waits_until_there_is_one():

@@ -266,10 +266,10 @@ def test_an_interrupt_keeps_the_last_result_of_a_cluster(client, rows, start, tm
 
 
 def test_a_fit_on_the_scheduler_counts_its_partitions(client, rows, start, line, tmp_path):
-    gate = Gate(tmp_path, 1)
+    gate = Gate(tmp_path, 0)
     data, counted = chunked(rows, 150), {**start, "pass": np.array(0)}
     run = daskem.submit(gate, data, start=counted, max_passes=3, random_state=0)
-    gate.reached(1)
+    gate.reached(0)
     stand = run._watch()
     assert (stand.doing.what, stand.doing.of) == ("e-step", 20)
     assert stand.doing.done < 20

@@ -60,8 +60,10 @@ def expected():
         return bits(fitted(chunked(ROWS, SIZE), Struck()))
 
 
-# With what a worker has when it stops: recipes and blocks, parts of sums, the sum of all.
+# With what a worker has when it stops: recipes and blocks, parts of sums, the sum of all; and where
+# one task has the blocks of all that lie there.
 PLACES = [("before read", 1, "none"), ("tree", 1, "none"), ("gather", 2, "memory")]
+PLACES += [("before e-step", 2, "memory")]
 
 
 def test_a_worker_that_is_stopped_is_not_waited_for(two, tmp_path, expected, monkeypatch):
@@ -168,7 +170,7 @@ def test_a_sum_is_begun_again_once_unless_those_are_gone_that_were_to_do_it(
 
     def subtree(number):
         begun.append(number)
-        return dask.delayed(abs)(number, pure=False)
+        return dask.delayed(time.sleep)(1.0, pure=False)
 
     sums, spare = _Sums(two, sealed=False), Spare(subtree, "tasks", 1, late, [])
     sums.begin([two.submit(wait_for, tmp_path / "go", pure=False)])

@@ -1,6 +1,7 @@
 """The caller's side: sending a fit to the scheduler, and a handle on what runs there."""
 
 import contextlib
+import sys
 import time
 import uuid
 import warnings
@@ -42,6 +43,8 @@ _FIT_AGAIN = ": fit again, or start from the params of the last result you have"
 _LEAST = 1.0
 # Seconds that a look at a handle may take.
 _LOOK = 5.0
+# More passes than any fit makes.
+_ALL = sys.maxsize
 
 
 class Handle(Generic[OutcomeT]):
@@ -88,7 +91,8 @@ class Handle(Generic[OutcomeT]):
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
         stand, left = None, deadline - time.monotonic()
         while stand is None or (not stand.ended and left > 0):
-            passes, patience = (-1, 0.0) if stand is None else (stand.passes, min(left, PATIENCE))
+            # Only the end is news: every answer costs the scheduler some of the time of a pass.
+            passes, patience = (-1, 0.0) if stand is None else (_ALL, min(left, PATIENCE))
             try:
                 stand = self._watch(passes, patience, min(left, patience + SILENCE))
             except SilentError:

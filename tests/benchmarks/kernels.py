@@ -4,9 +4,10 @@
 
 For each (d, K): nanoseconds of a processor per row with the NumPy kernel, the compiled one and
 scikit-learn, in turn, on one core, and how many times scikit-learn's speed the two are; then how
-many times faster two threads of one process are than one, in seconds of the clock, and the share
-of this machine's DGEMM rate that the compiled kernel reaches. Each figure is the best of the
-repeats. With --avx2 everything is as on a processor without AVX-512.
+many times faster two threads of one process are than one, in seconds of the clock, and which shares
+of the compiled kernel's time its products would take at this machine's DGEMM rate, and its
+exponentials by themselves. Each figure is the best of the repeats. With --avx2 everything is as on
+a processor without AVX-512.
 """
 
 import argparse
@@ -36,6 +37,25 @@ AVX2 = {
 }
 # Iterations with one thread and with two, for each of all others: they vary more.
 _THREADS = 3
+
+
+def exp_rate() -> float:
+    """Exponentials per second of the code of the compiled kernel, in the fastest cache."""
+    from daskem.models.kernels.machine.compiling import numba
+    from daskem.models.kernels.machine.exponentials import exp
+    from daskem.models.kernels.machine.vectors import LANES, load, store
+
+    @numba.njit
+    def exponentials(x, out, repeats):
+        for _ in range(repeats):
+            for j in range(0, x.shape[1], LANES):
+                store(out, 0, j, exp(load(x, 0, j)))
+
+    x = np.random.default_rng(0).uniform(-30.0, 0.0, (1, 1024))
+    out, repeats = np.empty_like(x), 2000
+    exponentials(x, out, 1)
+    times = [cpu_seconds(lambda: exponentials(x, out, repeats)) for _ in range(5)]
+    return x.size * repeats / min(times)
 
 
 def cpu_seconds(f: Callable[[], object]) -> float:
@@ -69,9 +89,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.avx2 and os.environ.get("NUMBA_CPU_NAME") != AVX2["NUMBA_CPU_NAME"]:
         sys.exit(subprocess.run([sys.executable, *sys.argv], env={**os.environ, **AVX2}).returncode)
-    rate = dgemm_rate(1)
-    print(f"DGEMM {rate / 1e9:.1f} Gflop/s on one core{', as on AVX2' * options.avx2}")
-    print("   d    K     numpy  compiled   sklearn   ratios      2 threads      DGEMM")
+    rate, exps = dgemm_rate(1), exp_rate()
+    print(f"DGEMM {rate / 1e9:.1f} Gflop/s on one core{', as on AVX2' * options.avx2}, ", end="")
+    print(f"an exponential {1e9 / exps:.2f} ns")
+    print("   d    K     numpy  compiled   sklearn   ratios      2 threads      DGEMM   exp")
     for d, k in (map(int, size.split(",")) for size in options.sizes):
         n = int(np.clip(4e7 / (d * k), 4e4, 1e6))
         rows, params = problem(d, k, n)
@@ -89,7 +110,7 @@ def main() -> None:
             f"{d:>4} {k:>4} {numpy:>6.0f} ns {own:>6.0f} ns {rival:>6.0f} ns"
             f"  {rival / numpy:>4.1f} {rival / own:>5.1f}"
             f"  {one_plain / two_plain:>5.2f} {one_fast / two_fast:>5.2f}"
-            f"  {flops / own * 1e9 / rate:>7.0%}",
+            f"  {flops / own * 1e9 / rate:>7.0%}  {k / own * 1e9 / exps:>4.0%}",
             flush=True,
         )
 

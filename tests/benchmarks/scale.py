@@ -25,7 +25,7 @@ from distributed import Client
 
 from daskem.core.statistics import FAN_IN
 from daskem.data.blocks import Block, partitions
-from daskem.data.blocks.dask import _AT_ONCE
+from daskem.data.blocks.tasks import _AT_ONCE
 from daskem.data.inputs import as_blocks
 from daskem.fitting.loop import evaluate
 

@@ -1,11 +1,11 @@
 """Blocks of a Dask array: one task for each partition, then a tree of fixed shape."""
 
-import operator
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
+from time import monotonic
 from typing import Any
 
 import dask
@@ -15,7 +15,6 @@ from dask.typing import Key
 from distributed import Client, KilledWorker
 
 from daskem.core.brief import Brief
-from daskem.core.statistics import FAN_IN
 from daskem.data.blocks.ahead import read_timeout
 from daskem.data.blocks.block import Block
 from daskem.data.blocks.joining import Omit
@@ -23,36 +22,30 @@ from daskem.data.blocks.partitions import (
     Args,
     Outline,
     Result,
-    load,
     partitions_of,
     row_bytes,
-    run,
 )
 from daskem.data.blocks.parts import Call, Parts, delayed
 from daskem.data.blocks.poison import one_by_one
 from daskem.data.blocks.recipes import Recipe, chunks_of, cut
 from daskem.data.blocks.sequences import Edges, longest_sequence
+from daskem.data.blocks.tasks import loading, subtree, subtrees, together
 from daskem.data.blocks.watch import Watch, counting, unwatched
 from daskem.data.cluster.asking import foreign
 from daskem.data.cluster.graph import (
     Delayed,
     GraphNode,
-    Task,
-    TaskRef,
     bind,
     current_client,
-    node,
 )
 from daskem.data.cluster.lost_workers import reached
 from daskem.data.cluster.memory import check_fits, choose_cache
 from daskem.data.cluster.resources import machines
-from daskem.data.cluster.tree import plant_tree, tree_sum
+from daskem.data.cluster.tree import flat_sum, tree_sum
 from daskem.data.cluster.waiting import check_workers
 
 # Arguments and recipes may well be larger than what distributed likes to see in a graph.
 LARGE = {"distributed.admin.large-graph-warning-threshold": "10 GiB"}
-# The graph of a pass is sent in pieces of this many partitions, whose sums are whole subtrees.
-_AT_ONCE = FAN_IN**2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -133,14 +126,25 @@ class DaskBlocks(Brief):
         """
         with dask.config.set(LARGE), reached(self.client):
             call, parts = Call(f, args, name, source), self._partitions
-            tasks, n = f"{name}-{uuid.uuid4().hex}", len(parts.sources[self.span])
             try:
-                with counting(name, tasks, n, self.watch):
-                    sums = self._subtrees(call, parts, self.span, tasks)
-                    spare = parts.spare(partial(self._again, call), tasks, n)
-                    return tree_sum(sums, self.client, parts.sealed, spare)
+                began = monotonic()
+                total = self._sum(call, parts)
+                parts.bundles.learn(name, monotonic() - began, total)
+                return total
             except KilledWorker:
                 return self._one_by_one(call)
+
+    def _sum(self, call: Call, parts: Parts) -> Any:
+        tasks = f"{call.name}-{uuid.uuid4().hex}"
+        client = self.client
+        flat = None if client is None else together(call, parts, self.span, tasks, client)
+        n = len(parts.sources[self.span]) if flat is None else len(flat.keys)
+        with counting(call.name, tasks, n, self.watch):
+            spare = parts.spare(partial(self._again, call), tasks, n)
+            if client is not None and flat is not None:
+                return flat_sum(flat, client, parts.sealed, spare)
+            sums = subtrees(call, parts, self.span, tasks)
+            return tree_sum(sums, client, parts.sealed, spare)
 
     def _one_by_one(self, call: Call) -> Any:
         """The same sum once workers have died: one partition at a time, and read again."""
@@ -154,29 +158,13 @@ class DaskBlocks(Brief):
 
     def _again(self, call: Call, number: int) -> Delayed:
         """One of the subtrees, of nothing that lies on workers already but what is shared."""
-        parts, first = self._partitions.unloaded or self._partitions, number * _AT_ONCE
-        return next(self._anew(call, parts, parts.recipes[self.span][first : first + _AT_ONCE]))
+        parts = self._partitions.unloaded or self._partitions
+        return next(self._anew(call, parts, parts.recipes[self.span][subtree(number)]))
 
     def _anew(self, call: Call, parts: Parts, recipes: Sequence[Recipe]) -> Iterator[Delayed]:
         sources = [delayed(recipe, parts.sealed) for recipe in recipes]
         fresh = replace(parts, sources=sources, recipes=recipes)
-        return self._subtrees(call, fresh, slice(None), f"{call.name}-{uuid.uuid4().hex}")
-
-    def _subtrees(self, call: Call, parts: Parts, span: slice, tasks: str) -> Iterator[Delayed]:
-        """The sums over `_AT_ONCE` partitions each, by `tasks` of that name."""
-        work = f"{call.source or f'{call.name}-args'}-{uuid.uuid4().hex}"
-        worker = node(work, partial(run, call.f, call.args), parts.sealed)
-        chosen = list(zip(parts.sources, parts.needs, strict=True))[span]
-        for first in range(0, len(chosen), _AT_ONCE):
-            graph: dict[Key, Any] = {work: worker, **parts.shared}
-            keys: list[Key] = []
-            for i, (partition, names) in enumerate(chosen[first : first + _AT_ONCE], first):
-                key = (tasks, i)
-                graph.update(partition.dask)
-                needs = map(TaskRef, names)
-                graph[key] = Task(key, operator.call, TaskRef(work), TaskRef(partition.key), *needs)
-                keys.append(key)
-            yield Delayed(plant_tree(graph, keys, parts.sealed), graph)
+        return subtrees(call, fresh, slice(None), f"{call.name}-{uuid.uuid4().hex}")
 
     def watched(self, watch: Watch) -> "DaskBlocks":
         same = replace(self, watch=watch)
@@ -242,15 +230,8 @@ class DaskBlocks(Brief):
 
     def _loaded(self, parts: Parts) -> Parts:
         """The same partitions, with the blocks themselves in the memory of the workers."""
-        token, lazy = uuid.uuid4().hex, []
-        work = f"load-args-{token}"
-        worker = node(work, load, parts.sealed)
-        for i, (source, recipe) in enumerate(zip(parts.sources, parts.recipes, strict=True)):
-            key = (f"load-{token}", i)
-            needs = map(TaskRef, (source.key, *recipe.shared))
-            task = Task(key, operator.call, TaskRef(work), *needs)
-            lazy.append(Delayed(key, {**source.dask, **parts.shared, work: worker, key: task}))
-        return replace(parts, sources=self._persist(lazy), recipes=(), shared={}, unloaded=parts)
+        loaded = self._persist(list(loading(parts)))
+        return replace(parts, sources=loaded, recipes=(), shared={}, unloaded=parts)
 
     @property
     def _row_bytes(self) -> int:

@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TypeVar, TypeVarTuple
+from itertools import islice
+from typing import Any, TypeVar, TypeVarTuple
 
 import dask.array as da
 import numpy as np
@@ -110,3 +111,14 @@ def run(
         for block in blocks:
             tree.push(f(block, *args))
     return tree.total()
+
+
+def run_each(
+    f: Callable[[Block, *Args], Result],
+    args: tuple[*Args],
+    lengths: Sequence[int],
+    *values: Any,
+) -> list[Result]:
+    """The sums over several partitions: `run` of so many of the values for each."""
+    rest = iter(values)
+    return [run(f, args, *islice(rest, length)) for length in lengths]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from dask.typing import Key
 from distributed import Future
 
+from daskem.data.blocks.bundles import Bundles
 from daskem.data.blocks.recipes import Recipe
 from daskem.data.cluster.graph import DataNode, Delayed, GraphNode, node
 from daskem.data.cluster.stragglers import Spare
@@ -43,6 +44,8 @@ class Parts:
         The workers that have kept the last sum waiting.
     held : list of Future
         Of sums that are over, see `Spare`.
+    bundles : Bundles
+        Partitions that share a task, where sums are short.
     """
 
     sources: Sequence[Delayed]
@@ -53,6 +56,7 @@ class Parts:
     sealed: bool = False
     late: set[str] = field(default_factory=set)
     held: list[Future] = field(default_factory=list)
+    bundles: Bundles = field(default_factory=Bundles)
 
     def spare(self, subtree: Callable[[int], Delayed], tasks: str, of: int) -> Spare:
         """How a sum over so many of the partitions is made elsewhere."""
@@ -62,6 +66,11 @@ class Parts:
     def needs(self) -> list[Sequence[Key]]:
         """Keys of the shared tasks that each source needs."""
         return [recipe.shared for recipe in self.recipes] or [()] * len(self.sources)
+
+    @property
+    def keys(self) -> list[Sequence[Key]]:
+        """Keys of all that each partition is made of: its own, and those that it needs."""
+        return [(one.key, *names) for one, names in zip(self.sources, self.needs, strict=True)]
 
     @property
     def in_memory(self) -> bool:

@@ -4,6 +4,7 @@ tests/test_dask_names.py says which of them has moved when a new version of Dask
 """
 
 import contextlib
+import operator
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,9 +34,11 @@ __all__ = [
     "Task",
     "TaskRef",
     "bind",
+    "calling",
     "check_reachable",
     "check_synchronous",
     "current_client",
+    "dumps",
     "evaluated",
     "keys_of",
     "node",
@@ -57,6 +60,11 @@ def nodes_of(graph: Mapping[Key, Any]) -> dict[Key, GraphNode]:
 def node(key: Key, value: object, sealed: bool) -> GraphNode:
     """A task with this value; if `sealed`, as bytes that workers open, and no scheduler has to."""
     return Task(key, loads, dumps(value)) if sealed else DataNode(key, value)
+
+
+def calling(key: Key, payload: bytes, names: Iterable[Key]) -> Task:
+    """A task that calls a function with the values of `names`; workers unpickle it."""
+    return Task(key, operator.call, Task(None, loads, payload), *map(TaskRef, names))
 
 
 def evaluated(node: GraphNode, values: Mapping[Key, Any]) -> Any:

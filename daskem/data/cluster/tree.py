@@ -2,8 +2,8 @@
 
 import operator
 import uuid
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import dask
 from dask.sizeof import sizeof
@@ -14,11 +14,28 @@ from daskem.core.statistics import FAN_IN, Summand, TreeSum, add_all
 from daskem.data.cluster.asking import asked
 from daskem.data.cluster.graph import Delayed, Task, TaskRef, current_client, node
 from daskem.data.cluster.stragglers import Siblings, Spare, silent
-from daskem.data.cluster.waiting import awaited
+from daskem.data.cluster.waiting import Attempt, awaited
 
 # Sums of passes that are over, up to so many, and of so few bytes, are let go of together: a client
 # is silent for ten milliseconds after each message, and the next pass would have to wait.
 _FEW, _SMALL = 32, 2**16
+
+
+class Flat(NamedTuple):
+    """Tasks of which none waits for another, and how their values become the sum.
+
+    Attributes
+    ----------
+    graph : dict
+    keys : list of keys
+        Of the tasks whose values are wanted.
+    total : callable
+        The sum, of all values.
+    """
+
+    graph: dict[Key, Any]
+    keys: list[Key]
+    total: Callable[[Sequence[Any]], Any]
 
 
 def plant_tree(graph: dict[Key, Any], keys: list[Key], sealed: bool = False) -> Key:
@@ -55,10 +72,20 @@ def tree_sum(
             tree.push(part)
         return tree.total()
     sums = _Sums(client, sealed)
+    return _total(sums, lambda: sums.plant(subtrees), spare)
+
+
+def flat_sum(flat: Flat, client: Client, sealed: bool, spare: Spare) -> Any:
+    """The same without a tree of tasks, where `spare` has one subtree."""
+    sums = _Sums(client, sealed)
+    return _total(sums, lambda: sums.spread(flat), spare)
+
+
+def _total(sums: "_Sums", begin: Callable[[], None], spare: Spare | None) -> Any:
+    """What `sums` come to that are to begin so."""
+    client = sums.client
     try:
-        # Workers begin with the first one while the scheduler still takes in the others, each of
-        # which comes after those before it (a generation of its own).
-        sums.begin([client.compute(one, fifo_timeout=0) for one in subtrees])
+        begin()
         siblings = None if spare is None else Siblings(spare)
 
         def look() -> None:
@@ -89,39 +116,54 @@ class _Sums:
 
     Attributes
     ----------
-    roots : list of Future
+    client : Client
+    roots : list of Attempt
         What is waited for.
     futures : list of Future
         All that there is on the cluster.
     """
 
     def __init__(self, client: Client, sealed: bool) -> None:
-        self._client, self._sealed = client, sealed
-        self.roots: list[Future] = []
+        self.client, self._sealed = client, sealed
+        self.roots: list[Attempt] = []
         self.futures: list[Future] = []
-        self._leaves: list[Future] = []
+        self._leaves: list[Future | None] = []
         self._late: set[str] = set()
         self._others: set[str] = set()
 
+    def plant(self, subtrees: Iterable[Delayed]) -> None:
+        """Have subtrees made, and add them up."""
+        # Workers begin with the first one while the scheduler still takes in the others, each of
+        # which comes after those before it (a generation of its own).
+        self.begin([self.client.compute(one, fifo_timeout=0) for one in subtrees])
+
+    def spread(self, flat: Flat) -> None:
+        """Have the tasks of the only subtree done, of which there is no future then."""
+        futures = self.client.get(flat.graph, flat.keys, sync=False, fifo_timeout=0)
+        self._leaves = [None]
+        self.futures += futures
+        self.roots.append(Attempt(futures, flat.total))
+
     def begin(self, leaves: Sequence[Future], workers: Sequence[str] | None = None) -> None:
         """Add up what has been submitted, on these workers or on any."""
-        self._leaves = level = list(leaves)
+        level = list(leaves)
+        self._leaves = [*level]
         self.futures += level
         add = None if len(level) == 1 else self._adder(workers)
         while len(level) > 1:
             groups = [level[i : i + FAN_IN] for i in range(0, len(level), FAN_IN)]
             level = [
-                self._client.submit(operator.call, add, *group, key=_name(), workers=workers)
+                self.client.submit(operator.call, add, *group, key=_name(), workers=workers)
                 for group in groups
             ]
             self.futures += level
-        self.roots.append(level[0])
+        self.roots.append(Attempt(level, add_all))
 
     def _adder(self, workers: Sequence[str] | None) -> Future:
         """What adds a group, as the value of a task."""
         adder = f"add-{_name()}"
         planted = Delayed(adder, {adder: node(adder, _add_all, self._sealed)})
-        add = self._client.compute(planted, workers=workers)
+        add = self.client.compute(planted, workers=workers)
         self.futures.append(add)
         return add
 
@@ -130,7 +172,7 @@ class _Sums:
 
         Once for all that are late, unless those are gone that were to do it.
         """
-        client = self._client
+        client = self.client
         spare.late.clear()
         spare.late.update(late)
         others = [worker for worker in asked(client, client.nthreads) if worker not in late]
@@ -138,10 +180,11 @@ class _Sums:
         if not late or not others or begun:
             return
         self._late, self._others = self._late | late, set(others)
-        where = asked(client, lambda: client.who_has(self._leaves))
+        made = [leaf for leaf in self._leaves if leaf is not None]
+        where = asked(client, lambda: client.who_has(made))
         leaves = []
         for number, leaf in enumerate(self._leaves):
-            if set(where.get(leaf.key, ())) <= late:
+            if leaf is None or set(where.get(leaf.key, ())) <= late:
                 again = spare.subtree(number)
                 leaf = client.compute(again, workers=others, fifo_timeout=0)
             leaves.append(leaf)

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask
 from dask.utils import format_time, parse_timedelta
@@ -28,6 +28,13 @@ _REMEDY = (
     "it and make another, or cluster.scale(...). If workers are on their way, call "
     "client.wait_for_workers(1) first"
 )
+
+
+class Attempt(NamedTuple):
+    """A value on its way: what becomes of that of several futures."""
+
+    futures: Sequence[Future]
+    value: Callable[[Sequence[Any]], Any]
 
 
 def check_workers(client: Client) -> None:
@@ -55,8 +62,8 @@ def told_without_workers(address: str) -> str:
     return f"{_NONE.format(address)}: what it is to compute waits until one comes"
 
 
-def awaited(futures: Sequence[Future], client: Client, look: Callable[[], None]) -> Any:
-    """The result of whichever of the futures is done first: all have the same.
+def awaited(attempts: Sequence[Attempt], client: Client, look: Callable[[], None]) -> Any:
+    """The value of whichever attempt is done first: all have the same.
 
     Every few seconds `look` is called, which may add to them.
 
@@ -75,11 +82,11 @@ def awaited(futures: Sequence[Future], client: Client, look: Callable[[], None])
     with seceded():
         while True:
             try:
-                return _first(futures, min(_LOOK, limit))
+                return _first(attempts, client, min(_LOOK, limit))
             except NoWorkerError as error:
                 raise _too_long(client, error.timeout) from error
             except TimeoutError:
-                for future in futures:
+                for future in (f for attempt in attempts for f in attempt.futures):
                     if future.status == "error":  # Which is its own.
                         return future.result()
             if asked(client, client.nthreads):
@@ -92,16 +99,25 @@ def awaited(futures: Sequence[Future], client: Client, look: Callable[[], None])
                 raise _too_long(client, limit)
 
 
-def _first(futures: Sequence[Future], seconds: float) -> Any:
-    """The result of the last one of those that are done: who has that of others may be silent."""
-    if len(futures) == 1:
-        return futures[0].result(timeout=seconds)
+def _first(attempts: Sequence[Attempt], client: Client, seconds: float) -> Any:
+    """The value of the last one of those that are done: who has that of others may be silent."""
+    if len(attempts) == 1:
+        return _value(attempts[0], client, seconds)
     deadline = monotonic() + seconds
     while monotonic() < deadline:
-        if done := [future for future in futures if future.done()]:
-            return done[-1].result(timeout=seconds)
+        if done := [attempt for attempt in attempts if all(f.done() for f in attempt.futures)]:
+            return _value(done[-1], client, seconds)
         sleep(_BLINK)
     raise TimeoutError
+
+
+def _value(attempt: Attempt, client: Client, seconds: float) -> Any:
+    """Once it is done, in so many seconds."""
+    if len(attempt.futures) == 1:
+        return attempt.value([attempt.futures[0].result(timeout=seconds)])
+    futures = list(attempt.futures)
+    # On the loop of the client, where its methods return what can be waited for.
+    return attempt.value(client.sync(client.gather, futures, callback_timeout=seconds))
 
 
 def _too_long(client: Client, limit: float) -> NoWorkersError:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from llvmlite import ir
 from llvmlite.ir import IRBuilder as Builder
-from numba.core import cgutils, types
+from numba.core import cgutils, config, types
 from numba.core.base import BaseContext as Context
+from numba.core.codegen import get_host_cpu_features
 from numba.core.datamodel import DataModelManager
 from numba.core.typing.context import BaseContext as Typing
 from numba.core.typing.templates import ConcreteTemplate, Signature, infer_global, signature
@@ -21,6 +22,8 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 from numba.np.arrayobj import make_array
 
 LANES = 8
+# Whether one register holds all lanes, as with AVX-512: there are 32 of them, and 16 of others.
+WIDE = "+avx512f" in (config.CPU_FEATURES or get_host_cpu_features())
 _DOUBLES, _INTEGERS = ir.VectorType(ir.DoubleType(), LANES), ir.VectorType(ir.IntType(64), LANES)
 # What numba asks of machine code: values of LLVM for values, and of an `intrinsic` its type first.
 Values = Sequence[ir.Value]
