@@ -139,7 +139,7 @@ def test_starts_of_wide_rows_are_searched_for_without_their_covariances(n, monke
     ("model", "n_regrown"), [(Gaussian("diag"), 2), (Bernoulli(), 4)], ids=repr
 )
 def test_what_is_the_best_already_is_not_regrown_for_ever(model, n_regrown, monkeypatch):
-    """Two at once are enough; but for a likelihood with a bound, of which there are more optima."""
+    """Twice is enough; but for a likelihood with a bound, which has more optima."""
     rng = np.random.default_rng(0)
     means = 20.0 * np.eye(8)
     rows = means[rng.integers(8, size=2000)] + rng.normal(size=(2000, 8))
