@@ -19,7 +19,17 @@ INSIDE = {
         *("mixture", "steps", "hiddenmarkov", "recipes", "clusters", "heldout"),
     ],
     "fitting": [
-        *("algorithms", "record", "probe", "stopping", "confirming", "run", "dropping", "loop"),
+        *(
+            "algorithms",
+            "record",
+            "probe",
+            "stopping",
+            "confirming",
+            "sample_leap",
+            "run",
+            "dropping",
+            "loop",
+        ),
         "starts",
     ],
 }

@@ -133,3 +133,19 @@ def test_starts_of_wide_rows_are_searched_for_without_their_covariances(n, monke
     daskem.GaussianMixture(5, max_iter=5, random_state=0).fit(rows)
     assert steps["full"] <= 5
     assert steps.total() > 30
+
+
+@pytest.mark.parametrize(
+    ("model", "n_regrown"), [(Gaussian("diag"), 2), (Bernoulli(), 4)], ids=repr
+)
+def test_what_is_the_best_already_is_not_regrown_for_ever(model, n_regrown, monkeypatch):
+    """Twice is enough; but for a likelihood with a bound, which has more optima."""
+    rng = np.random.default_rng(0)
+    means = 20.0 * np.eye(8)
+    rows = means[rng.integers(8, size=2000)] + rng.normal(size=(2000, 8))
+    if isinstance(model, Bernoulli):
+        rows = (rows > 5).astype(float)
+    regrow, times = contest.Contest.regrow, []
+    monkeypatch.setattr(contest.Contest, "regrow", lambda *args: times.append(1) or regrow(*args))
+    best_of_many(look(Mixture(model), as_blocks(rows), 0), 8, "k-means++", [rng])
+    assert len(times) == n_regrown

@@ -15,8 +15,8 @@ from daskem.core.numerics import EPS
 from daskem.core.parameters import Params, count_free
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
-from daskem.fitting.algorithms.climb import ASIDE, OUT, Climb, besides
-from daskem.fitting.algorithms.state import Algorithm, State
+from daskem.fitting.algorithms.climb import ASIDE, LED, OUT, Climb, besides
+from daskem.fitting.algorithms.state import Algorithm, Candidate, State
 from daskem.fitting.probe import ROWS, slowest
 from daskem.fitting.record import Pass
 from daskem.fitting.stopping import FINEST, gain_left, known_rate, seems_ended
@@ -24,6 +24,10 @@ from daskem.models.protocol import Declares, Model
 
 # Rates up to here a sample tells well enough.
 _SURE = 0.9
+# The same where leaps that the sample leads have gone where they should.
+_SURE_LED = 0.99
+# What such a leap leaves of what there was to gain, at least, as far as anybody believes.
+_LEAST_LEFT = 0.1
 # What an EM step that leads nowhere changes, relative to the largest value of a parameter: means of
 # 65 to 2,000 rows in 100 to 1,421 features by 8e-16 at most, covariances by 4e-16.
 _ROUNDING = 16 * EPS
@@ -65,7 +69,9 @@ def confirmed(
         return _left(standing, rate)
     assert standing.state.accepted is not None
     slow_mode = slowest(model, sample, standing.state.accepted)
-    if not isinstance(algorithm, Climb) or math.isnan(slow_mode.rate) or slow_mode.rate <= _SURE:
+    is_led = any(was_led(record.candidates) for record in standing.history[-2:])
+    sure = _SURE_LED if is_led else _SURE
+    if not isinstance(algorithm, Climb) or math.isnan(slow_mode.rate) or slow_mode.rate <= sure:
         return _at_rate(standing, slow_mode.rate)
     whole = standing.history[-1].n_rows <= min(len(sample), ROWS)
     aside = None if whole else slow_mode.aside(model, standing.state.params)
@@ -76,6 +82,33 @@ def confirmed(
         standing.state, [(name, params) for name, params in asides if params is not None]
     )
     return _left(replace(standing, state=state), math.inf)
+
+
+def left_after_leaps(before: Sequence[Pass], state: State) -> float | None:
+    """What is left to gain after two leaps that the sample led, or two and an EM step; else None.
+
+    Each leaves about the same fraction of what there was.
+    """
+    if len(before) < 2 or not was_led(before[-1].candidates):
+        return None
+    if not was_led(state.candidates):
+        left = before[-1].remaining
+        return None if was_in_vain(state.candidates) or math.isinf(left) else left
+    first = before[-1].objective - before[-2].objective
+    last = state.objective - before[-1].objective
+    if not first > last:
+        return None
+    fraction = max(last / first, _LEAST_LEFT)
+    return max(last, 0.0) * fraction / (1 - fraction)
+
+
+def was_led(candidates: Sequence[Candidate]) -> bool:
+    """Whether such a leap was the best of these."""
+    return any(c.name == LED and c.taken for c in candidates)
+
+
+def was_in_vain(candidates: Sequence[Candidate]) -> bool:
+    return any(c.name == LED and not c.taken for c in candidates)
 
 
 def _is_still(state: State) -> bool:

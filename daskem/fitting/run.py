@@ -16,8 +16,9 @@ from daskem.errors import LikelihoodFellError, ModelError
 from daskem.fitting.algorithms import Algorithm, State, choose
 from daskem.fitting.algorithms.gain import ROUNDING, predicted_gain
 from daskem.fitting.algorithms.state import Draft
-from daskem.fitting.confirming import AfterPass, confirmed, shown_rate
+from daskem.fitting.confirming import AfterPass, confirmed, left_after_leaps, shown_rate
 from daskem.fitting.record import Pass, Status, height, unfit
+from daskem.fitting.sample_leap import with_leap
 from daskem.fitting.stopping import Stop, resolution
 from daskem.models.asking import demand, log_prior_of
 from daskem.models.families.protocol import Composed, Family
@@ -146,7 +147,8 @@ class Run(Brief):
             shown = shown_rate(self.model, self.state.tried, statistics, state)
         resolved = resolution(self.model, state.params, weight)
         standing = AfterPass(state, (*self.history, record), shown)
-        standing = confirmed(standing, self.model, self.algorithm, sample, stop.tolerance(resolved))
+        tol = stop.tolerance(resolved)
+        standing = confirmed(standing, self.model, self.algorithm, sample, tol)
         history = standing.history
         status = Status.CONVERGED if standing.still else stop(history, resolved)
         if sample is not None or status is not Status.RUNNING:
@@ -154,7 +156,10 @@ class Run(Brief):
         if read.events:
             record = replace(history[-1], events=(*read.events, *history[-1].events))
             history = (*history[:-1], record)
-        return replace(self, state=standing.state, history=history, status=status)
+        state = standing.state
+        if status is Status.RUNNING:
+            state = with_leap(standing, self.model, self.algorithm, sample, tol)
+        return replace(self, state=state, history=history, status=status)
 
     def _record(self, state: State, weight: float, read: Read) -> Pass:
         assert state.accepted is not None
@@ -196,11 +201,14 @@ class Run(Brief):
         )
 
     def _remaining(self, state: State) -> float:
-        """What is left to gain, as the algorithm says or, if it says nothing, the objectives.
+        """What is left to gain, as leaps by the sample show, or as the algorithm says or, if these
+        say nothing, the objectives.
 
         Of the first pass no more than what a start has predicted that it goes on from.
         """
-        left = state.remaining
+        left = left_after_leaps(self.history, state)
+        if left is None:
+            left = state.remaining
         if left is None:
             left = predicted_gain([*(p.objective for p in self.history), state.objective])
         return left if self.history else min(left, self.state.expected)

@@ -26,9 +26,9 @@ MEMORY = 12
 # No coordinate (logs, mostly) moves further than this in one leap; one alone, as that of a
 # probability on its way to 0, where nothing stops its logit, does not hold back the others.
 FARTHEST = 3.0
-# Candidates that no algorithm proposes: one that leads out of a saddle, and one a small step aside,
-# which shows how fast EM comes back and is not taken.
-OUT, ASIDE = "out of a saddle", "aside"
+# Candidates that no algorithm proposes: one that leads out of a saddle, one to where a sample says
+# that EM leads, and one a small step aside, which shows how fast EM comes back and is not taken.
+OUT, LED, ASIDE = "out of a saddle", "led by the sample", "aside"
 # A gain in the objective, relative to its size, that may be rounding: then the EM step is better.
 _ROUNDING = 1e-14
 

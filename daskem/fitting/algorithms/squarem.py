@@ -35,7 +35,8 @@ class Squarem(Climb):
 
     def leaps(self, memory: Sequence[Pair], state: State) -> list[tuple[str, np.ndarray]]:
         # Two EM steps in a row: the later iterate is the EM step from the earlier one.
-        if len(memory) < 2 or state.candidates[0].name != "em":
+        first, *_ = state.candidates
+        if len(memory) < 2 or not (first.name == "em" and first.taken):
             return []
         point = squared(memory[-2], memory[-1], state.step_length)
         return [] if point is None else [(self.name, point)]

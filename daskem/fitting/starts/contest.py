@@ -11,7 +11,7 @@ import numpy as np
 from daskem.core.parameters import Params, count_free
 from daskem.data.blocks import Block
 from daskem.fitting.algorithms import Draft
-from daskem.fitting.starts.effort import BRIEF, GROWTH, MOST_PASSES, Effort
+from daskem.fitting.starts.effort import BRIEF, GROWTH, MOST_PASSES, Effort, is_bounded
 from daskem.fitting.starts.pruning import joined, pruned
 from daskem.fitting.starts.seedbed import Seedbed
 from daskem.fitting.starts.short_climbs import Judged, climbed, judged
@@ -21,6 +21,9 @@ from daskem.models.protocol import Starts
 
 # Components to one new seed of a start that is regrown.
 _TO_A_SEED = 4
+# Times in a row that a start is regrown in vain, until it is believed to be the best. In six
+# samples of 20 clusters, some of them rare, starts lost 0.02 p / 2n by it, in the mean.
+_IN_VAIN = 2
 # Over the last two parts a fit ends when what is left to gain is this fraction of what a sample of
 # that size can tell, p/2n nats per row.
 _POLISHED = 0.01
@@ -82,9 +85,15 @@ class Contest:
     def winner(self, seeds: Sequence[Params], rng: np.random.Generator) -> Way[Judged]:
         """The start that wins, of some around seeds and of what `rng` draws besides."""
         ranked = yield from self.compare((yield from self.prune(seeds)))
+        in_vain = 0
         for _ in range(self.effort.n_regrown):
-            grown = yield from self.prune([self.regrow(ranked[0], rng)])
+            best = ranked[0]
+            grown = yield from self.prune([self.regrow(best, rng)])
             ranked = ranking([*ranked, *(yield from self.compare(grown))])
+            in_vain = in_vain + 1 if ranked[0] is best else 0
+            # Where the most likely fit is the best, others may be far from all that were tried.
+            if in_vain == _IN_VAIN and not is_bounded(self.model):
+                break
         return (yield from self.polish(ranked))
 
     def prune(self, starts: Iterable[Params]) -> Way[list[Judged]]:
