@@ -19,8 +19,6 @@ from daskem.fitting.stopping import Stop
 from daskem.models.asking import softened
 from daskem.models.protocol import Starts
 
-# Components to one new seed of a start that is regrown.
-_TO_A_SEED = 4
 # Over the last two parts a fit ends when what is left to gain is this fraction of what a sample of
 # that size can tell, p/2n nats per row.
 _POLISHED = 0.01
@@ -109,7 +107,7 @@ class Contest:
         k = self.n_components
         params, flawed = best.draft.params, best.flawed
         fewer = pruned(self.model, params, self.parts[0], k - 1, self.n_named, flawed)
-        return joined(self.model, fewer, self.bed.unnamed(max(2, k // _TO_A_SEED), rng))
+        return joined(self.model, fewer, self.bed.unnamed(self.effort.n_seeds, rng))
 
     def polish(self, ranked: list[Judged]) -> Way[Judged]:
         """The best on ever larger parts; with many passes on the last two."""
