@@ -47,16 +47,23 @@ def counting(rows, chunk, calls, lock):
     return da.map_blocks(made, da.from_array(rows, (chunk, -1)), dtype=rows.dtype, meta=rows[:0])
 
 
-def count_rows(monkeypatch):
-    """A list of one number: how many rows mixtures have taken through E steps since."""
+def count_rows(monkeypatch, k=None):
+    """A list of one number: how many rows mixtures have taken through E steps since.
+
+    With `k`, in rows of so many components.
+    """
+
+    def size(params):
+        return 1 if k is None else len(params["weights"]) / k
+
     counted, e_steps, posterior = [0], Mixture.e_steps, Mixture.posterior
 
     def counting_e_steps(self, block, candidates):
-        counted[0] += len(block) * len(candidates)
+        counted[0] += len(block) * sum(map(size, candidates))
         return e_steps(self, block, candidates)
 
     def counting_posterior(self, block, params):
-        counted[0] += len(block)
+        counted[0] += len(block) * size(params)
         return posterior(self, block, params)
 
     monkeypatch.setattr(Mixture, "e_steps", counting_e_steps)

@@ -16,15 +16,19 @@ from daskem.fitting.starts.best_starts import best_of_many
 from daskem.fitting.starts.effort import Effort, simpler_read
 
 
-def searched(kind, d, k, n, monkeypatch, far=2.0):
-    """The effort of a search in clusters that lie `far` apart, and the rows that it took."""
+def searched(kind, d, k, n, monkeypatch, far=2.0, n_out=0):
+    """The effort of a search in clusters that lie `far` apart, and the rows that it took.
+
+    Of the rows so many are far out.
+    """
     rng = np.random.default_rng([d, k, n])
     rows = far * rng.normal(size=(k, d))[rng.integers(k, size=n)] + rng.normal(size=(n, d))
+    rows[:n_out] += 1e4
     first = look(Mixture(Gaussian(kind)), as_blocks(rows), 0)
     n_sampled = len(first.survey.sample)
     read = simpler_read(first, k, d, n_sampled) or first
-    effort = Effort.of(read.model, k, d, n_sampled, "k-means++")
-    counted = count_rows(monkeypatch)
+    effort = Effort.of(read.model, k, d, n_sampled, "k-means++", 0, n_out)
+    counted = count_rows(monkeypatch, k)
     best_of_many(first, k, "k-means++", [rng])
     return effort, counted[0]
 
@@ -57,9 +61,74 @@ def test_few_rows_are_all_seen_where_the_likelihood_has_a_bound(family, monkeypa
     effort = Effort.of(first.model, 4, 6, 150, "k-means++")
     assert effort.sizes == (150, 150)
     assert Effort.of(Mixture(Gaussian("diag")), 4, 6, 150, "k-means++").sizes == (113, 150)
-    counted = count_rows(monkeypatch)
+    counted = count_rows(monkeypatch, 4)
     best_of_many(first, 4, "k-means++", [rng])
     assert 0 < counted[0] <= effort.most_rows
+
+
+@pytest.mark.parametrize("n_out", [0, 3])
+@pytest.mark.parametrize(("kind", "d", "k", "n"), SHAPES[:4])
+def test_a_search_takes_about_the_rows_that_a_plan_expects(kind, d, k, n, n_out, monkeypatch):
+    effort, rows = searched(kind, d, k, n, monkeypatch, 1.0, n_out)
+    assert effort.likely_rows / 5 < rows < 3 * effort.likely_rows
+
+
+def three_classes(n=300):
+    """Yes or no to ten questions, (sample, feature)."""
+    rng = np.random.default_rng(2)
+    return (rng.random((n, 10)) < rng.random((3, 10))[rng.integers(3, size=n)]).astype(float)
+
+
+def test_all_starts_are_counted_where_rows_are_far_out(monkeypatch):
+    """There are partitions besides, in which those rows are a component."""
+    begun, climbed = [], contest.climbed
+
+    def spied(model, drafts, *how):
+        begun.append(len(drafts))
+        return climbed(model, drafts, *how)
+
+    monkeypatch.setattr(contest, "climbed", spied)
+    for n_out, n_partitioned in ((0, 2), (3, 4)):
+        begun.clear()
+        effort, _ = searched("full", 2, 3, 300, monkeypatch, n_out=n_out)
+        assert begun[0] == len(effort.counts) + effort.n_partitioned
+        assert effort.n_partitioned == n_partitioned
+
+
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+@pytest.mark.parametrize("labelled", [0, 1, 3])
+@pytest.mark.parametrize("model", [Mixture(Gaussian("diag")), Mixture(Bernoulli())], ids=repr)
+def test_a_plan_counts_the_search_that_a_fit_makes(model, labelled, monkeypatch):
+    """With rows far out, and with labels that say where some components begin, or all of them."""
+    rows = three_classes()
+    if isinstance(model.family, Gaussian):
+        rows += np.random.default_rng(1).normal(size=rows.shape)
+        rows[-2:] = 1e4
+    labels = np.full(len(rows), -1)
+    labels[:labelled] = np.arange(labelled)
+    efforts, of = [], Effort.of.__func__
+
+    def noted(*how):
+        efforts.append(of(*how))
+        return efforts[-1]
+
+    monkeypatch.setattr(Effort, "of", classmethod(noted))
+    for verb in (daskem.plan, daskem.fit):
+        verb(model, rows, 3, along={"component": labels}, random_state=0)
+    planned, fitted = efforts
+    assert planned == fitted
+
+
+def test_few_answers_are_begun_with_as_many_new_seeds_as_there_are_components(monkeypatch):
+    """Where the likelihood has a bound, a class that is missed is looked for more often."""
+    first = look(Mixture(Bernoulli()), as_blocks(three_classes(200)), 0)
+    effort = Effort.of(first.model, 6, 10, 200, "k-means++")
+    assert (effort.n_regrown, effort.n_seeds) == (5, 6)
+    many = Effort.of(first.model, 6, 10, 20_000, "k-means++")
+    assert (many.n_regrown, many.n_seeds) == (3, 2)
+    counted = count_rows(monkeypatch, 6)
+    best_of_many(first, 6, "k-means++", [np.random.default_rng(0)])
+    assert effort.likely_rows / 3 < counted[0] <= effort.most_rows
 
 
 @pytest.mark.usefixtures("small_parts")

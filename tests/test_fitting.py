@@ -20,7 +20,7 @@ from daskem.core.parameters import Params
 from daskem.data.blocks import Block
 from daskem.data.inputs import as_blocks
 from daskem.errors import ConvergenceWarning, LikelihoodFellError, ModelError, ParameterError
-from daskem.fitting.algorithms.gain import predicted_gain
+from daskem.fitting.algorithms.gain import gain_of_tail, predicted_gain
 from daskem.fitting.algorithms.state import State
 from daskem.fitting.confirming import _is_still
 from daskem.fitting.loop import passes
@@ -255,6 +255,22 @@ def test_two_geometric_climbs_at_once_are_predicted_by_both_their_rates():
     assert predicted_gain(climb[2:5]) < 0.5 * (-2 - climb[4])
 
 
+@pytest.mark.parametrize("power", [0.5, 0.8, 3.0])
+def test_where_ever_slower_rates_take_over_more_is_left_than_one_rate_says(power):
+    """As on a plateau, where gains fall like a power of the passes."""
+    climb = [-2 - t**-power for t in range(1, 2000)]
+    left = -2 - climb[299]
+    assert predicted_gain(climb[:300]) < 0.8 * left
+    assert 0.95 * left < gain_of_tail(climb[:300]) < 1.5 * left
+
+
+@pytest.mark.parametrize("rate", [0.7, 0.9])
+def test_where_one_rate_is_left_nothing_is_added(rate):
+    climb = [-2 - 0.3 * rate**t for t in range(100)]
+    for t in (20, 40):
+        assert 1 <= gain_of_tail(climb[:t]) / predicted_gain(climb[:t]) < 2.1
+
+
 @pytest.mark.parametrize(
     ("objectives", "gain"),
     [
@@ -268,7 +284,7 @@ def test_two_geometric_climbs_at_once_are_predicted_by_both_their_rates():
     ],
 )
 def test_aitken_where_there_is_little_to_go_by(objectives, gain):
-    assert predicted_gain(objectives) == gain
+    assert predicted_gain(objectives) == gain == gain_of_tail(objectives)
 
 
 @pytest.mark.parametrize("shake", [1e-15, 3e-14, 1e-11])

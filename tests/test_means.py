@@ -10,7 +10,7 @@ from reading import look
 from table import every_mean_row
 
 import daskem
-from daskem import Bernoulli, Mixture, Poisson
+from daskem import Bernoulli, Categorical, Mixture, Poisson
 from daskem.core import coordinates
 from daskem.core.frames import in_units_of_the_data
 from daskem.core.parameters import REAL
@@ -44,8 +44,16 @@ def rare(n, seed):
 
 
 def off_the_edges(result, rows, by):
-    """The params of a fit, each mean moved towards that of all rows that is nearer to an edge."""
+    """The params of a fit, each mean moved towards that of all rows that is nearer to an edge; of
+    answers each share.
+    """
     family = result.model.family
+    if isinstance(family, Categorical):
+        overall = np.stack([(rows == level).mean(axis=0) for level in np.unique(rows)], axis=1)
+        shares = np.maximum(result.params["probabilities"], by * overall)
+        moved = int((shares != result.params["probabilities"]).sum())
+        shares /= shares.sum(axis=2, keepdims=True)
+        return {**result.params, "probabilities": shares}, moved
     (name,) = family.parameters
     least, most = ((1 - by) * edge + by * rows.mean(axis=0) for edge in family.edges)
     means = result.params[name].clip(least, most)
@@ -69,8 +77,9 @@ def gained_off_the_edges(family, rows, k, seed, by=0.01):
         (Bernoulli(), PUBLISHED["carcinoma"].rows, 4),
         (Bernoulli(), answers(3000, 0), 3),
         (Poisson(), events(2000, 0), 3),
+        (Categorical(), PUBLISHED["carcinoma"].rows, 4),
     ],
-    ids=["carcinoma 3", "carcinoma 4", "answers", "counts"],
+    ids=["carcinoma 3", "carcinoma 4", "answers", "counts", "kinds"],
 )
 def test_nothing_is_gained_by_going_on_from_a_little_off_the_edges(family, rows, k, seed):
     gained, moved = gained_off_the_edges(family, rows, k, seed)

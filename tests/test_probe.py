@@ -206,6 +206,21 @@ def test_a_mixture_of_presences_has_converged_only_where_nothing_is_left(algorit
     assert left < tol
 
 
+@pytest.mark.filterwarnings("ignore::daskem.errors.ConvergenceWarning")
+def test_a_shoulder_is_no_end():
+    """Where gains nearly end and grow again, by a thousand times, eighty passes later."""
+    rng = np.random.default_rng(7)
+    k, d = rng.integers(3, 9), rng.integers(8, 31)
+    probabilities = rng.beta(0.3, 0.9, (k, d))
+    rows = (rng.random((1500, d)) < probabilities[rng.integers(k, size=1500)]) * 1.0
+    start = {"weights": np.full(k, 1 / k), "probabilities": rng.uniform(0.25, 0.75, (k, d))}
+    model, tol = Mixture(Bernoulli()), 6e-4
+    ended = daskem.fit(model, rows, start=start, algorithm="em", tol=tol, random_state=0)
+    on = daskem.fit(model, rows, start=ended.params, algorithm="squarem", tol=0, max_passes=600)
+    assert ended.status is Status.CONVERGED
+    assert on.history[-1].objective - ended.history[-1].objective < tol
+
+
 def test_a_fit_says_where_it_has_asked():
     rows = presences()
     found = daskem.fit(Mixture(Bernoulli()), rows, 8, random_state=0)

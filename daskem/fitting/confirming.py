@@ -16,18 +16,22 @@ from daskem.core.parameters import Params, count_free
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
 from daskem.fitting.algorithms.climb import ASIDE, LED, OUT, Climb, besides
+from daskem.fitting.algorithms.gain import gain_of_tail
 from daskem.fitting.algorithms.state import Algorithm, Candidate, State
-from daskem.fitting.probe import ROWS, slowest
+from daskem.fitting.probe import ROWS, SURE, slowest
 from daskem.fitting.record import Pass
 from daskem.fitting.stopping import FINEST, gain_left, known_rate, seems_ended
 from daskem.models.protocol import Declares, Model
 
-# Rates up to here a sample tells well enough.
-_SURE = 0.9
-# The same where leaps that the sample leads have gone where they should.
+# The rate up to which a sample tells well enough where leaps that it leads have gone where they
+# should.
 _SURE_LED = 0.99
 # What such a leap leaves of what there was to gain, at least, as far as anybody believes.
 _LEAST_LEFT = 0.1
+# What a place ahead gains, in units of tol, for a fit to go there: less is what it may leave.
+_WORTH = 0.25
+# A rate above this one that was found where more than tol was left is found again before the end.
+_SLOW = 0.8
 # What an EM step that leads nowhere changes, relative to the largest value of a parameter: means of
 # 65 to 2,000 rows in 100 to 1,421 features by 8e-16 at most, covariances by 4e-16.
 _ROUNDING = 16 * EPS
@@ -65,23 +69,34 @@ def confirmed(
     if standing.shown is not None:
         return _at_rate(standing, standing.shown if _is_short(standing.history[-1]) else math.nan)
     rate = known_rate(standing.history)
-    if rate is not None or not seems_ended(standing.history, tol):
-        return _left(standing, rate)
+    at_rate = _left(standing, rate)
+    if not (seems_ended(standing.history, tol) if rate is None else _is_unsure(at_rate, tol)):
+        return at_rate
     assert standing.state.accepted is not None
     slow_mode = slowest(model, sample, standing.state.accepted)
     is_led = any(was_led(record.candidates) for record in standing.history[-2:])
-    sure = _SURE_LED if is_led else _SURE
+    sure = _SURE_LED if is_led else SURE
     if not isinstance(algorithm, Climb) or math.isnan(slow_mode.rate) or slow_mode.rate <= sure:
         return _at_rate(standing, slow_mode.rate)
     whole = standing.history[-1].n_rows <= min(len(sample), ROWS)
     aside = None if whole else slow_mode.aside(model, standing.state.params)
-    if slow_mode.out is None and aside is None:
+    is_worth = slow_mode.rate > 1 or slow_mode.gains > _WORTH * tol
+    out = slow_mode.out if is_worth else None
+    if out is None and aside is None:
         return _at_rate(standing, min(slow_mode.rate, 1.0))  # Nothing is left to ask the data.
-    asides = [(OUT, slow_mode.out), (ASIDE, aside)]
+    asides = [(OUT, out), (ASIDE, aside)]
     state = besides(
         standing.state, [(name, params) for name, params in asides if params is not None]
     )
     return _left(replace(standing, state=state), math.inf)
+
+
+def _is_unsure(standing: AfterPass, tol: float) -> bool:
+    """Whether a fit would end by a slow rate that was found where more was left."""
+    last, *_ = (r for r in reversed(standing.history) if r.rate is not None)
+    assert last.rate is not None
+    ends = standing.history[-1].remaining < tol <= last.remaining
+    return ends and last.rate > _SLOW
 
 
 def left_after_leaps(before: Sequence[Pass], state: State) -> float | None:
@@ -178,6 +193,9 @@ def _left(standing: AfterPass, rate: float | None) -> AfterPass:
         return standing
     *before, last = standing.history
     left = gain_left(rate, _last_gain(standing.history))
+    if standing.state.remaining is None:
+        # Plain EM: where directions are about equally slow, a step aside takes one for another.
+        left = max(left, gain_of_tail([record.objective for record in standing.history]))
     return replace(standing, history=(*before, replace(last, remaining=left)))
 
 

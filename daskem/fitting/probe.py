@@ -42,6 +42,8 @@ _ASIDE = 1e-5
 _SHORTER, _AGREEING = 0.2, 0.5
 # What is left of a direction that lies in the span of the others, relative to its length.
 _DEPENDENT = 1e-7
+# Rates up to here a sample tells well enough.
+SURE = 0.9
 # 1 - rate below which a direction is flat, as far as steps aside can tell.
 FLAT = 1e-3
 # rate - 1 beyond which EM leaves an iterate, however slowly: the rates of steps aside are known to
@@ -64,12 +66,16 @@ class Slowest:
     direction : ndarray, (coordinate,)
         In steady coordinates.
     out : Params or None
-        Beyond a rate of 1, the best params of the sample along that direction, if they are better.
+        Where EM is slow, or leaves, the best params that it reaches in the sample from places
+        along that direction, if they are better than the iterate.
+    gains : float
+        What they gain in the sample, nats per row.
     """
 
     rate: float
     direction: np.ndarray
     out: Params | None = None
+    gains: float = 0.0
 
     def aside(self, model: Declares, params: Params) -> Params | None:
         """A small step along the direction, if it leads anywhere inside the supports."""
@@ -96,11 +102,13 @@ def slowest(model: Model, sample: Block, params: Params) -> Slowest:
     neighbourhood = _Neighbourhood(model, sample.head(ROWS), params)
     inside, edges = _inside(neighbourhood), neighbourhood.at_edges()
     rate, direction = max(inside, edges, key=lambda eigenpair: eigenpair[0])
-    if rate <= 1 + _LEAVES:
+    if rate <= SURE:
         return Slowest(rate, direction)
+    if rate <= 1 + _LEAVES:
+        return Slowest(rate, direction, *neighbourhood.way_ahead(direction))
     if rate == inside[0] and not neighbourhood.confirms(rate, direction):
         return Slowest(np.nan, direction)
-    return Slowest(rate, direction, neighbourhood.way_out(direction))
+    return Slowest(rate, direction, *neighbourhood.way_out(direction))
 
 
 def _inside(neighbourhood: "_Neighbourhood") -> tuple[float, np.ndarray]:
@@ -177,14 +185,38 @@ class _Neighbourhood:
         factors = np.where(near & np.isfinite(left), left, 0.0)
         return float(factors.max()), inwards * (factors > 1)
 
-    def way_out(self, direction: np.ndarray) -> Params | None:
-        """The best params along a direction, either way, if they are better than here."""
-        unit = direction / np.abs(direction).max()
-        ways = self._each_at(np.array([s * length * unit for length in _WAYS for s in (1, -1)]))
-        points = [self._params, *(allowed(self._model, p) for p in ways if p is not None)]
+    def way_out(self, direction: np.ndarray) -> tuple[Params | None, float]:
+        """The best params along a direction, either way, if they are better than here; what they
+        gain, nats per row.
+        """
+        return self._best(self._along(np.concatenate([direction[None], -direction[None]])))
+
+    def way_ahead(self, direction: np.ndarray) -> tuple[Params | None, float]:
+        """The same of where two EM steps lead from params along a direction, the way EM goes.
+
+        Slopes that nearly end may go on behind a shoulder. A straight way does not follow a valley.
+        """
+        moves = np.where(self._free, self._image - self.origin, 0.0)
+        way = direction * (1.0 if moves @ direction >= 0 else -1.0)
+        if not np.abs(way).max() > 0:
+            return None, 0.0
+        points = self._along(way[None])
+        for _ in range(2):
+            points = self._steps(points) if points else points
+        return self._best(points)
+
+    def _along(self, ways: np.ndarray) -> list[Params]:
+        """Params at growing lengths along ways, (way, coordinate), that the model allows."""
+        units = ways / np.abs(ways).max(axis=1, keepdims=True)
+        steps = (_WAYS[:, None, None] * units).reshape(-1, ways.shape[1])
+        return [allowed(self._model, p) for p in self._each_at(steps) if p is not None]
+
+    def _best(self, points: Sequence[Params]) -> tuple[Params | None, float]:
+        points = [self._params, *points]
         objectives = self._objectives(points)
         best = int(np.nanargmax(objectives))
-        return points[best] if best else None
+        gained = (objectives[best] - objectives[0]) / self._sample.weight
+        return (points[best], gained) if best else (None, 0.0)
 
     def _at(self, step: np.ndarray) -> Params | None:
         return from_steady(self._declared, self._params, self.origin + step)

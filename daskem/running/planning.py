@@ -19,7 +19,7 @@ from daskem.fitting.algorithms import Algorithm, Draft
 from daskem.fitting.loop import passes
 from daskem.fitting.run import Run
 from daskem.fitting.starts.best_starts import is_searched, starting, unsearched_start
-from daskem.fitting.starts.effort import Effort, simpler_read
+from daskem.fitting.starts.effort import Effort, searched_rows, simpler_read
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.seedbed import begin
 from daskem.fitting.starts.short_climbs import in_memory
@@ -213,7 +213,9 @@ def _starts_seconds(prepared: Prepared, first: FirstRead, rng: np.random.Generat
         first_k = starting(first, k, None)
         read = simpler_read(first_k, k, d, n) or first_k
         model = demand(read.model, Starts, "a search for a start")
-        effort = Effort.of(model, k, d, n, prepared.init_params)
+        _, n_out = searched_rows(model, read.survey.start_sample)
+        labels = read.survey.n_named, n_out
+        effort = Effort.of(model, k, d, n, prepared.init_params, *labels)
         params = begin(read, k, None, prepared.init_params, rng)
         sample = read.survey.sample
         run = Run.begin(model, "em", Draft(params), d, n)

@@ -16,6 +16,8 @@ from daskem.fitting.algorithms.secants import Pair, curvature, newton_step
 ROUNDING = 1e-9
 # What rounding may amount to where components are very narrow beside their distances.
 _NOISE = 1e-10
+# How many times more than by one rate may be left where slower ones take over: on plateaus up to 4.
+_MOST_SLOWER = 4.0
 
 
 def predicted_gain(objectives: Sequence[float]) -> float:
@@ -35,6 +37,19 @@ def predicted_gain(objectives: Sequence[float]) -> float:
         return float(max(last * last / (before - last), _two_rates(gains)))
     # Gains that grow predict nothing, unless they are so small that they are rounding.
     return 0.0 if last <= ROUNDING * max(1.0, abs(objectives[-1])) else math.inf
+
+
+def gain_of_tail(objectives: Sequence[float]) -> float:
+    """What is left to gain after plain EM where, as on a plateau, ever slower rates take over.
+
+    After t passes gains fall like t^-a, so that g t / (a - 1) is left where one rate says g t / a;
+    but no more than some times that. Where one rate is left, a grows with t, and both say the same.
+    """
+    left, gains = predicted_gain(objectives), np.diff(objectives[-3:])
+    if not (0 < left < math.inf and len(gains) == 2 and gains[0] > gains[1] > 0):
+        return left
+    a = (1 - gains[1] / gains[0]) * len(objectives)
+    return left * (min(a / (a - 1), _MOST_SLOWER) if a > 1 else _MOST_SLOWER)
 
 
 def _two_rates(gains: np.ndarray) -> float:

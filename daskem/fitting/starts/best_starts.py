@@ -3,7 +3,6 @@ compare, regrow, polish, in this order; of a simpler model, where rows are few f
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TypeGuard
 
 import numpy as np
@@ -13,9 +12,8 @@ from daskem.core.parameters import Params
 from daskem.core.settings import whole
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.starts.contest import Contest
-from daskem.fitting.starts.effort import Effort, is_bounded, simpler_read
+from daskem.fitting.starts.effort import Effort, searched_rows, simpler_read
 from daskem.fitting.starts.first_read import FirstRead
-from daskem.fitting.starts.outlying import outlying_first
 from daskem.fitting.starts.seedbed import Seedbed, begin
 from daskem.fitting.starts.short_climbs import Judged
 from daskem.fitting.starts.start_params import Start, params_in_start
@@ -126,19 +124,15 @@ def best_of_many(
     with a simpler model, if there is one, and its components grow into those of this one.
     """
     assert isinstance(first.model, Starts)
-    sample, n_named = first.survey.start_sample, first.survey.n_named
-    sample = sample[sample.counts > 0]
+    n_named = first.survey.n_named
+    sample, n_out = searched_rows(first.model, first.survey.start_sample)
     d = sample.rows.shape[1]
     simpler = simpler_read(first, n_components, d, len(sample))
     if simpler is not None:
         starts = best_of_many(simpler, n_components, init_params, rngs)
         return _grown_starts(first.model, simpler.model, starts)
-    effort = Effort.of(first.model, n_components, d, len(sample), init_params)
-    if n_named == n_components:
-        # Labels say where each begins: none is too many, and none can go.
-        effort = replace(effort, counts=(n_components,), n_regrown=0)
-    # A rare answer is far from all others, and none that a component were smeared by.
-    sample, n_out = (sample, 0) if is_bounded(first.model) else outlying_first(sample)
+    n = len(sample)
+    effort = Effort.of(first.model, n_components, d, n, init_params, n_named, n_out)
     # Parts of one size are one, on which climbs go on.
     parts_by_size = {size: sample[:size] for size in effort.sizes}
     parts = [parts_by_size[size] for size in effort.sizes]

@@ -19,8 +19,6 @@ from daskem.fitting.stopping import Stop
 from daskem.models.asking import softened
 from daskem.models.protocol import Starts
 
-# Components to one new seed of a start that is regrown.
-_TO_A_SEED = 4
 # Times in a row that a start is regrown in vain, until it is believed to be the best. In six
 # samples of 20 clusters, some of them rare, starts lost 0.02 p / 2n by it, in the mean.
 _IN_VAIN = 2
@@ -122,7 +120,7 @@ class Contest:
         k = self.n_components
         params, flawed = best.draft.params, best.flawed
         fewer = pruned(self.model, params, self.parts[0], k - 1, self.n_named, flawed)
-        return joined(self.model, fewer, self.bed.unnamed(max(2, k // _TO_A_SEED), rng))
+        return joined(self.model, fewer, self.bed.unnamed(self.effort.n_seeds, rng))
 
     def polish(self, ranked: list[Judged]) -> Way[Judged]:
         """The best on ever larger parts; with many passes on the last two."""

@@ -30,10 +30,11 @@ from daskem.models.protocol import Declares, Starts
 # Partitions by k-means from other seeds, of which the best is taken: a single one leaves a cluster
 # without a seed, or two with one, in every third or fourth sample.
 _PARTITIONS = 4
-# Starts from partitions: in units of standard deviations, and of the densest intervals.
+# Starts from partitions: in units of standard deviations, and of the densest intervals. Where rows
+# are far out there are as many again.
 N_PARTITIONED = 2
-# Rounds of k-means of all of them, at most.
-MOST_PARTITION_ROUNDS = N_PARTITIONED * _PARTITIONS * MOST_ROUNDS
+# Rounds of k-means of each of them, at most.
+MOST_PARTITION_ROUNDS = _PARTITIONS * MOST_ROUNDS
 
 # The components (sample,) of rows, and where these begin, (component, feature).
 Partition = tuple[np.ndarray, np.ndarray]
