@@ -86,6 +86,19 @@ def test_a_step_aside_that_leaves_the_rows_of_a_component_shows_no_rate(fall, ra
     assert last.remaining == left
 
 
+@pytest.mark.parametrize(("taken", "rate"), [(None, 0.99), (True, 0.99), (False, 0.999)])
+def test_a_way_out_of_the_sample_that_all_rows_refuse_leaves_the_rate_in_doubt(taken, rate):
+    params = Params({"weights": np.ones(1), "means": np.zeros((1, 3)), "covariances": np.ones(3)})
+    tried = [Candidate("em", -3.5, not taken, ""), Candidate("aside", -3.5, False, "")]
+    if taken is not None:
+        tried.append(Candidate("out of a saddle", -3.5, taken, ""))
+    record = Pass(-3.5, -3.5, 1e-9, 0.0, 100_000, 0, candidates=tuple(tried))
+    standing = AfterPass(State(params, accepted=params), (record,), shown=0.99)
+    model, algorithm = Mixture(Gaussian("diag")), EM()
+    (last,) = confirmed(standing, model, algorithm, ROWS, 1e-6).history
+    assert last.rate == pytest.approx(rate)
+
+
 def test_what_is_a_saddle_of_the_sample_alone_does_not_hold_up_a_fit():
     """Three components where there is one: a rate beyond 1 in the sample, and below in the data."""
     rows = np.random.default_rng(2).standard_normal((200_000, 2))

@@ -18,7 +18,7 @@ from daskem.data.blocks import Block
 from daskem.fitting.algorithms.climb import ASIDE, LED, OUT, Climb, besides
 from daskem.fitting.algorithms.gain import gain_of_tail
 from daskem.fitting.algorithms.state import Algorithm, Candidate, State
-from daskem.fitting.probe import ROWS, SURE, slowest
+from daskem.fitting.probe import FLAT, ROWS, SURE, slowest
 from daskem.fitting.record import Pass
 from daskem.fitting.stopping import FINEST, gain_left, known_rate, seems_ended
 from daskem.models.protocol import Declares, Model
@@ -67,7 +67,7 @@ def confirmed(
         # Rows that cannot tell the params cannot tell how fast EM finds them.
         return _ended(standing) if tol > 0 and _is_still(standing.state) else standing
     if standing.shown is not None:
-        return _at_rate(standing, standing.shown if _is_short(standing.history[-1]) else math.nan)
+        return _at_rate(standing, _believed(standing.shown, standing.history[-1]))
     rate = known_rate(standing.history)
     at_rate = _left(standing, rate)
     if not (seems_ended(standing.history, tol) if rate is None else _is_unsure(at_rate, tol)):
@@ -89,6 +89,18 @@ def confirmed(
         standing.state, [(name, params) for name, params in asides if params is not None]
     )
     return _left(replace(standing, state=state), math.inf)
+
+
+def _believed(shown: float, last: Pass) -> float:
+    """The rate that a step aside has shown; NaN if it was too long to show one.
+
+    Where a way out of the sample leads all rows nowhere, the two differ along it, and it is as flat
+    as that may make it.
+    """
+    if not _is_short(last):
+        return math.nan
+    is_refused = any(c.name == OUT and not c.taken for c in last.candidates)
+    return max(shown, 1 - FLAT) if is_refused else shown
 
 
 def _is_unsure(standing: AfterPass, tol: float) -> bool:

@@ -15,9 +15,9 @@ from daskem.models.protocol import Declares, Model
 FINEST = 1e-6
 # Passes for which a rate is believed, at least.
 _FRESH = 4
-# Slower rates than this one count as this one: nobody could wait for what they leave. With 0.999
-# fits on a plateau, at a rate of 0.9998, were said to have converged with 18 tol left.
-_SLOWEST = 1 - 1e-4
+# Slower rates than this one count as this one: nobody could wait for what they leave. With 0.9999
+# plain EM on a plateau, at a rate of 0.99994, was said to have converged with 17 tol left.
+_SLOWEST = 1 - 1e-5
 # How many times more than by a parabola may be left, as curvature changes on the way.
 _CAUTION = 2.0
 

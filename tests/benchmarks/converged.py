@@ -76,7 +76,12 @@ def main() -> None:
     for name, model, rows, start in problems(options.seeds):
         for algorithm in ("em", "auto") if options.only in name else ():
             for tol in (None, 1e-6):
-                settings = {"algorithm": algorithm, "tol": tol, "max_passes": 2000}
+                settings = {
+                    "algorithm": algorithm,
+                    "tol": tol,
+                    "max_passes": 2000,
+                    "random_state": 0,
+                }
                 began = time.process_time()
                 ended = daskem.fit(model, rows, start=start, **settings)
                 spent = time.process_time() - began
