@@ -80,18 +80,18 @@ def three_classes(n=300):
 
 
 def test_all_starts_are_counted_where_rows_are_far_out(monkeypatch):
-    """There are partitions besides, in which those rows are a component."""
-    begun, climbed = [], contest.climbed
+    """There are partitions besides, in which those rows are a component. (Equal ones are one.)"""
+    begun, winner = [], contest.Contest.winner
 
-    def spied(model, drafts, *how):
-        begun.append(len(drafts))
-        return climbed(model, drafts, *how)
+    def spied(self, starts, rng):
+        begun.append(len(starts))
+        return winner(self, starts, rng)
 
-    monkeypatch.setattr(contest, "climbed", spied)
+    monkeypatch.setattr(contest.Contest, "winner", spied)
     for n_out, n_partitioned in ((0, 2), (3, 4)):
         begun.clear()
-        effort, _ = searched("full", 2, 3, 300, monkeypatch, n_out=n_out)
-        assert begun[0] == len(effort.counts) + effort.n_partitioned
+        effort, _ = searched("full", 2, 3, 300, monkeypatch, 0.3, n_out)
+        assert begun == [len(effort.counts) + effort.n_partitioned]
         assert effort.n_partitioned == n_partitioned
 
 

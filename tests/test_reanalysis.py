@@ -49,8 +49,10 @@ def fit_both(data, **options):
     """The Dataset, chunk by chunk, and its rows in memory."""
     area = np.cos(np.deg2rad(data["latitude"]))
     rows = stacked(data)
-    # The samples of the two are not the same, so that they may end at other passes.
-    options = {"start": start_of(rows), "max_passes": 20, "tol": 0, **options}
+    # The samples of the two are not the same, so that they may end at other passes, or leap
+    # elsewhere.
+    same = {"start": start_of(rows), "algorithm": "em", "max_passes": 20, "tol": 0}
+    options = {**same, **options}
     lazy = daskem.fit(MODEL, data, features=FIELDS, sample_dims=DIMS, sample_weight=area, **options)
     weights = np.broadcast_to(area.to_numpy()[:, None], rows.shape[:-1])
     return lazy, daskem.fit(MODEL, rows, sample_weight=weights, **options), rows

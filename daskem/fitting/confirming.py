@@ -18,7 +18,7 @@ from daskem.data.blocks import Block
 from daskem.fitting.algorithms.climb import ASIDE, LED, OUT, Climb, besides
 from daskem.fitting.algorithms.gain import gain_of_tail
 from daskem.fitting.algorithms.state import Algorithm, Candidate, State
-from daskem.fitting.probe import FLAT, ROWS, SURE, slowest
+from daskem.fitting.probe import FLAT, LEAVES, ROWS, SURE, slowest
 from daskem.fitting.record import Pass
 from daskem.fitting.stopping import FINEST, gain_left, known_rate, seems_ended
 from daskem.models.protocol import Declares, Model
@@ -80,7 +80,7 @@ def confirmed(
         return _at_rate(standing, slow_mode.rate)
     whole = standing.history[-1].n_rows <= min(len(sample), ROWS)
     aside = None if whole else slow_mode.aside(model, standing.state.params)
-    is_worth = slow_mode.rate > 1 or slow_mode.gains > _WORTH * tol
+    is_worth = slow_mode.rate > 1 + LEAVES or slow_mode.gains > _WORTH * tol
     out = slow_mode.out if is_worth else None
     if out is None and aside is None:
         return _at_rate(standing, min(slow_mode.rate, 1.0))  # Nothing is left to ask the data.

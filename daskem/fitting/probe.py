@@ -23,6 +23,7 @@ from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
 from daskem.models.asking import allowed, log_prior_of, m_steps
+from daskem.models.families.protocol import is_bounded
 from daskem.models.protocol import Batches, Declares, Model
 
 # Rows of the sample that are looked at, at most.
@@ -48,7 +49,7 @@ SURE = 0.9
 FLAT = 1e-3
 # rate - 1 beyond which EM leaves an iterate, however slowly: the rates of steps aside are known to
 # about their length.
-_LEAVES = 1e-4
+LEAVES = 1e-4
 # Lengths of a way out of a saddle, of which the best is taken: from what a few EM steps go to a
 # coordinate's whole range.
 _WAYS = 0.05 * 2.0 ** np.arange(6)
@@ -102,9 +103,10 @@ def slowest(model: Model, sample: Block, params: Params) -> Slowest:
     neighbourhood = _Neighbourhood(model, sample.head(ROWS), params)
     inside, edges = _inside(neighbourhood), neighbourhood.at_edges()
     rate, direction = max(inside, edges, key=lambda eigenpair: eigenpair[0])
-    if rate <= SURE:
+    # Behind the shoulders of a likelihood without a bound there is mostly what no cluster is.
+    if rate <= SURE or (rate <= 1 + LEAVES and not is_bounded(model)):
         return Slowest(rate, direction)
-    if rate <= 1 + _LEAVES:
+    if rate <= 1 + LEAVES:
         return Slowest(rate, direction, *neighbourhood.way_ahead(direction))
     if rate == inside[0] and not neighbourhood.confirms(rate, direction):
         return Slowest(np.nan, direction)

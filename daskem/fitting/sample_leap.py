@@ -138,7 +138,8 @@ class _Way:
         if params is None:
             raise ModelError("EM leads out of what params can be")
         (step,) = to_free_each(self._declared, [_em_step(self.model, self.rows, params)])
-        return np.where(np.isfinite(self.shift), step + self.shift, self.ahead)
+        is_known = np.isfinite(self.shift)
+        return np.where(is_known, step + np.where(is_known, self.shift, 0.0), self.ahead)
 
     def params_at(self, point: np.ndarray) -> Params | None:
         (params,) = from_free_each(self._declared, [self.like], [point])

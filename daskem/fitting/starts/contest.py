@@ -11,12 +11,13 @@ import numpy as np
 from daskem.core.parameters import Params, count_free
 from daskem.data.blocks import Block
 from daskem.fitting.algorithms import Draft
-from daskem.fitting.starts.effort import BRIEF, GROWTH, MOST_PASSES, Effort, is_bounded
+from daskem.fitting.starts.effort import BRIEF, GROWTH, MOST_PASSES, Effort
 from daskem.fitting.starts.pruning import joined, pruned
 from daskem.fitting.starts.seedbed import Seedbed
 from daskem.fitting.starts.short_climbs import Judged, climbed, judged
 from daskem.fitting.stopping import Stop
 from daskem.models.asking import softened
+from daskem.models.families.protocol import is_bounded
 from daskem.models.protocol import Starts
 
 # Times in a row that a start is regrown in vain, until it is believed to be the best. In six

@@ -13,7 +13,7 @@ from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.outlying import outlying_first
 from daskem.fitting.starts.seedbed import MOST_PARTITION_ROUNDS, N_PARTITIONED
 from daskem.fitting.stopping import Stop
-from daskem.models.families.protocol import Composed, Ellipses, Softens
+from daskem.models.families.protocol import is_bounded
 from daskem.models.protocol import Declares, Simplifies
 
 # Seeds for each component, in each start. Of as many as there are components, some
@@ -176,13 +176,6 @@ def _counts(factors: Sequence[float], n_components: int, n: int) -> tuple[int, .
     """How many components each start with seeds begins with, on `n` rows."""
     most = max(n_components, n // 2)
     return tuple(min(int(factor * n_components), most) for factor in factors)
-
-
-def is_bounded(model: object) -> bool:
-    """Whether no params make a few rows as likely as one likes: means have no width."""
-    if not isinstance(model, Composed) or isinstance(model.family, Ellipses):
-        return False
-    return isinstance(model.family, Softens)
 
 
 def _n_free(model: Declares, n_components: int, n_features: int) -> int:

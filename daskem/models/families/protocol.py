@@ -242,3 +242,10 @@ class Composed(Protocol):
     @property
     def frame(self) -> Frame | None: ...
     def shares(self, params: Mapping[str, np.ndarray]) -> np.ndarray: ...  # of rows, (component,)
+
+
+def is_bounded(model: object) -> bool:
+    """Whether no params make a few rows as likely as one likes: means have no width."""
+    if not isinstance(model, Composed) or isinstance(model.family, Ellipses):
+        return False
+    return isinstance(model.family, Softens)
