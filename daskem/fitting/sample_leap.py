@@ -42,7 +42,7 @@ from daskem.models.asking import allowed
 from daskem.models.protocol import Batches, Declares, Model
 
 # Rows of the sample that are walked through for each free parameter, at least.
-_ROWS_PER_PARAMETER = 8
+_ROWS_PER_PARAMETER = 16
 # How many times as many all rows are, at least, so that a pass costs as much as some of the walk.
 _TIMES = 6
 # EM steps of the sample, at most, and the squared length at which they end, relative to the first:
