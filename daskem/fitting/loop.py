@@ -4,20 +4,17 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from daskem.core.candidates import Candidates
 from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
-from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block, Blocks
 from daskem.data.survey import Machines, Survey, blamed, blaming, check_unchanged, fingerprint
-from daskem.errors import ModelError
 from daskem.fitting.dropping import drop_the_slower
 from daskem.fitting.record import Status
 from daskem.fitting.run import Read, Run
 from daskem.fitting.stopping import Stop, resolution
-from daskem.models.protocol import Batches, Model
+from daskem.models.asking import e_steps
+from daskem.models.protocol import Model
 
 # A model, and the params at which a pass is to evaluate it.
 Request = tuple[Model, Sequence[Params]]
@@ -26,7 +23,7 @@ Request = tuple[Model, Sequence[Params]]
 def evaluate(block: Block, requests: Sequence[Request]) -> dict[str, Any]:
     """The statistics of one block for every params of every model, and what the block held."""
     with blaming(block), one_blas_thread():
-        statistics = [list(e_steps(model, block, candidates)) for model, candidates in requests]
+        statistics = [e_steps(model, block, candidates) for model, candidates in requests]
     return {
         "rows": len(block),
         "bytes": block.rows.nbytes,
@@ -35,22 +32,6 @@ def evaluate(block: Block, requests: Sequence[Request]) -> dict[str, Any]:
         "machines": Machines.current(),
         "statistics": statistics,
     }
-
-
-def e_steps(model: Model, block: Block, candidates: Sequence[Params]) -> Sequence[Statistics]:
-    """The statistics of one block for every params of a model.
-
-    Raises
-    ------
-    ModelError
-        If any of these are no model.
-    """
-    try:
-        if isinstance(model, Batches):
-            return model.e_steps(block, candidates)
-        return [model.e_step(block, params) for params in candidates]
-    except np.linalg.LinAlgError as error:
-        raise ModelError(f"the E step met params that are no model ({error})") from error
 
 
 def passes(

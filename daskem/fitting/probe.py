@@ -22,9 +22,9 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
-from daskem.models.asking import allowed, log_prior_of, m_steps
+from daskem.models.asking import allowed, e_steps, log_prior_of, m_steps
 from daskem.models.families.protocol import is_bounded
-from daskem.models.protocol import Batches, Declares, Model
+from daskem.models.protocol import Declares, Model
 
 # Rows of the sample that are looked at, at most.
 ROWS = 2**14
@@ -236,10 +236,8 @@ class _Neighbourhood:
             for sums, point in zip(self._sums(points), points, strict=True)
         ]
 
-    def _sums(self, points: Sequence[Params]) -> Sequence[Statistics]:
-        if isinstance(self._model, Batches):
-            return self._model.e_steps(self._sample, points) if points else []
-        return [self._model.e_step(self._sample, point) for point in points]
+    def _sums(self, points: Sequence[Params]) -> list[Statistics]:
+        return e_steps(self._model, self._sample, points)
 
 
 def _largest(basis: np.ndarray, images: np.ndarray) -> tuple[float, np.ndarray]:

@@ -38,8 +38,8 @@ from daskem.fitting.algorithms.climb import (
 from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.state import Algorithm, State
 from daskem.fitting.confirming import AfterPass, was_in_vain, was_led
-from daskem.models.asking import allowed
-from daskem.models.protocol import Batches, Declares, Model
+from daskem.models.asking import allowed, e_steps, m_steps
+from daskem.models.protocol import Declares, Model
 
 # Rows of the sample that are walked through for each free parameter, at least.
 _ROWS_PER_PARAMETER = 16
@@ -152,11 +152,8 @@ class _Way:
 
 
 def _em_step(model: Model, rows: Block, params: Params) -> Params:
-    if isinstance(model, Batches):
-        (statistics,) = model.e_steps(rows, [params])
-    else:
-        statistics = model.e_step(rows, params)
-    return Params(dict(model.m_step(statistics, params)))
+    (step,) = m_steps(model, e_steps(model, rows, [params]), [params])
+    return step
 
 
 def _leaps(algorithm: Algorithm) -> bool:

@@ -4,11 +4,14 @@ import inspect
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
+import numpy as np
+
 from daskem.core.known_labels import COMPONENT
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.errors import DataError, ModelError
 from daskem.models.protocol import (
+    Batches,
     Bounded,
     Compiles,
     Incomplete,
@@ -20,6 +23,7 @@ from daskem.models.protocol import (
     Softens,
     Supervised,
 )
+from daskem.models.views import Block
 
 Group = TypeVar("Group")
 M = TypeVar("M", bound=Model)
@@ -64,6 +68,22 @@ def log_prior_of(model: object) -> Callable[[Params, float], float]:
 
 def _no_prior(params: Params, weight: float) -> float:
     return 0.0
+
+
+def e_steps(model: Model, block: Block, candidates: Sequence[Params]) -> list[Statistics]:
+    """The statistics of one block for every params of a model.
+
+    Raises
+    ------
+    ModelError
+        If any of these are no model.
+    """
+    try:
+        if candidates and isinstance(model, Batches):
+            return list(model.e_steps(block, candidates))
+        return [model.e_step(block, params) for params in candidates]
+    except np.linalg.LinAlgError as error:
+        raise ModelError(f"the E step met params that are no model ({error})") from error
 
 
 def m_steps(

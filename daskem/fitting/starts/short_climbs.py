@@ -19,10 +19,9 @@ from daskem.fitting.algorithms.climb import MEMORY, bounded, leapable, moved
 from daskem.fitting.algorithms.gain import left_to_gain, noise, steepness
 from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.squarem import squared
-from daskem.fitting.loop import e_steps
 from daskem.fitting.run import objective_of
 from daskem.fitting.stopping import told_apart
-from daskem.models.asking import demand, log_prior_of, m_steps
+from daskem.models.asking import demand, e_steps, log_prior_of, m_steps
 from daskem.models.protocol import Bounded, Declares, Model, Reports
 from daskem.models.views import Flaw
 
@@ -146,7 +145,7 @@ def _nothing(statistics: Statistics, params: Params) -> Sequence[str]:
 
 def _evaluate(block: Block, model: Model, candidates: Candidates) -> dict[str, Any]:
     """What the loop evaluates of a block, but for what tells whether its rows have changed."""
-    return {"weight": block.weight, "statistics": list(e_steps(model, block, candidates))}
+    return {"weight": block.weight, "statistics": e_steps(model, block, candidates)}
 
 
 def _flawed(flaws: Sequence[Flaw]) -> tuple[int, ...]:
