@@ -277,6 +277,7 @@ def test_which_kernel_a_fit_uses_depends_on_its_size(monkeypatch):
     assert chosen("numpy", 1e6) == "numpy"
     assert chosen("compiled", 150) == "compiled"
     assert chosen("auto", 1e6, [(None, {"means": np.zeros((8, 4))})]) == "compiled"
+    assert [chosen("auto", 1e5, starts * n) for n in (1, 4)] == ["numpy", "compiled"]
     assert chosen("auto", 1e9, model=Mixture(StudentT())) == "numpy"
     assert chosen("auto", 1e9, model=HiddenMarkov(StudentT())) == "compiled"
     having.add("cupy")

@@ -17,8 +17,8 @@ from daskem.models.protocol import Compiles, Model
 M = TypeVar("M", bound=Model)
 
 KERNELS = ("auto", *BACKENDS)
-# Rows times components times features from which on machine code is worth its seconds, where they
-# have to be spent: NumPy takes 2 to 10 ns for each and pass.
+# Rows times features times components of all runs from which on machine code is worth its seconds,
+# where they have to be spent: NumPy takes 2 to 10 ns for each and pass.
 _WORTH = 1e7
 
 
@@ -54,7 +54,7 @@ def with_kernel(
     asked = model.backend if kernel == "auto" else kernel
     if not present(asked):
         raise lacking(asked, "here")
-    large = not n_rows * n_features * max(map(_count, starts), default=1) < _WORTH
+    large = not n_rows * n_features * max(sum(map(_count, starts)), 1) < _WORTH
     if kernel == "auto" and asked == NUMPY and COMPILED in able and present(COMPILED) and large:
         asked = COMPILED
     return model.with_kernel(asked)

@@ -78,10 +78,10 @@ def prepare_selection(
         checkpoint=checkpoint,
     )
     rows, d = prepared.blocks.outline.n_rows, prepared.blocks.n_features
-    models = {
-        name: with_kernel(model, kernel, rows, d, prepared.starts) for name, model in models.items()
-    }
-    search = _recorded(Search(prepared, models, criterion, whole("n_init", n_init)))
+    n_init = whole("n_init", n_init)
+    starts = [*prepared.starts] * n_init
+    models = {name: with_kernel(model, kernel, rows, d, starts) for name, model in models.items()}
+    search = _recorded(Search(prepared, models, criterion, n_init))
     return Selecting(search, list(dict.fromkeys((name, k) for name in models for k in counts)))
 
 
