@@ -4,19 +4,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from reading import look
 
 import daskem
 from daskem import Bernoulli, Gaussian, Mixture
 from daskem.core.parameters import Params
 from daskem.data.blocks import Block
+from daskem.data.inputs import as_blocks
 from daskem.errors import ConvergenceWarning
 from daskem.fitting.algorithms.choice import ALGORITHMS
 from daskem.fitting.algorithms.climb import LED
 from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.state import Candidate, State
 from daskem.fitting.confirming import AfterPass, left_after_leaps
+from daskem.fitting.loop import passes
 from daskem.fitting.record import Pass
+from daskem.fitting.run import Run
 from daskem.fitting.sample_leap import led, with_leap
+from daskem.fitting.starts.best_starts import best_starts
+from daskem.fitting.stopping import Stop
 
 RNG = np.random.default_rng(0)
 ALL = Block(RNG.standard_normal((40_000, 3)))
@@ -146,3 +152,16 @@ def test_a_fit_of_many_rows_ends_at_its_optimum_after_few_passes():
     with pytest.warns(ConvergenceWarning):
         more = daskem.fit(Mixture(Gaussian()), rows, 4, **further)
     assert more.history[-1].objective - found.history[-1].objective < 1e-6
+
+
+def test_those_are_led_who_are_to_be():
+    rng = np.random.default_rng(2)
+    rows = rng.standard_normal((70_000, 2)) + 2.0 * rng.integers(2, size=(70_000, 2))
+    blocks = as_blocks(rows)
+    first = look(Mixture(Gaussian()), blocks)
+    draws = [np.random.default_rng(seed) for seed in range(3)]
+    drafts = best_starts(first, 5, None, "k-means++", draws)
+    begun = [Run.begin(first.model, "auto", draft, 2, 70_000) for draft in drafts]
+    for led_ones, expected in ((None, [0, 1, 2]), ([1], [1])):
+        runs = next(passes(begun, blocks, Stop(None, 9), first.survey, led=led_ones))
+        assert [i for i, run in enumerate(runs) if LED in dict(run.state.tried)] == expected

@@ -156,10 +156,15 @@ class Run(Brief):
         if read.events:
             record = replace(history[-1], events=(*read.events, *history[-1].events))
             history = (*history[:-1], record)
-        state = standing.state
-        if status is Status.RUNNING:
-            state = with_leap(standing, self.model, self.algorithm, sample, tol)
-        return replace(self, state=state, history=history, status=status)
+        return replace(self, state=standing.state, history=history, status=status)
+
+    def led(self, sample: Block | None, stop: Stop, weight: float) -> "Run":
+        """The run before its next pass, with a leap that a sample of the rows leads, if it may."""
+        if self.status is not Status.RUNNING or sample is None:
+            return self
+        standing = AfterPass(self.state, self.history)
+        tol = stop.tolerance(resolution(self.model, self.params, weight))
+        return replace(self, state=with_leap(standing, self.model, self.algorithm, sample, tol))
 
     def _record(self, state: State, weight: float, read: Read) -> Pass:
         assert state.accepted is not None

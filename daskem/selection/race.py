@@ -95,10 +95,25 @@ def _passed(field: Field, riders: Runs) -> tuple[dict[Cell, list[Run]], float]:
     cells = {cell: [next(count) for _ in cell_runs] for cell, cell_runs in riders.items()}
     active = next(i for i, run in enumerate(runs) if run.status is Status.RUNNING)
     prepared = field.search.prepared
-    how = field.survey, prepared.strict, list(cells.values())
+    how = field.survey, prepared.strict, list(cells.values()), _to_lead(field, riders)
     runs = next(passes(runs, prepared.blocks, prepared.stop, *how))
     sorted_out = {cell: [runs[i] for i in numbers] for cell, numbers in cells.items()}
     return sorted_out, runs[active].history[-1].seconds
+
+
+def _to_lead(field: Field, riders: Runs) -> Sequence[int]:
+    """The numbers of the runs that the sample leads: all at first, then the best one of each
+    candidate, and all of the one in front, so that none of them waits for the others.
+    """
+    known = {cell: [run for run in runs if run.history] for cell, runs in riders.items()}
+    best = {cell: best_of(runs) for cell, runs in known.items() if runs}
+    front = min(best, key=lambda cell: field.value(best[cell]), default=None)
+    to_lead = [
+        not run.history or cell == front or run is best[cell]
+        for cell, runs in riders.items()
+        for run in runs
+    ]
+    return list(np.flatnonzero(to_lead))
 
 
 def _running(riders: Runs) -> bool:
