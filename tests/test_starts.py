@@ -265,9 +265,9 @@ def test_what_has_no_correlations_is_as_simple_as_it_gets(kind):
 def test_k_means_weighs_rows_as_repeats_and_ends_where_nothing_moves():
     rows = overlapping(400)
     times = np.random.default_rng(1).integers(1, 4, 400)
-    (labels,), (inertia,) = lloyd(rows, times.astype(float), rows[None, :5])
+    (labels,), _, (inertia,) = lloyd(rows, times.astype(float), rows[None, :5])
     again = np.repeat(rows, times, axis=0)
-    (repeated,), (same,) = lloyd(again, np.ones(times.sum()), rows[None, :5])
+    (repeated,), _, (same,) = lloyd(again, np.ones(times.sum()), rows[None, :5])
     np.testing.assert_array_equal(np.repeat(labels, times), repeated)
     assert inertia == pytest.approx(same)
     centres = np.stack(
@@ -276,6 +276,15 @@ def test_k_means_weighs_rows_as_repeats_and_ends_where_nothing_moves():
     np.testing.assert_array_equal(
         np.square(rows[:, None] - centres).sum(axis=2).argmin(axis=1), labels
     )
+
+
+def test_k_means_goes_on_where_it_was_left():
+    rows, weights = overlapping(400), np.random.default_rng(3).uniform(0.5, 2.0, 400)
+    at_once = lloyd(rows, weights, rows[None, :7], 9)
+    _, half_way, _ = lloyd(rows, weights, rows[None, :7], 4)
+    assert not np.array_equal(half_way, at_once.centres)
+    for found, expected in zip(lloyd(rows, weights, half_way, 5), at_once, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_of_the_draws_of_a_seed_the_one_that_leaves_least_is_taken(monkeypatch):
@@ -307,10 +316,11 @@ def test_trials_side_by_side_draw_and_end_as_each_does_alone(most, monkeypatch):
     seeds = kmeans_plus_plus(rows, weights, 5, [first, first, second])
     for expected in seeds[:2]:
         np.testing.assert_array_equal(kmeans_plus_plus(rows, weights, 5, [alone]), [expected])
-    labels, inertias = lloyd(rows, weights, rows[seeds])
+    labels, centres, inertias = lloyd(rows, weights, rows[seeds])
     for number, of_trial in enumerate(seeds):
-        (expected,), (inertia,) = lloyd(rows, weights, rows[of_trial][None])
+        (expected,), (means,), (inertia,) = lloyd(rows, weights, rows[of_trial][None])
         np.testing.assert_array_equal(labels[number], expected)
+        np.testing.assert_allclose(centres[number], means, rtol=1e-12)
         assert inertias[number] == pytest.approx(inertia, rel=1e-12)
 
 

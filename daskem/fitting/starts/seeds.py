@@ -1,6 +1,7 @@
 """Seeds: rows that lie far from one another, around which a mixture starts its components."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -99,27 +100,42 @@ def random_rows(
     return np.stack([rng.choice(n, size=n_components, replace=False, p=p) for rng in rngs])
 
 
-def lloyd(
-    points: np.ndarray, weights: np.ndarray, centres: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The partitions (trial, sample) of k-means from `centres` (trial, component, feature), and
-    their inertias (trial,).
+class Partitions(NamedTuple):
+    """Partitions by k-means.
 
-    Lloyd's iterations: each row to the nearest centre, each centre to the mean of its rows; one
-    that has none stays.
+    Attributes
+    ----------
+    labels : ndarray of int, (trial, sample)
+    centres : ndarray, (trial, component, feature)
+        The means of their rows.
+    inertias : ndarray, (trial,)
+    """
+
+    labels: np.ndarray
+    centres: np.ndarray
+    inertias: np.ndarray
+
+
+def lloyd(
+    points: np.ndarray, weights: np.ndarray, centres: np.ndarray, n_rounds: int = MOST_ROUNDS
+) -> Partitions:
+    """Partitions by k-means from `centres`, (trial, component, feature).
+
+    Lloyd's iterations, so many at most: each row to the nearest centre, each centre to the mean of
+    its rows; one that has none stays.
     """
     parts = _side_by_side(centres, len(points) * centres.shape[1])
-    labels, inertias = zip(*(_lloyd(points, weights, some) for some in parts), strict=True)
-    return np.concatenate(labels), np.concatenate(inertias)
+    made = [_lloyd(points, weights, some, n_rounds) for some in parts]
+    return Partitions(*map(np.concatenate, zip(*made, strict=True)))
 
 
 def _lloyd(
-    points: np.ndarray, weights: np.ndarray, centres: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    points: np.ndarray, weights: np.ndarray, centres: np.ndarray, n_rounds: int
+) -> Partitions:
     """The same of all trials at a time."""
     centres, numbers = centres.copy(), np.arange(centres.shape[1])[:, None]
     labels, moving = np.full((len(centres), len(points)), -1), np.arange(len(centres))
-    for _ in range(MOST_ROUNDS):
+    for _ in range(n_rounds):
         moved = centres[moving]
         closeness = moved @ points.T - np.square(moved).sum(axis=2)[:, :, None] / 2
         nearest = closeness.argmax(axis=1)
@@ -133,7 +149,7 @@ def _lloyd(
         means = members @ points / np.where(totals > 0, totals, 1.0)
         centres[moving] = np.where(totals > 0, means, moved[changed])
     ways = points - np.take_along_axis(centres, labels[:, :, None], axis=1)
-    return labels, np.square(ways).sum(axis=2) @ weights
+    return Partitions(labels, centres, np.square(ways).sum(axis=2) @ weights)
 
 
 def _side_by_side(trials: np.ndarray, n_numbers: int) -> list[np.ndarray]:
