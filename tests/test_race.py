@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from reading import look
-from samples import overlapping, planted
+from samples import count_rows, overlapping, planted
 from table import every_row
 
 import daskem
@@ -31,6 +31,7 @@ from daskem.selection.race import (
     Progress,
     _follow_the_leader,
     _has_lost,
+    _to_lead,
     race,
 )
 from daskem.selection.splitting import grown
@@ -166,9 +167,19 @@ def test_a_candidate_has_lost_where_two_predictions_say_that_it_stays_behind(rem
     assert _has_lost(one_row, told(-1.0, *remaining), least=0.5) == lost
 
 
+def test_all_runs_are_led_at_first_and_then_those_in_front():
+    field = SimpleNamespace(value=lambda run: -run.history[-1].objective)
+    riders = {
+        ("full", 2): [told(-2.0, 0.1), told(-2.1, 0.1)],
+        ("full", 3): [told(-1.2, 0.1), told(-1.0, 0.1)],
+        ("full", 4): [told(-1.0), told(-1.5, 0.1), told(-1.4, 0.1)],
+    }
+    assert list(_to_lead(field, riders)) == [0, 2, 3, 4, 6]
+
+
 def test_the_best_candidate_is_followed_to_its_end_even_if_it_was_dropped():
     field = field_of(planted(3))
-    riders = next(race(field, {cell: field.begin(cell) for cell in (("full", 2), ("full", 3))}, {}))
+    riders = next(race(field, field.begin([("full", 2), ("full", 3)]), {}))
     riders["full", 3] = [replace(run, status=Status.DROPPED) for run in riders["full", 3]]
     _follow_the_leader(field, riders, known=np.inf)
     assert best_of(riders["full", 3]).status is Status.RUNNING
@@ -180,9 +191,34 @@ def test_the_best_candidate_is_followed_to_its_end_even_if_it_was_dropped():
 
 def test_restarts_share_nothing():
     """What they find differs where what other seeds would find does."""
-    runs = field_of(overlapping(2000), n_init=3).begin(("full", 3))
+    (runs,) = field_of(overlapping(2000), n_init=3).begin([("full", 5)]).values()
     found = {run.params["means"].tobytes() for run in runs}
     assert len(found) == len(runs) == 3
+
+
+def foretold(field, run):
+    """BIC of the params of a run, by the sample."""
+    (sums,) = run.model.e_steps(field.survey.sample, [run.params])
+    p, weight = run.n_parameters, field.survey.weight
+    return p * np.log(weight) - 2 * sums["log_likelihood"]
+
+
+def test_the_candidate_in_front_is_polished_as_if_it_were_alone(monkeypatch):
+    """And others until no more is left than a little of what they lie behind."""
+    field = field_of(planted(3, n=3000), n_init=3)
+    cells, counted = [("full", k) for k in (1, 2, 3, 6)], count_rows(monkeypatch)
+    alone = {cell: field.begin([cell])[cell] for cell in cells}
+    rows_alone, counted[0] = counted[0], 0
+    together = field.begin(cells)
+    assert counted[0] < 0.8 * rows_alone
+    values = {cell: foretold(field, runs[0]) for cell, runs in together.items()}
+    first, least = min(values, key=values.get), min(values.values())
+    assert first == ("full", 3)
+    for run, same in zip(together[first], alone[first], strict=True):
+        for name, value in same.params.items():
+            np.testing.assert_array_equal(run.params[name], value)
+    for cell, value in values.items():
+        assert value - foretold(field, alone[cell][0]) <= 0.2 * (value - least)
 
 
 # A likelihood that falls with the number of components.
@@ -199,14 +235,14 @@ def stuck(field, n_components):
 
 def test_a_likelihood_that_falls_is_mended_by_a_component_that_is_split():
     field = field_of(planted(3))
-    begun = {("full", 3): [stuck(field, 3)], ("full", 2): field.begin(("full", 2))}
+    begun = {("full", 3): [stuck(field, 3)], **field.begin([("full", 2)])}
     *_, riders = race(field, begun, {})
     two, three = (best_of(riders["full", k]) for k in (2, 3))
     assert len(riders["full", 3]) == 2
     assert three.history[-1].log_likelihood > two.history[-1].log_likelihood
     # It is the fit that other starts lead to, and ends as any other does.
-    (alone,) = field.begin(("full", 3))[:1]
-    *_, other = race(field, {("full", 3): [alone]}, {})
+    (runs,) = field.begin([("full", 3)]).values()
+    *_, other = race(field, {("full", 3): runs[:1]}, {})
     mended, found = three.history[-1], best_of(other["full", 3]).history[-1]
     assert mended.log_likelihood == pytest.approx(found.log_likelihood, abs=1e-5)
     assert three.status is Status.CONVERGED
@@ -215,7 +251,7 @@ def test_a_likelihood_that_falls_is_mended_by_a_component_that_is_split():
 def test_a_race_that_goes_on_knows_what_was_mended(tmp_path):
     field = field_of(planted(3))
     recording = Recording.at(tmp_path, {})
-    runs = {cell: field.begin(cell) for cell in (("full", 2), ("full", 3))}
+    runs = field.begin([("full", 2), ("full", 3)])
     here = Course(runs, 4, Progress(2.5, {("full", 3)}))
     here.write(recording.opened(0), field)
     left = course(field, list(runs), replace(recording, before=saved(recording.path)))
@@ -226,7 +262,7 @@ def test_a_race_that_goes_on_knows_what_was_mended(tmp_path):
 
 def test_it_is_mended_with_what_an_earlier_selection_has_found():
     field = field_of(planted(3))
-    *_, earlier = race(field, {("full", 2): field.begin(("full", 2))}, {})
+    *_, earlier = race(field, field.begin([("full", 2)]), {})
     *_, riders = race(field, {("full", 4): [stuck(field, 4)]}, earlier)
     two, four = best_of(earlier["full", 2]), best_of(riders["full", 4])
     assert two.history[-1].log_likelihood < four.history[-1].log_likelihood
@@ -250,7 +286,7 @@ def test_a_run_that_joins_later_has_no_more_time_than_the_others(monkeypatch):
     seconds = count()
     monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
     field = field_of(planted(3), tol=1e-300, max_seconds=2.5)
-    begun = {("full", 3): [stuck(field, 3)], ("full", 2): field.begin(("full", 2))}
+    begun = {("full", 3): [stuck(field, 3)], **field.begin([("full", 2)])}
     passes = list(race(field, begun, {}))
     assert len(passes) == 3
     joined = passes[-1]["full", 3][-1]

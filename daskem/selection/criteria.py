@@ -22,12 +22,20 @@ def judge(run: Run, weight: float, gain: float = 0.0) -> dict[str, float]:
     n = statistics.get("fitted_weight", weight)
     mean = run.history[-1].log_likelihood + gain
     p = run.n_parameters
-    bic = p * np.log(n) - 2 * n * mean
-    aic = 2 * p - 2 * n * mean
+    bic, aic = (penalised(criterion, mean, p, n) for criterion in ("bic", "aic"))
     criteria = {"log_likelihood": mean, "n_parameters": p, "bic": bic, "aic": aic}
     if "heldout_log_likelihood" in statistics:
         criteria["heldout"] = -2 * float(statistics["heldout_log_likelihood"])
     return {**criteria, "icl": bic}
+
+
+def penalised(criterion: str, mean: float, p: int, n: float) -> float:
+    """BIC, or AIC, of `n` rows with a mean log-likelihood in a fit of `p` parameters.
+
+    What asks for a read of the data is foretold: ICL by BIC, and rows held out by AIC.
+    """
+    each = np.log(n) if criterion in ("bic", "icl") else 2.0
+    return float(p * each - 2 * n * mean)
 
 
 def reachable(run: Run) -> float:

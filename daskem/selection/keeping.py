@@ -1,12 +1,8 @@
 """Where a race stands: what is written down of it after every pass, and where one goes on."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from dask.system import CPU_COUNT
-
-from daskem.data.blocks import counted
 from daskem.errors import CheckpointError
 from daskem.fitting.record import Status
 from daskem.running.checkpoints.recording import Log, Recording, Saved
@@ -50,11 +46,7 @@ def course(field: Field, cells: Sequence[Cell], recording: Recording | None) -> 
     """A race at its start, or where it was left."""
     if recording is not None and recording.before is not None:
         return _left(field, recording.before)
-    longest_first = sorted(cells, key=lambda cell: -cell[1])
-    with ThreadPoolExecutor(CPU_COUNT) as pool:
-        watched = counted("starts", longest_first, field.search.prepared.blocks.watch)
-        begun = dict(zip(watched, pool.map(field.begin, longest_first), strict=True))
-    return Course(begun, 0, Progress(0.0, set()))
+    return Course(field.begin(cells), 0, Progress(0.0, set()))
 
 
 def _left(field: Field, before: Saved) -> Course:

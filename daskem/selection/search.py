@@ -1,29 +1,32 @@
 """A selection before its race: what is looked for, and what it takes to start and to judge fits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from zlib import crc32
 
 import numpy as np
+from dask.system import CPU_COUNT
 from distributed import Client
 
 from daskem.core.brief import Brief
-from daskem.data.blocks import Watch, place
+from daskem.data.blocks import Watch, counted, place
 from daskem.data.cluster import current_client
 from daskem.data.survey import Survey
 from daskem.errors import ParameterError
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.run import Run
-from daskem.fitting.starts.best_starts import searched
+from daskem.fitting.starts.best_starts import shortlist
 from daskem.fitting.starts.contest import ranking
 from daskem.fitting.starts.first_read import FirstRead
+from daskem.fitting.starts.shortlist import Shortlist
 from daskem.models.heldout import HeldOut
 from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.models.mixture import Mixture
 from daskem.models.protocol import Model
 from daskem.running.kernels import check_kernel
 from daskem.running.prepared import Prepared
-from daskem.selection.criteria import judge
+from daskem.selection.criteria import judge, penalised
 from daskem.selection.splitting import grown
 
 # What a selection chooses among, by name: models that begin with a mixture.
@@ -35,6 +38,10 @@ Cell = tuple[str, int]
 # find, see `spread`: n restarts drawn anew from these n miss the best three with a probability of
 # (1 - 3/n)^n < e^-3 = 5 %.
 SURVIVORS = 3
+# A start is polished until no more is left than this share of what its candidate lies behind, and
+# this share of what a component costs by the criterion: with less, likelihoods would often fall
+# with the number of components, which asks for more reads.
+_OF_BEHIND, _OF_COMPONENT = 0.1, 0.5
 # Sequences of which a tenth is held out: of fewer, it would often be none of them.
 _FEWEST_SEQUENCES = 40
 
@@ -120,18 +127,47 @@ class Field(Brief):
     def survey(self) -> Survey:
         return next(iter(self.reads.values())).survey
 
-    def begin(self, cell: Cell) -> list[Run]:
-        """The runs of a candidate that survive on the sample, the best one first.
+    def begin(self, cells: Sequence[Cell]) -> dict[Cell, list[Run]]:
+        """The runs of candidates that survive on the sample, the best one of each first.
 
-        Restarts share nothing, so that where they differ other seeds would.
+        Starts are looked for alike, and polished until what is left is little beside what their
+        candidate lies behind.
         """
+        longest_first = sorted(cells, key=lambda cell: -cell[1])
+        watch = self.search.prepared.blocks.watch
+        with ThreadPoolExecutor(CPU_COUNT) as pool:
+            lists = pool.map(self._shortlist, longest_first)
+            listed = dict(zip(counted("starts", longest_first, watch), lists, strict=True))
+            values = list(pool.map(self._foretold, listed.values()))
+            behind = [value - min(values) if np.isfinite(value) else 0.0 for value in values]
+            runs = pool.map(self._polished, longest_first, listed.values(), behind)
+            return dict(zip(longest_first, runs, strict=True))
+
+    def _shortlist(self, cell: Cell) -> Shortlist:
+        """Starts of a candidate; restarts share nothing, so that where they differ others would."""
         name, k = cell
         n_init = 1 if k == 1 else self.search.n_init
         rngs = [
             np.random.default_rng([self.search.prepared.seed, crc32(name.encode()), k, restart])
             for restart in range(n_init)
         ]
-        starts = ranking(searched(self.reads[name], k, self.search.prepared.init_params, rngs))
+        return shortlist(self.reads[name], k, self.search.prepared.init_params, rngs)
+
+    def _foretold(self, listed: Shortlist) -> float:
+        """The criterion of a candidate, as the sample foretells it by its best start; infinite if
+        that is improper.
+        """
+        best, weight = listed.best(), self.survey.weight
+        if any(best.unfit):
+            return np.inf
+        return penalised(self.search.criterion, best.objective, listed.n_parameters, weight)
+
+    def _polished(self, cell: Cell, listed: Shortlist, behind: float) -> list[Run]:
+        name, k = cell
+        weight, p = self.survey.weight, listed.n_parameters
+        of_component = penalised(self.search.criterion, 0.0, p, weight) / k
+        enough = min(_OF_BEHIND * behind, _OF_COMPONENT * of_component)
+        starts = ranking(listed.winners(enough / (2 * weight)))
         return [self._run(name, entry.draft) for entry in starts[:SURVIVORS]]
 
     def grown(self, cell: Cell, below: Run) -> Run:

@@ -3,6 +3,7 @@ compare, regrow, polish, in this order; of a simpler model, where rows are few f
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeGuard
 
 import numpy as np
@@ -16,9 +17,10 @@ from daskem.fitting.starts.effort import Effort, searched_rows, simpler_read
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.seedbed import Seedbed, begin
 from daskem.fitting.starts.short_climbs import Judged
+from daskem.fitting.starts.shortlist import Shortlist, grown, grown_each
 from daskem.fitting.starts.start_params import Start, params_in_start
 from daskem.models.asking import allowed, demand
-from daskem.models.protocol import Declares, Frames, Model, Simplifies, Starts, Varies
+from daskem.models.protocol import Declares, Model, Simplifies, Starts
 
 
 def best_starts(
@@ -35,8 +37,8 @@ def best_starts(
     if read is not first:
         known = _known_to(first, read, start)
         drafts = best_starts(read, n_components, known, init_params, rngs)
-        grown = _grown_each(first.model, read.model, drafts, rngs)
-        return [Draft(_with_known(first, d.params, n_components, start)) for d in grown]
+        grown_drafts = grown_each(first.model, read.model, drafts, rngs)
+        return [Draft(_with_known(first, d.params, n_components, start)) for d in grown_drafts]
     if not is_searched(first, n_components, start):
         return [Draft(begin(first, n_components, start, init_params, rng)) for rng in rngs]
     k = whole("n_components", n_components)
@@ -55,8 +57,8 @@ def unsearched_start(
     params = begin(read, n_components, _known_to(first, read, start), init_params, rng)
     if read is first:
         return params
-    grown = _grown(first.model, read.model, params)
-    return _with_known(first, grown, n_components, start)
+    grown_params = grown(first.model, read.model, params)
+    return _with_known(first, grown_params, n_components, start)
 
 
 def starting(first: FirstRead, n_components: int | None, start: Start | None) -> FirstRead:
@@ -96,80 +98,43 @@ def is_searched(first: FirstRead, n_components: int | None, start: Start | None)
     return isinstance(read.model, Starts)
 
 
-def searched(
-    first: FirstRead, n_components: int, init_params: str, rngs: Sequence[np.random.Generator]
-) -> list[Judged]:
-    """The best of many starts, one for each of `rngs`, grown from those of a simpler model where
-    it alone has any.
-    """
-    read = starting(first, n_components, None)
-    starts = best_of_many(read, n_components, init_params, rngs)
-    if read is first:
-        return starts
-    return _grown_starts(first.model, read.model, starts, rngs)
-
-
 @one_blas_thread()
-def best_of_many(
+def shortlist(
     first: FirstRead, n_components: int, init_params: str, rngs: Sequence[np.random.Generator]
-) -> list[Judged]:
-    """The best of many starts, as the sample judges it; one for each of `rngs`.
+) -> Shortlist:
+    """The better ones of many starts, of each of `rngs`.
 
     Several starts compete on the sample of the survey: short runs on a small part of it, some with
     more components than wanted, which are then pruned; the better ones go on to larger parts, and
     the best are fitted to all of it (Biernacki, Celeux and Govaert 2003). In between, the best one
     is regrown a few times, which takes components from where there are too many to where one is
     missing (as the splits and merges of Ueda et al. 2000). What the last fit has learned of the
-    curvature goes on to the data. Where the rows are few for so many parameters, all this is done
-    with a simpler model, if there is one, and its components grow into those of this one.
+    curvature goes on to the data. Where a model has no starts of its own, or rows are few for so
+    many parameters, all this is done with a simpler one, whose components grow into those of this
+    one.
     """
+    read = starting(first, n_components, None)
+    sample, n_out = searched_rows(read.model, read.survey.start_sample)
+    n, d = sample.rows.shape
+    if read is first:
+        read = simpler_read(first, n_components, d, n) or first
+    if read is not first:
+        found = shortlist(read, n_components, init_params, rngs)
+        return replace(found, models=(*found.models, first.model))
     assert isinstance(first.model, Starts)
     n_named = first.survey.n_named
-    sample, n_out = searched_rows(first.model, first.survey.start_sample)
-    d = sample.rows.shape[1]
-    simpler = simpler_read(first, n_components, d, len(sample))
-    if simpler is not None:
-        starts = best_of_many(simpler, n_components, init_params, rngs)
-        return _grown_starts(first.model, simpler.model, starts)
-    n = len(sample)
     effort = Effort.of(first.model, n_components, d, n, init_params, n_named, n_out)
     # Parts of one size are one, on which climbs go on.
     parts_by_size = {size: sample[:size] for size in effort.sizes}
     parts = [parts_by_size[size] for size in effort.sizes]
     bed = Seedbed(first.model, parts[0], init_params, n_out)
-    winners = Contest(first.model, parts, effort, n_components, n_named, n_out, bed).winners(rngs)
-    if len(first.survey.sample) == first.survey.n_rows:
-        return winners
-    return [entry._replace(draft=entry.draft.elsewhere()) for entry in winners]
+    contest = Contest(first.model, parts, effort, n_components, n_named, n_out, bed)
+    is_all = len(first.survey.sample) == first.survey.n_rows
+    return Shortlist(contest, contest.ranked(rngs), (first.model,), rngs, is_all)
 
 
-def _grown(model: Model, simpler: Model, params: Params) -> Params:
-    """What params of a simpler model are for this one."""
-    data_params = demand(simpler, Frames, "growing").from_frame(params)
-    return demand(model, Simplifies, "growing").grown(data_params)
-
-
-def _grown_each(
-    model: Model,
-    simpler: Model,
-    drafts: Sequence[Draft],
-    rngs: Sequence[np.random.Generator] = (),
-) -> list[Draft]:
-    """The same of each of `drafts`; of all but the first something near to it, drawn from `rngs`,
-    where a model has any.
-    """
-    grown = [_grown(model, simpler, draft.params) for draft in drafts]
-    if isinstance(model, Varies) and rngs:
-        grown[1:] = map(model.varied, grown[1:], rngs[1:])
-    return [Draft(params) for params in grown]
-
-
-def _grown_starts(
-    model: Model,
-    simpler: Model,
-    starts: Sequence[Judged],
-    rngs: Sequence[np.random.Generator] = (),
+def best_of_many(
+    first: FirstRead, n_components: int, init_params: str, rngs: Sequence[np.random.Generator]
 ) -> list[Judged]:
-    """The same of each of `starts`, which stay as the simpler model has judged them."""
-    grown = _grown_each(model, simpler, [entry.draft for entry in starts], rngs)
-    return [entry._replace(draft=draft) for entry, draft in zip(starts, grown, strict=True)]
+    """The best of many starts, as the sample judges it; one for each of `rngs`."""
+    return shortlist(first, n_components, init_params, rngs).winners()

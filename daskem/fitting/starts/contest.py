@@ -73,16 +73,20 @@ class Contest:
     n_out: int
     bed: Seedbed
 
-    def winners(self, rngs: Sequence[np.random.Generator]) -> list[Judged]:
-        """The start that wins, of the seeds that each of `rngs` draws."""
+    def ranked(self, rngs: Sequence[np.random.Generator]) -> list[list[Judged]]:
+        """Starts that each of `rngs` draws, pruned, compared and regrown, the best one first."""
         # More components than wanted are an over-fit.
         seeded = [self.bed.seeded(k, rngs) for k in self.effort.counts]
         parted = self.bed.partitioned(self.n_components, rngs)
         starts = [[*seeds, *p] for *seeds, p in zip(*seeded, parted, strict=True)]
-        return _in_step(self.model, list(map(self.winner, starts, rngs)))
+        return _in_step(self.model, list(map(self.regrown, starts, rngs)))
 
-    def winner(self, seeds: Sequence[Params], rng: np.random.Generator) -> Way[Judged]:
-        """The start that wins, of some around seeds and of what `rng` draws besides."""
+    def polished(self, starts: Sequence[list[Judged]], tol: float = 0.0) -> list[Judged]:
+        """Where each of these `ranked` leads, until no more than `tol` is left, nats per row."""
+        return _in_step(self.model, [self.polish(ranked, tol) for ranked in starts])
+
+    def regrown(self, seeds: Sequence[Params], rng: np.random.Generator) -> Way[list[Judged]]:
+        """Starts around some seeds and of what `rng` draws besides, the best one first."""
         ranked = yield from self.compare((yield from self.prune(seeds)))
         in_vain = 0
         for _ in range(self.effort.n_regrown):
@@ -93,7 +97,7 @@ class Contest:
             # Where the most likely fit is the best, others may be far from all that were tried.
             if in_vain == _IN_VAIN and not is_bounded(self.model):
                 break
-        return (yield from self.polish(ranked))
+        return ranked
 
     def prune(self, starts: Iterable[Params]) -> Way[list[Judged]]:
         """Where `starts` lead in a short climb, and in another without the components too many."""
@@ -123,15 +127,16 @@ class Contest:
         fewer = pruned(self.model, params, self.parts[0], k - 1, self.n_named, flawed)
         return joined(self.model, fewer, self.bed.unnamed(self.effort.n_seeds, rng))
 
-    def polish(self, ranked: list[Judged]) -> Way[Judged]:
-        """The best on ever larger parts; with many passes on the last two."""
+    def polish(self, ranked: list[Judged], tol: float) -> Way[Judged]:
+        """The best on ever larger parts; with many passes on the last two, until `tol` is left."""
         last = len(self.parts) - 1
         for number in range(1, last + 1):
             part, long = self.parts[number], number >= last - 1
             n_on = 1 if long else -(-len(ranked) // GROWTH)
             drafts = [entry.draft for entry in ranked]
             p = count_free(self.model.parameters, drafts[0].params)
-            stop = Stop(_POLISHED * p / (2 * len(part)), MOST_PASSES) if long else BRIEF
+            enough = max(_POLISHED * p / (2 * len(part)), tol)
+            stop = Stop(enough, MOST_PASSES) if long else BRIEF
             ended = yield from self._fits(drafts[:n_on], part, stop)
             # Many passes may lead into what no cluster is: then the next best, as far as it goes.
             for draft in drafts[n_on : n_on + self.effort.n_others] if long else ():
@@ -174,9 +179,9 @@ def ranking(judged: Iterable[Judged]) -> list[Judged]:
     return sorted(judged, key=lambda entry: (entry.unfit, -entry.objective))
 
 
-def _in_step(model: Starts, ways: Sequence[Way[Judged]]) -> list[Judged]:
+def _in_step(model: Starts, ways: Sequence[Way[T]]) -> list[T]:
     """Where `ways` end, all of them at the same question, so that one sweep answers all alike."""
-    ended: dict[int, Judged] = {}
+    ended: dict[int, T] = {}
     answers: dict[int, list[Judged]] = {}
     asked = {i: next(way) for i, way in enumerate(ways)}
     while asked:
