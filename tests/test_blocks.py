@@ -13,6 +13,7 @@ from cluster import bits, in_random_order
 from dask.callbacks import Callback
 
 import daskem
+from daskem.core.rows import some_rows
 from daskem.data.blocks import joining
 from daskem.data.blocks.dask import DaskBlocks
 from daskem.data.blocks.local import LocalBlocks
@@ -497,3 +498,13 @@ def test_large_chunks_of_a_zarr_array_stay_as_they_are(tmp_path):
         tmp_path / "l.zarr", shape=(500_000, 3), chunks=(100_000, 3), dtype="f8"
     )
     assert as_rows(large).array.chunks[0] == (100_000,) * 5
+
+
+@pytest.mark.parametrize("shape", [(40,), (40, 3), (40, 3, 2), (40, 0)])
+def test_some_rows_are_what_brackets_make_of_them(shape):
+    rng = np.random.default_rng(0)
+    values = np.asfortranarray(rng.normal(size=shape)).astype(">f4")
+    for chosen in (slice(3, 20, 2), rng.random(40) < 0.3, rng.integers(-40, 40, 15), np.arange(0)):
+        found = some_rows(values, chosen)
+        np.testing.assert_array_equal(found, values[chosen])
+        assert found.dtype == values.dtype

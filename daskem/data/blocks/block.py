@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from daskem.core.brief import Brief
+from daskem.core.rows import Chosen, some_rows
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.sequences import (
     chosen_sequences,
@@ -14,7 +15,6 @@ from daskem.data.blocks.sequences import (
     whole_sequences,
 )
 
-Index = slice | np.ndarray
 # The rider that says how many times each row counts.
 WEIGHT = "sample_weight"
 
@@ -45,7 +45,7 @@ class Block(Brief):
     weights: np.ndarray | None = None
     along: Mapping[str, np.ndarray] = field(default_factory=dict)
     pieces: tuple[Piece, ...] = ()
-    taken: tuple[Index, ...] = ()
+    taken: tuple[Chosen, ...] = ()
     edges: np.ndarray | None = None
     kept: np.ndarray | None = None
 
@@ -57,13 +57,13 @@ class Block(Brief):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, chosen: Index) -> "Block":
+    def __getitem__(self, chosen: Chosen) -> "Block":
         """The block of some of the rows; with the edges of the sequences, if these are whole."""
         taken = (*self.taken, chosen) if self.pieces else ()
         edges, kept = self._whole_sequences(chosen)
-        along = {name: values[chosen] for name, values in self.along.items()}
+        along = {name: some_rows(values, chosen) for name, values in self.along.items()}
         return Block(
-            self.rows[chosen],
+            some_rows(self.rows, chosen),
             along=along,
             pieces=self.pieces,
             taken=taken,
@@ -141,7 +141,7 @@ class Block(Brief):
             edges, kept = joined_sequences((one.edges, other.edges), (one.kept, other.kept))
         return cls(np.concatenate([one.rows, other.rows]), along=along, edges=edges, kept=kept)
 
-    def _whole_sequences(self, chosen: Index) -> tuple[np.ndarray | None, np.ndarray | None]:
+    def _whole_sequences(self, chosen: Chosen) -> tuple[np.ndarray | None, np.ndarray | None]:
         """`edges` and `kept` of the chosen rows, where they are whole sequences."""
         if self.edges is None:
             return None, None

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from daskem.core.rows import some_rows
 from daskem.data.blocks.block import WEIGHT, Block
 from daskem.data.blocks.piece import Piece
 from daskem.data.blocks.plain import plain, plain_numbers
@@ -76,8 +77,10 @@ def _block(group: Sequence[Part], omit: Omit) -> Block:
     kept = None if rows.dtype.kind != "f" else _kept(rows, omit)
     if kept is None or kept.all():
         return Block(rows, along=along, pieces=pieces, edges=edges)
-    along = {name: values[kept] for name, values in along.items()}
-    return Block(rows[kept], along=along, pieces=pieces, taken=(kept,), edges=edges, kept=kept)
+    along = {name: some_rows(values, kept) for name, values in along.items()}
+    return Block(
+        some_rows(rows, kept), along=along, pieces=pieces, taken=(kept,), edges=edges, kept=kept
+    )
 
 
 def _kept(rows: np.ndarray, omit: Omit) -> np.ndarray | None:

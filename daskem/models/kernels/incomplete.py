@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskem.core.numerics import one_blas_thread
+from daskem.core.rows import Chosen, some_rows
 from daskem.core.statistics import Statistics, add
 from daskem.models.kernels.protocol import Kernel, Weighted
 from daskem.models.kernels.tiles import spans
@@ -38,8 +39,9 @@ class Seen:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, chosen: slice | np.ndarray) -> "Seen":
-        return Seen(self.rows[chosen], None if self.weights is None else self.weights[chosen])
+    def __getitem__(self, chosen: Chosen) -> "Seen":
+        weights = None if self.weights is None else some_rows(self.weights, chosen)
+        return Seen(some_rows(self.rows, chosen), weights)
 
 
 class Part(NamedTuple):
