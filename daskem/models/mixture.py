@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from typing import Self
 
 import numpy as np
@@ -281,7 +282,8 @@ class Mixture(ComposedModel):
         """E steps of several params, each with the logs of its weights as offsets."""
         shares = [self.shares(c) for c in candidates]
         logs = _log(np.concatenate(shares)) + self.log_det
-        offsets = np.split(logs, np.cumsum([len(s) for s in shares[:-1]]))
+        spans = pairwise(accumulate(map(len, shares), initial=0))
+        offsets = [logs[slice(*ends)] for ends in spans]
         kernel = self.of_family(candidates, offsets)
         if self.noise:
             assert self.log_noise is not None

@@ -10,7 +10,7 @@ import numpy as np
 
 from daskem.core import frames
 from daskem.core.parameters import POSITIVE, POSITIVE_DEFINITE, Parameter
-from daskem.models.families.conditional import Correlated, Uncorrelated, upper, upper_triangle
+from daskem.models.families.conditional import Correlated, Uncorrelated, halves, upper
 from daskem.models.families.covariance_floor import (
     NEAR,
     ROUNDING,
@@ -68,8 +68,7 @@ class Full(Correlated):
         return float(np.abs(precision).sum(axis=-1).max())
 
     def quadratic(self, precision: np.ndarray) -> np.ndarray:
-        rows, columns = upper_triangle(precision.shape[-1])
-        return -np.where(rows == columns, 0.5, 1.0) * precision[:, rows, columns]
+        return halves(precision.shape[-1]) * upper(precision)
 
     def linear(self, root: np.ndarray, means: np.ndarray) -> np.ndarray:
         white = np.matmul(root, means[:, :, None])
