@@ -19,9 +19,7 @@ from daskem.models.families.protocol import (
     Compiles,
     Draws,
     Ellipses,
-    MaximisesMany,
     Simplifies,
-    Softens,
 )
 from daskem.models.families.weighted import imputed
 from daskem.models.kernels.backends import BACKENDS, NUMPY
@@ -192,9 +190,9 @@ class Mixture(ComposedModel):
         self, statistics: Sequence[Statistics], candidates: Sequence[Params]
     ) -> list[Params]:
         """The M step of each of some params."""
-        if not isinstance(self.family, MaximisesMany):
+        if self._many is None:
             return list(map(self.m_step, statistics, candidates))
-        of_family = self.family.m_steps(statistics, candidates, self.frame)
+        of_family = self._many.m_steps(statistics, candidates, self.frame)
         shared = map(self._shared, statistics)
         return [Params({**own, **rest}) for own, rest in zip(shared, of_family, strict=True)]
 
@@ -228,9 +226,9 @@ class Mixture(ComposedModel):
 
     def softened(self, params: Params, n_rows: int) -> Params:
         """Params that were fitted to so many rows, off the edges of what they can be."""
-        if not isinstance(self.family, Softens):
+        if self._softens is None:
             return params
-        return self.family.softened(params, n_rows * params["weights"], self.frame)
+        return self._softens.softened(params, n_rows * params["weights"], self.frame)
 
     @property
     def simpler(self) -> "Mixture | None":
