@@ -27,14 +27,22 @@ def inverse(factors: np.ndarray) -> np.ndarray:
 
 def are_definite(matrices: np.ndarray, overwrite: bool = False) -> np.ndarray:
     """Whether each matrix of a stack (matrix, feature, feature) has a Cholesky factor."""
-    if matrices.shape[-1] >= MANY:
+    d = matrices.shape[-1]
+    if d >= MANY:
         return np.array([_is_definite(matrix, overwrite) for matrix in matrices])
+    definite = (np.diagonal(matrices, axis1=1, axis2=2) > 0).all(axis=1)
+    if d > 1 and definite.any():
+        definite[definite] = _have_factors(matrices if definite.all() else matrices[definite])
+    return definite
+
+
+def _have_factors(matrices: np.ndarray) -> np.ndarray:
     try:
         np.linalg.cholesky(matrices)
     except np.linalg.LinAlgError:
         if len(matrices) == 1:
             return np.zeros(1, bool)
-        return np.concatenate([are_definite(half) for half in np.array_split(matrices, 2)])
+        return np.concatenate([_have_factors(half) for half in np.array_split(matrices, 2)])
     return np.ones(len(matrices), bool)
 
 
