@@ -107,7 +107,7 @@ class Full(Correlated):
         return linear @ covariances @ linear.T
 
     def expand(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
-        return np.broadcast_to(covariances, (k, d, d))
+        return covariances
 
 
 class Tied(Full):
@@ -142,6 +142,9 @@ class Tied(Full):
 
     def total(self, covariances: np.ndarray, means: np.ndarray, shares: np.ndarray) -> np.ndarray:
         return super().total(covariances, means, shares)[0]
+
+    def expand(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
+        return np.broadcast_to(covariances, (k, d, d))
 
 
 class Diagonal(Uncorrelated):
