@@ -67,8 +67,7 @@ class Correlated(Structure, ABC):
         return triangular.applied(root, u, out)
 
     def solve(self, factor: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
-        out[...] = triangular.solved(factor, u)
-        return out
+        return triangular.solutions(factor, u, out)
 
     def variances(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
         return np.diagonal(self.expand(covariances, k, d), axis1=1, axis2=2)

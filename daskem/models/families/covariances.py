@@ -46,8 +46,8 @@ class Full(Correlated):
             start = stop
 
     def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
-        products = np.multiply(u, r, out=spare) @ u.T
-        return upper(products)
+        weighted = np.multiply(u, r[..., None, :], out=spare)
+        return upper(weighted @ u.swapaxes(-1, -2))
 
     def whiteners(self, root: np.ndarray, linear: np.ndarray) -> np.ndarray:
         return root * linear if linear.ndim == 1 else root @ linear
@@ -163,7 +163,8 @@ class Diagonal(Uncorrelated):
         np.multiply(z, z, out=out)
 
     def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
-        return np.multiply(u, u, out=spare) @ r
+        squares = np.multiply(u, u, out=spare)
+        return np.matmul(r[..., None, :], squares.swapaxes(-1, -2))[..., 0, :]
 
     def factor(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
         return np.sqrt(covariances)
@@ -172,10 +173,10 @@ class Diagonal(Uncorrelated):
         return 1 / factors
 
     def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
-        return np.multiply(root[:, None], u, out=out)
+        return np.multiply(root[..., None], u, out=out)
 
     def solve(self, factor: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
-        return np.divide(u, factor[:, None], out=out)
+        return np.divide(u, factor[..., None], out=out)
 
     def whiteners(self, root: np.ndarray, linear: np.ndarray) -> np.ndarray:
         return (root * linear)[:, :, None] * np.eye(len(linear))
@@ -248,7 +249,7 @@ class Spherical(Diagonal):
         np.einsum("ij,ij->j", z, z, out=out[0])
 
     def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
-        return super().scatter(u, r, spare).sum(keepdims=True)
+        return super().scatter(u, r, spare).sum(axis=-1, keepdims=True)
 
     def factor(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
         return np.sqrt(covariances)[:, None]
