@@ -18,7 +18,7 @@ from daskem.fitting.starts.contest import ranking
 from daskem.fitting.starts.seedbed import Seedbed
 from daskem.fitting.starts.short_climbs import climbed, in_memory, judged
 from daskem.fitting.stopping import Stop
-from daskem.models.asking import m_steps
+from daskem.models.asking import EmSteps
 
 PASSES = 9
 
@@ -88,7 +88,7 @@ def test_m_steps_of_many_are_those_of_each(row):
     first, sample, drafts = begun(row)
     candidates = [draft.params for draft in drafts]
     statistics = [first.model.e_step(sample, params) for params in candidates]
-    together = m_steps(first.model, statistics, candidates)
+    together = EmSteps(first.model).m_steps(statistics, candidates)
     for found, sums, params in zip(together, statistics, candidates, strict=True):
         alone = first.model.m_step(sums, params)
         assert set(found) == set(alone)

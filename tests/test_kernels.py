@@ -16,7 +16,7 @@ from daskem.core.frames import scaling
 from daskem.core.statistics import add_all
 from daskem.data.blocks import Block
 from daskem.models.heldout import HeldOut
-from daskem.models.kernels import guard
+from daskem.models.kernels import centred, guard
 from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.tiled import TiledKernel, normalise, normalise_each
@@ -192,10 +192,24 @@ def test_both_forms_say_the_same_of_a_tile(kind, scale):
         logits = sums.log_joint(sums.features(z), out=np.empty((2, 50))) + form.log_base(z, 0)
         sums.add(z, sums.features(z), softmax(logits, axis=0), None)
         found.append((logits, sums.statistics()[0]))
-    (logits, product), (expected, centred) = found
+    (logits, product), (expected, careful) = found
     np.testing.assert_allclose(logits, expected, 1e-9, 1e-7)
     for name in ("counts", "first", "second"):
-        np.testing.assert_allclose(product[name], centred[name], 1e-8, 1e-9 * 50)
+        np.testing.assert_allclose(product[name], careful[name], 1e-8, 1e-9 * 50)
+
+
+@every_kind
+def test_components_that_are_looked_at_together_are_as_each_is_alone(kind, monkeypatch):
+    row = TABLE[KINDS.index(kind)]
+    block, params = block_of(row, 90, 3, 0, weighted=True), params_of(row, 5, 3, 1)
+    kernel = TiledKernel(Mixture(Gaussian(kind)).kernel([params]).guard.centred)
+    (together,) = kernel.e_step(block)
+    # Two, two, and a last one.
+    for numbers in (0, 2 * 3 * 90 + 2):
+        monkeypatch.setattr(centred, "_TOGETHER", numbers)
+        (others,) = kernel.e_step(block)
+        for name, value in together.items():
+            np.testing.assert_allclose(others[name], value, 1e-12, 1e-12 * 90, err_msg=name)
 
 
 @pytest.mark.parametrize(("d", "k", "kinds"), [(40, 2, {"full"}), (40, 20, set())])
@@ -276,8 +290,7 @@ def test_what_depends_on_params_alone_is_made_once_a_pass(held_out):
 def test_few_rows_are_told_the_same_as_among_many(row):
     """Of many features: few rows are solved for, for many an inverse is made."""
     block, params = block_of(row, 300, 50, 0), params_of(row, 3, 50, 1)
-    centred = Mixture(row.family).kernel([params]).guard.centred
-    kernel = TiledKernel(centred)
+    kernel = TiledKernel(Mixture(row.family).kernel([params]).guard.centred)
     many = posterior(kernel, block)
     for few in (1, 30, 50):
         some = posterior(kernel, block[:few])

@@ -287,6 +287,13 @@ def test_k_means_goes_on_where_it_was_left():
         np.testing.assert_array_equal(found, expected)
 
 
+def test_a_row_as_near_to_one_centre_as_to_another_belongs_to_the_first():
+    rows = np.array([[0.0], [1.0], [9.0], [10.0]])
+    # The second of two centres that are equal has no rows; where it stays these come to it.
+    (labels,), *_ = lloyd(rows, np.ones(4), np.array([[[1.0], [1.0], [11.0]]]))
+    np.testing.assert_array_equal(labels, [0, 1, 2, 2])
+
+
 def test_of_the_draws_of_a_seed_the_one_that_leaves_least_is_taken(monkeypatch):
     """Greedy k-means++: the best of 2 + log k draws, the more the more seeds."""
 

@@ -1,6 +1,6 @@
 """The params that a pass evaluates, with what was made of them alone."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar, overload
 
 from daskem.core.parameters import Params
@@ -32,6 +32,9 @@ class Candidates(Sequence[Params]):
 
     def __len__(self) -> int:
         return len(self._params)
+
+    def __iter__(self) -> Iterator[Params]:
+        return iter(self._params)
 
     @overload
     def __getitem__(self, index: int) -> Params: ...

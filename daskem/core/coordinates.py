@@ -52,9 +52,9 @@ def from_free_each(
     """
     params: dict[int, Params | None] = {}
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        for numbers in _alike(declared, likes):
+        for numbers in _alike(_values(declared, likes)):
             kept, values = np.ones(len(numbers), dtype=bool), {}
-            stack = np.stack([points[i] for i in numbers])
+            stack = np.array([points[i] for i in numbers])
             for name, part in _parts(declared, likes[numbers[0]], stack).items():
                 support = declared[name].support
                 values[name] = value = np.asarray(support.from_free(part))
@@ -105,11 +105,13 @@ def _to_each(
 ) -> list[np.ndarray]:
     """The coordinates (coordinate,) of each of `many` that `to` has for stacks of values."""
     coordinates: dict[int, np.ndarray] = {}
+    values = _values(declared, many)
     with np.errstate(divide="ignore", invalid="ignore"):
-        for numbers in _alike(declared, many):
+        for numbers in _alike(values):
+            stacks = map(np.array, zip(*(values[i] for i in numbers), strict=True))
             columns = [
-                to(p.support, _stack(many, numbers, name)).reshape(len(numbers), -1)
-                for name, p in declared.items()
+                to(p.support, stack).reshape(len(numbers), -1)
+                for p, stack in zip(declared.values(), stacks, strict=True)
             ]
             coordinates.update(zip(numbers, np.concatenate(columns, axis=1), strict=True))
     return [coordinates[i] for i in range(len(many))]
@@ -128,16 +130,17 @@ def _parts(
     return parts
 
 
-def _alike(declared: Mapping[str, Parameter], many: Sequence[Params]) -> list[list[int]]:
-    """The numbers of params that have the same shapes."""
+def _values(declared: Mapping[str, Parameter], many: Sequence[Params]) -> list[list[np.ndarray]]:
+    """The values of each of `many`, in the order in which they are declared."""
+    return [[np.asarray(params[name], dtype=np.float64) for name in declared] for params in many]
+
+
+def _alike(values: Sequence[Sequence[np.ndarray]]) -> list[list[int]]:
+    """The numbers of those whose values have the same shapes."""
     groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
-    for i, params in enumerate(many):
-        groups.setdefault(tuple(np.shape(params[name]) for name in declared), []).append(i)
+    for i, arrays in enumerate(values):
+        groups.setdefault(tuple([array.shape for array in arrays]), []).append(i)
     return list(groups.values())
-
-
-def _stack(many: Sequence[Params], numbers: Sequence[int], name: str) -> np.ndarray:
-    return np.stack([np.asarray(many[i][name], dtype=np.float64) for i in numbers])
 
 
 def _freed(support: Support, values: np.ndarray) -> np.ndarray:

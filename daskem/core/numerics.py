@@ -81,8 +81,10 @@ def is_positive_definite(matrices: np.ndarray, least: float = 0.0) -> np.ndarray
     stack = matrices.reshape(-1, *matrices.shape[-2:])
     diagonals = np.diagonal(stack, axis1=1, axis2=2)
     answers = np.isfinite(stack).all(axis=(1, 2)) & (diagonals > 0).all(axis=1)
-    scales = np.sqrt(diagonals[answers])
-    values = _smallest_eigenvalues(stack[answers] / (scales[:, :, None] * scales[:, None, :]))
+    if not answers.all():
+        stack, diagonals = stack[answers], diagonals[answers]
+    scales = np.sqrt(diagonals)
+    values = _smallest_eigenvalues(stack / (scales[:, :, None] * scales[:, None, :]))
     answers[answers] = values > max(4 * stack.shape[-1] * EPS, least)
     return answers.reshape(matrices.shape[:-2])
 

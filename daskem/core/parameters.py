@@ -7,7 +7,7 @@ from functools import cache
 from typing import NewType
 
 import numpy as np
-from scipy.special import expit, logit, softmax
+from scipy.special import expit, logit
 
 from daskem.core.numerics import definite, is_positive_definite
 from daskem.errors import ParameterError
@@ -66,6 +66,11 @@ def _centred_log(weights: np.ndarray) -> np.ndarray:
     logs = np.log(weights)
     mean = np.where(inside, logs, 0.0).sum(axis=-1, keepdims=True)
     return logs - mean / inside.sum(axis=-1, keepdims=True)
+
+
+def _softmax(logs: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(logs - logs.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 @cache
@@ -143,7 +148,7 @@ SIMPLEX = Support(
     lambda a: (a >= 0).all(axis=-1) & (np.abs(a.sum(axis=-1) - 1) < 1e-6),
     lambda shape: _size(shape) - _size(shape[:-1]),
     to_free=_centred_log,
-    from_free=lambda logs: softmax(logs, axis=-1),
+    from_free=_softmax,
     to_steady=_roots,
     from_steady=_shares,
     edges=(0.0,),

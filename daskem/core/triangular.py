@@ -27,14 +27,22 @@ def inverse(factors: np.ndarray) -> np.ndarray:
 
 def are_definite(matrices: np.ndarray, overwrite: bool = False) -> np.ndarray:
     """Whether each matrix of a stack (matrix, feature, feature) has a Cholesky factor."""
-    if matrices.shape[-1] >= MANY:
+    d = matrices.shape[-1]
+    if d >= MANY:
         return np.array([_is_definite(matrix, overwrite) for matrix in matrices])
+    definite = np.asarray((np.diagonal(matrices, axis1=1, axis2=2) > 0).all(axis=1))
+    if d > 1 and definite.any():
+        definite[definite] = _have_factors(matrices if definite.all() else matrices[definite])
+    return definite
+
+
+def _have_factors(matrices: np.ndarray) -> np.ndarray:
     try:
         np.linalg.cholesky(matrices)
     except np.linalg.LinAlgError:
         if len(matrices) == 1:
             return np.zeros(1, bool)
-        return np.concatenate([are_definite(half) for half in np.array_split(matrices, 2)])
+        return np.concatenate([_have_factors(half) for half in np.array_split(matrices, 2)])
     return np.ones(len(matrices), bool)
 
 
@@ -54,11 +62,19 @@ def solved(factor: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return lapack.dtrtrs(factor.T, columns, lower=0, trans=1)[0]
 
 
-def applied(factor: np.ndarray, columns: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """L times `columns` (feature, column), for one lower triangular L."""
-    if len(factor) < MANY:
-        return np.matmul(factor, columns, out=out)
-    out[...] = blas.dtrmm(1.0, factor.T, columns.T, side=1).T
+def solutions(factors: np.ndarray, columns: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """The same of stacks, (..., feature, feature) and (..., feature, column)."""
+    for where in np.ndindex(factors.shape[:-2]):
+        out[where] = solved(factors[where], columns[where])
+    return out
+
+
+def applied(factors: np.ndarray, columns: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """L times `columns` (..., feature, column), for lower triangular L."""
+    if factors.shape[-1] < MANY:
+        return np.matmul(factors, columns, out=out)
+    for where in np.ndindex(factors.shape[:-2]):
+        out[where] = blas.dtrmm(1.0, factors[where].T, columns[where].T, side=1).T
     return out
 
 

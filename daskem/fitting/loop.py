@@ -13,7 +13,7 @@ from daskem.fitting.dropping import drop_the_slower
 from daskem.fitting.record import Status
 from daskem.fitting.run import Read, Run
 from daskem.fitting.stopping import Stop, resolution
-from daskem.models.asking import e_steps
+from daskem.models.asking import EmSteps
 from daskem.models.protocol import Model
 
 # A model, and the params at which a pass is to evaluate it.
@@ -23,7 +23,7 @@ Request = tuple[Model, Sequence[Params]]
 def evaluate(block: Block, requests: Sequence[Request]) -> dict[str, Any]:
     """The statistics of one block for every params of every model, and what the block held."""
     with blaming(block), one_blas_thread():
-        statistics = [e_steps(model, block, candidates) for model, candidates in requests]
+        statistics = [EmSteps(model).e_steps(block, candidates) for model, candidates in requests]
     return {
         "rows": len(block),
         "bytes": block.rows.nbytes,

@@ -22,7 +22,7 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
-from daskem.models.asking import allowed, e_steps, log_prior_of, m_steps
+from daskem.models.asking import EmSteps, allowed, log_prior_of
 from daskem.models.families.protocol import is_bounded
 from daskem.models.protocol import Declares, Model
 
@@ -146,6 +146,7 @@ class _Neighbourhood:
     def __init__(self, model: Model, sample: Block, params: Params) -> None:
         assert isinstance(model, Declares)
         self._model, self._sample, self._params = model, sample, params
+        self._of_em = EmSteps(model)
         self._declared = model.parameters
         (step,) = self._steps([params])
         self.origin, self._image = to_steady_each(self._declared, [params, step])
@@ -227,7 +228,7 @@ class _Neighbourhood:
         return from_steady_each(self._declared, self._params, self.origin + steps)
 
     def _steps(self, points: Sequence[Params]) -> list[Params]:
-        return m_steps(self._model, self._sums(points), points)
+        return self._of_em.m_steps(self._sums(points), points)
 
     def _objectives(self, points: Sequence[Params]) -> list[float]:
         log_prior = log_prior_of(self._model)
@@ -237,7 +238,7 @@ class _Neighbourhood:
         ]
 
     def _sums(self, points: Sequence[Params]) -> list[Statistics]:
-        return e_steps(self._model, self._sample, points)
+        return self._of_em.e_steps(self._sample, points)
 
 
 def _largest(basis: np.ndarray, images: np.ndarray) -> tuple[float, np.ndarray]:

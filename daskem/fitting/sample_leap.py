@@ -38,7 +38,7 @@ from daskem.fitting.algorithms.climb import (
 from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.state import Algorithm, State
 from daskem.fitting.confirming import AfterPass, was_in_vain, was_led
-from daskem.models.asking import allowed, e_steps, m_steps
+from daskem.models.asking import EmSteps, allowed
 from daskem.models.protocol import Declares, Model
 
 # Rows of the sample that are walked through for each free parameter, at least.
@@ -152,7 +152,8 @@ class _Way:
 
 
 def _em_step(model: Model, rows: Block, params: Params) -> Params:
-    (step,) = m_steps(model, e_steps(model, rows, [params]), [params])
+    steps = EmSteps(model)
+    (step,) = steps.m_steps(steps.e_steps(rows, [params]), [params])
     return step
 
 

@@ -2,6 +2,8 @@
 
 import inspect
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -70,30 +72,48 @@ def _no_prior(params: Params, weight: float) -> float:
     return 0.0
 
 
-def e_steps(model: Model, block: Block, candidates: Sequence[Params]) -> list[Statistics]:
-    """The statistics of one block for every params of a model.
+@dataclass(frozen=True, eq=False)
+class EmSteps:
+    """The steps of EM of several params at once; a model is asked once how it makes them.
 
-    Raises
-    ------
-    ModelError
-        If any of these are no model.
+    Attributes
+    ----------
+    model : Model
     """
-    try:
-        if candidates and isinstance(model, Batches):
-            return list(model.e_steps(block, candidates))
-        return [model.e_step(block, params) for params in candidates]
-    except np.linalg.LinAlgError as error:
-        raise ModelError(f"the E step met params that are no model ({error})") from error
 
+    model: Model
 
-def m_steps(
-    model: Model, statistics: Sequence[Statistics], candidates: Sequence[Params]
-) -> list[Params]:
-    """Where an M step leads from each of some params, given their statistics."""
-    if statistics and isinstance(model, MaximisesMany):
-        return list(model.m_steps(statistics, candidates))
-    pairs = zip(statistics, candidates, strict=True)
-    return [Params(dict(model.m_step(sums, params))) for sums, params in pairs]
+    def e_steps(self, block: Block, candidates: Sequence[Params]) -> list[Statistics]:
+        """The statistics of one block for every params.
+
+        Raises
+        ------
+        ModelError
+            If any of these are no model.
+        """
+        try:
+            if candidates and self._batches is not None:
+                return list(self._batches.e_steps(block, candidates))
+            return [self.model.e_step(block, params) for params in candidates]
+        except np.linalg.LinAlgError as error:
+            raise ModelError(f"the E step met params that are no model ({error})") from error
+
+    def m_steps(
+        self, statistics: Sequence[Statistics], candidates: Sequence[Params]
+    ) -> list[Params]:
+        """Where an M step leads from each of some params, given their statistics."""
+        if statistics and self._many is not None:
+            return list(self._many.m_steps(statistics, candidates))
+        pairs = zip(statistics, candidates, strict=True)
+        return [Params(dict(self.model.m_step(sums, params))) for sums, params in pairs]
+
+    @cached_property
+    def _batches(self) -> Batches | None:
+        return self.model if isinstance(self.model, Batches) else None
+
+    @cached_property
+    def _many(self) -> MaximisesMany | None:
+        return self.model if isinstance(self.model, MaximisesMany) else None
 
 
 def allowed(model: object, params: Params) -> Params:

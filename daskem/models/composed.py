@@ -23,8 +23,10 @@ from daskem.models.families.protocol import (
     Family,
     Levelled,
     Marginals,
+    MaximisesMany,
     Named,
     Prior,
+    Softens,
 )
 from daskem.models.families.weighted import imputed, with_gaps
 from daskem.models.kernels.backends import NUMPY
@@ -152,6 +154,21 @@ class ComposedModel(ABC):
         """What is added to the log-likelihood in the objective that EM climbs."""
         return 0.0 if self._prior is None else self._prior.log_prior(params, weight, self.frame)
 
+    def magnitude(self, params: Params) -> float | None:
+        """The mean over rows of the terms of log p(x), without their signs; None if unknown."""
+        if self._conditioned is None:
+            return None
+        return float(self.shares(params) @ self._conditioned.magnitudes(params))
+
+    def events(self, statistics: Statistics, params: Params) -> list[str]:
+        """What a person should know of params and their statistics."""
+        counts = statistics["counts"]
+        empty = np.flatnonzero(counts <= EPS * counts.sum())
+        lost = [f"component {k} has lost all its rows" for k in empty] + doubts(statistics)
+        if self._events is None:
+            return lost
+        return [*lost, *self._events.events(statistics, params, self.frame)]
+
     # What is asked for each of many params: the family says once whether it has it.
 
     @cached_property
@@ -166,17 +183,18 @@ class ComposedModel(ABC):
     def _prior(self) -> Prior | None:
         return self.family if isinstance(self.family, Prior) else None
 
-    def magnitude(self, params: Params) -> float | None:
-        """The mean over rows of the terms of log p(x), without their signs; None if unknown."""
-        if not isinstance(self.family, Conditioned):
-            return None
-        return float(self.shares(params) @ self.family.magnitudes(params))
+    @cached_property
+    def _softens(self) -> Softens | None:
+        return self.family if isinstance(self.family, Softens) else None
 
-    def events(self, statistics: Statistics, params: Params) -> list[str]:
-        """What a person should know of params and their statistics."""
-        counts = statistics["counts"]
-        empty = np.flatnonzero(counts <= EPS * counts.sum())
-        lost = [f"component {k} has lost all its rows" for k in empty] + doubts(statistics)
-        if not isinstance(self.family, Events):
-            return lost
-        return [*lost, *self.family.events(statistics, params, self.frame)]
+    @cached_property
+    def _conditioned(self) -> Conditioned | None:
+        return self.family if isinstance(self.family, Conditioned) else None
+
+    @cached_property
+    def _events(self) -> Events | None:
+        return self.family if isinstance(self.family, Events) else None
+
+    @cached_property
+    def _many(self) -> MaximisesMany | None:
+        return self.family if isinstance(self.family, MaximisesMany) else None

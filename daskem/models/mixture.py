@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from typing import Self
 
 import numpy as np
@@ -18,9 +19,7 @@ from daskem.models.families.protocol import (
     Compiles,
     Draws,
     Ellipses,
-    MaximisesMany,
     Simplifies,
-    Softens,
 )
 from daskem.models.families.weighted import imputed
 from daskem.models.kernels.backends import BACKENDS, NUMPY
@@ -191,9 +190,9 @@ class Mixture(ComposedModel):
         self, statistics: Sequence[Statistics], candidates: Sequence[Params]
     ) -> list[Params]:
         """The M step of each of some params."""
-        if not isinstance(self.family, MaximisesMany):
+        if self._many is None:
             return list(map(self.m_step, statistics, candidates))
-        of_family = self.family.m_steps(statistics, candidates, self.frame)
+        of_family = self._many.m_steps(statistics, candidates, self.frame)
         shared = map(self._shared, statistics)
         return [Params({**own, **rest}) for own, rest in zip(shared, of_family, strict=True)]
 
@@ -227,9 +226,9 @@ class Mixture(ComposedModel):
 
     def softened(self, params: Params, n_rows: int) -> Params:
         """Params that were fitted to so many rows, off the edges of what they can be."""
-        if not isinstance(self.family, Softens):
+        if self._softens is None:
             return params
-        return self.family.softened(params, n_rows * params["weights"], self.frame)
+        return self._softens.softened(params, n_rows * params["weights"], self.frame)
 
     @property
     def simpler(self) -> "Mixture | None":
@@ -281,7 +280,8 @@ class Mixture(ComposedModel):
         """E steps of several params, each with the logs of its weights as offsets."""
         shares = [self.shares(c) for c in candidates]
         logs = _log(np.concatenate(shares)) + self.log_det
-        offsets = np.split(logs, np.cumsum([len(s) for s in shares[:-1]]))
+        spans = pairwise(accumulate(map(len, shares), initial=0))
+        offsets = [logs[slice(*ends)] for ends in spans]
         kernel = self.of_family(candidates, offsets)
         if self.noise:
             assert self.log_noise is not None

@@ -161,7 +161,7 @@ def leapable(memory: Sequence[Pair]) -> tuple[Sequence[Pair], np.ndarray]:
 
 def bounded(x: np.ndarray, point: np.ndarray) -> np.ndarray:
     """The point, or what of it is not too far from `x` in any coordinate."""
-    return x + np.clip(point - x, -FARTHEST, FARTHEST)
+    return x + np.minimum(np.maximum(point - x, -FARTHEST), FARTHEST)
 
 
 def _best(tried: Sequence[tuple[str, Params]], objectives: Sequence[float]) -> int:

@@ -67,8 +67,10 @@ def _two_rates(gains: np.ndarray) -> float:
 def steepness(last: Pair, gained: float) -> float:
     """What the EM step of an iterate gained, for its squared length."""
     with np.errstate(invalid="ignore"):  # Values on an edge have infinite coordinates.
-        f = last.residual
-    square = float(np.square(f[np.isfinite(f)]).sum())
+        square = last.square
+        if not math.isfinite(square):
+            f = last.residual
+            square = float(np.square(f[np.isfinite(f)]).sum())
     return max(gained, 0.0) / square if square > 0 else 0.0
 
 

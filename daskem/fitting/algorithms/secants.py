@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -27,8 +28,9 @@ class Pair:
     def residual(self) -> np.ndarray:
         return self.step - self.x
 
-    @property
+    @cached_property
     def square(self) -> float:
+        """|f|^2, with f the EM step."""
         return float(np.square(self.residual).sum())
 
 
@@ -56,10 +58,11 @@ def newton_step(last: Pair, known: Curvature) -> np.ndarray:
 
 def curvature(memory: Sequence[Pair], order: int) -> Curvature:
     """What the last `order` secants know of it."""
-    last = memory[-1]
-    dx = np.stack([last.x - p.x for p in memory[-1 - order : -1]], axis=1)
-    df = np.stack([last.residual - p.residual for p in memory[-1 - order : -1]], axis=1)
-    scale = np.linalg.norm(dx, axis=0)
+    last, before = memory[-1], memory[-1 - order : -1]
+    f = last.residual
+    dx = np.ascontiguousarray(np.array([last.x - p.x for p in before]).T)
+    df = np.ascontiguousarray(np.array([f - p.residual for p in before]).T)
+    scale = np.sqrt(np.square(dx).sum(axis=0))
     scale = np.where(scale > 0, scale, 1.0)
     u, s, vt = np.linalg.svd(dx / scale, full_matrices=False)
     known = s > _DEPENDENT * s[0]

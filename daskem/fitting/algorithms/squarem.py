@@ -1,5 +1,6 @@
 """SQUAREM (Varadhan and Roland 2008): a leap from every two EM steps, by squared extrapolation."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,6 @@ def squared(before: Pair, last: Pair, limit: float) -> np.ndarray | None:
     """x' (coordinate,) from x0 and x1 with their EM steps; None if no further than an EM step."""
     r = before.residual
     v = last.residual - r
-    size = float(np.linalg.norm(v))
-    alpha = min(float(np.linalg.norm(r)) / size, limit) if size > 0 else 1.0
+    size = math.sqrt(v @ v)
+    alpha = min(math.sqrt(r @ r) / size, limit) if size > 0 else 1.0
     return before.x + 2 * alpha * r + alpha**2 * v if alpha > 1 else None

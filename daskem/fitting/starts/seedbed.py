@@ -229,14 +229,14 @@ class Seedbed:
 
 def _numbered(labels: np.ndarray, centres: np.ndarray) -> Partition:
     """A partition whose components are numbered in the order of their first rows."""
-    present, firsts = np.unique(labels, return_index=True)
-    order = present[firsts.argsort()]
-    order = np.append(order, np.setdiff1d(np.arange(len(centres)), order))
+    mine = labels == np.arange(len(centres))[:, None]
+    # Those without rows come last.
+    order = np.where(mine.any(axis=1), mine.argmax(axis=1), len(labels)).argsort(kind="stable")
     return order.argsort()[labels], centres[order]
 
 
 def _key(partition: Partition) -> bytes:
     """What tells a partition from others: where components without rows lie, it is no other."""
     labels, centres = partition
-    is_full = len(np.unique(labels)) == len(centres)
+    is_full = bool(np.bincount(labels, minlength=len(centres)).all())
     return labels.tobytes() if is_full else labels.tobytes() + centres.tobytes()

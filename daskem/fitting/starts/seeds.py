@@ -133,23 +133,34 @@ def _lloyd(
     points: np.ndarray, weights: np.ndarray, centres: np.ndarray, n_rounds: int
 ) -> Partitions:
     """The same of all trials at a time."""
-    centres, numbers = centres.copy(), np.arange(centres.shape[1])[:, None]
-    labels, moving = np.full((len(centres), len(points)), -1), np.arange(len(centres))
+    centres, moving = centres.copy(), np.arange(len(centres))
+    members = np.zeros((*centres.shape[:2], len(points)), bool)
     for _ in range(n_rounds):
         moved = centres[moving]
-        closeness = moved @ points.T - np.square(moved).sum(axis=2)[:, :, None] / 2
-        nearest = closeness.argmax(axis=1)
-        changed = (nearest != labels[moving]).any(axis=1)
+        closeness = moved @ points.T
+        closeness -= np.square(moved).sum(axis=2)[:, :, None] / 2
+        nearest = _first_largest(closeness)
+        changed = (nearest != members[moving]).any(axis=(1, 2))
         moving, nearest = moving[changed], nearest[changed]
         if not len(moving):
             break
-        labels[moving] = nearest
-        members = (nearest[:, None] == numbers) * weights
-        totals = members.sum(axis=2, keepdims=True)
-        means = members @ points / np.where(totals > 0, totals, 1.0)
+        members[moving] = nearest
+        counts = nearest * weights
+        totals = counts.sum(axis=2, keepdims=True)
+        means = counts @ points / np.where(totals > 0, totals, 1.0)
         centres[moving] = np.where(totals > 0, means, moved[changed])
+    labels = members.argmax(axis=1)
     ways = points - np.take_along_axis(centres, labels[:, :, None], axis=1)
     return Partitions(labels, centres, np.square(ways).sum(axis=2) @ weights)
+
+
+def _first_largest(values: np.ndarray) -> np.ndarray:
+    """Which component has the largest value of each row, bool (trial, component, sample)."""
+    # NumPy's argmax takes eight times as long as this, but knows what to do where some are equal.
+    largest = values == values.max(axis=1, keepdims=True)
+    if np.count_nonzero(largest) == values[:, 0].size:
+        return largest
+    return values.argmax(axis=1)[:, None] == np.arange(values.shape[1])[:, None]
 
 
 def _side_by_side(trials: np.ndarray, n_numbers: int) -> list[np.ndarray]:

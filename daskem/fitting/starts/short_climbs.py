@@ -21,7 +21,7 @@ from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.squarem import squared
 from daskem.fitting.run import objective_of
 from daskem.fitting.stopping import told_apart
-from daskem.models.asking import demand, e_steps, log_prior_of, m_steps
+from daskem.models.asking import EmSteps, demand, log_prior_of
 from daskem.models.protocol import Bounded, Declares, Model, Reports
 from daskem.models.views import Flaw
 
@@ -111,17 +111,18 @@ class _Ground:
         self.log_prior = log_prior_of(model)
         self.allowed = model.allowed if isinstance(model, Bounded) else _as_they_are
         self._events = model.events if isinstance(model, Reports) else _nothing
-        self._blocks = in_memory(part)
+        self._blocks, self._steps = in_memory(part), EmSteps(model)
 
     def e_steps(self, asked: Sequence[Params]) -> list[tuple[Statistics, float]]:
         """The statistics at each of the params, and the weight of the rows that are fitted."""
-        sums = self._blocks.sum(_evaluate, self.model, Candidates(asked), name="e-step")
+        sums = self._blocks.sum(_evaluate, self._steps, Candidates(asked), name="e-step")
         return [(s, s.get("fitted_weight", sums["weight"])) for s in sums["statistics"]]
 
     def m_steps(self, climbs: "Sequence[_Climb]") -> "list[_Climb]":
         """Those of some climbs that can make their EM step, which they make."""
         try:
-            steps = m_steps(self.model, [c.statistics for c in climbs], [c.asked for c in climbs])
+            sums = [climb.statistics for climb in climbs]
+            steps = self._steps.m_steps(sums, [climb.asked for climb in climbs])
         except (ModelError, np.linalg.LinAlgError):
             if len(climbs) > 1:
                 return [done for climb in climbs for done in self.m_steps([climb])]
@@ -143,9 +144,9 @@ def _nothing(statistics: Statistics, params: Params) -> Sequence[str]:
     return ()
 
 
-def _evaluate(block: Block, model: Model, candidates: Candidates) -> dict[str, Any]:
+def _evaluate(block: Block, steps: EmSteps, candidates: Candidates) -> dict[str, Any]:
     """What the loop evaluates of a block, but for what tells whether its rows have changed."""
-    return {"weight": block.weight, "statistics": e_steps(model, block, candidates)}
+    return {"weight": block.weight, "statistics": steps.e_steps(block, candidates)}
 
 
 def _flawed(flaws: Sequence[Flaw]) -> tuple[int, ...]:

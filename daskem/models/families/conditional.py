@@ -29,6 +29,13 @@ def _entries(d: int) -> np.ndarray:
 
 
 @cache
+def halves(d: int) -> np.ndarray:
+    """What -z^T P z / 2 has of each P_ij z_i z_j, i <= j, (quadratic,)."""
+    rows, columns = upper_triangle(d)
+    return np.where(rows == columns, -0.5, -1.0)
+
+
+@cache
 def _places(d: int) -> np.ndarray:
     """Where in its upper triangle each entry of a symmetric matrix is, (entry,)."""
     places = np.zeros((d, d), np.intp)
@@ -60,8 +67,7 @@ class Correlated(Structure, ABC):
         return triangular.applied(root, u, out)
 
     def solve(self, factor: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
-        out[...] = triangular.solved(factor, u)
-        return out
+        return triangular.solutions(factor, u, out)
 
     def variances(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
         return np.diagonal(self.expand(covariances, k, d), axis1=1, axis2=2)

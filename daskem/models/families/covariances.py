@@ -10,7 +10,7 @@ import numpy as np
 
 from daskem.core import frames
 from daskem.core.parameters import POSITIVE, POSITIVE_DEFINITE, Parameter
-from daskem.models.families.conditional import Correlated, Uncorrelated, upper, upper_triangle
+from daskem.models.families.conditional import Correlated, Uncorrelated, halves, upper
 from daskem.models.families.covariance_floor import (
     NEAR,
     ROUNDING,
@@ -46,8 +46,8 @@ class Full(Correlated):
             start = stop
 
     def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
-        products = np.multiply(u, r, out=spare) @ u.T
-        return upper(products)
+        weighted = np.multiply(u, r[..., None, :], out=spare)
+        return upper(weighted @ u.swapaxes(-1, -2))
 
     def whiteners(self, root: np.ndarray, linear: np.ndarray) -> np.ndarray:
         return root * linear if linear.ndim == 1 else root @ linear
@@ -68,8 +68,7 @@ class Full(Correlated):
         return float(np.abs(precision).sum(axis=-1).max())
 
     def quadratic(self, precision: np.ndarray) -> np.ndarray:
-        rows, columns = upper_triangle(precision.shape[-1])
-        return -np.where(rows == columns, 0.5, 1.0) * precision[:, rows, columns]
+        return halves(precision.shape[-1]) * upper(precision)
 
     def linear(self, root: np.ndarray, means: np.ndarray) -> np.ndarray:
         white = np.matmul(root, means[:, :, None])
@@ -108,7 +107,7 @@ class Full(Correlated):
         return linear @ covariances @ linear.T
 
     def expand(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
-        return np.broadcast_to(covariances, (k, d, d))
+        return covariances
 
 
 class Tied(Full):
@@ -144,6 +143,9 @@ class Tied(Full):
     def total(self, covariances: np.ndarray, means: np.ndarray, shares: np.ndarray) -> np.ndarray:
         return super().total(covariances, means, shares)[0]
 
+    def expand(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
+        return np.broadcast_to(covariances, (k, d, d))
+
 
 class Diagonal(Uncorrelated):
     """Every component has a variance for each feature, (component, feature)."""
@@ -161,7 +163,8 @@ class Diagonal(Uncorrelated):
         np.multiply(z, z, out=out)
 
     def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
-        return np.multiply(u, u, out=spare) @ r
+        squares = np.multiply(u, u, out=spare)
+        return np.matmul(r[..., None, :], squares.swapaxes(-1, -2))[..., 0, :]
 
     def factor(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
         return np.sqrt(covariances)
@@ -170,10 +173,10 @@ class Diagonal(Uncorrelated):
         return 1 / factors
 
     def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
-        return np.multiply(root[:, None], u, out=out)
+        return np.multiply(root[..., None], u, out=out)
 
     def solve(self, factor: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
-        return np.divide(u, factor[:, None], out=out)
+        return np.divide(u, factor[..., None], out=out)
 
     def whiteners(self, root: np.ndarray, linear: np.ndarray) -> np.ndarray:
         return (root * linear)[:, :, None] * np.eye(len(linear))
@@ -246,7 +249,7 @@ class Spherical(Diagonal):
         np.einsum("ij,ij->j", z, z, out=out[0])
 
     def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
-        return super().scatter(u, r, spare).sum(keepdims=True)
+        return super().scatter(u, r, spare).sum(axis=-1, keepdims=True)
 
     def factor(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
         return np.sqrt(covariances)[:, None]

@@ -81,7 +81,10 @@ class Oddity:
     @property
     def alone(self) -> np.ndarray:
         """Which have fewer rows than their covariance needs, far from all others, (component,)."""
-        return np.array([bool(few) and self._is_isolated(k) for k, few in enumerate(self._few)])
+        alone = self._few.copy()
+        for k in _where(self._few):
+            alone[k] = self._is_isolated(k)
+        return alone
 
     def _who(self, k: int) -> str:
         n = f"{self.counts[k]:,.0f}" if self.counts[k] >= _WHOLE else f"{self.counts[k]:.3g}"
@@ -95,7 +98,9 @@ class Oddity:
     @cached_property
     def _narrow(self) -> Narrow:
         narrow = self.structure.narrow(self.params["covariances"], self.frame)
-        return Narrow(*(np.broadcast_to(n, len(self.counts)) for n in narrow))
+        # One that all components share is narrow for each of them.
+        each = np.ones(len(self.counts), int)
+        return Narrow(narrow.recorded * each, narrow.rounding * each)
 
     @cached_property
     def _total(self) -> np.ndarray:

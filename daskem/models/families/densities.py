@@ -101,7 +101,8 @@ class Normals:
     def statistics(self, moments: np.ndarray, common: np.ndarray | float) -> Statistics:
         """The moments about the means; see `Gaussian`."""
         structure, means = self.structure, self.means
-        counts, first, second = np.split(moments, [1, 1 + means.shape[1]], axis=1)
+        d = means.shape[1]
+        counts, first, second = moments[:, :1], moments[:, 1 : 1 + d], moments[:, 1 + d :]
         log_likelihood = 0.0
         if structure.pooled:
             second = np.asarray(common)[None]

@@ -57,7 +57,9 @@ class Structure(ABC):
 
     @abstractmethod
     def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
-        """Their sum over rows (feature, row) with responsibilities (row,), (quadratic,)."""
+        """Their sums over rows (..., feature, row) with responsibilities (..., row), (...,
+        quadratic).
+        """
 
     @abstractmethod
     def factor(self, covariances: np.ndarray, n_components: int) -> np.ndarray:
@@ -73,7 +75,7 @@ class Structure(ABC):
 
     @abstractmethod
     def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """``R u`` of rows (feature, row), for one component."""
+        """``R u`` of rows (..., feature, row), by the roots of as many components."""
 
     @abstractmethod
     def solve(self, factor: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The careful form of a Gaussian kernel, for components that are narrow beside their distance.
 
-It takes every component about its own mean, one at a time, with the Cholesky factor of its
-covariance: several times slower than the product form, and accurate however narrow a component is
-beside its distance from the origin.
+It takes every component about its own mean, with the Cholesky factor of its covariance: several
+times slower than the product form, and accurate however narrow a component is beside its distance
+from the origin.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,11 @@ from daskem.core.numerics import NOTHING
 from daskem.core.statistics import Statistics
 from daskem.core.triangular import MANY
 from daskem.models.kernels.terms import Terms
+from daskem.models.kernels.tiles import spans
+
+# Numbers of as many components as are looked at together, at most: calls of NumPy for each of them
+# would take longer than few rows do.
+_TOGETHER = 2**14
 
 
 class Structure(Protocol):
@@ -32,13 +37,15 @@ class Structure(Protocol):
         """How many there are of a row of `d` features."""
 
     def whiten(self, root: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """``R u`` of a tile (feature, row)."""
+        """``R u`` of tiles (component, feature, row)."""
 
     def solve(self, factor: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
         """The same by L, the inverse of R."""
 
     def scatter(self, u: np.ndarray, r: np.ndarray, spare: np.ndarray) -> np.ndarray:
-        """The sum of the quadratics of a tile with responsibilities (row,), (quadratic,)."""
+        """The sums of the quadratics of tiles with responsibilities (component, row), (component,
+        quadratic).
+        """
 
 
 class Normal(Protocol):
@@ -108,7 +115,9 @@ class CentredSums:
         self._means = np.concatenate([candidate.means for candidate in candidates])
         self._n_rows = 0
         self._constants = form.constants
-        self._u, self._v = np.empty((2, n_features, width))
+        together = min(max(_TOGETHER // (n_features * width + 1), 1), len(self._means))
+        self._groups = list(spans(len(self._means), together))
+        self._u, self._v = np.empty((2, together, n_features, width))
         self._counts = np.zeros(len(self._means))
         self._first = np.zeros_like(self._means)
         self._second = np.zeros((len(self._means), self._structure.n_quadratics(n_features)))
@@ -119,16 +128,15 @@ class CentredSums:
     def log_joint(self, features: np.ndarray, out: np.ndarray) -> np.ndarray:
         """c_k - |R_k (z - m_k)|^2 / 2, (component, row)."""
         d, n = features.shape
-        v = self._v[:, :n]
         # To invert L costs about as much as to solve for as many rows as there are features.
         self._n_rows += n
         few = d >= MANY and self._n_rows <= d
         halves = self._factors if few else self._roots
         whiten = self._structure.solve if few else self._structure.whiten
-        for k, (mean, half) in enumerate(zip(self._means, halves, strict=True)):
-            u = self._about(features, mean)
-            whiten(half, u, out=v)
-            np.einsum("ij,ij->j", v, v, out=out[k])
+        for span in self._groups:
+            u = self._about(features, span)
+            v = whiten(np.array(halves[span]), u, out=self._v[: len(u), :, :n])
+            np.einsum("kij,kij->kj", v, v, out=out[span])
         out *= -0.5
         out += self._constants[:, None]
         return out
@@ -140,14 +148,17 @@ class CentredSums:
         responsibilities: np.ndarray,
         weights: np.ndarray | None,
     ) -> None:
-        for k, (mean, r) in enumerate(zip(self._means, responsibilities, strict=True)):
+        for span in self._groups:
+            rows, r = features, responsibilities[span]
             # Of clusters that lie apart most components have nothing of most rows.
-            some = np.flatnonzero(r > NOTHING)
-            rows, r = (features, r) if 2 * len(some) > len(r) else (features[:, some], r[some])
-            u, v = self._about(rows, mean), self._v[:, : len(r)]
-            self._counts[k] += r.sum()
-            self._first[k] += u @ r
-            self._second[k] += self._structure.scatter(u, r, spare=v)
+            some = np.flatnonzero((r > NOTHING).any(axis=0))
+            if 2 * len(some) <= r.shape[1]:
+                rows, r = features[:, some], r[:, some]
+            u = self._about(rows, span)
+            self._counts[span] += r.sum(axis=1)
+            self._first[span] += np.matmul(r[:, None], u.swapaxes(1, 2))[:, 0]
+            spare = self._v[: len(u), :, : r.shape[1]]
+            self._second[span] += self._structure.scatter(u, r, spare=spare)
 
     # No stacks: those of a tied covariance are one matrix, seen many times.
 
@@ -159,9 +170,12 @@ class CentredSums:
     def _factors(self) -> list[np.ndarray]:
         return [factor for candidate in self._form.candidates for factor in candidate.factors]
 
-    def _about(self, rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        """A tile (feature, row) about a mean, in a buffer that the next one overwrites."""
-        return np.subtract(rows, mean[:, None], out=self._u[:, : rows.shape[1]])
+    def _about(self, rows: np.ndarray, span: slice) -> np.ndarray:
+        """A tile about some means, (component, feature, row), in a buffer that the next one
+        overwrites.
+        """
+        means = self._means[span, :, None]
+        return np.subtract(rows, means, out=self._u[: len(means), :, : rows.shape[1]])
 
     def statistics(self) -> list[Statistics]:
         return self._form.statistics(self._counts, self._first, self._second)

@@ -109,8 +109,8 @@ class GappedCentredSums(CentredSums):
         out -= self._at_mean @ np.isnan(features).astype(np.float64)
         return out
 
-    def _about(self, rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        u = super()._about(rows, mean)
+    def _about(self, rows: np.ndarray, span: slice) -> np.ndarray:
+        u = super()._about(rows, span)
         np.copyto(u, 0.0, where=np.isnan(u))
         return u
 

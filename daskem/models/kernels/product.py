@@ -79,12 +79,14 @@ class ProductForm:
 
     def statistics(self, moments: np.ndarray, common: np.ndarray | float) -> list[Statistics]:
         """Moments of all components, and what may follow them, as those of each candidate."""
-        spans = [slice(*ends) for ends in pairwise(self.bounds)]
+        spans = [slice(*ends) for ends in pairwise(self.bounds.tolist())]
         if len(self.candidates) == len(spans):
             pairs = zip(self.candidates, spans, strict=True)
             return [candidate.statistics(moments[span], common) for candidate, span in pairs]
         sums = self.family.statistics(moments[: self.bounds[-1]], common)
-        return [{name: s[span] if np.ndim(s) else s for name, s in sums.items()} for span in spans]
+        scalars = {name: s for name, s in sums.items() if np.ndim(s) == 0}
+        arrays = [(name, s) for name, s in sums.items() if name not in scalars]
+        return [{**scalars, **{name: s[span] for name, s in arrays}} for span in spans]
 
     def sums(self, n_features: int, width: int) -> "ProductSums":
         return ProductSums(self, n_features, width)
@@ -95,9 +97,10 @@ class ProductSums:
 
     def __init__(self, form: ProductForm, n_features: int, width: int) -> None:
         self._form = form
-        self._features = np.empty((form.n_statistics(n_features), width))
-        self._moments = np.zeros_like(form.natural)
-        self._tile_moments = np.empty_like(form.natural)
+        shape = int(form.bounds[-1]), form.n_statistics(n_features)
+        self._features = np.empty((shape[1], width))
+        # Known responsibilities need no natural parameters.
+        self._moments, self._tile_moments = np.zeros(shape), np.empty(shape)
         self._common = form.family.common(np.empty((n_features, 0)), None)
 
     def features(self, x: np.ndarray) -> np.ndarray:

@@ -109,8 +109,11 @@ class _Sweep:
         form = kernel.usual(self._n_features)
         n_components = int(form.bounds[-1])
         n_statistics = form.n_statistics(self._n_features)
-        self._width = tile_width(n_statistics, n_components, self._n_features)
-        self.tiles = Tiles(block.rows, kernel.frame, self._width)
+        most = tile_width(n_statistics, n_components, self._n_features)
+        # Of few rows, buffers of the width of a tile would be pages that are seldom touched, and
+        # whose rows share their places in a cache.
+        self._width = min(most, len(block.rows))
+        self.tiles = Tiles(block.rows, kernel.frame, most)
         self.spare = np.empty((2, self._width))
         self._joint = np.empty((n_components, self._width))
         self._sums = SumsOfForms(form, self._n_features, self._width)
