@@ -210,6 +210,17 @@ def test_a_sequence_is_the_same_beside_others():
         np.testing.assert_array_equal(together.log_prob[first:last], alone.log_prob)
 
 
+@needs_numba
+@pytest.mark.parametrize("shape", [(1, 8), (3, 72), (500, 264)])
+def test_what_a_sweep_computes_in_begins_at_a_register(shape):
+    """Of 64 bytes: else each read of eight numbers takes two lines of a cache."""
+    from daskem.models.kernels.machine.vectors import zeros
+
+    made = [zeros(shape) for _ in range(4)]
+    assert all(room.shape == shape and not room.any() for room in made)
+    assert all(room.flags.c_contiguous and room.ctypes.data % 64 == 0 for room in made)
+
+
 def digest():
     """Of what a sweep of the product form computes, of numbers that no other code has made."""
     from daskem.models.kernels.machine.product import sweep

@@ -13,7 +13,7 @@ from daskem.models.kernels.machine.compiling import part, whole
 from daskem.models.kernels.machine.members import answer
 from daskem.models.kernels.machine.products import add_moments, add_totals, product
 from daskem.models.kernels.machine.tile import add_features, reach, read, weigh
-from daskem.models.kernels.machine.vectors import LANES, load, store
+from daskem.models.kernels.machine.vectors import LANES, load, store, zeros
 
 
 class Room(NamedTuple):
@@ -28,10 +28,10 @@ class Room(NamedTuple):
     def of(cls, rows: Rows, form: Natural) -> "Room":
         n_components, n_statistics = form.natural.shape
         # Products by hand take three at a time, of 1 and z as of z alone.
-        f = np.zeros((-(-n_statistics // 3) * 3 + 3, rows.width))
+        f = zeros((-(-n_statistics // 3) * 3 + 3, rows.width))
         f[0] = 1.0
-        joint = np.zeros((n_components, rows.width))
-        spare, v = (np.zeros((n, rows.width)) for n in (max(rows.d, 4), rows.d + rows.d % 2))
+        joint = zeros((n_components, rows.width))
+        spare, v = (zeros((n, rows.width)) for n in (max(rows.d, 4), rows.d + rows.d % 2))
         return cls(f, joint, spare, v)
 
 
@@ -45,9 +45,9 @@ def sweep(rows: Rows, form: Natural, task: Task) -> Sums:
         np.zeros(rows.n_tiles, bool),
     )
     # Eight sums of each moment; those of z z^T in pairs of rows, three at a time.
-    squares = np.zeros((d + d % 2, -(-d // 3) * 3 * LANES))
+    squares = zeros((d + d % 2, -(-d // 3) * 3 * LANES))
     if form.by_hand:
-        lanes = np.zeros((len(room.joint), -(-form.natural.shape[1] // 3) * 3 * LANES))
+        lanes = zeros((len(room.joint), -(-form.natural.shape[1] // 3) * 3 * LANES))
         _sweep(rows, form, task, room, lanes, squares, made)
         return made
     features = room.f[: form.natural.shape[1]]
