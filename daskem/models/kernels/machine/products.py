@@ -1,6 +1,5 @@
-"""The two products of an E step, on a tile, by hand.
+"""The second product of a small E step, on a tile, by hand.
 
-    joint    (component, row)        = natural @ features
     moments  (component, statistic) += responsibilities @ features.T
 
 The order of every sum is written here: the same bits on any processor. Rows are made in pairs, so
@@ -9,81 +8,6 @@ that there is an even number of them.
 
 from daskem.models.kernels.machine.compiling import part
 from daskem.models.kernels.machine.vectors import LANES, WIDE, fma, lane, load, splat, store
-
-
-@part
-def product(a, f, out, n_statistics, width):
-    """``out = a @ f``, (even component, row), of the first statistics and rows.
-
-    As many sums at a time as there are registers: each waits for its last addition. Which of them
-    are made together changes none.
-    """
-    pairs = width - width % (2 * LANES)
-    for k in range(0, len(a) - 3, 4):
-        if WIDE:
-            _four_by_two(a, f, out, k, n_statistics, pairs)
-        _four(a, f, out, k, n_statistics, pairs if WIDE else 0, width)
-    if len(a) % 4:
-        k = len(a) - 2
-        _two_by_two(a, f, out, k, n_statistics, pairs)
-        for j in range(pairs, width, LANES):
-            p0 = p1 = splat(0.0)
-            for t in range(n_statistics):
-                f0 = load(f, t, j)
-                p0, p1 = fma(splat(a[k, t]), f0, p0), fma(splat(a[k + 1, t]), f0, p1)
-            store(out, k, j, p0)
-            store(out, k + 1, j, p1)
-
-
-@part
-def _four_by_two(a, f, out, k, n_statistics, width):
-    """Four rows of the product, for sixteen rows of the data at a time."""
-    for j in range(0, width, 2 * LANES):
-        p0 = p1 = p2 = p3 = q0 = q1 = q2 = q3 = splat(0.0)
-        for t in range(n_statistics):
-            f0, f1 = load(f, t, j), load(f, t, j + LANES)
-            a0, a1 = splat(a[k, t]), splat(a[k + 1, t])
-            a2, a3 = splat(a[k + 2, t]), splat(a[k + 3, t])
-            p0, p1, p2, p3 = fma(a0, f0, p0), fma(a1, f0, p1), fma(a2, f0, p2), fma(a3, f0, p3)
-            q0, q1, q2, q3 = fma(a0, f1, q0), fma(a1, f1, q1), fma(a2, f1, q2), fma(a3, f1, q3)
-        store(out, k, j, p0)
-        store(out, k, j + LANES, q0)
-        store(out, k + 1, j, p1)
-        store(out, k + 1, j + LANES, q1)
-        store(out, k + 2, j, p2)
-        store(out, k + 2, j + LANES, q2)
-        store(out, k + 3, j, p3)
-        store(out, k + 3, j + LANES, q3)
-
-
-@part
-def _two_by_two(a, f, out, k, n_statistics, width):
-    """Two rows of the product, for sixteen rows of the data at a time."""
-    for j in range(0, width, 2 * LANES):
-        p0 = p1 = q0 = q1 = splat(0.0)
-        for t in range(n_statistics):
-            f0, f1 = load(f, t, j), load(f, t, j + LANES)
-            a0, a1 = splat(a[k, t]), splat(a[k + 1, t])
-            p0, p1, q0, q1 = fma(a0, f0, p0), fma(a1, f0, p1), fma(a0, f1, q0), fma(a1, f1, q1)
-        store(out, k, j, p0)
-        store(out, k, j + LANES, q0)
-        store(out, k + 1, j, p1)
-        store(out, k + 1, j + LANES, q1)
-
-
-@part
-def _four(a, f, out, k, n_statistics, first, width):
-    """Four rows of the product, for eight rows of the data at a time, from the first on."""
-    for j in range(first, width, LANES):
-        p0 = p1 = p2 = p3 = splat(0.0)
-        for t in range(n_statistics):
-            f0 = load(f, t, j)
-            p0, p1 = fma(splat(a[k, t]), f0, p0), fma(splat(a[k + 1, t]), f0, p1)
-            p2, p3 = fma(splat(a[k + 2, t]), f0, p2), fma(splat(a[k + 3, t]), f0, p3)
-        store(out, k, j, p0)
-        store(out, k + 1, j, p1)
-        store(out, k + 2, j, p2)
-        store(out, k + 3, j, p3)
 
 
 @part
