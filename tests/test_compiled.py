@@ -76,7 +76,7 @@ def test_a_product_by_hand_is_the_product(n_rows):
     """Of any part of its terms, of any number of vectors, over or beside what was there before."""
     import numba
 
-    from daskem.models.kernels.machine.patches import multiply
+    from daskem.models.kernels.machine.products import multiply
 
     @numba.njit
     def apply(a, first, n, b, width, out, more):

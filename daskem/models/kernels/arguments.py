@@ -64,7 +64,7 @@ class Rows(NamedTuple):
             readable([] if narrow else rows, np.float64),
             readable(rows if narrow else [], np.float32),
             readable(np.zeros(d) if frame is None else frame.origin, np.float64),
-            readable(linear, np.float64),
+            writable(linear),
             readable([] if weights is None else weights, np.float64),
             n,
             d,
@@ -213,6 +213,13 @@ def readable(values: npt.ArrayLike, dtype: npt.DTypeLike) -> np.ndarray:
     view = np.ascontiguousarray(values, dtype).view()
     view.flags.writeable = False
     return view
+
+
+def writable(matrix: npt.ArrayLike) -> np.ndarray:
+    """A copy in C order, as float64, of the type of what machine code writes: one function
+    multiplies both.
+    """
+    return np.array(matrix, np.float64, order="C")
 
 
 def even(matrix: np.ndarray) -> np.ndarray:

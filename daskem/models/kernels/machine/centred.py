@@ -7,8 +7,7 @@ import numpy as np
 from daskem.models.kernels.arguments import Moments, Normals, Rows, Task
 from daskem.models.kernels.machine.compiling import part, whole
 from daskem.models.kernels.machine.members import answer
-from daskem.models.kernels.machine.patches import multiply
-from daskem.models.kernels.machine.products import add_moments, add_totals, total
+from daskem.models.kernels.machine.products import add_moments, add_totals, multiply, total
 from daskem.models.kernels.machine.tile import PRODUCTS, SQUARES, read, weigh
 from daskem.models.kernels.machine.vectors import LANES, fma, load, splat, store, zeros
 
@@ -77,7 +76,7 @@ def _log_density(form, k, d, width, room):
     root = form.roots[k if len(form.roots) > 1 else 0]
     matrix = len(root) > 1 or form.terms == PRODUCTS
     if matrix:
-        multiply(root, 0, d, room.u, width, room.v, False)
+        multiply(root, np.intp(0), d, room.u, width, room.v, np.bool_(False))
     for j in range(0, width, LANES):
         square = splat(0.0)
         for i in range(d):

@@ -15,8 +15,7 @@ import numpy as np
 from daskem.models.kernels.arguments import Natural, Rows, readable
 from daskem.models.kernels.machine.compiling import part, whole
 from daskem.models.kernels.machine.members import answer
-from daskem.models.kernels.machine.patches import multiply
-from daskem.models.kernels.machine.products import add_totals
+from daskem.models.kernels.machine.products import add_totals, multiply
 from daskem.models.kernels.machine.tile import NORM, add_features, add_squares, near, weigh
 from daskem.models.kernels.machine.vectors import LANES, load, store, zeros
 from daskem.models.kernels.terms import Terms
@@ -116,13 +115,13 @@ def _log_densities(natural, width, room):
 
 @part
 def _add_moments(width, room):
-    turned, columns = room.turned, room.turned.shape[1]
+    turned, columns, zero, more = room.turned, room.turned.shape[1], np.intp(0), np.bool_(True)
     for k in range(len(room.joint)):
         for j in range(width):
             turned[j, k] = room.joint[k, j]
     for t in range(0, room.pairs.shape[1], _TOGETHER):
         n = _some_features(t, width, room)
-        multiply(room.some[: n + n % 2], 0, width, turned, columns, room.moments[t:], True)
+        multiply(room.some[: n + n % 2], zero, width, turned, columns, room.moments[t:], more)
 
 
 @part

@@ -8,8 +8,7 @@ from daskem.models.kernels.arguments import Natural, Rows, Sums, Task
 from daskem.models.kernels.machine import large
 from daskem.models.kernels.machine.compiling import whole
 from daskem.models.kernels.machine.members import answer
-from daskem.models.kernels.machine.patches import multiply
-from daskem.models.kernels.machine.products import add_moments, add_totals
+from daskem.models.kernels.machine.products import add_moments, add_totals, multiply
 from daskem.models.kernels.machine.tile import add_features, add_squares, near, weigh
 from daskem.models.kernels.machine.vectors import LANES, zeros
 
@@ -64,7 +63,7 @@ def _sweep(rows, form, task, room, lanes, squares, made):
             made.careful[tile] = True
             continue
         add_features(form.terms, rows.d, width, room.f)
-        multiply(form.natural, 0, n_statistics, room.f, width, room.joint, False)
+        multiply(form.natural, np.intp(0), n_statistics, room.f, width, room.joint, np.bool_(False))
         weigh(rows, first, n, width, room.spare)
         if form.pooled and task.out.size == 0:
             add_squares(rows.d, width, z, room.spare, room.v, squares)

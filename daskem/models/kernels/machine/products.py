@@ -1,5 +1,6 @@
-"""The second product of a small E step, on a tile, by hand.
+"""The two products of an E step, on a tile, by hand.
 
+    joint    (component, row)        = natural @ features
     moments  (component, statistic) += responsibilities @ features.T
 
 The order of every sum is written here: the same bits on any processor. Rows are made in pairs, so
@@ -7,53 +8,54 @@ that there is an even number of them.
 """
 
 from daskem.models.kernels.machine.compiling import part
-from daskem.models.kernels.machine.vectors import LANES, WIDE, fma, lane, load, splat, store
+from daskem.models.kernels.machine.patches import contracted, multiplied
+from daskem.models.kernels.machine.vectors import LANES, WIDE, lane, load
+
+# Patches, of which the sums of the first one fill three quarters of the registers, two for each
+# vector where these are not wide. The others take the rows that it leaves.
+_HIGH, _WIDTH, _LOW_WIDTH = (8, 3, 3) if WIDE else (6, 1, 2)
+_WIDE, _LOW_WIDE = _WIDTH * LANES, _LOW_WIDTH * LANES
+_high, _high_slim = multiplied(_HIGH, _WIDTH), multiplied(_HIGH, 1)
+_middle, _middle_slim = multiplied(4, _WIDTH), multiplied(4, 1)
+_low, _low_slim = multiplied(2, _LOW_WIDTH), multiplied(2, 1)
+_four, _two = contracted(4, 3), contracted(2, 3)
+
+
+@part
+def multiply(a, first, n, b, width, out, more):
+    """Write ``a[:, first : first + n] @ b[:n, :width]`` into `out`, or add it to what is in there.
+
+    Of a an even number of rows, and a width of whole vectors. `first` and `more` are to be typed:
+    of each literal numba makes a function of its own.
+    """
+    high, wide = len(a) - len(a) % _HIGH, width - width % _WIDE
+    middle, low_wide = len(a) - (len(a) - high) % 4, width - width % _LOW_WIDE
+    for i in range(0, high, _HIGH):
+        for j in range(0, wide, _WIDE):
+            _high(a, i, first, n, b, j, out, more)
+        for j in range(wide, width, LANES):
+            _high_slim(a, i, first, n, b, j, out, more)
+    for i in range(high, middle, 4):
+        for j in range(0, wide, _WIDE):
+            _middle(a, i, first, n, b, j, out, more)
+        for j in range(wide, width, LANES):
+            _middle_slim(a, i, first, n, b, j, out, more)
+    for i in range(middle, len(a), 2):
+        for j in range(0, low_wide, _LOW_WIDE):
+            _low(a, i, first, n, b, j, out, more)
+        for j in range(low_wide, width, LANES):
+            _low_slim(a, i, first, n, b, j, out, more)
 
 
 @part
 def add_moments(r, f, lanes, width):
     """Add ``r @ f.T`` of a tile, eight sums for each, to `lanes` (even component, 3 n * LANES)."""
     fours = len(r) - len(r) % 4 if WIDE else 0
-    for k in range(0, fours, 4):
-        for t in range(0, lanes.shape[1] // LANES, 3):
-            _add_four_by_three(r, f, lanes, k, t, width)
-    for k in range(fours, len(r), 2):
-        for t in range(0, lanes.shape[1] // LANES, 3):
-            m00 = m01 = m02 = m10 = m11 = m12 = splat(0.0)
-            for j in range(0, width, LANES):
-                r0, r1 = load(r, k, j), load(r, k + 1, j)
-                f0, f1, f2 = load(f, t, j), load(f, t + 1, j), load(f, t + 2, j)
-                m00, m01, m02 = fma(r0, f0, m00), fma(r0, f1, m01), fma(r0, f2, m02)
-                m10, m11, m12 = fma(r1, f0, m10), fma(r1, f1, m11), fma(r1, f2, m12)
-            _add(lanes, k, t, m00, m01, m02)
-            _add(lanes, k + 1, t, m10, m11, m12)
-
-
-@part
-def _add_four_by_three(r, f, lanes, k, t, width):
-    """Add three sums for each of four components."""
-    m00 = m01 = m02 = m10 = m11 = m12 = splat(0.0)
-    m20 = m21 = m22 = m30 = m31 = m32 = splat(0.0)
-    for j in range(0, width, LANES):
-        r0, r1, r2, r3 = load(r, k, j), load(r, k + 1, j), load(r, k + 2, j), load(r, k + 3, j)
-        f0, f1, f2 = load(f, t, j), load(f, t + 1, j), load(f, t + 2, j)
-        m00, m01, m02 = fma(r0, f0, m00), fma(r0, f1, m01), fma(r0, f2, m02)
-        m10, m11, m12 = fma(r1, f0, m10), fma(r1, f1, m11), fma(r1, f2, m12)
-        m20, m21, m22 = fma(r2, f0, m20), fma(r2, f1, m21), fma(r2, f2, m22)
-        m30, m31, m32 = fma(r3, f0, m30), fma(r3, f1, m31), fma(r3, f2, m32)
-    _add(lanes, k, t, m00, m01, m02)
-    _add(lanes, k + 1, t, m10, m11, m12)
-    _add(lanes, k + 2, t, m20, m21, m22)
-    _add(lanes, k + 3, t, m30, m31, m32)
-
-
-@part
-def _add(lanes, k, t, m0, m1, m2):
-    """Add three sums to those of the tiles before."""
-    j = t * LANES
-    store(lanes, k, j, load(lanes, k, j) + m0)
-    store(lanes, k, j + LANES, load(lanes, k, j + LANES) + m1)
-    store(lanes, k, j + 2 * LANES, load(lanes, k, j + 2 * LANES) + m2)
+    for t in range(0, lanes.shape[1] // LANES, 3):
+        for k in range(0, fours, 4):
+            _four(r, k, f, t, width, lanes)
+        for k in range(fours, len(r), 2):
+            _two(r, k, f, t, width, lanes)
 
 
 @part

@@ -3,8 +3,7 @@
 import numpy as np
 
 from daskem.models.kernels.machine.compiling import part
-from daskem.models.kernels.machine.patches import multiply
-from daskem.models.kernels.machine.products import add_moments, total
+from daskem.models.kernels.machine.products import add_moments, multiply, total
 from daskem.models.kernels.machine.vectors import LANES, fma, lane, load, splat, store
 from daskem.models.kernels.terms import Terms
 
@@ -27,7 +26,7 @@ def read(rows, first, n, width, z, spare):
         for j in range(n, width):
             u[i, j] = 0.0
     if whitened:
-        multiply(rows.linear, 0, rows.d, u, width, z, False)
+        multiply(rows.linear, np.intp(0), rows.d, u, width, z, np.bool_(False))
 
 
 @part
