@@ -16,7 +16,7 @@ from daskem.models.kernels.arguments import Natural, Rows, readable
 from daskem.models.kernels.machine.compiling import part, whole
 from daskem.models.kernels.machine.members import answer
 from daskem.models.kernels.machine.products import add_totals, multiply
-from daskem.models.kernels.machine.tile import NORM, add_features, add_squares, near, weigh
+from daskem.models.kernels.machine.tile import NORM, add_features, add_squares, reach, read, weigh
 from daskem.models.kernels.machine.vectors import LANES, load, store, zeros
 from daskem.models.kernels.terms import Terms
 
@@ -87,7 +87,8 @@ def sweep(rows, form, task, room, squares, made):
     for tile in range(len(made.careful)):
         first = tile * width
         n = width if first + width <= rows.n else rows.n - first
-        if not near(rows, form.most, first, n, width, z, room.spare):
+        read(rows, first, n, width, z, room.spare)
+        if not reach(z, rows.d, width) <= form.most:
             made.careful[tile] = True
             continue
         if form.terms == NORM:

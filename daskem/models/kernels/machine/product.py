@@ -9,7 +9,7 @@ from daskem.models.kernels.machine import large
 from daskem.models.kernels.machine.compiling import whole
 from daskem.models.kernels.machine.members import answer
 from daskem.models.kernels.machine.products import add_moments, add_totals, multiply
-from daskem.models.kernels.machine.tile import add_features, add_squares, near, weigh
+from daskem.models.kernels.machine.tile import add_features, add_squares, reach, read, weigh
 from daskem.models.kernels.machine.vectors import LANES, zeros
 
 
@@ -59,7 +59,8 @@ def _sweep(rows, form, task, room, lanes, squares, made):
         first = tile * rows.width
         n = rows.width if first + rows.width <= rows.n else rows.n - first
         width = -(-n // LANES) * LANES
-        if not near(rows, form.most, first, n, width, z, room.spare):
+        read(rows, first, n, width, z, room.spare)
+        if not reach(z, rows.d, width) <= form.most:
             made.careful[tile] = True
             continue
         add_features(form.terms, rows.d, width, room.f)

@@ -30,13 +30,6 @@ def read(rows, first, n, width, z, spare):
 
 
 @part
-def near(rows, most, first, n, width, z, spare):
-    """Write `n` rows into `z`; False if the product form would not be accurate there."""
-    read(rows, first, n, width, z, spare)
-    return _reach(z, rows.d, width) <= most
-
-
-@part
 def weigh(rows, first, n, width, spare):
     """Write the weights of the rows, or ones, into row 2 of `spare`, then zeros."""
     for j in range(n):
@@ -46,7 +39,7 @@ def weigh(rows, first, n, width, spare):
 
 
 @part
-def _reach(z, d, width):
+def reach(z, d, width):
     """The square of the largest |z| in every feature, summed; NaN if any is."""
     square, odd = 0.0, splat(0.0)
     for i in range(d):
