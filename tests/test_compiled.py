@@ -68,6 +68,10 @@ def large(monkeypatch):
 def test_large_models_are_what_they_are_with_numpy(large, row, weighted, d, n):
     assert_computes_alike(both, row, weighted, d, n)
     assert_says_alike(both, row, d, max(n, 1))
+    # Two more than a vector has.
+    plain, fast = both(row, (10,), d)
+    block = Block(row.rows(max(n, 2), d)[:n])
+    assert_close(fast.e_step(block)[0], plain.e_step(block)[0], n)
 
 
 @needs_numba
@@ -265,7 +269,7 @@ def digest():
     from daskem.models.kernels.machine.product import sweep
 
     found = sha256()
-    for d, terms, n_statistics, k in ((3, 3, 10, 4), (4, 2, 9, 4), (30, 3, 496, 30)):
+    for d, terms, n_statistics, k in ((3, 3, 10, 4), (4, 2, 9, 4), (30, 3, 496, 34)):
         whole = np.arange(1000.0 * d) * 0.7548776662466927 % 1
         natural = (np.arange(1.0 * k * n_statistics) * 0.5698402909980532 % 1).reshape(k, -1)
         form = Natural(-natural, np.array([0, 1, k]), terms, 1e9, True)

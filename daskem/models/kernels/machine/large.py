@@ -15,13 +15,15 @@ import numpy as np
 from daskem.models.kernels.arguments import Natural, Rows, readable
 from daskem.models.kernels.machine.compiling import part, whole
 from daskem.models.kernels.machine.members import answer
-from daskem.models.kernels.machine.products import add_totals, multiply
+from daskem.models.kernels.machine.products import add_moments, add_totals, multiply, total
 from daskem.models.kernels.machine.tile import NORM, add_features, add_squares, reach, read, weigh
 from daskem.models.kernels.machine.vectors import LANES, load, store, zeros
 from daskem.models.kernels.terms import Terms
 
 # Features at a time: even, and of a tile no more than 20 kB.
 _TOGETHER = 48
+# Components, at least, that are worth a vector.
+_FEWEST = 4
 
 
 class Room(NamedTuple):
@@ -38,9 +40,12 @@ class Room(NamedTuple):
     joint, spare, v : ndarray, (component, row), (4 or feature, row), (even feature, row)
         Log-densities, spare rows, weighted rows.
     turned : ndarray, (row, component)
-        Weighted responsibilities, and zeros up to a whole vector.
+        Weighted responsibilities, in whole vectors.
     moments : ndarray, (even statistic, component)
-        Those of all tiles, and as many zeros.
+        Those of all tiles.
+    lanes : ndarray, (part * component, some statistics * LANES)
+        Eight sums of each moment, of components that are left where these are few; the parts of
+        the statistics below each other.
     """
 
     factors: np.ndarray
@@ -51,19 +56,22 @@ class Room(NamedTuple):
     v: np.ndarray
     turned: np.ndarray
     moments: np.ndarray
+    lanes: np.ndarray
 
     @classmethod
     def of(cls, rows: Rows, form: Natural) -> "Room":
         (k, n_statistics), d = form.natural.shape, rows.d
-        columns = -(-k // LANES) * LANES
+        columns = (k + LANES - _FEWEST) // LANES * LANES
+        parts = -(-n_statistics // _TOGETHER)
         factors = zeros((-(-d // 3) * 3 + 3, rows.width))
         factors[0] = 1.0
         some, joint = zeros((_TOGETHER, rows.width)), zeros((k, rows.width))
         spare, v = (zeros((n, rows.width)) for n in (max(d, 4), d + d % 2))
         turned = zeros((rows.width, columns))
         moments = zeros((n_statistics + n_statistics % 2, columns))
+        lanes = zeros((max(k - columns, 0) * parts, _TOGETHER * LANES))
         pairs = _pairs(Terms(form.terms), d)
-        return cls(factors, pairs, some, joint, spare, v, turned, moments)
+        return cls(factors, pairs, some, joint, spare, v, turned, moments, lanes)
 
 
 @lru_cache(8)
@@ -101,9 +109,7 @@ def sweep(rows, form, task, room, squares, made):
         answer(room.joint, form.bounds, task, room.spare, first, n, width, weighted, sums)
         if task.out.size == 0:
             _add_moments(width, room)
-    for k in range(len(made.moments)):
-        for t in range(made.moments.shape[1]):
-            made.moments[k, t] += room.moments[t, k]
+    _add_all(room, made.moments)
     add_totals(squares, made.squares)
 
 
@@ -117,12 +123,29 @@ def _log_densities(natural, width, room):
 @part
 def _add_moments(width, room):
     turned, columns, zero, more = room.turned, room.turned.shape[1], np.intp(0), np.bool_(True)
-    for k in range(len(room.joint)):
+    many = min(len(room.joint), columns)
+    for k in range(many):
         for j in range(width):
             turned[j, k] = room.joint[k, j]
+    rest = room.joint[many:]
     for t in range(0, room.pairs.shape[1], _TOGETHER):
         n = _some_features(t, width, room)
         multiply(room.some[: n + n % 2], zero, width, turned, columns, room.moments[t:], more)
+        if len(rest) > 0:
+            place = t // _TOGETHER * len(rest)
+            add_moments(rest, room.some, room.lanes[place : place + len(rest)], width)
+
+
+@part
+def _add_all(room, moments):
+    """Add those of all tiles to `moments`, (component, statistic)."""
+    many = min(len(moments), room.turned.shape[1])
+    for t in range(moments.shape[1]):
+        for k in range(many):
+            moments[k, t] += room.moments[t, k]
+        for k in range(many, len(moments)):
+            place = t // _TOGETHER * (len(moments) - many) + k - many
+            moments[k, t] += total(load(room.lanes, place, t % _TOGETHER * LANES))
 
 
 @part
