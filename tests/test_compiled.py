@@ -55,6 +55,49 @@ def test_it_says_of_rows_what_numpy_says(row, d, n):
     assert_says_alike(both, row, d, n)
 
 
+@pytest.fixture
+def large(monkeypatch):
+    """All models are large."""
+    monkeypatch.setattr("daskem.models.kernels.arguments._MOST_MOMENTS", 0)
+
+
+@needs_numba
+@every_compilable
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("d", "n"), [(1, 500), (2, 0), (5, 3001), (12, 100)])
+def test_large_models_are_what_they_are_with_numpy(large, row, weighted, d, n):
+    assert_computes_alike(both, row, weighted, d, n)
+    assert_says_alike(both, row, d, max(n, 1))
+    # Two more than a vector has.
+    plain, fast = both(row, (10,), d)
+    block = Block(row.rows(max(n, 2), d)[:n])
+    assert_close(fast.e_step(block)[0], plain.e_step(block)[0], n)
+
+
+@needs_numba
+@pytest.mark.parametrize("n_rows", [2, 4, 6, 8, 22])
+def test_a_product_by_hand_is_the_product(n_rows):
+    """Of any part of its terms, of any number of vectors, over or beside what was there before."""
+    import numba
+
+    from daskem.models.kernels.machine.products import multiply
+
+    @numba.njit
+    def apply(a, first, n, b, width, out, more):
+        multiply(a, first, n, b, width, out, more)
+
+    rng = np.random.default_rng(n_rows)
+    a, b = (rng.integers(-9, 9, shape).astype(float) for shape in ((n_rows, 40), (40, 72)))
+    for first, n, width in ((0, 40, 72), (7, 30, 64), (39, 1, 40), (3, 0, 8)):
+        out = rng.integers(-9, 9, (n_rows + 1, 72)).astype(float)
+        for more in (True, False):
+            expected = out.copy()
+            expected[:-1, :width] *= more
+            expected[:-1, :width] += a[:, first : first + n] @ b[:n, :width]
+            apply(a, first, n, b, width, out, more)
+            np.testing.assert_array_equal(out, expected)
+
+
 @needs_numba
 @pytest.mark.parametrize("d", [1, 2, 3, 5])
 @pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
@@ -210,15 +253,26 @@ def test_a_sequence_is_the_same_beside_others():
         np.testing.assert_array_equal(together.log_prob[first:last], alone.log_prob)
 
 
+@needs_numba
+@pytest.mark.parametrize("shape", [(1, 8), (3, 72), (500, 264)])
+def test_what_a_sweep_computes_in_begins_at_a_register(shape):
+    """Of 64 bytes: else each read of eight numbers takes two lines of a cache."""
+    from daskem.models.kernels.machine.vectors import zeros
+
+    made = [zeros(shape) for _ in range(4)]
+    assert all(room.shape == shape and not room.any() for room in made)
+    assert all(room.flags.c_contiguous and room.ctypes.data % 64 == 0 for room in made)
+
+
 def digest():
     """Of what a sweep of the product form computes, of numbers that no other code has made."""
     from daskem.models.kernels.machine.product import sweep
 
     found = sha256()
-    for d, terms, n_statistics in ((3, 3, 10), (4, 2, 9)):
+    for d, terms, n_statistics, k in ((3, 3, 10, 4), (4, 2, 9, 4), (30, 3, 496, 34)):
         whole = np.arange(1000.0 * d) * 0.7548776662466927 % 1
-        natural = (np.arange(4.0 * n_statistics) * 0.5698402909980532 % 1).reshape(4, -1)
-        form = Natural(-natural, np.array([0, 1, 4]), terms, 1e9, True)
+        natural = (np.arange(1.0 * k * n_statistics) * 0.5698402909980532 % 1).reshape(k, -1)
+        form = Natural(-natural, np.array([0, 1, k]), terms, 1e9, True)
         rows = Rows.of(whole.reshape(-1, d), whole[:1000], None, form.width)
         found.update(b"".join(part.tobytes() for part in sweep(rows, form, Task.of())))
     return found.hexdigest()
@@ -226,7 +280,7 @@ def digest():
 
 @needs_numba
 def test_any_processor_makes_the_same_bits():
-    """Where products are by hand: with AVX2 alone, in a process that may use no more."""
+    """With AVX2 alone, in a process that may use no more: of small models and a large one."""
     ours = digest()
     avx2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma,+avx,+sse4.2"}
     code = "import test_compiled; print(test_compiled.digest())"

@@ -13,15 +13,14 @@ from daskem.core.frames import Frame
 from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.terms import Terms
 
-# Statistics of a row: the features of a tile of more are too many for a cache, unless they are
-# taken in blocks, as BLAS does. By hand is as fast or faster up to some 1,300.
-_MOST_STATISTICS = 1024
-# Numbers of the moments, of which by hand there are eight times as many: 1 MB.
-_MOST_MOMENTS = 2**14
+# Statistics of a row, and moments, of a small model. Beyond, the features of a tile and the sums of
+# moments, of which there are eight each, would leave the second cache: 1.2 MB, 512 kB.
+_MOST_STATISTICS, _MOST_MOMENTS = 2**11, 2**13
 # Bytes of the features and the joint log-densities of a tile: what the fastest cache nearly holds.
 _CACHE = 2**16
-# Rows of a tile, at least and at most.
-_FEWEST_ROWS, _MOST_ROWS = 72, 264
+# Rows of a tile of a small model, at least and at most, and of a large one: some tens of features
+# of them, and all of z, are what the fastest cache holds.
+_FEWEST_ROWS, _MOST_ROWS, _ROWS = 72, 264, 48
 
 _NO_LABELS, _NO_SHARES, _NO_LOG_PROB = np.empty(0, np.int64), np.empty((0, 0)), np.empty(0)
 
@@ -65,7 +64,7 @@ class Rows(NamedTuple):
             readable([] if narrow else rows, np.float64),
             readable(rows if narrow else [], np.float32),
             readable(np.zeros(d) if frame is None else frame.origin, np.float64),
-            readable(linear, np.float64),
+            writable(linear),
             readable([] if weights is None else weights, np.float64),
             n,
             d,
@@ -100,8 +99,8 @@ class Natural(NamedTuple):
     pooled: bool
 
     @property
-    def by_hand(self) -> bool:
-        """Whether the products are small enough not to be left to BLAS."""
+    def small(self) -> bool:
+        """Whether machine code makes all features of a tile at once, rather than some at a time."""
         return self.natural.shape[1] <= _MOST_STATISTICS and self.natural.size <= _MOST_MOMENTS
 
     @property
@@ -109,9 +108,10 @@ class Natural(NamedTuple):
         """Rows of a tile, by the sizes of the model alone: an odd number of eights, so that no two
         rows of a buffer that are near each other share a place in a cache.
         """
+        if not self.small:
+            return _ROWS
         fitting = _CACHE // (8 * sum(self.natural.shape))
-        least = _FEWEST_ROWS if self.by_hand else _MOST_ROWS
-        return min(max(fitting // 16 * 16 + 8, least), _MOST_ROWS)
+        return min(max(fitting // 16 * 16 + 8, _FEWEST_ROWS), _MOST_ROWS)
 
 
 class Task(NamedTuple):
@@ -213,6 +213,13 @@ def readable(values: npt.ArrayLike, dtype: npt.DTypeLike) -> np.ndarray:
     view = np.ascontiguousarray(values, dtype).view()
     view.flags.writeable = False
     return view
+
+
+def writable(matrix: npt.ArrayLike) -> np.ndarray:
+    """A copy in C order, as float64, of the type of what machine code writes: one function
+    multiplies both.
+    """
+    return np.array(matrix, np.float64, order="C")
 
 
 def even(matrix: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from daskem.models.kernels.arguments import Natural, Normals, Rows, Task, even, readable
+from daskem.models.kernels.arguments import Natural, Normals, Rows, Task, even, writable
 from daskem.models.kernels.backends import COMPILED, lacking, present
 from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.guard import LIMIT
@@ -35,8 +35,7 @@ class CompiledKernel(SweptKernel):
     @cached_property
     def _natural(self) -> Natural:
         """The product form as its sweep takes it."""
-        # Of the type of a frame's matrix: one function multiplies both.
-        natural = readable(even(self.product.natural), np.float64)
+        natural = writable(even(self.product.natural))
         bounds = self.product.bounds.astype(np.int64)
         if self.centred is None or self.plain.guard is None:
             return Natural(natural, bounds, int(self.terms), np.inf, False)

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daskem.models.kernels.arguments import Moments, Normals, Rows, Task, even
+from daskem.models.kernels.arguments import Moments, Normals, Rows, Task
 from daskem.models.kernels.machine.compiling import part, whole
 from daskem.models.kernels.machine.members import answer
-from daskem.models.kernels.machine.products import add_moments, add_totals, product, total
+from daskem.models.kernels.machine.products import add_moments, add_totals, multiply, total
 from daskem.models.kernels.machine.tile import PRODUCTS, SQUARES, read, weigh
-from daskem.models.kernels.machine.vectors import LANES, fma, load, splat, store
+from daskem.models.kernels.machine.vectors import LANES, fma, load, splat, store, zeros
 
 
 class Room(NamedTuple):
@@ -25,12 +25,13 @@ class Room(NamedTuple):
 
     @classmethod
     def of(cls, rows: Rows, form: Normals) -> "Room":
-        d = len(even(np.empty((rows.d, 0))))
+        d = rows.d + rows.d % 2
         thirds = -(-d // 3) * 3
-        z, u, v = (np.zeros((thirds, rows.width)) for _ in range(3))
-        joint = even(np.zeros((len(form.means), rows.width)))
-        lanes, square = np.zeros((d, thirds * LANES)), np.zeros((rows.d, rows.d))
-        return cls(z, u, v[:d], joint, np.zeros((max(rows.d, 4), rows.width)), lanes, square)
+        k = len(form.means)
+        z, u, v = (zeros((thirds, rows.width)) for _ in range(3))
+        joint, spare = (zeros((n, rows.width)) for n in (k + k % 2, max(rows.d, 4)))
+        lanes, square = zeros((d, thirds * LANES)), np.zeros((rows.d, rows.d))
+        return cls(z, u, v[:d], joint, spare, lanes, square)
 
 
 def sweep(rows: Rows, form: Normals, task: Task, chosen: np.ndarray) -> Moments:
@@ -75,7 +76,7 @@ def _log_density(form, k, d, width, room):
     root = form.roots[k if len(form.roots) > 1 else 0]
     matrix = len(root) > 1 or form.terms == PRODUCTS
     if matrix:
-        product(root, room.u, room.v, d, width)
+        multiply(root, np.intp(0), d, room.u, width, room.v, np.bool_(False))
     for j in range(0, width, LANES):
         square = splat(0.0)
         for i in range(d):

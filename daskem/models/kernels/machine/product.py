@@ -1,19 +1,16 @@
-"""The sweep of the product form, see `daskem.models.kernels.product`, in machine code.
-
-Small products are made by hand, in one piece of code for a whole block; large ones by BLAS, tile by
-tile, from Python.
-"""
+"""The sweep of the product form, see `daskem.models.kernels.product`, in machine code."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from daskem.models.kernels.arguments import Natural, Rows, Sums, Task
-from daskem.models.kernels.machine.compiling import part, whole
+from daskem.models.kernels.machine import large
+from daskem.models.kernels.machine.compiling import whole
 from daskem.models.kernels.machine.members import answer
-from daskem.models.kernels.machine.products import add_moments, add_totals, product
-from daskem.models.kernels.machine.tile import add_features, reach, read, weigh
-from daskem.models.kernels.machine.vectors import LANES, load, store
+from daskem.models.kernels.machine.products import add_moments, add_totals, multiply
+from daskem.models.kernels.machine.tile import add_features, add_squares, reach, read, weigh
+from daskem.models.kernels.machine.vectors import LANES, zeros
 
 
 class Room(NamedTuple):
@@ -28,16 +25,16 @@ class Room(NamedTuple):
     def of(cls, rows: Rows, form: Natural) -> "Room":
         n_components, n_statistics = form.natural.shape
         # Products by hand take three at a time, of 1 and z as of z alone.
-        f = np.zeros((-(-n_statistics // 3) * 3 + 3, rows.width))
+        f = zeros((-(-n_statistics // 3) * 3 + 3, rows.width))
         f[0] = 1.0
-        joint = np.zeros((n_components, rows.width))
-        spare, v = (np.zeros((n, rows.width)) for n in (max(rows.d, 4), rows.d + rows.d % 2))
+        joint = zeros((n_components, rows.width))
+        spare, v = (zeros((n, rows.width)) for n in (max(rows.d, 4), rows.d + rows.d % 2))
         return cls(f, joint, spare, v)
 
 
 def sweep(rows: Rows, form: Natural, task: Task) -> Sums:
     """Do a task for all rows of a block, but for those of the tiles that are left out."""
-    room, d = Room.of(rows, form), rows.d if form.pooled else 0
+    (n_components, n_statistics), d = form.natural.shape, rows.d if form.pooled else 0
     made = Sums(
         np.zeros(len(form.bounds) - 1),
         np.zeros(form.natural.shape),
@@ -45,85 +42,34 @@ def sweep(rows: Rows, form: Natural, task: Task) -> Sums:
         np.zeros(rows.n_tiles, bool),
     )
     # Eight sums of each moment; those of z z^T in pairs of rows, three at a time.
-    squares = np.zeros((d + d % 2, -(-d // 3) * 3 * LANES))
-    if form.by_hand:
-        lanes = np.zeros((len(room.joint), -(-form.natural.shape[1] // 3) * 3 * LANES))
-        _sweep(rows, form, task, room, lanes, squares, made)
-        return made
-    features = room.f[: form.natural.shape[1]]
-    for tile in range(rows.n_tiles):
-        if _features(rows, form, tile, room, made):
-            np.matmul(form.natural, features, out=room.joint)
-            _answer(rows, form, task, tile, room, squares, made)
-            if not task.out.size:
-                np.add(made.moments, room.joint @ features.T, out=made.moments)
-    _finish(squares, made)
+    squares = zeros((d + d % 2, -(-d // 3) * 3 * LANES))
+    if form.small:
+        lanes = zeros((n_components, -(-n_statistics // 3) * 3 * LANES))
+        _sweep(rows, form, task, Room.of(rows, form), lanes, squares, made)
+    else:
+        large.sweep(rows, form, task, large.Room.of(rows, form), squares, made)
     return made
-
-
-@part
-def features(rows, form, first, n, width, room):
-    """Write the features of a tile; False if the form would not be accurate there."""
-    read(rows, first, n, width, room.f[1:], room.spare)
-    if not reach(room.f[1:], rows.d, width) <= form.most:
-        return False
-    add_features(form.terms, rows.d, width, room.f)
-    return True
-
-
-@part
-def add_squares(d, width, room, squares):
-    """Add w z z^T of a tile, eight sums for each."""
-    for i in range(d):
-        for j in range(0, width, LANES):
-            store(room.v, i, j, load(room.f, 1 + i, j) * load(room.spare, 2, j))
-    add_moments(room.v, room.f[1:], squares, width)
 
 
 @whole
 def _sweep(rows, form, task, room, lanes, squares, made):
     n_statistics, weighted = form.natural.shape[1], len(rows.weights) > 0
+    z, sums = room.f[1:], made.log_likelihoods
     for tile in range(len(made.careful)):
         first = tile * rows.width
         n = rows.width if first + rows.width <= rows.n else rows.n - first
         width = -(-n // LANES) * LANES
-        if not features(rows, form, first, n, width, room):
+        read(rows, first, n, width, z, room.spare)
+        if not reach(z, rows.d, width) <= form.most:
             made.careful[tile] = True
             continue
-        product(form.natural, room.f, room.joint, n_statistics, width)
+        add_features(form.terms, rows.d, width, room.f)
+        multiply(form.natural, np.intp(0), n_statistics, room.f, width, room.joint, np.bool_(False))
         weigh(rows, first, n, width, room.spare)
         if form.pooled and task.out.size == 0:
-            add_squares(rows.d, width, room, squares)
-        sums = made.log_likelihoods
+            add_squares(rows.d, width, z, room.spare, room.v, squares)
         answer(room.joint, form.bounds, task, room.spare, first, n, width, weighted, sums)
         if task.out.size == 0:
             add_moments(room.joint, room.f, lanes, width)
     add_totals(lanes, made.moments)
-    add_totals(squares, made.squares)
-
-
-# The same, a tile at a time, whose products Python leaves to BLAS: always of full width.
-
-
-@whole
-def _features(rows, form, tile, room, made):
-    first = tile * rows.width
-    n = rows.width if first + rows.width <= rows.n else rows.n - first
-    made.careful[tile] = not features(rows, form, first, n, rows.width, room)
-    return not made.careful[tile]
-
-
-@whole
-def _answer(rows, form, task, tile, room, squares, made):
-    first, width = tile * rows.width, rows.width
-    n, weighted = width if first + width <= rows.n else rows.n - first, len(rows.weights) > 0
-    weigh(rows, first, n, width, room.spare)
-    if form.pooled and task.out.size == 0:
-        add_squares(rows.d, width, room, squares)
-    sums = made.log_likelihoods
-    answer(room.joint, form.bounds, task, room.spare, first, n, width, weighted, sums)
-
-
-@whole
-def _finish(squares, made):
     add_totals(squares, made.squares)

@@ -8,128 +8,54 @@ that there is an even number of them.
 """
 
 from daskem.models.kernels.machine.compiling import part
-from daskem.models.kernels.machine.vectors import LANES, WIDE, fma, lane, load, splat, store
+from daskem.models.kernels.machine.patches import contracted, multiplied
+from daskem.models.kernels.machine.vectors import LANES, WIDE, lane, load
+
+# Patches, of which the sums of the first one fill three quarters of the registers, two for each
+# vector where these are not wide. The others take the rows that it leaves.
+_HIGH, _WIDTH, _LOW_WIDTH = (8, 3, 3) if WIDE else (6, 1, 2)
+_WIDE, _LOW_WIDE = _WIDTH * LANES, _LOW_WIDTH * LANES
+_high, _high_slim = multiplied(_HIGH, _WIDTH), multiplied(_HIGH, 1)
+_middle, _middle_slim = multiplied(4, _WIDTH), multiplied(4, 1)
+_low, _low_slim = multiplied(2, _LOW_WIDTH), multiplied(2, 1)
+_four, _two = contracted(4, 3), contracted(2, 3)
 
 
 @part
-def product(a, f, out, n_statistics, width):
-    """``out = a @ f``, (even component, row), of the first statistics and rows.
+def multiply(a, first, n, b, width, out, more):
+    """Write ``a[:, first : first + n] @ b[:n, :width]`` into `out`, or add it to what is in there.
 
-    As many sums at a time as there are registers: each waits for its last addition. Which of them
-    are made together changes none.
+    Of a an even number of rows, and a width of whole vectors. `first` and `more` are to be typed:
+    of each literal numba makes a function of its own.
     """
-    pairs = width - width % (2 * LANES)
-    for k in range(0, len(a) - 3, 4):
-        if WIDE:
-            _four_by_two(a, f, out, k, n_statistics, pairs)
-        _four(a, f, out, k, n_statistics, pairs if WIDE else 0, width)
-    if len(a) % 4:
-        k = len(a) - 2
-        _two_by_two(a, f, out, k, n_statistics, pairs)
-        for j in range(pairs, width, LANES):
-            p0 = p1 = splat(0.0)
-            for t in range(n_statistics):
-                f0 = load(f, t, j)
-                p0, p1 = fma(splat(a[k, t]), f0, p0), fma(splat(a[k + 1, t]), f0, p1)
-            store(out, k, j, p0)
-            store(out, k + 1, j, p1)
-
-
-@part
-def _four_by_two(a, f, out, k, n_statistics, width):
-    """Four rows of the product, for sixteen rows of the data at a time."""
-    for j in range(0, width, 2 * LANES):
-        p0 = p1 = p2 = p3 = q0 = q1 = q2 = q3 = splat(0.0)
-        for t in range(n_statistics):
-            f0, f1 = load(f, t, j), load(f, t, j + LANES)
-            a0, a1 = splat(a[k, t]), splat(a[k + 1, t])
-            a2, a3 = splat(a[k + 2, t]), splat(a[k + 3, t])
-            p0, p1, p2, p3 = fma(a0, f0, p0), fma(a1, f0, p1), fma(a2, f0, p2), fma(a3, f0, p3)
-            q0, q1, q2, q3 = fma(a0, f1, q0), fma(a1, f1, q1), fma(a2, f1, q2), fma(a3, f1, q3)
-        store(out, k, j, p0)
-        store(out, k, j + LANES, q0)
-        store(out, k + 1, j, p1)
-        store(out, k + 1, j + LANES, q1)
-        store(out, k + 2, j, p2)
-        store(out, k + 2, j + LANES, q2)
-        store(out, k + 3, j, p3)
-        store(out, k + 3, j + LANES, q3)
-
-
-@part
-def _two_by_two(a, f, out, k, n_statistics, width):
-    """Two rows of the product, for sixteen rows of the data at a time."""
-    for j in range(0, width, 2 * LANES):
-        p0 = p1 = q0 = q1 = splat(0.0)
-        for t in range(n_statistics):
-            f0, f1 = load(f, t, j), load(f, t, j + LANES)
-            a0, a1 = splat(a[k, t]), splat(a[k + 1, t])
-            p0, p1, q0, q1 = fma(a0, f0, p0), fma(a1, f0, p1), fma(a0, f1, q0), fma(a1, f1, q1)
-        store(out, k, j, p0)
-        store(out, k, j + LANES, q0)
-        store(out, k + 1, j, p1)
-        store(out, k + 1, j + LANES, q1)
-
-
-@part
-def _four(a, f, out, k, n_statistics, first, width):
-    """Four rows of the product, for eight rows of the data at a time, from the first on."""
-    for j in range(first, width, LANES):
-        p0 = p1 = p2 = p3 = splat(0.0)
-        for t in range(n_statistics):
-            f0 = load(f, t, j)
-            p0, p1 = fma(splat(a[k, t]), f0, p0), fma(splat(a[k + 1, t]), f0, p1)
-            p2, p3 = fma(splat(a[k + 2, t]), f0, p2), fma(splat(a[k + 3, t]), f0, p3)
-        store(out, k, j, p0)
-        store(out, k + 1, j, p1)
-        store(out, k + 2, j, p2)
-        store(out, k + 3, j, p3)
+    high, wide = len(a) - len(a) % _HIGH, width - width % _WIDE
+    middle, low_wide = len(a) - (len(a) - high) % 4, width - width % _LOW_WIDE
+    for i in range(0, high, _HIGH):
+        for j in range(0, wide, _WIDE):
+            _high(a, i, first, n, b, j, out, more)
+        for j in range(wide, width, LANES):
+            _high_slim(a, i, first, n, b, j, out, more)
+    for i in range(high, middle, 4):
+        for j in range(0, wide, _WIDE):
+            _middle(a, i, first, n, b, j, out, more)
+        for j in range(wide, width, LANES):
+            _middle_slim(a, i, first, n, b, j, out, more)
+    for i in range(middle, len(a), 2):
+        for j in range(0, low_wide, _LOW_WIDE):
+            _low(a, i, first, n, b, j, out, more)
+        for j in range(low_wide, width, LANES):
+            _low_slim(a, i, first, n, b, j, out, more)
 
 
 @part
 def add_moments(r, f, lanes, width):
     """Add ``r @ f.T`` of a tile, eight sums for each, to `lanes` (even component, 3 n * LANES)."""
     fours = len(r) - len(r) % 4 if WIDE else 0
-    for k in range(0, fours, 4):
-        for t in range(0, lanes.shape[1] // LANES, 3):
-            _add_four_by_three(r, f, lanes, k, t, width)
-    for k in range(fours, len(r), 2):
-        for t in range(0, lanes.shape[1] // LANES, 3):
-            m00 = m01 = m02 = m10 = m11 = m12 = splat(0.0)
-            for j in range(0, width, LANES):
-                r0, r1 = load(r, k, j), load(r, k + 1, j)
-                f0, f1, f2 = load(f, t, j), load(f, t + 1, j), load(f, t + 2, j)
-                m00, m01, m02 = fma(r0, f0, m00), fma(r0, f1, m01), fma(r0, f2, m02)
-                m10, m11, m12 = fma(r1, f0, m10), fma(r1, f1, m11), fma(r1, f2, m12)
-            _add(lanes, k, t, m00, m01, m02)
-            _add(lanes, k + 1, t, m10, m11, m12)
-
-
-@part
-def _add_four_by_three(r, f, lanes, k, t, width):
-    """Add three sums for each of four components."""
-    m00 = m01 = m02 = m10 = m11 = m12 = splat(0.0)
-    m20 = m21 = m22 = m30 = m31 = m32 = splat(0.0)
-    for j in range(0, width, LANES):
-        r0, r1, r2, r3 = load(r, k, j), load(r, k + 1, j), load(r, k + 2, j), load(r, k + 3, j)
-        f0, f1, f2 = load(f, t, j), load(f, t + 1, j), load(f, t + 2, j)
-        m00, m01, m02 = fma(r0, f0, m00), fma(r0, f1, m01), fma(r0, f2, m02)
-        m10, m11, m12 = fma(r1, f0, m10), fma(r1, f1, m11), fma(r1, f2, m12)
-        m20, m21, m22 = fma(r2, f0, m20), fma(r2, f1, m21), fma(r2, f2, m22)
-        m30, m31, m32 = fma(r3, f0, m30), fma(r3, f1, m31), fma(r3, f2, m32)
-    _add(lanes, k, t, m00, m01, m02)
-    _add(lanes, k + 1, t, m10, m11, m12)
-    _add(lanes, k + 2, t, m20, m21, m22)
-    _add(lanes, k + 3, t, m30, m31, m32)
-
-
-@part
-def _add(lanes, k, t, m0, m1, m2):
-    """Add three sums to those of the tiles before."""
-    j = t * LANES
-    store(lanes, k, j, load(lanes, k, j) + m0)
-    store(lanes, k, j + LANES, load(lanes, k, j + LANES) + m1)
-    store(lanes, k, j + 2 * LANES, load(lanes, k, j + 2 * LANES) + m2)
+    for t in range(0, lanes.shape[1] // LANES, 3):
+        for k in range(0, fours, 4):
+            _four(r, k, f, t, width, lanes)
+        for k in range(fours, len(r), 2):
+            _two(r, k, f, t, width, lanes)
 
 
 @part

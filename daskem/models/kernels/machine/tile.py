@@ -3,7 +3,7 @@
 import numpy as np
 
 from daskem.models.kernels.machine.compiling import part
-from daskem.models.kernels.machine.products import product, total
+from daskem.models.kernels.machine.products import add_moments, multiply, total
 from daskem.models.kernels.machine.vectors import LANES, fma, lane, load, splat, store
 from daskem.models.kernels.terms import Terms
 
@@ -26,7 +26,7 @@ def read(rows, first, n, width, z, spare):
         for j in range(n, width):
             u[i, j] = 0.0
     if whitened:
-        product(rows.linear, u, z, rows.d, width)
+        multiply(rows.linear, np.intp(0), rows.d, u, width, z, np.bool_(False))
 
 
 @part
@@ -74,3 +74,12 @@ def add_features(terms, d, width, f):
             for i in range(1, 1 + d):
                 norm = fma(load(f, i, j), load(f, i, j), norm)
             store(f, t, j, norm)
+
+
+@part
+def add_squares(d, width, z, spare, v, squares):
+    """Add w z z^T, eight sums for each, of weights in row 2 of `spare`."""
+    for i in range(d):
+        for j in range(0, width, LANES):
+            store(v, i, j, load(z, i, j) * load(spare, 2, j))
+    add_moments(v, z, squares, width)

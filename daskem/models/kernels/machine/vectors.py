@@ -24,7 +24,7 @@ from numba.np.arrayobj import make_array
 LANES = 8
 # Whether one register holds all lanes, as with AVX-512: there are 32 of them, and 16 of others.
 WIDE = "+avx512f" in (config.CPU_FEATURES or get_host_cpu_features())
-_DOUBLES, _INTEGERS = ir.VectorType(ir.DoubleType(), LANES), ir.VectorType(ir.IntType(64), LANES)
+DOUBLES, _INTEGERS = ir.VectorType(ir.DoubleType(), LANES), ir.VectorType(ir.IntType(64), LANES)
 # What numba asks of machine code: values of LLVM for values, and of an `intrinsic` its type first.
 Values = Sequence[ir.Value]
 Intrinsic = tuple[Signature, Callable[[Context, Builder, Signature, Values], ir.Value]]
@@ -42,19 +42,41 @@ vector = _Vector("daskem.vector")
 @register_model(_Vector)
 class _Model(models.PrimitiveModel):
     def __init__(self, manager: DataModelManager, kind: types.Type) -> None:
-        super().__init__(manager, kind, _DOUBLES)
+        super().__init__(manager, kind, DOUBLES)
 
 
-def _place(
-    context: Context, builder: Builder, kinds: Sequence[types.Type], args: Values
+def place(
+    context: Context, builder: Builder, kind: types.Type, a: ir.Value, i: ir.Value, j: ir.Value
 ) -> ir.Value:
-    """The pointer to the numbers from row `args[1]` and column `args[2]` of an array on."""
-    array = make_array(kinds[0])(context, builder, args[0])
+    """The pointer to the numbers from row i and column j of an array of this type on."""
+    array = make_array(kind)(context, builder, a)
     stride = cgutils.unpack_tuple(builder, array.strides)[0]
-    first = builder.mul(args[1], stride)
+    first = builder.mul(i, stride)
     bytes_ = builder.gep(builder.bitcast(array.data, ir.IntType(8).as_pointer()), [first])
-    place = builder.gep(builder.bitcast(bytes_, ir.DoubleType().as_pointer()), [args[2]])
-    return builder.bitcast(place, _DOUBLES.as_pointer())
+    numbers = builder.gep(builder.bitcast(bytes_, ir.DoubleType().as_pointer()), [j])
+    return builder.bitcast(numbers, DOUBLES.as_pointer())
+
+
+def broadcast(builder: Builder, x: ir.Value) -> ir.Value:
+    """The same number in all lanes."""
+    one = builder.insert_element(ir.Constant(DOUBLES, ir.Undefined), x, _int32(0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(one, ir.Constant(DOUBLES, ir.Undefined), mask)
+
+
+def fused(builder: Builder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+    """``a b + c``, rounded once."""
+    kind = ir.FunctionType(DOUBLES, [DOUBLES] * 3)
+    name = f"llvm.fma.v{LANES}f64"
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b, c])
+
+
+def zeros(shape: tuple[int, int]) -> np.ndarray:
+    """Zeros in C order, of which eight begin where a register of AVX-512 reads fastest."""
+    n = math.prod(shape)
+    room = np.zeros(n + LANES)
+    first = -room.ctypes.data // room.itemsize % LANES
+    return room[first : first + n].reshape(shape)
 
 
 @intrinsic
@@ -62,7 +84,7 @@ def load(typing: Typing, a: types.Type, i: types.Type, j: types.Type) -> Intrins
     """``a[i, j:j + LANES]`` of an array (..., column), in C order."""
 
     def code(context: Context, builder: Builder, kinds: Signature, args: Values) -> ir.Value:
-        made = builder.load(_place(context, builder, kinds.args, args))
+        made = builder.load(place(context, builder, kinds.args[0], *args))
         made.align = 8
         return made
 
@@ -74,7 +96,7 @@ def store(typing: Typing, a: types.Type, i: types.Type, j: types.Type, v: types.
     """``a[i, j:j + LANES] = v``."""
 
     def code(context: Context, builder: Builder, kinds: Signature, args: Values) -> ir.Value:
-        builder.store(args[3], _place(context, builder, kinds.args, args)).align = 8
+        builder.store(args[3], place(context, builder, kinds.args[0], *args[:3])).align = 8
         return context.get_dummy_value()
 
     return types.void(a, types.intp, types.intp, vector), code
@@ -85,9 +107,7 @@ def splat(typing: Typing, x: types.Type) -> Intrinsic:
     """The same number in all lanes."""
 
     def code(context: Context, builder: Builder, kinds: Signature, args: Values) -> ir.Value:
-        one = builder.insert_element(ir.Constant(_DOUBLES, ir.Undefined), args[0], _int32(0))
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return builder.shuffle_vector(one, ir.Constant(_DOUBLES, ir.Undefined), mask)
+        return broadcast(builder, *args)
 
     return vector(types.float64), code
 
@@ -107,9 +127,7 @@ def fma(typing: Typing, a: types.Type, b: types.Type, c: types.Type) -> Intrinsi
     """``a b + c``, rounded once."""
 
     def code(context: Context, builder: Builder, kinds: Signature, args: Values) -> ir.Value:
-        kind = ir.FunctionType(_DOUBLES, [_DOUBLES] * 3)
-        name = f"llvm.fma.v{LANES}f64"
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+        return fused(builder, *args)
 
     return vector(vector, vector, vector), code
 
@@ -121,7 +139,7 @@ def times_power(typing: Typing, v: types.Type, n: types.Type) -> Intrinsic:
     def code(context: Context, builder: Builder, kinds: Signature, args: Values) -> ir.Value:
         bits, n = (builder.bitcast(arg, _INTEGERS) for arg in args)
         shifted = builder.shl(n, _integers(_MANTISSA))
-        return builder.bitcast(builder.add(bits, shifted), _DOUBLES)
+        return builder.bitcast(builder.add(bits, shifted), DOUBLES)
 
     return vector(vector, vector), code
 
@@ -134,8 +152,8 @@ def exponent(typing: Typing, v: types.Type) -> Intrinsic:
         n = builder.lshr(_above_root(builder, args[0]), _integers(_MANTISSA))
         # The number 2^52 + n has the bits of 2^52 with those of n at their end.
         large = _integers(_bits(2.0**_MANTISSA))
-        made = builder.bitcast(builder.or_(n, large), _DOUBLES)
-        return builder.fsub(made, ir.Constant(_DOUBLES, [2.0**_MANTISSA] * LANES))
+        made = builder.bitcast(builder.or_(n, large), DOUBLES)
+        return builder.fsub(made, ir.Constant(DOUBLES, [2.0**_MANTISSA] * LANES))
 
     return vector(vector), code
 
@@ -147,7 +165,7 @@ def mantissa(typing: Typing, v: types.Type) -> Intrinsic:
     def code(context: Context, builder: Builder, kinds: Signature, args: Values) -> ir.Value:
         n = builder.and_(_above_root(builder, args[0]), _integers(-(1 << _MANTISSA)))
         bits = builder.sub(builder.bitcast(args[0], _INTEGERS), n)
-        return builder.bitcast(bits, _DOUBLES)
+        return builder.bitcast(bits, DOUBLES)
 
     return vector(vector), code
 
