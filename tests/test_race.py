@@ -167,14 +167,35 @@ def test_a_candidate_has_lost_where_two_predictions_say_that_it_stays_behind(rem
     assert _has_lost(one_row, told(-1.0, *remaining), least=0.5) == lost
 
 
-def test_all_runs_are_led_at_first_and_then_those_in_front():
-    field = SimpleNamespace(value=lambda run: -run.history[-1].objective)
-    riders = {
-        ("full", 2): [told(-2.0, 0.1), told(-2.1, 0.1)],
-        ("full", 3): [told(-1.2, 0.1), told(-1.0, 0.1)],
-        ("full", 4): [told(-1.0), told(-1.5, 0.1), told(-1.4, 0.1)],
-    }
-    assert list(_to_lead(field, riders)) == [0, 2, 3, 4, 6]
+def test_of_candidates_the_best_run_is_led_and_of_those_near_the_front_all():
+    """And all after their first pass."""
+
+    class Field:
+        def value(self, run):
+            return -run.history[-1].objective
+
+        def price(self, n_components, n_parameters):
+            return 0.1
+
+    means, variances = np.zeros((1, 1)), np.ones(1)
+    params = Params({"weights": np.ones(1), "means": means, "covariances": variances})
+    state, model = State(params), Mixture(Gaussian("spherical"))
+
+    def run(objective, n_passes=2):
+        return replace(told(objective, *[0.1] * n_passes), state=state, model=model)
+
+    runs = [
+        run(-2.0),
+        run(-3.0),
+        run(-1.0),
+        run(-1.1),
+        run(-1.15),
+        run(-9.0),
+        run(-4.0, 1),
+        run(-3),
+    ]
+    cells = {("full", 2): [0, 1], ("full", 3): [2, 3], ("full", 4): [4, 5], ("full", 5): [6, 7]}
+    assert _to_lead(Field(), cells, runs) == [0, 2, 3, 4, 5, 6, 7]
 
 
 def test_the_best_candidate_is_followed_to_its_end_even_if_it_was_dropped():

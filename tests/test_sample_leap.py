@@ -162,6 +162,6 @@ def test_those_are_led_who_are_to_be():
     draws = [np.random.default_rng(seed) for seed in range(3)]
     drafts = best_starts(first, 5, None, "k-means++", draws)
     begun = [Run.begin(first.model, "auto", draft, 2, 70_000) for draft in drafts]
-    for led_ones, expected in ((None, [0, 1, 2]), ([1], [1])):
+    for led_ones, expected in ((None, [0, 1, 2]), (lambda _: [1], [1])):
         runs = next(passes(begun, blocks, Stop(None, 9), first.survey, led=led_ones))
         assert [i for i, run in enumerate(runs) if LED in dict(run.state.tried)] == expected

@@ -1,7 +1,7 @@
 """The loop: one pass evaluates what every active run asks for, and tells each its answers."""
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from daskem.core.candidates import Candidates
@@ -41,13 +41,14 @@ def passes(
     survey: Survey | None = None,
     strict: bool = False,
     restarts: Sequence[Sequence[int]] = (),
-    led: Collection[int] | None = None,
+    led: Callable[[Sequence[Run]], Sequence[int]] | None = None,
 ) -> Iterator[list[Run]]:
     """Fit `runs` together, one pass over `blocks` at a time, of which `survey` was the first read.
 
     A worker that joins later and computes other last bits is an event, or to be `strict` an error.
     Of `restarts`, numbers of runs that differ in nothing but their start, those that have lost to
-    another one are dropped. A sample of the rows leads the runs of the numbers `led`, or all.
+    another one are dropped. A sample of the rows leads the runs whose numbers `led` says of them as
+    they stand after a pass, or all.
 
     Yields
     ------
@@ -87,7 +88,7 @@ def passes(
             one = runs[numbers[0]]
             tol = stop.tolerance(resolution(one.model, one.params, read.weight))
             drop_the_slower(runs, numbers, tol)
-        for i in active if led is None else led:
+        for i in active if led is None else led(runs):
             runs[i] = runs[i].led(sample, stop, read.weight)
         if all(run.status is Status.FAILED for run in runs):
             raise next(run.failure for run in runs if run.failure)

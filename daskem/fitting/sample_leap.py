@@ -55,14 +55,14 @@ _PAUSE = 4
 
 
 def with_leap(
-    standing: AfterPass, model: Model, algorithm: Algorithm, sample: Block | None, tol: float
+    standing: AfterPass, model: Model, algorithm: Algorithm, sample: Block, tol: float
 ) -> State:
     """Where a run goes on: with the EM step and a leap that the sample leads, where that may lead
     anywhere; with the EM step alone, which shows that it is so, where no more than `tol` seems to
     be left after some.
     """
     state, last = standing.state, standing.history[-1]
-    if sample is None or not isinstance(model, Declares) or not _leaps(algorithm):
+    if not isinstance(model, Declares) or not _leaps(algorithm):
         return state
     recent = standing.history[-_PAUSE:]
     if state.statistics is None or any(was_in_vain(record.candidates) for record in recent):

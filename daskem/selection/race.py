@@ -6,6 +6,7 @@ A run ends by `Stop`, as in any fit; the race itself only drops those that have 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from daskem.selection.standing import best_of, ranked
 _SURE = 10.0
 # A difference in a criterion that says nothing.
 _NOTHING = 1.0
+# How far behind the best candidate others count, in what a component costs by the criterion.
+_NEAR = 2.0
 # Passes before a run is judged by its gains: of two, the first is often larger than the rest.
 _TELLING = 3
 
@@ -95,25 +98,30 @@ def _passed(field: Field, riders: Runs) -> tuple[dict[Cell, list[Run]], float]:
     cells = {cell: [next(count) for _ in cell_runs] for cell, cell_runs in riders.items()}
     active = next(i for i, run in enumerate(runs) if run.status is Status.RUNNING)
     prepared = field.search.prepared
-    how = field.survey, prepared.strict, list(cells.values()), _to_lead(field, riders)
+    to_lead = partial(_to_lead, field, cells)
+    how = field.survey, prepared.strict, list(cells.values()), to_lead
     runs = next(passes(runs, prepared.blocks, prepared.stop, *how))
     sorted_out = {cell: [runs[i] for i in numbers] for cell, numbers in cells.items()}
     return sorted_out, runs[active].history[-1].seconds
 
 
-def _to_lead(field: Field, riders: Runs) -> Sequence[int]:
-    """The numbers of the runs that the sample leads: all at first, then the best one of each
-    candidate, and all of the one in front, so that none of them waits for the others.
+def _to_lead(
+    field: Field, cells: Mapping[Cell, Sequence[int]], runs: Sequence[Run]
+) -> Sequence[int]:
+    """The numbers of the runs that the sample leads: all after their first pass, then the best one
+    of each candidate, and those of candidates not far behind the one in front, whose spreads tell
+    what the choice is worth.
     """
-    known = {cell: [run for run in runs if run.history] for cell, runs in riders.items()}
-    best = {cell: best_of(runs) for cell, runs in known.items() if runs}
-    front = min(best, key=lambda cell: field.value(best[cell]), default=None)
-    to_lead = [
-        not run.history or cell == front or run is best[cell]
-        for cell, runs in riders.items()
-        for run in runs
+    best = {cell: best_of([runs[i] for i in numbers]) for cell, numbers in cells.items()}
+    values = {cell: field.value(run) for cell, run in best.items()}
+    front = min(values, key=lambda cell: values[cell])
+    near = values[front] + _NEAR * field.price(front[1], best[front].n_parameters)
+    return [
+        i
+        for cell, numbers in cells.items()
+        for i in numbers
+        if len(runs[i].history) == 1 or runs[i] is best[cell] or values[cell] <= near
     ]
-    return list(np.flatnonzero(to_lead))
 
 
 def _running(riders: Runs) -> bool:

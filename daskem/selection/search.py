@@ -168,11 +168,15 @@ class Field(Brief):
 
     def _polished(self, cell: Cell, listed: Shortlist, behind: float) -> list[Run]:
         name, k = cell
-        weight, p = self.survey.weight, listed.n_parameters
-        of_component = penalised(self.search.criterion, 0.0, p, weight) / k
-        enough = min(_OF_BEHIND * behind, _OF_COMPONENT * of_component)
-        starts = ranking(listed.winners(enough / (2 * weight)))
+        price = self.price(k, listed.n_parameters)
+        enough = min(_OF_BEHIND * behind, _OF_COMPONENT * price)
+        starts = ranking(listed.winners(enough / (2 * self.survey.weight)))
         return [self._run(name, entry.draft) for entry in starts[:SURVIVORS]]
+
+    def price(self, n_components: int, n_parameters: int) -> float:
+        """What a component costs by the criterion, where so many have so many parameters."""
+        weight = self.survey.weight
+        return penalised(self.search.criterion, 0.0, n_parameters, weight) / n_components
 
     def grown(self, cell: Cell, below: Run) -> Run:
         """A run of a candidate, from a fit of the same model with fewer components."""
