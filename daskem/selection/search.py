@@ -39,9 +39,9 @@ Cell = tuple[str, int]
 # (1 - 3/n)^n < e^-3 = 5 %.
 SURVIVORS = 3
 # A start is polished until no more is left than this share of what its candidate lies behind, and
-# this share of what a component costs by the criterion: with less, likelihoods would often fall
-# with the number of components, which asks for more reads.
-_OF_BEHIND, _OF_COMPONENT = 0.1, 0.5
+# than a component costs by the criterion: with less, likelihoods would often fall with the number
+# of components, which asks for more reads.
+_OF_BEHIND = 0.1
 # Numbers of the sample, from which on searches for starts go side by side. Of fewer, NumPy's calls
 # are so short that threads take turns rather than time: two took 1.4 times as long as one.
 _MANY = 2**15
@@ -169,7 +169,7 @@ class Field(Brief):
     def _polished(self, cell: Cell, listed: Shortlist, behind: float) -> list[Run]:
         name, k = cell
         price = self.price(k, listed.n_parameters)
-        enough = min(_OF_BEHIND * behind, _OF_COMPONENT * price)
+        enough = min(_OF_BEHIND * behind, price)
         starts = ranking(listed.winners(enough / (2 * self.survey.weight)))
         return [self._run(name, entry.draft) for entry in starts[:SURVIVORS]]
 
