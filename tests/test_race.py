@@ -167,35 +167,38 @@ def test_a_candidate_has_lost_where_two_predictions_say_that_it_stays_behind(rem
     assert _has_lost(one_row, told(-1.0, *remaining), least=0.5) == lost
 
 
-def test_of_candidates_the_best_run_is_led_and_of_those_near_the_front_all():
-    """And all after their first pass."""
-
-    class Field:
-        def value(self, run):
-            return -run.history[-1].objective
-
-        def price(self, n_components, n_parameters):
-            return 0.1
-
+def spherical(objective, n_passes=2, flaws=()):
+    """A run of one spherical component, after some passes."""
     means, variances = np.zeros((1, 1)), np.ones(1)
     params = Params({"weights": np.ones(1), "means": means, "covariances": variances})
-    state, model = State(params), Mixture(Gaussian("spherical"))
+    model = Mixture(Gaussian("spherical"))
+    run = replace(told(objective, *[0.1] * n_passes), state=State(params), model=model)
+    return replace(run, history=tuple(replace(p, flaws=flaws) for p in run.history))
 
-    def run(objective, n_passes=2):
-        return replace(told(objective, *[0.1] * n_passes), state=state, model=model)
 
+PRICED = SimpleNamespace(
+    value=lambda run: -run.history[-1].objective, price=lambda n_components, n_parameters: 0.1
+)
+
+
+def test_of_candidates_the_best_run_is_led_and_of_those_near_the_front_all():
+    """And all after their first pass."""
     runs = [
-        run(-2.0),
-        run(-3.0),
-        run(-1.0),
-        run(-1.1),
-        run(-1.15),
-        run(-9.0),
-        run(-4.0, 1),
-        run(-3),
+        *map(spherical, [-2.0, -3.0, -1.0, -1.1, -1.15, -9.0]),
+        spherical(-4.0, 1),
+        spherical(-3),
     ]
     cells = {("full", 2): [0, 1], ("full", 3): [2, 3], ("full", 4): [4, 5], ("full", 5): [6, 7]}
-    assert _to_lead(Field(), cells, runs) == [0, 2, 3, 4, 5, 6, 7]
+    assert _to_lead(PRICED, cells, runs) == [0, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_proper_candidate_is_in_front_of_an_improper_one():
+    """However likely that is."""
+    improper = spherical(5.0, flaws=(Flaw("placed", 0),))
+    runs = [spherical(-1.0), spherical(-1.1), improper, spherical(-9.0), spherical(-9.1)]
+    cells = {("full", 2): [0, 1], ("full", 3): [2], ("full", 4): [3, 4]}
+    # Of the improper one what is near the front is led, as it has the better criterion.
+    assert _to_lead(PRICED, cells, runs) == [0, 1, 2, 3]
 
 
 def test_the_best_candidate_is_followed_to_its_end_even_if_it_was_dropped():

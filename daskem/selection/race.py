@@ -112,9 +112,8 @@ def _to_lead(
     of each candidate, and those of candidates not far behind the one in front, whose spreads tell
     what the choice is worth.
     """
-    best = {cell: best_of([runs[i] for i in numbers]) for cell, numbers in cells.items()}
-    values = {cell: field.value(run) for cell, run in best.items()}
-    front = min(values, key=lambda cell: values[cell])
+    riders = {cell: [runs[i] for i in numbers] for cell, numbers in cells.items()}
+    front, best, values = _in_front(field, riders)
     near = values[front] + _NEAR * field.price(front[1], best[front].n_parameters)
     return [
         i
@@ -122,6 +121,13 @@ def _to_lead(
         for i in numbers
         if len(runs[i].history) == 1 or runs[i] is best[cell] or values[cell] <= near
     ]
+
+
+def _in_front(field: Field, riders: Runs) -> tuple[Cell, dict[Cell, Run], dict[Cell, float]]:
+    """The candidate in front; the best run of each, and the criterion of that."""
+    best = {cell: best_of(runs) for cell, runs in riders.items()}
+    values = {cell: field.value(run) for cell, run in best.items()}
+    return ranked(best, values)[0], best, values
 
 
 def _running(riders: Runs) -> bool:
@@ -162,10 +168,8 @@ def _follow_the_leader(field: Field, riders: Mapping[Cell, list[Run]], known: fl
 
     The best one is followed to its end, even if it had been dropped.
     """
-    firsts = {cell: best_of(runs) for cell, runs in riders.items()}
-    values = {cell: field.value(run) for cell, run in firsts.items()}
-    cell, *_ = ranked(firsts, values)
-    leader = firsts[cell]
+    cell, best, values = _in_front(field, riders)
+    leader = best[cell]
     least = min(values[cell], known)
     if values[cell] < known and leader.status is Status.DROPPED:
         riders[cell][riders[cell].index(leader)] = replace(leader, status=Status.RUNNING)
