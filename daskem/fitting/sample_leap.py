@@ -106,6 +106,8 @@ class _Way:
     Attributes
     ----------
     model : Model
+    steps : EmSteps
+        Of the model.
     rows : Block
         The sample.
     like : Params
@@ -117,6 +119,7 @@ class _Way:
     """
 
     model: Model
+    steps: EmSteps
     rows: Block
     like: Params
     origin: np.ndarray
@@ -126,18 +129,19 @@ class _Way:
     @classmethod
     def of(cls, model: Model, rows: Block, params: Params, step: Params) -> "_Way":
         assert isinstance(model, Declares)
-        all_params = [params, step, _em_step(model, rows, params)]
+        steps = EmSteps(model)
+        all_params = [params, step, _em_step(steps, rows, params)]
         origin, ahead, by_rows = to_free_each(model.parameters, all_params)
         with np.errstate(invalid="ignore"):
             shift = ahead - by_rows + 0 * origin
-        return cls(model, rows, step, origin, ahead, shift)
+        return cls(model, steps, rows, step, origin, ahead, shift)
 
     def image(self, point: np.ndarray) -> np.ndarray:
         """The EM step from a point; ModelError where there are no params."""
         params = self.params_at(point)
         if params is None:
             raise ModelError("EM leads out of what params can be")
-        (step,) = to_free_each(self._declared, [_em_step(self.model, self.rows, params)])
+        (step,) = to_free_each(self._declared, [_em_step(self.steps, self.rows, params)])
         is_known = np.isfinite(self.shift)
         return np.where(is_known, step + np.where(is_known, self.shift, 0.0), self.ahead)
 
@@ -151,8 +155,7 @@ class _Way:
         return self.model.parameters
 
 
-def _em_step(model: Model, rows: Block, params: Params) -> Params:
-    steps = EmSteps(model)
+def _em_step(steps: EmSteps, rows: Block, params: Params) -> Params:
     (step,) = steps.m_steps(steps.e_steps(rows, [params]), [params])
     return step
 

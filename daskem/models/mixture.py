@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
 from typing import Self
 
 import numpy as np
@@ -21,6 +20,7 @@ from daskem.models.families.protocol import (
     Ellipses,
     Simplifies,
 )
+from daskem.models.families.together import spans_of
 from daskem.models.families.weighted import imputed
 from daskem.models.kernels.backends import BACKENDS, NUMPY
 from daskem.models.kernels.noise import noisy, without_noise
@@ -280,8 +280,7 @@ class Mixture(ComposedModel):
         """E steps of several params, each with the logs of its weights as offsets."""
         shares = [self.shares(c) for c in candidates]
         logs = _log(np.concatenate(shares)) + self.log_det
-        spans = pairwise(accumulate(map(len, shares), initial=0))
-        offsets = [logs[slice(*ends)] for ends in spans]
+        offsets = [logs[span] for span in spans_of(map(len, shares))]
         kernel = self.of_family(candidates, offsets)
         if self.noise:
             assert self.log_noise is not None

@@ -81,7 +81,7 @@ class Contest:
         starts = [[*seeds, *p] for *seeds, p in zip(*seeded, parted, strict=True)]
         return _in_step(self.model, list(map(self.regrown, starts, rngs)))
 
-    def polished(self, starts: Sequence[list[Judged]], tol: float = 0.0) -> list[Judged]:
+    def polished(self, starts: Sequence[list[Judged]], tol: float) -> list[Judged]:
         """Where each of these `ranked` leads, until no more than `tol` is left, nats per row."""
         return _in_step(self.model, [self.polish(ranked, tol) for ranked in starts])
 

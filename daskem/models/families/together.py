@@ -1,6 +1,6 @@
 """Components of several candidates as those of one, where components share nothing, and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -15,5 +15,9 @@ def joined(
 
 def parted(whole: Mapping[str, np.ndarray], sizes: Sequence[int]) -> list[dict[str, np.ndarray]]:
     """The inverse, for candidates of so many components."""
-    spans = [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]
-    return [{name: value[span] for name, value in whole.items()} for span in spans]
+    return [{name: value[span] for name, value in whole.items()} for span in spans_of(sizes)]
+
+
+def spans_of(sizes: Iterable[int]) -> list[slice]:
+    """Where candidates of so many components lie among those of all."""
+    return [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]
