@@ -259,8 +259,10 @@ def test_what_a_sweep_computes_in_begins_at_a_register(shape):
     """Of 64 bytes: else each read of eight numbers takes two lines of a cache."""
     from daskem.models.kernels.machine.vectors import zeros
 
-    made = [zeros(shape) for _ in range(4)]
+    made = zeros(*[shape] * 4)
     assert all(room.shape == shape and not room.any() for room in made)
+    made[1][:] = 1.0
+    assert not np.any([made[0], made[2]])
     assert all(room.flags.c_contiguous and room.ctypes.data % 64 == 0 for room in made)
 
 
@@ -292,6 +294,23 @@ def test_any_processor_makes_the_same_bits():
         check=True,
     )
     assert told.stdout.split()[-1] == ours
+
+
+@needs_numba
+def test_a_process_that_can_write_nowhere_compiles_for_itself():
+    """The locator of zip files has no place for a function of a folder."""
+    told = subprocess.run(
+        [sys.executable, "-c", "import test_compiled; print(test_compiled.digest())"],
+        env={
+            **os.environ,
+            "NUMBA_CACHE_LOCATOR_CLASSES": "ZipCacheLocator",
+            "PYTHONPATH": os.pathsep.join(["tests", *sys.path]),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split()[-1] == digest()
 
 
 @needs_numba

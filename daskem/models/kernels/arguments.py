@@ -4,6 +4,7 @@ Each is of one type always: machine code is made for the types of its arguments,
 whatever the rows are like.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,8 @@ _CACHE = 2**16
 # of them, and all of z, are what the fastest cache holds.
 _FEWEST_ROWS, _MOST_ROWS, _ROWS = 72, 264, 48
 
+# Nobody can write them, as nobody can the rows of others.
+_NO_ROWS, _NO_NARROW_ROWS = np.frombuffer(b"", np.float64), np.frombuffer(b"", np.float32)
 _NO_LABELS, _NO_SHARES, _NO_LOG_PROB = np.empty(0, np.int64), np.empty((0, 0)), np.empty(0)
 
 
@@ -57,15 +60,11 @@ class Rows(NamedTuple):
         n, d = rows.shape
         narrow = rows.dtype == np.float32
         rows = readable(rows, np.float32 if narrow else np.float64).reshape(-1)
-        linear = np.ones((1, d)) if frame is None else np.atleast_2d(frame.linear)
-        # The code writes rows of a product in pairs; a single row is a scale.
-        linear = even(linear) if frame is not None and frame.linear.ndim > 1 else linear
         return cls(
-            readable([] if narrow else rows, np.float64),
-            readable(rows if narrow else [], np.float32),
-            readable(np.zeros(d) if frame is None else frame.origin, np.float64),
-            writable(linear),
-            readable([] if weights is None else weights, np.float64),
+            _NO_ROWS if narrow else rows,
+            rows if narrow else _NO_NARROW_ROWS,
+            *_axes(frame, d),
+            _NO_ROWS if weights is None else readable(weights, np.float64),
             n,
             d,
             width,
@@ -74,6 +73,16 @@ class Rows(NamedTuple):
     @property
     def n_tiles(self) -> int:
         return -(-self.n // self.width)
+
+
+@lru_cache(8)
+def _axes(frame: Frame | None, n_features: int) -> tuple[np.ndarray, np.ndarray]:
+    """`origin` and `linear` of rows in a frame, the same for all blocks."""
+    if frame is None:
+        return readable(np.zeros(n_features), np.float64), writable(np.ones((1, n_features)))
+    # The code writes rows of a product in pairs; a single row is a scale.
+    linear = frame.linear[None] if frame.linear.ndim == 1 else even(frame.linear)
+    return readable(frame.origin, np.float64), writable(linear)
 
 
 class Natural(NamedTuple):

@@ -28,10 +28,10 @@ class Room(NamedTuple):
         d = rows.d + rows.d % 2
         thirds = -(-d // 3) * 3
         k = len(form.means)
-        z, u, v = (zeros((thirds, rows.width)) for _ in range(3))
-        joint, spare = (zeros((n, rows.width)) for n in (k + k % 2, max(rows.d, 4)))
-        lanes, square = zeros((d, thirds * LANES)), np.zeros((rows.d, rows.d))
-        return cls(z, u, v[:d], joint, spare, lanes, square)
+        heights = thirds, thirds, d, k + k % 2, max(rows.d, 4)
+        tiles = ((n, rows.width) for n in heights)
+        z, u, v, joint, spare, lanes = zeros(*tiles, (d, thirds * LANES))
+        return cls(z, u, v, joint, spare, lanes, np.zeros((rows.d, rows.d)))
 
 
 def sweep(rows: Rows, form: Normals, task: Task, chosen: np.ndarray) -> Moments:

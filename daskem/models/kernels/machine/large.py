@@ -63,15 +63,15 @@ class Room(NamedTuple):
         (k, n_statistics), d = form.natural.shape, rows.d
         columns = (k + LANES - _FEWEST) // LANES * LANES
         parts = -(-n_statistics // _TOGETHER)
-        factors = zeros((-(-d // 3) * 3 + 3, rows.width))
+        heights = -(-d // 3) * 3 + 3, _TOGETHER, k, max(d, 4), d + d % 2
+        factors, *others = zeros(
+            *((n, rows.width) for n in heights),
+            (rows.width, columns),
+            (n_statistics + n_statistics % 2, columns),
+            (max(k - columns, 0) * parts, _TOGETHER * LANES),
+        )
         factors[0] = 1.0
-        some, joint = zeros((_TOGETHER, rows.width)), zeros((k, rows.width))
-        spare, v = (zeros((n, rows.width)) for n in (max(d, 4), d + d % 2))
-        turned = zeros((rows.width, columns))
-        moments = zeros((n_statistics + n_statistics % 2, columns))
-        lanes = zeros((max(k - columns, 0) * parts, _TOGETHER * LANES))
-        pairs = _pairs(Terms(form.terms), d)
-        return cls(factors, pairs, some, joint, spare, v, turned, moments, lanes)
+        return cls(factors, _pairs(Terms(form.terms), d), *others)
 
 
 @lru_cache(8)

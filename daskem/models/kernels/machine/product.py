@@ -25,11 +25,11 @@ class Room(NamedTuple):
     def of(cls, rows: Rows, form: Natural) -> "Room":
         n_components, n_statistics = form.natural.shape
         # Products by hand take three at a time, of 1 and z as of z alone.
-        f = zeros((-(-n_statistics // 3) * 3 + 3, rows.width))
-        f[0] = 1.0
-        joint = zeros((n_components, rows.width))
-        spare, v = (zeros((n, rows.width)) for n in (max(rows.d, 4), rows.d + rows.d % 2))
-        return cls(f, joint, spare, v)
+        thirds = -(-n_statistics // 3) * 3 + 3
+        heights = thirds, n_components, max(rows.d, 4), rows.d + rows.d % 2
+        room = cls(*zeros(*((n, rows.width) for n in heights)))
+        room.f[0] = 1.0
+        return room
 
 
 def sweep(rows: Rows, form: Natural, task: Task) -> Sums:
@@ -42,11 +42,12 @@ def sweep(rows: Rows, form: Natural, task: Task) -> Sums:
         np.zeros(rows.n_tiles, bool),
     )
     # Eight sums of each moment; those of z z^T in pairs of rows, three at a time.
-    squares = zeros((d + d % 2, -(-d // 3) * 3 * LANES))
+    shape = d + d % 2, -(-d // 3) * 3 * LANES
     if form.small:
-        lanes = zeros((n_components, -(-n_statistics // 3) * 3 * LANES))
+        lanes, squares = zeros((n_components, -(-n_statistics // 3) * 3 * LANES), shape)
         _sweep(rows, form, task, Room.of(rows, form), lanes, squares, made)
     else:
+        (squares,) = zeros(shape)
         large.sweep(rows, form, task, large.Room.of(rows, form), squares, made)
     return made
 

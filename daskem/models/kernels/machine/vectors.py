@@ -8,6 +8,7 @@ rounding where `fma` says so, and nowhere else.
 import math
 import operator
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import numpy as np
 from llvmlite import ir
@@ -71,12 +72,17 @@ def fused(builder: Builder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b, c])
 
 
-def zeros(shape: tuple[int, int]) -> np.ndarray:
-    """Zeros in C order, of which eight begin where a register of AVX-512 reads fastest."""
-    n = math.prod(shape)
-    room = np.zeros(n + LANES)
-    first = -room.ctypes.data // room.itemsize % LANES
-    return room[first : first + n].reshape(shape)
+def zeros(*shapes: tuple[int, int]) -> list[np.ndarray]:
+    """Arrays of zeros in C order, each of which begins where a register of AVX-512 reads fastest.
+
+    They lie side by side: for a block of few rows, each allocation would take as long as a tile.
+    """
+    sizes = [math.prod(shape) for shape in shapes]
+    spaces = [-(-size // LANES) * LANES for size in sizes]
+    room = np.zeros(sum(spaces) + LANES)
+    first = -room.__array_interface__["data"][0] // room.itemsize % LANES
+    places = zip(accumulate(spaces, initial=first), sizes, shapes, strict=False)
+    return [room[place : place + size].reshape(shape) for place, size, shape in places]
 
 
 @intrinsic
