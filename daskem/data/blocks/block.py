@@ -110,9 +110,11 @@ class Block(Brief):
         x = self.positions()
         with np.errstate(over="ignore"):
             x = x + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
-            x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            return x ^ (x >> np.uint64(31))
+            for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+                x ^= x >> np.uint64(shift)
+                x *= np.uint64(factor)
+            x ^= x >> np.uint64(31)
+        return x
 
     def keys(self, seed: int) -> np.ndarray:
         """Random bits, (sample,), to choose rows by; a sequence has those of its first row."""

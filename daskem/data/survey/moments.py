@@ -8,8 +8,8 @@ from daskem.core.brief import Brief
 from daskem.core.numerics import one_blas_thread
 from daskem.data.blocks.block import Block
 
-# Rows that are centred at a time, so that the copy stays in the cache.
-_CENTRE_ROWS = 2**12
+# Values that are centred at a time: the copy stays in the cache, and threads seldom take turns.
+_AT_A_TIME = 2**17
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,13 +81,15 @@ def moments(block: Block, weight: float, cross: bool) -> Moments:
     origin = rows[heavy].astype(np.float64) if len(rows) else np.zeros(d)
     first, second = np.zeros(d), np.zeros((d, d) if cross else d)
     with one_blas_thread():
-        for start in range(0, len(rows), _CENTRE_ROWS):
-            stop = start + _CENTRE_ROWS
+        step = max(_AT_A_TIME // max(d, 1), 1)
+        for start in range(0, len(rows), step):
+            stop = start + step
             x = rows[start:stop] - origin
             wx = x if block.weights is None else x * block.weights[start:stop, None]
             # The same bits, and several times faster where rows are short.
             first += wx.sum(axis=0) if d == 1 else np.einsum("ij->j", wx)
-            second += wx.T @ x if cross else np.einsum("ij,ij->j", wx, x)
+            # `matmul` would keep the interpreter's lock.
+            second += np.dot(wx.T, x) if cross else np.einsum("ij,ij->j", wx, x)
     if np.isnan(first).any():
         return _available(block, cross)
     return Moments(np.full(d, weight), 0, origin, first, second)

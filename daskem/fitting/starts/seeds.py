@@ -190,9 +190,10 @@ def standardised(sample: Block) -> tuple[np.ndarray, np.ndarray]:
         )
         deviation = np.sqrt(np.diagonal(covariance))
         return mean, np.where(deviation > 0, deviation, 1.0)
-    mean = np.average(sample.rows, axis=0, weights=sample.counts)
-    squares = np.square(sample.rows - mean)
-    deviation = np.sqrt(np.average(squares, axis=0, weights=sample.counts))
+    counts = sample.counts
+    mean = np.einsum("i,ij->j", counts, sample.rows) / counts.sum()
+    centred = sample.rows - mean
+    deviation = np.sqrt(np.einsum("i,ij,ij->j", counts, centred, centred) / counts.sum())
     return mean, np.where(deviation > 0, deviation, 1.0)
 
 

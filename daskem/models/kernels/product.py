@@ -118,7 +118,8 @@ class ProductSums:
         responsibilities: np.ndarray,
         weights: np.ndarray | None,
     ) -> None:
-        self._moments += np.matmul(responsibilities, features.T, out=self._tile_moments)
+        # Where the result is small, `matmul` keeps the interpreter's lock, and other threads wait.
+        self._moments += np.dot(responsibilities, features.T, out=self._tile_moments)
         self._common = self._common + self._form.family.common(x, weights)
 
     def statistics(self) -> list[Statistics]:
