@@ -21,8 +21,9 @@ WORKERS = 2
 
 @pytest.fixture(autouse=True)
 def long(monkeypatch):
-    """However slow this machine is, a sum is short."""
+    """However slow this machine is, a sum is short, and no more is light."""
     monkeypatch.setattr(bundles, "_SHORT", np.inf)
+    monkeypatch.setattr(bundles, "_LIGHT_IN_A_SECOND", 0)
 
 
 @pytest.fixture
@@ -59,8 +60,8 @@ def test_the_second_sum_of_a_name_has_a_task_for_each_thread(blocks, signs, expe
 
 def test_long_sums_and_large_ones_have_a_task_for_each_partition(blocks, signs, monkeypatch):
     many = blocks.outline.n_partitions
-    large = bundles.LIGHT // many // 32
-    for n, times in [(large + 1, ()), (1, np.zeros(bundles.LIGHT // 8 // WORKERS))]:
+    large = bundles._LIGHT // many // 32
+    for n, times in [(large + 1, ()), (1, np.zeros(bundles._LIGHT // 8 // WORKERS))]:
         for _ in range(2):
             blocks.sum(product, n, times, name=f"{n}")
             assert signs[-1].of == many
@@ -107,6 +108,7 @@ def test_a_fit_has_the_bits_that_it_has_elsewhere(client):
         ("aaabbb", [[0, 1, 2], [3, 4, 5]]),
         ("ababab", [[0, 2, 4], [1, 3, 5]]),
         ("aaaabb", [[0, 1, 2, 3], [4, 5]]),
+        ("aaab", [[0, 1], [2], [3]]),
         ("aaaaab", [[0, 1, 2], [3, 4], [5]]),
         ("aaaaa", [[0, 1, 2], [3, 4]]),
     ],
@@ -121,3 +123,23 @@ def test_each_thread_has_what_lies_there_but_for_what_is_too_much(client, lie, e
     assert known.of("sum", client, [[f.key, "of nobody"] for f in futures]) == expected
     known.looked = -np.inf
     assert known.of("sum", client, [[f.key, "of nobody"] for f in futures]) == []
+
+
+def test_what_several_workers_hold_is_done_by_who_has_least_to_do(client):
+    """Blocks that have once been sent elsewhere lie in both places; three of four took longer."""
+    where = dict(zip("ab", client.nthreads(), strict=True))
+    futures = [client.scatter(n, [where[of]], hash=False) for n, of in enumerate("aaab")]
+    client.replicate(futures[:2], WORKERS)
+    known = bundles.Bundles()
+    known.learn("sum", 0.0, 0)
+    of_each = known.of("sum", client, [[future.key] for future in futures])
+    # The third lies in one place, the fourth in the other; the first two go one to each.
+    assert sorted(of_each) in ([[0, 2], [1, 3]], [[0, 3], [1, 2]])
+
+
+def test_more_is_light_to_a_sum_that_takes_longer(monkeypatch):
+    monkeypatch.setattr(bundles, "_LIGHT_IN_A_SECOND", 2**23)
+    known = bundles.Bundles()
+    for seconds, light in [(0.0, bundles._LIGHT), (0.5, 2**22)]:
+        known.learn("sum", seconds, 0)
+        assert known.light("sum") == light

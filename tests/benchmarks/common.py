@@ -17,12 +17,12 @@ MODEL = daskem.Mixture(daskem.Gaussian())
 
 
 @contextmanager
-def cluster(workers: int, memory: str = "4GB") -> Iterator[Client]:
-    """Worker processes with one thread each, and their client."""
+def cluster(workers: int, memory: str = "4GB", threads: int = 1) -> Iterator[Client]:
+    """Worker processes with so many threads each, and their client."""
     with (
         LocalCluster(
             n_workers=workers,
-            threads_per_worker=1,
+            threads_per_worker=threads,
             memory_limit=memory,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",

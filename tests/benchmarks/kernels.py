@@ -94,7 +94,7 @@ def main() -> None:
     print(f"an exponential {1e9 / exps:.2f} ns")
     print("   d    K     numpy  compiled   sklearn   ratios      2 threads      DGEMM   exp")
     for d, k in (map(int, size.split(",")) for size in options.sizes):
-        n = int(np.clip(4e7 / (d * k), 4e4, 1e6))
+        n = int(np.clip(4e7 / (d * k), 4e4, 4e6))
         rows, params = problem(d, k, n)
         plain, fast = (Iteration(rows, params, kernel) for kernel in ("numpy", "compiled"))
         rivals = (plain, fast, theirs(rows, params, 1))

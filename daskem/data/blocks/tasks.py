@@ -11,7 +11,6 @@ from dask.typing import Key
 from distributed import Client
 
 from daskem.core.statistics import FAN_IN, TreeSum
-from daskem.data.blocks.bundles import LIGHT
 from daskem.data.blocks.partitions import load, run, run_each
 from daskem.data.blocks.parts import Call, Parts
 from daskem.data.cluster.graph import Delayed, Task, TaskRef, calling, dumps, node
@@ -55,7 +54,7 @@ def together(call: Call, parts: Parts, span: slice, tasks: str, client: Client) 
     names: list[Key] = []
     for i, bundle in enumerate(bundles):
         work = dumps(partial(run_each, call.f, call.args, [len(keys[n]) for n in bundle]))
-        if len(work) * len(bundles) > LIGHT:
+        if len(work) * len(bundles) > parts.bundles.light(call.name):
             return None
         for n in bundle:
             graph.update(sources[n].dask)

@@ -96,7 +96,8 @@ class Normals:
     def common(self, x: np.ndarray, weights: np.ndarray | None) -> np.ndarray | float:
         if not self.structure.pooled:
             return 0.0
-        return upper(x @ x.T if weights is None else (x * weights) @ x.T)
+        # `matmul` would keep the interpreter's lock.
+        return upper(np.dot(x if weights is None else x * weights, x.T))
 
     def statistics(self, moments: np.ndarray, common: np.ndarray | float) -> Statistics:
         """The moments about the means; see `Gaussian`."""
