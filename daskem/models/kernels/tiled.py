@@ -115,15 +115,16 @@ class _Sweep:
         self._width = min(most, len(block.rows))
         self.tiles = Tiles(block.rows, kernel.frame, most)
         self.spare = np.empty((2, self._width))
-        self._joint = np.empty((n_components, self._width))
+        self._n_components, self._joint = n_components, np.empty(n_components * self._width)
         self._sums = SumsOfForms(form, self._n_features, self._width)
 
     def weights(self, span: slice) -> np.ndarray | None:
         return None if self._block.weights is None else self._block.weights[span]
 
     def joint(self, span: slice) -> np.ndarray:
-        """Room for the logits of a tile, (component, row)."""
-        return self._joint[:, : span.stop - span.start]
+        """Room for the logits of a tile, (component, row), in C order."""
+        n = span.stop - span.start
+        return self._joint[: self._n_components * n].reshape(self._n_components, n)
 
     def sums(self, form: Form) -> Sums:
         return self._sums.of(form)
