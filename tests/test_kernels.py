@@ -20,7 +20,7 @@ from daskem.models.kernels import centred, guard
 from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.tiled import TiledKernel, normalise, normalise_each
-from daskem.models.kernels.tiles import Tiles, tile_width
+from daskem.models.kernels.tiles import Tiles, narrowed, tile_width
 
 
 def params_of(row, k, d, seed):
@@ -237,6 +237,19 @@ def test_tiles_are_all_rows_once_in_their_order(width, framed):
     assert max(span.stop - span.start for span in spans) == min(width, 64)
     assert np.concatenate([np.arange(64)[span] for span in spans]).tolist() == list(range(64))
     np.testing.assert_array_equal(np.concatenate(seen), frame.apply(rows) if framed else rows)
+
+
+@pytest.mark.parametrize("width", [1, 7, 100])
+def test_tiles_are_in_c_order_whatever_is_left_for_the_last_one(width):
+    """NumPy copies what is in none where it multiplies."""
+    rows = np.random.default_rng(0).normal(size=(64, 3))
+    tiles = Tiles(rows, None, width)
+    assert all(tiles[span].flags.c_contiguous for span in tiles)
+    buffer = np.arange(300.0).reshape(3, 100)
+    room = narrowed(buffer, width)
+    assert room.shape == (3, width)
+    assert room.flags.c_contiguous
+    assert np.shares_memory(room, buffer)
 
 
 def test_a_tile_is_never_empty_and_fits_into_memory():

@@ -12,6 +12,7 @@ import numpy as np
 from daskem.core.statistics import Statistics
 from daskem.models.kernels.protocol import Tiled
 from daskem.models.kernels.tiled import SumsOfForms
+from daskem.models.kernels.tiles import narrowed
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,7 @@ class _PartSums:
 
     def see(self, x: np.ndarray) -> None:
         n, kernel = x.shape[1], self._part.kernel
-        self._x = self._z[:, :n]
+        self._x = narrowed(self._z, n)
         if kernel.frame is None:
             self._x[...] = x[self._columns]
         else:

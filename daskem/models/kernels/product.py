@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from daskem.core.statistics import Statistics
+from daskem.models.kernels.tiles import narrowed
 
 
 class Exponential(Protocol):
@@ -98,14 +99,13 @@ class ProductSums:
     def __init__(self, form: ProductForm, n_features: int, width: int) -> None:
         self._form = form
         shape = int(form.bounds[-1]), form.n_statistics(n_features)
-        self._features = np.empty(shape[1] * width)
+        self._features = np.empty((shape[1], width))
         # Known responsibilities need no natural parameters.
         self._moments, self._tile_moments = np.zeros(shape), np.empty(shape)
         self._common = form.family.common(np.empty((n_features, 0)), None)
 
     def features(self, x: np.ndarray) -> np.ndarray:
-        # In C order, of however many rows: others would be copied by `dot`.
-        features = self._features[: self._moments.shape[1] * x.shape[1]].reshape(-1, x.shape[1])
+        features = narrowed(self._features, x.shape[1])
         self._form.family.features(x, features)
         return features
 

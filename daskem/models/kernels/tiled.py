@@ -11,7 +11,7 @@ from daskem.core.numerics import NEGLIGIBLE, exponentiate, one_blas_thread, sum_
 from daskem.core.statistics import Statistics, add_all
 from daskem.models.kernels.guard import Guard
 from daskem.models.kernels.protocol import Form, Rows, Sums, Weighted
-from daskem.models.kernels.tiles import Tiles, tile_width
+from daskem.models.kernels.tiles import Tiles, narrowed, tile_width
 from daskem.models.views import Tile
 
 # Rows of a tile, up to which a call for each candidate takes longer than what it computes.
@@ -115,16 +115,15 @@ class _Sweep:
         self._width = min(most, len(block.rows))
         self.tiles = Tiles(block.rows, kernel.frame, most)
         self.spare = np.empty((2, self._width))
-        self._n_components, self._joint = n_components, np.empty(n_components * self._width)
+        self._joint = np.empty((n_components, self._width))
         self._sums = SumsOfForms(form, self._n_features, self._width)
 
     def weights(self, span: slice) -> np.ndarray | None:
         return None if self._block.weights is None else self._block.weights[span]
 
     def joint(self, span: slice) -> np.ndarray:
-        """Room for the logits of a tile, (component, row), in C order."""
-        n = span.stop - span.start
-        return self._joint[: self._n_components * n].reshape(self._n_components, n)
+        """Room for the logits of a tile, (component, row)."""
+        return narrowed(self._joint, span.stop - span.start)
 
     def sums(self, form: Form) -> Sums:
         return self._sums.of(form)

@@ -28,6 +28,15 @@ def spans(n_rows: int, width: int) -> Iterator[slice]:
     return (slice(first, min(first + width, n_rows)) for first in range(0, n_rows, width))
 
 
+def narrowed(buffer: np.ndarray, width: int) -> np.ndarray:
+    """Room for an array as high as `buffer`, so many rows wide, in C order.
+
+    A slice of its columns is not, and what calls BLAS may copy it.
+    """
+    height = len(buffer)
+    return buffer.reshape(-1)[: height * width].reshape(height, width)
+
+
 class Tiles:
     """The rows of a block, some at a time, as (feature, row) in a frame.
 
@@ -52,7 +61,7 @@ class Tiles:
     def __getitem__(self, span: slice) -> np.ndarray:
         """One tile, in a buffer that the next one overwrites."""
         size = span.stop - span.start
-        x = self._out[:, :size]
+        x = narrowed(self._out, size)
         if self._frame is None:
             x[...] = self._rows[span].T
         else:
