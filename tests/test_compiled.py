@@ -280,37 +280,31 @@ def digest():
     return found.hexdigest()
 
 
-@needs_numba
-def test_any_processor_makes_the_same_bits():
-    """With AVX2 alone, in a process that may use no more: of small models and a large one."""
-    ours = digest()
-    avx2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma,+avx,+sse4.2"}
-    code = "import test_compiled; print(test_compiled.digest())"
-    told = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **avx2, "PYTHONPATH": os.pathsep.join(["tests", *sys.path])},
+def told(code, env=()):
+    """The last word that another process prints, with this in its environment."""
+    path = {"PYTHONPATH": os.pathsep.join(["tests", *sys.path])}
+    process = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**os.environ, **path, **dict(env)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.split()[-1] == ours
+    return process.stdout.split()[-1]
+
+
+@needs_numba
+def test_any_processor_makes_the_same_bits():
+    """With AVX2 alone, in a process that may use no more: of small models and a large one."""
+    avx2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma,+avx,+sse4.2"}
+    assert told("import test_compiled; print(test_compiled.digest())", avx2) == digest()
 
 
 @needs_numba
 def test_a_process_that_can_write_nowhere_compiles_for_itself():
     """The locator of zip files has no place for a function of a folder."""
-    told = subprocess.run(
-        [sys.executable, "-c", "import test_compiled; print(test_compiled.digest())"],
-        env={
-            **os.environ,
-            "NUMBA_CACHE_LOCATOR_CLASSES": "ZipCacheLocator",
-            "PYTHONPATH": os.pathsep.join(["tests", *sys.path]),
-        },
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert told.stdout.split()[-1] == digest()
+    nowhere = {"NUMBA_CACHE_LOCATOR_CLASSES": "ZipCacheLocator"}
+    assert told("import test_compiled; print(test_compiled.digest())", nowhere) == digest()
 
 
 @needs_numba
@@ -443,11 +437,4 @@ before = {'numba', 'cupy'} & set(sys.modules)
 daskem.GaussianMixture(random_state=0).fit(numpy.eye(40, 2))
 print(before | {'numba'} & set(sys.modules))
 """
-    told = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert told.stdout.split()[-1] == "set()"
+    assert told(code) == "set()"

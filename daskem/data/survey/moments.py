@@ -8,8 +8,9 @@ from daskem.core.brief import Brief
 from daskem.core.numerics import one_blas_thread
 from daskem.data.blocks.block import Block
 
-# Values that are centred at a time: the copy stays in the cache, and threads seldom take turns.
-_AT_A_TIME = 2**17
+# Values that are centred at a time: the copy stays in the cache, and threads seldom take turns; and
+# rows, at least: of fewer, the product of many features would wait for memory.
+_AT_A_TIME, _FEWEST_ROWS = 2**17, 2**12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,7 +82,7 @@ def moments(block: Block, weight: float, cross: bool) -> Moments:
     origin = rows[heavy].astype(np.float64) if len(rows) else np.zeros(d)
     first, second = np.zeros(d), np.zeros((d, d) if cross else d)
     with one_blas_thread():
-        step = max(_AT_A_TIME // max(d, 1), 1)
+        step = max(_AT_A_TIME // max(d, 1), _FEWEST_ROWS)
         for start in range(0, len(rows), step):
             stop = start + step
             x = rows[start:stop] - origin

@@ -29,7 +29,7 @@ def _uncollected() -> Iterator[None]:
 with _uncollected():
     numba: Any = import_module("numba")
     # Numba registers what it knows when it first compiles or loads a function.
-    import_module("numba.core.registry").cpu_target.target_context.refresh()
+    numba.core.registry.cpu_target.target_context.refresh()
 
 # No function of a folder is older than what it calls: numba itself looks at one file only.
 _SOURCES = sorted(Path(__file__).parent.glob("*.py"))
@@ -85,7 +85,7 @@ def _compile(compiled: Any, args: tuple[Any, ...]) -> None:
     Level 1 takes three quarters of the time of level 3, and the code is as fast: it is written in
     vectors, and its parts become one in any case. Nobody else compiles meanwhile.
     """
-    with import_module("numba.core.compiler_lock").global_compiler_lock, _uncollected():
+    with numba.core.compiler_lock.global_compiler_lock, _uncollected():
         level = numba.config.OPT
         numba.config.OPT = type(level)(1)
         try:
