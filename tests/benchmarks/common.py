@@ -2,8 +2,9 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import dask.array as da
 import numpy as np
@@ -54,6 +55,22 @@ def seconds(f: Callable[[], object]) -> float:
 
 def best_of(f: Callable[[], object], repeats: int = 3) -> float:
     return min(seconds(f) for _ in range(repeats))
+
+
+def differences(
+    ways: Sequence[Callable[[int], object]], few: int, more: int, repeats: int
+) -> np.ndarray:
+    """Seconds for one of the `more` passes that each way takes beyond `few`, (way,): so no start
+    and no first read is in them.
+
+    All are timed in turn, and what each takes for so many passes is the best of the repeats; the
+    first time does not count.
+    """
+    times = [
+        [[seconds(partial(way, n)) for n in (few, few + more)] for way in ways]
+        for _ in range(repeats + 1)
+    ]
+    return np.diff(np.min(times[1:], axis=0))[:, 0] / more
 
 
 def cpu_seconds(client: Client, f: Callable[[], object]) -> float:

@@ -14,9 +14,8 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-import dask.array as da
 import numpy as np
-from common import cluster, on_workers, plain_em, seconds
+from common import cluster, differences, on_workers, plain_em
 from estep import problem
 from pyspark.ml.clustering import GaussianMixture
 from pyspark.ml.linalg import Vectors
@@ -52,13 +51,8 @@ def in_spark(spark: SparkSession, rows: np.ndarray, folder: str) -> DataFrame:
     return frame
 
 
-def theirs(frame: DataFrame, k: int, iterations: int) -> float:
-    mixture = GaussianMixture(k=k, maxIter=iterations, tol=0.0, seed=0)
-    return seconds(lambda: mixture.fit(frame))
-
-
-def ours(x: da.Array, params: dict[str, np.ndarray], iterations: int) -> float:
-    return seconds(lambda: plain_em(x, params, iterations))
+def theirs(frame: DataFrame, k: int, iterations: int) -> None:
+    GaussianMixture(k=k, maxIter=iterations, tol=0.0, seed=0).fit(frame)
 
 
 def main() -> None:
@@ -77,16 +71,8 @@ def main() -> None:
                 # Two chunks for each worker.
                 x = on_workers(client, np.array_split(rows, 2 * WORKERS))
                 frame = in_spark(spark, rows, folder)
-                times = [
-                    [
-                        f(it)
-                        for f in (partial(ours, x, params), partial(theirs, frame, k))
-                        for it in (FEW, FEW + MORE)
-                    ]
-                    for _ in range(options.repeats + 1)
-                ][1:]
-                few, many, their_few, their_many = np.min(times, axis=0)
-                own, rival = (many - few) / MORE, (their_many - their_few) / MORE
+                ways = (partial(plain_em, x, params), partial(theirs, frame, k))
+                own, rival = differences(ways, FEW, MORE, options.repeats)
                 print(
                     f"{n:>9,} {d:>4} {k:>4} {own:>7.3f} s {rival:>7.3f} s {rival / own:>7.1f}",
                     flush=True,

@@ -14,7 +14,7 @@ from functools import partial
 
 import dask
 import numpy as np
-from common import MODEL, best_of, cluster, on_workers, plain_em, seconds
+from common import MODEL, best_of, cluster, differences, on_workers, plain_em
 from distributed import Client
 from estep import problem
 
@@ -51,21 +51,15 @@ def main() -> None:
         for n in options.partitions:
             rows, params = problem(D, K, ROWS)
             x = on_workers(client, np.array_split(rows, n))
-            ways = (partial(plain_em, x, params, 2), partial(plain_em, x, params, 2 + more))
-            ways = (*ways, partial(bare, client, n, more))
-            times = [[seconds(f) for f in ways] for _ in range(options.repeats + 1)][1:]
-            few, many, none = np.min(times, axis=0)
-            own, rival = (many - few) / more * 1e3, none / more * 1e3
+            ways = (partial(plain_em, x, params), partial(bare, client, n))
+            own, rival = differences(ways, 2, more, options.repeats) * 1e3
             print(f"{n:>10} {own:>6.1f} ms {rival:>6.1f} ms {own / rival:>7.2f}", flush=True)
         rows, params = problem(D, K, 400_000)
         x = on_workers(client, np.array_split(rows, WORKERS))
-        times = [
-            [seconds(partial(plain_em, x, params, 2 + n)) for n in (0, more)] for _ in range(3)
-        ]
-        few, many = np.min(times, axis=0)
+        (own,) = differences([partial(plain_em, x, params)], 2, more, 3) * 1e3
         with one_blas_thread():
             kernel = best_of(lambda: MODEL.e_step(Block(rows), MODEL.to_frame(params)), 5)
-        print(f"400,000 rows: {(many - few) / more * 1e3:.1f} ms; E steps {kernel * 1e3:.1f} ms")
+        print(f"400,000 rows: {own:.1f} ms; E steps {kernel * 1e3:.1f} ms")
 
 
 if __name__ == "__main__":

@@ -8,16 +8,39 @@ and each figure is the best of the repeats.
 """
 
 import argparse
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
 
 import numpy as np
-from common import cluster, on_workers, plain_em, seconds
+from common import cluster, differences, on_workers, plain_em
+from distributed import Client
 from estep import problem
 
 # Workers, and threads of each.
 CLUSTERS = ((1, 1), (1, 2), (2, 1))
+# Passes of a fit, and how many more the other has.
 FEW, MORE = 3, 10
+
+
+def way(client: Client, rows: np.ndarray, params: dict[str, np.ndarray]) -> Callable[[int], None]:
+    """So many passes over rows in the memory of a cluster."""
+    x = on_workers(client, np.array_split(rows, 4))
+
+    def passes(n: int) -> None:
+        with client.as_current():
+            plain_em(x, params, n)
+
+    return passes
+
+
+def line(clients: Sequence[Client], d: int, k: int, n: int, repeats: int) -> str:
+    rows, params = problem(d, k, n)
+    ways = [way(client, rows, params) for client in clients]
+    one, threads, workers = differences(ways, FEW, MORE, repeats) * 1e3
+    return (
+        f"{n:>10,} {d:>4} {k:>4} {one:>6.1f} ms {threads:>6.1f} ms {one / threads:>4.2f}"
+        f" {workers:>6.1f} ms {one / workers:>4.2f}"
+    )
 
 
 def main() -> None:
@@ -33,24 +56,7 @@ def main() -> None:
         ]
         for d, k in (map(int, size.split(",")) for size in options.sizes):
             n = options.rows or int(min(4e8 / (d * k), 4e6))
-            rows, params = problem(d, k, n)
-            times = np.full((len(clients), options.repeats + 1), np.inf)
-            held = [on_workers(client, np.array_split(rows, 4)) for client in clients]
-            for repeat in range(options.repeats + 1):
-                for i, (client, x) in enumerate(zip(clients, held, strict=True)):
-                    with client.as_current():
-                        few, many = (
-                            seconds(partial(plain_em, x, params, n_passes))
-                            for n_passes in (FEW, FEW + MORE)
-                        )
-                    times[i, repeat] = (many - few) / MORE * 1e3
-            one, threads, workers = times[:, 1:].min(axis=1)
-            print(
-                f"{n:>10,} {d:>4} {k:>4} {one:>6.1f} ms {threads:>6.1f} ms {one / threads:>4.2f}"
-                f" {workers:>6.1f} ms {one / workers:>4.2f}",
-                flush=True,
-            )
-            del held
+            print(line(clients, d, k, n, options.repeats), flush=True)
 
 
 if __name__ == "__main__":
