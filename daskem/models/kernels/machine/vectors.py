@@ -20,7 +20,6 @@ from numba.core.datamodel import DataModelManager
 from numba.core.typing.context import BaseContext as Typing
 from numba.core.typing.templates import ConcreteTemplate, Signature, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
-from numba.np.arrayobj import make_array
 
 LANES = 8
 # Whether one register holds all lanes, as with AVX-512: there are 32 of them, and 16 of others.
@@ -50,10 +49,11 @@ def place(
     context: Context, builder: Builder, kind: types.Type, a: ir.Value, i: ir.Value, j: ir.Value
 ) -> ir.Value:
     """The pointer to the numbers from row i and column j of an array of this type on."""
-    array = make_array(kind)(context, builder, a)
-    stride = cgutils.unpack_tuple(builder, array.strides)[0]
-    first = builder.mul(i, stride)
-    bytes_ = builder.gep(builder.bitcast(array.data, ir.IntType(8).as_pointer()), [first])
+    # Of the value itself: a variable of its own for each would be most of what LLVM has to read.
+    model = context.data_model_manager[kind]
+    data, strides = (model.get(builder, a, name) for name in ("data", "strides"))
+    first = builder.mul(i, builder.extract_value(strides, 0))
+    bytes_ = builder.gep(builder.bitcast(data, ir.IntType(8).as_pointer()), [first])
     numbers = builder.gep(builder.bitcast(bytes_, ir.DoubleType().as_pointer()), [j])
     return builder.bitcast(numbers, DOUBLES.as_pointer())
 
@@ -72,7 +72,7 @@ def fused(builder: Builder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b, c])
 
 
-def zeros(*shapes: tuple[int, int]) -> list[np.ndarray]:
+def zeros(*shapes: tuple[int, ...]) -> list[np.ndarray]:
     """Arrays of zeros in C order, each of which begins where a register of AVX-512 reads fastest.
 
     They lie side by side: for a block of few rows, each allocation would take as long as a tile.
