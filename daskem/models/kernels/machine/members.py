@@ -2,7 +2,7 @@
 
 from daskem.models.kernels.machine.compiling import part
 from daskem.models.kernels.machine.exponentials import log
-from daskem.models.kernels.machine.softmax import exponentiate, log_likelihood, scale
+from daskem.models.kernels.machine.softmax import log_likelihood, normalise
 from daskem.models.kernels.machine.vectors import LANES, load, store
 
 
@@ -13,15 +13,14 @@ def answer(joint, bounds, task, spare, first, n, width, weighted, log_likelihood
     Row 2 of `spare` has the weights of its `n` rows. Unless they are to be written, they become
     weighted responsibilities.
     """
-    if task.out.size > 0:
-        _write(joint, bounds, task, spare, first, n, width)
-    elif len(task.labels) + task.shares.size > 0:
+    if len(task.labels) + task.shares.size > 0:
         _look_up(joint, task, spare, first, n, width)
-    else:
+    elif task.out.size == 0 or len(task.log_prob) > 0:
         for c in range(len(bounds) - 1):
-            exponentiate(joint, bounds[c], bounds[c + 1], width, spare)
-            scale(joint, bounds[c], bounds[c + 1], width, spare)
+            normalise(joint, bounds[c], bounds[c + 1], width, spare)
             log_likelihoods[c] += log_likelihood(n, width, weighted, spare)
+    if task.out.size > 0:
+        _write(joint, task, spare, first, n, width)
 
 
 @part
@@ -39,12 +38,10 @@ def _look_up(joint, task, spare, first, n, width):
 
 
 @part
-def _write(joint, bounds, task, spare, first, n, width):
+def _write(joint, task, spare, first, n, width):
     if len(task.log_prob):
-        exponentiate(joint, bounds[0], bounds[1], width, spare)
         for j in range(0, width, LANES):
             store(spare, 3, j, load(spare, 0, j) + log(load(spare, 1, j)))
-        scale(joint, bounds[0], bounds[1], width, spare)
         for j in range(n):
             task.log_prob[first + j] = spare[3, j]
     for k in range(len(task.out)):

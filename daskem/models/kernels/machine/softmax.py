@@ -12,10 +12,11 @@ _TOGETHER = 16
 
 
 @part
-def exponentiate(joint, low, high, width, spare):
-    """Joint log-densities of a candidate, rows `low` to `high`, to ``exp(joint - peak)``.
+def normalise(joint, low, high, width, spare):
+    """Joint log-densities of a candidate, rows `low` to `high`, to responsibilities times weights.
 
-    Row 0 of `spare` (4, row) is to be the peaks, row 1 the sums.
+    Row 2 of `spare` (4, row) has the weights; row 0 is to be the peaks, and row 1 the sums of
+    ``exp(joint - peak)``.
     """
     for j in range(0, width, LANES):
         peak = load(joint, low, j)
@@ -28,13 +29,7 @@ def exponentiate(joint, low, high, width, spare):
             sums = sums + e
         store(spare, 0, j, peak)
         store(spare, 1, j, sums)
-
-
-@part
-def scale(joint, low, high, width, spare):
-    """Divide by the sums, row 1 of `spare`, and multiply by the weights, row 2."""
-    for j in range(0, width, LANES):
-        factor = load(spare, 2, j) / load(spare, 1, j)
+        factor = load(spare, 2, j) / sums
         for k in range(low, high):
             store(joint, k, j, load(joint, k, j) * factor)
 
