@@ -55,25 +55,13 @@ def reach(z, d, width):
 
 
 @part
-def add_features(terms, d, width, f):
-    """Write the second-order features into `f` (statistic, row), after 1 and z."""
-    t = 1 + d
-    if terms == PRODUCTS:
+def add_norms(d, width, f):
+    """Write |z|^2 into `f` (1 and feature, row), after 1 and z."""
+    for j in range(0, width, LANES):
+        norm = splat(0.0)
         for i in range(1, 1 + d):
-            for i2 in range(i, 1 + d):
-                for j in range(0, width, LANES):
-                    store(f, t, j, load(f, i, j) * load(f, i2, j))
-                t += 1
-    elif terms == SQUARES:
-        for i in range(1, 1 + d):
-            for j in range(0, width, LANES):
-                store(f, d + i, j, load(f, i, j) * load(f, i, j))
-    elif terms == NORM:
-        for j in range(0, width, LANES):
-            norm = splat(0.0)
-            for i in range(1, 1 + d):
-                norm = fma(load(f, i, j), load(f, i, j), norm)
-            store(f, t, j, norm)
+            norm = fma(load(f, i, j), load(f, i, j), norm)
+        store(f, 1 + d, j, norm)
 
 
 @part
