@@ -64,7 +64,7 @@ def large(monkeypatch):
 @needs_numba
 @every_compilable
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("d", "n"), [(1, 500), (2, 0), (5, 3001), (12, 100)])
+@pytest.mark.parametrize(("d", "n"), [(1, 500), (2, 0), (5, 3001), (12, 100), (16, 60)])
 def test_large_models_are_what_they_are_with_numpy(large, row, weighted, d, n):
     assert_computes_alike(both, row, weighted, d, n)
     assert_says_alike(both, row, d, max(n, 1))
