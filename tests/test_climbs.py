@@ -188,3 +188,20 @@ def test_coordinates_of_many_are_those_of_each():
         for name, value in like.items():
             np.testing.assert_array_equal(params[name], alone[name])
             np.testing.assert_allclose(params[name], value, rtol=1e-12)
+
+
+@every_setting
+def test_coordinates_of_many_numbers_of_components_are_those_of_each(row):
+    """To the bit, there and back; one of them on an edge."""
+    first, _, drafts = begun(row, (3, 1, 4, 3))
+    declared, many = first.model.parameters, [draft.params for draft in drafts]
+    lost = np.array([0.5, 0.0, 0.5])
+    many[3] = {name: lost if np.shape(v) == (3,) else v for name, v in many[3].items()}
+    points = to_free_each(declared, many)
+    for i, found in enumerate(from_free_each(declared, many, points)):
+        np.testing.assert_array_equal(points[i], to_free(declared, many[i]))
+        (alone,) = from_free_each(declared, many[i : i + 1], points[i : i + 1])
+        assert (found is None) == (alone is None)
+        for name, value in (found or {}).items():
+            np.testing.assert_array_equal(value, alone[name])
+            np.testing.assert_allclose(value, many[i][name], rtol=1e-9, atol=1e-12)

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from daskem.core.parameters import Parameter, Params, Support
+from daskem.core.segments import Segments
 
 
 def to_free(declared: Mapping[str, Parameter], params: Params) -> np.ndarray:
@@ -15,8 +17,8 @@ def to_free(declared: Mapping[str, Parameter], params: Params) -> np.ndarray:
 
 
 def to_free_each(declared: Mapping[str, Parameter], many: Sequence[Params]) -> list[np.ndarray]:
-    """The coordinates without bounds of each of `many`; those of equal shapes in one go."""
-    return _to_each(declared, many, _freed)
+    """The coordinates without bounds of each of `many`; in one go, whatever their shapes."""
+    return _to_each(declared, many, lambda support, values: support.to_free(values))
 
 
 def to_steady(declared: Mapping[str, Parameter], params: Params) -> np.ndarray:
@@ -26,7 +28,7 @@ def to_steady(declared: Mapping[str, Parameter], params: Params) -> np.ndarray:
 
 
 def to_steady_each(declared: Mapping[str, Parameter], many: Sequence[Params]) -> list[np.ndarray]:
-    """The same of each of `many`; those of equal shapes in one go."""
+    """The same of each of `many`; in one go."""
     return _to_each(declared, many, _steadied)
 
 
@@ -48,23 +50,26 @@ def from_free_each(
     declared: Mapping[str, Parameter], likes: Sequence[Params], points: Sequence[np.ndarray]
 ) -> list[Params | None]:
     """The params, of the shapes of each of `likes`, at its point, (coordinate,); None where there
-    are none. Those of equal shapes come in one go.
+    are none. Those of several numbers of components come in one go.
     """
-    params: dict[int, Params | None] = {}
+    if not likes:
+        return []
+    inside, made = np.ones(len(likes), dtype=bool), [dict(like) for like in likes]
+    layout = _layout_of(declared, likes)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        for numbers in _alike(_values(declared, likes)):
-            kept, values = np.ones(len(numbers), dtype=bool), {}
-            stack = np.array([points[i] for i in numbers])
-            for name, part in _parts(declared, likes[numbers[0]], stack).items():
-                support = declared[name].support
-                values[name] = value = np.asarray(support.from_free(part))
-                # What rounding has carried to the edge has lost its coordinates on the way.
-                same = np.isfinite(_freed(support, value)) == np.isfinite(part)
-                kept &= _every(support.contains(value)) & _every(same)
-            for at, i in enumerate(numbers):
-                of_point = {name: value[at] for name, value in values.items()}
-                params[i] = Params({**likes[i], **of_point}) if kept[at] else None
-    return [params[i] for i in range(len(likes))]
+        for group, part in zip(layout.groups, layout.columns(points), strict=True):
+            value = np.asarray(group.support.from_free(part))
+            # What rounding has carried to the edge has lost its coordinates on the way.
+            same = np.isfinite(group.support.to_free(value)) == np.isfinite(part)
+            for answers in (group.support.contains(value), same):
+                if not np.all(answers):
+                    inside[group.numbers] &= group.every(np.asarray(answers))
+            for i, own in zip(group.numbers, group.parted(value), strict=True):
+                made[i][group.name] = own
+    return [
+        Params(values) if is_inside else None
+        for values, is_inside in zip(made, inside.tolist(), strict=True)
+    ]
 
 
 def from_steady(
@@ -103,18 +108,113 @@ def _to_each(
     many: Sequence[Params],
     to: Callable[[Support, np.ndarray], np.ndarray],
 ) -> list[np.ndarray]:
-    """The coordinates (coordinate,) of each of `many` that `to` has for stacks of values."""
-    coordinates: dict[int, np.ndarray] = {}
-    values = _values(declared, many)
+    """The coordinates (coordinate,) of each of `many` that `to` has for its values."""
+    if not many:
+        return []
+    layout = _layout_of(declared, many)
     with np.errstate(divide="ignore", invalid="ignore"):
-        for numbers in _alike(values):
-            stacks = map(np.array, zip(*(values[i] for i in numbers), strict=True))
-            columns = [
-                to(p.support, stack).reshape(len(numbers), -1)
-                for p, stack in zip(declared.values(), stacks, strict=True)
-            ]
-            coordinates.update(zip(numbers, np.concatenate(columns, axis=1), strict=True))
-    return [coordinates[i] for i in range(len(many))]
+        columns = [to(group.support, group.joined(many)) for group in layout.groups]
+    return layout.points(columns)
+
+
+Shape = tuple[int, ...]
+
+
+class _Group:
+    """Values of one parameter, of some of many params, that are computed in one go.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+    support : Support
+    member : tuple of int
+        The shape of a member of the support.
+    shapes : mapping of int to tuple of int
+        Of the values, by the numbers of the params.
+    """
+
+    def __init__(
+        self, name: str, support: Support, member: Shape, shapes: dict[int, Shape]
+    ) -> None:
+        self.name, self.member = name, member
+        self.numbers, self._shapes = list(shapes), list(shapes.values())
+        counts = [math.prod(shape) // math.prod(member) for shape in self._shapes]
+        self._of_each = Segments(counts)
+        self.size = math.prod(support.coordinates(member))
+        self.owners = np.repeat(self.numbers, [n * self.size for n in counts])
+        self.support = support
+        if support.of_segments is not None:
+            lengths = [s[-1] for s in self._shapes for _ in range(math.prod(s[:-1]))]
+            self.support = support.of_segments(Segments(lengths))
+
+    def joined(self, many: Sequence[Params]) -> np.ndarray:
+        """The values of all, (member of the support, ...)."""
+        values = [np.asarray(many[i][self.name], np.float64) for i in self.numbers]
+        return np.concatenate([value.reshape(-1, *self.member) for value in values])
+
+    def parted(self, value: np.ndarray) -> list[np.ndarray]:
+        """The inverse."""
+        parts = zip(self._of_each.parts(value), self._shapes, strict=True)
+        return [part.reshape(shape) for part, shape in parts]
+
+    def every(self, answers: np.ndarray) -> np.ndarray:
+        """Whether all answers, (member of the support, ...), are yes, for each of the params."""
+        return self._of_each.every(_every(answers))
+
+
+class _Layout:
+    """Where the coordinates of many params lie when those of each parameter are joined.
+
+    Parameters
+    ----------
+    declared : sequence of (str, Support)
+    shapes : sequence of tuple
+        Of all values of each of the params.
+    """
+
+    def __init__(
+        self, declared: Sequence[tuple[str, Support]], shapes: Sequence[tuple[Shape, ...]]
+    ) -> None:
+        self.groups = [
+            group
+            for (name, support), own in zip(declared, zip(*shapes, strict=True), strict=True)
+            for group in _groups(name, support, own)
+        ]
+        owners = np.concatenate([group.owners for group in self.groups])
+        self._order = np.argsort(owners, kind="stable")
+        self._of_groups = Segments([len(group.owners) for group in self.groups])
+        self._of_each = Segments(np.bincount(owners).tolist())
+
+    def points(self, columns: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The coordinates (coordinate,) of each, of those of each group."""
+        return self._of_each.parts(np.concatenate([c.reshape(-1) for c in columns])[self._order])
+
+    def columns(self, points: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The inverse, in the shape that supports give."""
+        values = np.empty(len(self._order))
+        values[self._order] = np.concatenate(points)
+        parts = zip(self.groups, self._of_groups.parts(values), strict=True)
+        return [part.reshape(-1, *group.support.coordinates(group.member)) for group, part in parts]
+
+
+def _groups(name: str, support: Support, shapes: Sequence[Shape]) -> list[_Group]:
+    """The values of a parameter, of these shapes, in as few groups as can be."""
+    of_members: dict[Shape, dict[int, Shape]] = {}
+    for i, shape in enumerate(shapes):
+        n_alike = 0 if support.axes is None else len(shape) - support.axes
+        member = () if support.of_segments else shape[n_alike:]
+        of_members.setdefault(member, {})[i] = shape
+    return [_Group(name, support, member, own) for member, own in of_members.items()]
+
+
+def _layout_of(declared: Mapping[str, Parameter], many: Sequence[Params]) -> _Layout:
+    supports = tuple([(name, p.support) for name, p in declared.items()])
+    return _layout(supports, tuple([tuple([np.shape(p[n]) for n in declared]) for p in many]))
+
+
+# Climbs in step ask for the same one pass after pass.
+_layout = lru_cache(maxsize=64)(_Layout)
 
 
 def _parts(
@@ -130,31 +230,8 @@ def _parts(
     return parts
 
 
-def _values(declared: Mapping[str, Parameter], many: Sequence[Params]) -> list[list[np.ndarray]]:
-    """The values of each of `many`, in the order in which they are declared."""
-    return [[np.asarray(params[name], dtype=np.float64) for name in declared] for params in many]
-
-
-def _alike(values: Sequence[Sequence[np.ndarray]]) -> list[list[int]]:
-    """The numbers of those whose values have the same shapes."""
-    groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
-    for i, arrays in enumerate(values):
-        groups.setdefault(tuple([array.shape for array in arrays]), []).append(i)
-    return list(groups.values())
-
-
-def _freed(support: Support, values: np.ndarray) -> np.ndarray:
-    """The free coordinates of a stack of values, each for itself where one of them is on an edge:
-    a matrix that has no Cholesky factor leaves none to the others.
-    """
-    free = support.to_free(values)
-    if len(values) == 1 or np.isfinite(free).all():
-        return free
-    return np.stack([support.to_free(value) for value in values])
-
-
 def _steadied(support: Support, values: np.ndarray) -> np.ndarray:
-    return _freed(support, values) if support.to_steady is None else support.to_steady(values)
+    return (support.to_steady or support.to_free)(values)
 
 
 def _every(answers: np.ndarray) -> np.ndarray:

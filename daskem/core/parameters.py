@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import NewType
 
 import numpy as np
 from scipy.special import expit, logit
 
 from daskem.core.numerics import definite, is_positive_definite
+from daskem.core.segments import Segments
 from daskem.errors import ParameterError
 
 # Params in the coordinates of a model, in which E steps, M steps and algorithms work.
@@ -42,6 +43,11 @@ class Support:
         so that the edge is as near as it is for the likelihood. Default: the free ones.
     edges : tuple of float
         The steady coordinates of the edges of the set that belong to it, the lower one first.
+    axes : int, optional
+        How many of the last axes one member of the set takes: 0 for numbers, 1 for vectors, 2 for
+        matrices; those of arrays that differ in other axes are computed in one go. Default: all.
+    of_segments : callable, optional
+        ``Segments -> Support``: the same set, of vectors of several lengths in one array.
     """
 
     name: str
@@ -54,23 +60,46 @@ class Support:
     edges: tuple[float, ...] = ()
     mended: Callable[[np.ndarray], np.ndarray] = np.asarray
     coordinates: Callable[[tuple[int, ...]], tuple[int, ...]] = tuple
+    axes: int | None = None
+    of_segments: "Callable[[Segments], Support] | None" = None
 
 
 def _size(shape: tuple[int, ...]) -> int:
     return math.prod(shape)
 
 
-def _centred_log(weights: np.ndarray) -> np.ndarray:
+class _LastAxis:
+    """Vectors along the last axis, as `Segments` has them of several lengths."""
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        return np.asarray(values.sum(axis=-1, keepdims=True))
+
+    def peak(self, values: np.ndarray) -> np.ndarray:
+        return np.asarray(values.max(axis=-1, keepdims=True))
+
+
+_Vectors = _LastAxis | Segments
+
+
+def _centred_log(vectors: _Vectors, weights: np.ndarray) -> np.ndarray:
     """Log-ratios to the geometric mean (Aitchison 1982), which treat all components alike."""
     inside = weights > 0
     logs = np.log(weights)
-    mean = np.where(inside, logs, 0.0).sum(axis=-1, keepdims=True)
-    return logs - mean / inside.sum(axis=-1, keepdims=True)
+    return logs - vectors.total(np.where(inside, logs, 0.0)) / vectors.total(inside.astype(float))
 
 
-def _softmax(logs: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(logs - logs.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+def _softmax(vectors: _Vectors, logs: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(logs - vectors.peak(logs))
+    return exponentials / vectors.total(exponentials)
+
+
+def _shares(vectors: _Vectors, roots: np.ndarray) -> np.ndarray:
+    squares = roots**2
+    return squares / vectors.total(squares)
+
+
+def _are_shares(vectors: _Vectors, values: np.ndarray) -> np.ndarray:
+    return (values >= 0) & (np.abs(vectors.total(values) - 1) < 1e-6)
 
 
 @cache
@@ -86,7 +115,12 @@ def _log_cholesky(matrices: np.ndarray) -> np.ndarray:
     try:
         entries = np.linalg.cholesky(matrices)[..., rows, columns]
     except np.linalg.LinAlgError:
-        return np.full((*matrices.shape[:-2], len(rows)), -np.inf)
+        # Each for itself: a matrix without a factor leaves theirs to the others.
+        if matrices.ndim == 2:
+            return np.full(len(rows), -np.inf)
+        if len(matrices) == 1:
+            return _log_cholesky(matrices[0])[None]
+        return np.concatenate([_log_cholesky(half) for half in np.array_split(matrices, 2)])
     return np.where(diagonal, np.log(np.where(diagonal, entries, 1.0)), entries)
 
 
@@ -114,14 +148,14 @@ def _from_roots(roots: np.ndarray) -> np.ndarray:
     return roots**2 / 4
 
 
-def _shares(roots: np.ndarray) -> np.ndarray:
-    squares = roots**2
-    return squares / squares.sum(axis=-1, keepdims=True)
-
-
-REAL = Support("finite numbers", np.isfinite, _size)
+REAL = Support("finite numbers", np.isfinite, _size, axes=0)
 POSITIVE = Support(
-    "positive numbers", lambda a: np.isfinite(a) & (a > 0), _size, to_free=np.log, from_free=np.exp
+    "positive numbers",
+    lambda a: np.isfinite(a) & (a > 0),
+    _size,
+    to_free=np.log,
+    from_free=np.exp,
+    axes=0,
 )
 NON_NEGATIVE = Support(
     "numbers >= 0",
@@ -132,6 +166,7 @@ NON_NEGATIVE = Support(
     to_steady=_roots,
     from_steady=_from_roots,
     edges=(0.0,),
+    axes=0,
 )
 PROBABILITY = Support(
     "probabilities in [0, 1]",
@@ -142,19 +177,28 @@ PROBABILITY = Support(
     to_steady=_angles,
     from_steady=_from_angles,
     edges=(0.0, np.pi),
-)
-SIMPLEX = Support(
-    "probabilities that add to 1",
-    lambda a: (a >= 0).all(axis=-1) & (np.abs(a.sum(axis=-1) - 1) < 1e-6),
-    lambda shape: _size(shape) - _size(shape[:-1]),
-    to_free=_centred_log,
-    from_free=_softmax,
-    to_steady=_roots,
-    from_steady=_shares,
-    edges=(0.0,),
+    axes=0,
 )
 
 
+def _simplex(vectors: _Vectors, contains: Callable[[np.ndarray], np.ndarray]) -> Support:
+    return Support(
+        "probabilities that add to 1",
+        contains,
+        lambda shape: _size(shape) - _size(shape[:-1]),
+        to_free=partial(_centred_log, vectors),
+        from_free=partial(_softmax, vectors),
+        to_steady=_roots,
+        from_steady=partial(_shares, vectors),
+        edges=(0.0,),
+        axes=1,
+    )
+
+
+SIMPLEX = replace(
+    _simplex(_LastAxis(), lambda a: np.all(_are_shares(_LastAxis(), a), axis=-1)),
+    of_segments=lambda segments: _simplex(segments, partial(_are_shares, segments)),
+)
 POSITIVE_DEFINITE = Support(
     "symmetric positive definite matrices",
     lambda a: (
@@ -166,6 +210,7 @@ POSITIVE_DEFINITE = Support(
     from_free=_from_log_cholesky,
     mended=definite,
     coordinates=lambda shape: (*shape[:-2], shape[-1] * (shape[-1] + 1) // 2),
+    axes=2,
 )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 
 import numpy as np
 
@@ -264,13 +264,19 @@ def _words(values: Sequence[float] | np.ndarray) -> str:
     return shown + (", ..." if len(values) > _SHOWN else "")
 
 
+@cache
 def _shares_of(sizes: tuple[int, ...]) -> Support:
     """Probabilities of so many levels of each feature, or of all alike; nothing beyond them."""
     if not sizes:
         return SIMPLEX
     name = f"probabilities that add to 1 over the levels of each feature, {sizes}"
     return replace(
-        SIMPLEX, name=name, contains=partial(_is_shares, sizes), free=partial(_free, sizes)
+        SIMPLEX,
+        name=name,
+        contains=partial(_is_shares, sizes),
+        free=partial(_free, sizes),
+        axes=2,
+        of_segments=None,
     )
 
 
