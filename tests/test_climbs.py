@@ -32,7 +32,7 @@ def begun(row, counts=(3, 4, 3)):
 
 @every_setting
 def test_climbs_in_step_go_where_the_loop_goes(row, monkeypatch):
-    monkeypatch.setattr("daskem.fitting.starts.short_climbs._LITTLE", 0.0)
+    monkeypatch.setattr("daskem.fitting.starts.one_climb._LITTLE", 0.0)
     first, sample, drafts = begun(row)
     runs = [Run(first.model, Squarem(), draft.start(Squarem())) for draft in drafts]
     *_, runs = passes(runs, in_memory(sample), Stop(0.0, PASSES))

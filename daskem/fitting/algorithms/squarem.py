@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from daskem.core.segments import Segments
 from daskem.fitting.algorithms.climb import Climb
 from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.state import State
@@ -39,14 +40,21 @@ class Squarem(Climb):
         first, *_ = state.candidates
         if len(memory) < 2 or not (first.name == "em" and first.taken):
             return []
-        point = squared(memory[-2], memory[-1], state.step_length)
-        return [] if point is None else [(self.name, point)]
+        alone = Segments([len(memory[-1].x)])
+        point, (is_far,) = squared(memory[-2], memory[-1], [state.step_length], alone)
+        return [(self.name, point)] if is_far else []
 
 
-def squared(before: Pair, last: Pair, limit: float) -> np.ndarray | None:
-    """x' (coordinate,) from x0 and x1 with their EM steps; None if no further than an EM step."""
+def squared(
+    before: Pair, last: Pair, limits: Sequence[float], each: Segments
+) -> tuple[np.ndarray, list[bool]]:
+    """x' of several climbs, (coordinate,), from their x0 and x1 with their EM steps.
+
+    `each` has one after the other, with its limit. Also whether each leads further than an EM step.
+    """
     r = before.residual
     v = last.residual - r
-    size = math.sqrt(v @ v)
-    alpha = min(math.sqrt(r @ r) / size, limit) if size > 0 else 1.0
-    return before.x + 2 * alpha * r + alpha**2 * v if alpha > 1 else None
+    squares = zip(each.sums(r * r).tolist(), each.sums(v * v).tolist(), limits, strict=True)
+    lengths = [min(math.sqrt(rr / vv), limit) if vv > 0 else 1.0 for rr, vv, limit in squares]
+    alpha = each.spread(np.array(lengths))
+    return before.x + 2 * alpha * r + alpha**2 * v, [length > 1 for length in lengths]
