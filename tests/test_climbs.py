@@ -6,7 +6,7 @@ from reading import look
 from samples import count_rows
 from table import TABLE, every_setting
 
-from daskem import Gaussian, Mixture, Status
+from daskem import Gaussian, Mixture, Status, StudentT
 from daskem.core.coordinates import from_free_each, to_free, to_free_each
 from daskem.data.inputs import as_blocks
 from daskem.errors import ModelError
@@ -19,6 +19,8 @@ from daskem.fitting.starts.seedbed import Seedbed
 from daskem.fitting.starts.short_climbs import climbed, in_memory, judged
 from daskem.fitting.stopping import Stop
 from daskem.models.asking import EmSteps
+from daskem.models.families.covariances import STRUCTURES
+from daskem.models.views import Flaw
 
 PASSES = 9
 
@@ -126,6 +128,30 @@ def test_a_climb_ends_where_little_is_gained(monkeypatch):
     (again,) = climbed(first.model, [found.draft], first.survey.sample, 50)
     assert counted[0] <= 3 * len(rows)
     assert again.objective == pytest.approx(found.objective, abs=1e-4)
+
+
+@pytest.mark.parametrize("d", [1, 3])
+@pytest.mark.parametrize(
+    "family", [*map(Gaussian, STRUCTURES), StudentT(), Gaussian(reg_covar=0.1)]
+)
+def test_no_flaw_escapes_a_glance_at_all_fits(family, d):
+    """And not all are looked at, where a component may be flawed by itself."""
+    rng = np.random.default_rng(d)
+    first = look(Mixture(family), as_blocks(rng.normal(size=(150, d))))
+    model, sample = first.model, first.survey.sample
+    drafts = []
+    for k in [1, 2, 3, 4, 6, 7, 8, 9] * 3:
+        centres = sample.rows[rng.choice(len(sample), k, replace=False)]
+        labels = np.square(sample.rows[:, None] - centres).sum(axis=2).argmin(axis=1)
+        drafts.append(Draft(model.from_labels(sample, labels, centres)))
+    candidates = [entry.draft.params for entry in climbed(model, drafts, sample, PASSES)]
+    statistics = [model.e_step(sample, params) for params in candidates]
+    suspects = model.suspects(statistics, candidates)
+    pairs = zip(statistics, candidates, strict=True)
+    flawed = [any(isinstance(e, Flaw) for e in model.events(*pair)) for pair in pairs]
+    assert any(flawed) == (family not in (Gaussian("tied"), Gaussian(reg_covar=0.1)))
+    assert all(suspect >= flaw for suspect, flaw in zip(suspects, flawed, strict=True))
+    assert all(suspects) == (family == Gaussian("tied"))
 
 
 def test_a_climb_that_fails_leaves_the_others_alone(monkeypatch):

@@ -27,6 +27,7 @@ from daskem.models.families.protocol import (
     Named,
     Prior,
     Softens,
+    Suspects,
 )
 from daskem.models.families.weighted import imputed, with_gaps
 from daskem.models.kernels.backends import NUMPY
@@ -169,6 +170,14 @@ class ComposedModel(ABC):
             return lost
         return [*lost, *self._events.events(statistics, params, self.frame)]
 
+    def suspects(
+        self, statistics: Sequence[Statistics], candidates: Sequence[Params]
+    ) -> Sequence[bool]:
+        """Which of some params may have flaws, which are those of the family."""
+        if self._suspects is None:
+            return [self._events is not None] * len(candidates)
+        return self._suspects.suspects(statistics, candidates, self.frame)
+
     # What is asked for each of many params: the family says once whether it has it.
 
     @cached_property
@@ -194,6 +203,10 @@ class ComposedModel(ABC):
     @cached_property
     def _events(self) -> Events | None:
         return self.family if isinstance(self.family, Events) else None
+
+    @cached_property
+    def _suspects(self) -> Suspects | None:
+        return self.family if isinstance(self.family, Suspects) else None
 
     @cached_property
     def _many(self) -> MaximisesMany | None:

@@ -197,6 +197,15 @@ class Reports(Protocol):
 
 
 @runtime_checkable
+class Suspects(Protocol):
+    """Flaws of several candidates: a glance at all of them, and `events` of few: quick starts."""
+
+    def suspects(
+        self, statistics: Sequence[Statistics], candidates: Sequence[Params]
+    ) -> Sequence[bool]: ...  # which of them `events` may call flawed
+
+
+@runtime_checkable
 class Bounded(Protocol):
     """Leaps and given starts where the M step cannot lead: the nearest params where it can."""
 
@@ -240,6 +249,7 @@ GROUPS = (
     Penalises,
     Conditioned,
     Reports,
+    Suspects,
     Bounded,
     Softens,
     Samples,

@@ -123,6 +123,14 @@ class OneClimb:
         self.remaining = (*self.remaining, left)[-2:]
         self.over = len(self.remaining) == 2 and max(self.remaining) < tol
 
+    def draft(self, part: Block) -> Draft:
+        """Where it has come, on a part of a sample."""
+        params, memory = self.accepted or self.asked, tuple(self.memory)
+        if self.failed:
+            return Draft(params, memory)
+        left = max(self.remaining) if len(self.remaining) == 2 else math.inf
+        return Draft(params, memory, self.params, part, left)
+
     def steps(self) -> None:
         """It asks for its EM step."""
         self.asked, self.at, self.leapt = self.params, self.memory[-1].step, False

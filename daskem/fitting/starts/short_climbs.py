@@ -16,7 +16,7 @@ from daskem.fitting.algorithms import Draft
 from daskem.fitting.run import objective_of
 from daskem.fitting.starts.one_climb import OneClimb, ask, remember
 from daskem.models.asking import EmSteps, demand, log_prior_of
-from daskem.models.protocol import Bounded, Declares, Model, Reports
+from daskem.models.protocol import Bounded, Declares, Model, Reports, Suspects
 from daskem.models.views import Flaw
 
 
@@ -52,20 +52,21 @@ def climbed(
         for climb in taken:
             climb.looks_ahead(ground.declared, tol)
         ask(ground.declared, ground.allowed, taken)
-    return [ground.judged(climb) for climb in climbs]
+    return ground.judged(
+        [climb.draft(part) for climb in climbs],
+        [climb.objective for climb in climbs],
+        [None if climb.failed else climb.statistics for climb in climbs],
+    )
 
 
 def judged(model: Model, drafts: Sequence[Draft], rows: Block) -> list[Judged]:
     """Each of `drafts` as it is, as these rows judge it."""
     ground = _Ground(model, rows)
-    sums = ground.e_steps([draft.params for draft in drafts])
-    entries = []
-    for draft, answer in zip(drafts, sums, strict=True):
-        objective = objective_of(ground.log_prior, draft.params, *answer)
-        failed = not math.isfinite(objective)
-        flaws = [] if failed else ground.flaws(answer[0], draft.params)
-        entries.append(Judged((failed, bool(flaws)), objective, draft, _flawed(flaws)))
-    return entries
+    objectives, statistics = [], []
+    for draft, answer in zip(drafts, ground.e_steps([d.params for d in drafts]), strict=True):
+        objectives.append(objective_of(ground.log_prior, draft.params, *answer))
+        statistics.append(answer[0] if math.isfinite(objectives[-1]) else None)
+    return ground.judged(drafts, objectives, statistics)
 
 
 def in_memory(part: Block) -> LocalBlocks:
@@ -97,7 +98,6 @@ class _Ground:
         self.declared = demand(model, Declares, "a climb").parameters
         self.log_prior = log_prior_of(model)
         self.allowed = model.allowed if isinstance(model, Bounded) else _as_they_are
-        self._events = model.events if isinstance(model, Reports) else _nothing
         self._blocks, self._steps = in_memory(part), EmSteps(model)
 
     def e_steps(self, asked: Sequence[Params]) -> list[tuple[Statistics, float]]:
@@ -128,26 +128,50 @@ class _Ground:
             climb.params = step
         return list(climbs)
 
-    def flaws(self, statistics: Statistics, params: Params) -> list[Flaw]:
-        return [e for e in self._events(statistics, params) if isinstance(e, Flaw)]
+    def judged(
+        self,
+        drafts: Sequence[Draft],
+        objectives: Sequence[float],
+        statistics: Sequence[Statistics | None],
+    ) -> list[Judged]:
+        """How the rows judge drafts, of objectives and statistics; None where one has failed."""
+        well = [
+            (draft.params, sums)
+            for draft, sums in zip(drafts, statistics, strict=True)
+            if sums is not None
+        ]
+        found = iter(self._flaws([sums for _, sums in well], [params for params, _ in well]))
+        flaws = [None if sums is None else next(found) for sums in statistics]
+        return [
+            Judged((own is None, bool(own)), objective, draft, _flawed(own or []))
+            for draft, objective, own in zip(drafts, objectives, flaws, strict=True)
+        ]
 
-    def judged(self, climb: OneClimb) -> Judged:
-        """Where a climb has come."""
-        params, memory = climb.accepted or climb.asked, tuple(climb.memory)
-        if climb.failed:
-            return Judged((True, False), climb.objective, Draft(params, memory))
-        flaws = self.flaws(climb.statistics, params)
-        left = max(climb.remaining) if len(climb.remaining) == 2 else math.inf
-        draft = Draft(params, memory, climb.params, self.part, left)
-        return Judged((False, bool(flaws)), climb.objective, draft, _flawed(flaws))
+    def _flaws(
+        self, statistics: Sequence[Statistics], candidates: Sequence[Params]
+    ) -> list[list[Flaw]]:
+        """The flaws of each of the params, given their statistics."""
+        if not candidates or not isinstance(self.model, Reports):
+            return [[] for _ in candidates]
+        judgements = zip(
+            self._suspects(statistics, candidates), statistics, candidates, strict=True
+        )
+        events = self.model.events
+        return [
+            [e for e in events(sums, params) if isinstance(e, Flaw)] if suspect else []
+            for suspect, sums, params in judgements
+        ]
+
+    def _suspects(
+        self, statistics: Sequence[Statistics], candidates: Sequence[Params]
+    ) -> Sequence[bool]:
+        if not isinstance(self.model, Suspects):
+            return [True] * len(candidates)
+        return self.model.suspects(statistics, candidates)
 
 
 def _as_they_are(params: Params) -> Params:
     return params
-
-
-def _nothing(statistics: Statistics, params: Params) -> Sequence[str]:
-    return ()
 
 
 def _evaluate(block: Block, steps: EmSteps, candidates: Candidates) -> dict[str, Any]:

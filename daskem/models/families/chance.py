@@ -9,6 +9,7 @@ chance, in all places that rows make, ever find as many there as there are?
 import numpy as np
 from scipy.linalg import eigh
 
+from daskem.core.segments import Segments
 from daskem.core.triangular import are_definite
 
 # The probability that chance finds such a component somewhere, from which on it may have.
@@ -37,9 +38,9 @@ def by_chance(covariances: np.ndarray, means: np.ndarray, counts: np.ndarray) ->
     counts : ndarray, (component,)
         Rows of each.
     """
-    d, places = means.shape[1], np.log(max(counts.sum(), 1.0))
+    d, places = means.shape[1], _places(counts.sum())
     is_chance = np.zeros(len(counts), bool)
-    for k in np.flatnonzero(counts - d < d * places - np.log(CHANCE)):
+    for k in np.flatnonzero(_are_few(counts, d, places)):
         others = np.flatnonzero((np.arange(len(counts)) != k) & (counts > counts[k]))
         if not len(others):
             continue
@@ -52,6 +53,27 @@ def by_chance(covariances: np.ndarray, means: np.ndarray, counts: np.ndarray) ->
             m, b = max(counts[k] - makers, 0.0), max(expected, _NONE)
             is_chance[k] = m - (b + m) * np.log1p(m / b) + makers * places > np.log(CHANCE)
     return is_chance
+
+
+def may_be_by_chance(
+    covariances: np.ndarray, d: int, counts: np.ndarray, each: Segments
+) -> np.ndarray:
+    """Which components of several fits, one after the other, `by_chance` has to look at."""
+    seldom = _are_few(counts, d, _places(each.total(counts))) & (counts < each.peak(counts))
+    variances = covariances.reshape(len(counts), -1)
+    if d > 1 and covariances.ndim > 2:
+        return seldom
+    return seldom & (variances < _NARROW * each.peak(variances)).any(axis=1)
+
+
+def _places(n: np.ndarray) -> np.ndarray:
+    """The log of how many places n rows make."""
+    return np.log(np.maximum(n, 1.0))
+
+
+def _are_few(counts: np.ndarray, d: int, places: np.ndarray) -> np.ndarray:
+    """Which components have so few rows that chance may find as many."""
+    return counts - d < d * places - np.log(CHANCE)
 
 
 def _relative(covariance: np.ndarray, usual: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ from scipy.special import betaincinv
 
 from daskem.core.frames import Frame
 from daskem.core.parameters import Params
-from daskem.models.families.chance import CHANCE, by_chance
+from daskem.core.segments import Segments
+from daskem.models.families.chance import CHANCE, by_chance, may_be_by_chance
 from daskem.models.families.covariance_floor import SPURIOUS
 from daskem.models.families.structure import Narrow, Structure
 from daskem.models.views import Flaw
@@ -118,9 +119,7 @@ class Oddity:
 
     @cached_property
     def _few(self) -> np.ndarray:
-        """Components with fewer rows than their covariance needs."""
-        least = self.structure.fewest(self.params["means"].shape[1])
-        return (self.counts > _SOME) & (self.counts < least - 0.5)
+        return few(self.structure, self.params, self.counts)
 
     @cached_property
     def _suspects(self) -> np.ndarray:
@@ -140,28 +139,35 @@ class Oddity:
         """The features in which all rows of a component have one value, if it is narrow in these
         only.
         """
+        if self._excess[k] <= 0:
+            return np.empty(0, int)
         structure, shape = self.structure, self.params["means"].shape
         mine = self.frame.variances(structure.expand(self.params["covariances"], *shape)[k])
         whole = self.frame.variances(structure.expand(self._total, 1, shape[1])[0])
         floor = SPURIOUS * np.where(self.frame.recorded, 0.0, self.frame.floor)
         features = np.flatnonzero((mine <= floor) & (whole > floor))
-        return features if 0 < self._excess[k] <= len(features) else features[:0]
+        return features if self._excess[k] <= len(features) else features[:0]
 
     def _is_isolated(self, k: int) -> bool:
         """Whether no other component can have made the rows of one, or takes them in unharmed."""
-        others = np.flatnonzero(~self._suspects & (self.counts > 0))
+        others, means = self._clusters, self.params["means"]
         if not len(others):
             return False
-        means, whiten = self.params["means"], self.structure.whiten
         apart = (means[k] - means[others])[:, :, None]
-        white = [whiten(self._roots[j], u, u.copy()) for j, u in zip(others, apart, strict=True)]
+        white = self.structure.whiten(self._roots[others], apart, np.empty_like(apart))
         squares = np.square(white).sum(axis=(1, 2))
         smeared = self.counts[k] * squares > self.counts[others]
-        return bool(np.all((squares > self._farthest(others)) & smeared))
+        return bool(np.all((squares > self._farthest) & smeared))
 
-    def _farthest(self, components: np.ndarray) -> np.ndarray:
-        """How far from its mean the rows of each of some components lie, (component,), squared and
-        in its covariance.
+    @cached_property
+    def _clusters(self) -> np.ndarray:
+        """The components that are no suspects, as numbers."""
+        return np.flatnonzero(~self._suspects & (self.counts > 0))
+
+    @cached_property
+    def _farthest(self) -> np.ndarray:
+        """How far from its mean the rows of each of `_clusters` lie, (component,), squared and in
+        its covariance.
 
         A new row lies as Hotelling's T^2 has it, as a covariance of few rows is too small:
 
@@ -169,7 +175,7 @@ class Oddity:
 
         with n the rows that the covariance is of, of which it is singular on m.
         """
-        d, n = self.params["means"].shape[1], self.counts[components]
+        d, n = self.params["means"].shape[1], self.counts[self._clusters]
         n = np.full_like(n, self.counts.sum()) if self.structure.pooled else n
         m = max(self.structure.fewest(d) - 1, 0)
         free = np.clip(n - m, _LEAST_FREE, _MOST_FREE)
@@ -179,6 +185,25 @@ class Oddity:
     @cached_property
     def _roots(self) -> np.ndarray:
         return self.structure.root(self.params["covariances"], len(self.counts))
+
+
+def may_be_odd(
+    structure: Structure, params: Params, counts: np.ndarray, frame: Frame, each: Segments
+) -> np.ndarray:
+    """Which of several fits may have components that are flaws, (fit,).
+
+    Their components lie one after the other, and share nothing.
+    """
+    narrow = structure.narrow(params["covariances"], frame).rounding > 0
+    too_few = few(structure, params, counts)
+    seldom = may_be_by_chance(params["covariances"], params["means"].shape[1], counts, each)
+    return each.sums(narrow | too_few | seldom) > 0
+
+
+def few(structure: Structure, params: Params, counts: np.ndarray) -> np.ndarray:
+    """Components with fewer rows than their covariance needs, (component,)."""
+    least = structure.fewest(params["means"].shape[1])
+    return (counts > _SOME) & (counts < least - 0.5)
 
 
 def _where(chosen: np.ndarray) -> list[int]:

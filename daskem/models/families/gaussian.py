@@ -9,10 +9,11 @@ from daskem.core.frames import Frame, identity
 from daskem.core.numerics import SQUARABLE, squarable
 from daskem.core.parameters import REAL, DataParams, Parameter, Params, count_free
 from daskem.core.resolution import Resolution
+from daskem.core.segments import Segments
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.families.covariances import STRUCTURES
-from daskem.models.families.degenerate import Oddity
+from daskem.models.families.degenerate import Oddity, may_be_odd
 from daskem.models.families.densities import Normals
 from daskem.models.families.gaps import Incomplete, gapped
 from daskem.models.families.moving import moved
@@ -273,6 +274,21 @@ class Gaussian(Incomplete):
             return [message] if self.reg_covar > 0 else [Flaw(message), message]
         told_of = Oddity(self.structure, params, counts, frame or identity(d)).events()
         return [e for e in told_of if not (self.reg_covar > 0 and isinstance(e, Flaw))]
+
+    def suspects(
+        self, statistics: Sequence[Statistics], candidates: Sequence[Params], frame: Frame | None
+    ) -> Sequence[bool]:
+        """All that have a component that may be one; a matrix of all components tells of none."""
+        if self.structure.pooled or self.reg_covar > 0:
+            return [self.reg_covar == 0] * len(candidates)
+        params = Params(joined(candidates, _OF_COMPONENTS))
+        each = Segments([len(own["means"]) for own in candidates])
+        counts, d = joined(statistics, ["counts"])["counts"], params["means"].shape[1]
+        odd = may_be_odd(self.structure, params, counts, frame or identity(d), each)
+        # As many as `events` counts, of as many components.
+        one = count_free(self.parameters, {name: value[:1] for name, value in params.items()})
+        p = np.array(each.lengths) * (1 + one) - 1
+        return ((p > each.sums(counts)) | odd).tolist()
 
     def sample(
         self, params: Params, components: np.ndarray, rng: np.random.Generator

@@ -218,6 +218,15 @@ class Events(Protocol):
 
 
 @runtime_checkable
+class Suspects(Protocol):
+    """Flaws of several params: a glance at all of them, and `events` of few."""
+
+    def suspects(
+        self, statistics: Sequence[Statistics], candidates: Sequence[Params], frame: Frame | None
+    ) -> Sequence[bool]: ...  # which of them `events` may call flawed
+
+
+@runtime_checkable
 class Bounded(Protocol):
     """Leaps and given starts where the M step cannot lead: the nearest params where it can."""
 

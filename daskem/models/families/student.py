@@ -196,6 +196,11 @@ class StudentT(Incomplete):
     def events(self, statistics: Statistics, params: Params, frame: Frame | None) -> list[str]:
         return self._normal.events(statistics, params, frame)
 
+    def suspects(
+        self, statistics: Sequence[Statistics], candidates: Sequence[Params], frame: Frame | None
+    ) -> Sequence[bool]:
+        return self._normal.suspects(statistics, candidates, frame)
+
     def sample(
         self, params: Params, components: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
