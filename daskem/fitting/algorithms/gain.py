@@ -7,6 +7,8 @@
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
+from statistics import median
 
 import numpy as np
 
@@ -84,39 +86,95 @@ def left_to_gain(
 ) -> tuple[tuple[float, ...], float]:
     """The last two estimates of the slowness, and what is left to gain by them.
 
-    Single estimates scatter, hence the mean of two; `slowness` are those so far.
+    `slowness` are those so far.
     """
-    of_data = [p for p in memory if not math.isnan(p.objective)]
-    if steepness is None or len(of_data) < 3:
-        return slowness, math.inf
-    square, rounding = memory[-1].square, noise(memory[-1].objective)
-    gain = steepness * square
-    if gain <= 1e-3 * rounding:
-        return slowness, gain
-    slowness = (*slowness, _slowness(memory, steepness, rounding))[-2:]
-    return slowness, square * math.prod(slowness) ** (1 / len(slowness))
+    outlook = Outlook(memory, steepness)
+    left = outlook.left_with(slowness)
+    return (*slowness, outlook.slowness)[-2:] if outlook.is_known else slowness, left
 
 
-def _slowness(memory: Sequence[Pair], steepness: float, rounding: float) -> float:
-    """What is left to gain for |f|^2, with f the EM step: the larger of two estimates.
+class Outlook:
+    """What is left to gain from the last of some iterates; costly estimates wait to be asked for.
 
-    The climb behind: where kappa |f|^2 is left (the inequality of Polyak 1963, as an equation),
-    what was gained since an earlier iterate tells kappa; the median of all, as leaps make |f|
-    scatter. The way ahead: half the slope along Newton's step n, f . I n / 2, with I the complete
-    information, whose size the gain of the last EM step measures, f . I f. Alone this is too
-    little: a leap that succeeds has used up what the secants know, as the residuals of conjugate
-    gradients are orthogonal to all earlier ones.
+    Parameters
+    ----------
+    memory : sequence of Pair
+    steepness : float, optional
+        Of the last EM step, see `steepness`.
+    before : Outlook, optional
+        The last one before that is known. Single estimates scatter, hence the mean of two.
     """
-    last, order = memory[-1], len(memory) - 1
-    known = curvature(memory, order)
-    if (known[1].real < 0).any():
-        # On the way from a saddle, where nothing tells how far it is; unless it is all rounding.
-        return steepness if steepness * last.square <= rounding else math.inf
-    earlier = [p for p in memory[:-1] if not math.isnan(p.objective)]
-    gained = np.array([last.objective - p.objective for p in earlier])
-    fallen = np.array([p.square - last.square for p in earlier])
-    behind = np.where(fallen > 0, gained / np.where(fallen > 0, fallen, 1.0), math.inf)
-    behind[gained <= rounding] = 0.0
-    newton = newton_step(last, known) - last.x
-    ahead = 0.5 * steepness * abs(float(last.residual @ newton)) / last.square
-    return max(float(np.median(behind)), ahead)
+
+    def __init__(
+        self, memory: Sequence[Pair], steepness: float | None, before: "Outlook | None" = None
+    ) -> None:
+        self._memory, self._last, self._before = memory, memory[-1], before
+        self._earlier = [pair for pair in memory[:-1] if not math.isnan(pair.objective)]
+        is_early = steepness is None or len(self._earlier) < 2
+        self._steepness = math.inf if steepness is None else steepness
+        self._gain = math.inf if is_early else self._steepness * self._last.square
+        self._rounding = noise(self._last.objective)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is an estimate of the slowness, and anything to estimate."""
+        return 1e-3 * self._rounding < self._gain < math.inf
+
+    @cached_property
+    def left(self) -> float:
+        return self.left_with(() if self._before is None else (self._before.slowness,))
+
+    def left_with(self, before: tuple[float, ...]) -> float:
+        """What is left to gain by these estimates of the slowness and the own one."""
+        return self._left((*before, self.slowness)) if self.is_known else self._gain
+
+    def is_less_than(self, tol: float) -> bool:
+        """Whether less is left, which costs little where it is far more."""
+        return not self._least >= tol and self.left < tol
+
+    @property
+    def _least(self) -> float:
+        """No less is left."""
+        if not self.is_known:
+            return self._gain
+        before = () if self._before is None else (self._before._least_slowness,)
+        return self._left((*before, self._least_slowness))
+
+    def _left(self, slowness: tuple[float, ...]) -> float:
+        last = slowness[-2:]
+        return self._last.square * math.prod(last) ** (1 / len(last))
+
+    @cached_property
+    def slowness(self) -> float:
+        """What is left to gain for |f|^2, with f the EM step: the larger of two estimates.
+
+        The climb behind: where kappa |f|^2 is left (the inequality of Polyak 1963, as an equation),
+        what was gained since an earlier iterate tells kappa; the median of all, as leaps make |f|
+        scatter. The way ahead: half the slope along Newton's step n, f . I n / 2, with I the
+        complete information, whose size the gain of the last EM step measures, f . I f. Alone this
+        is too little: a leap that succeeds has used up what the secants know, as the residuals of
+        conjugate gradients are orthogonal to all earlier ones.
+        """
+        last = self._last
+        known = curvature(self._memory, len(self._memory) - 1)
+        if (known[1].real < 0).any():
+            # From a saddle, where nothing tells how far it is; unless it is all rounding.
+            return self._steepness if self._gain <= self._rounding else math.inf
+        newton = newton_step(last, known) - last.x
+        ahead = 0.5 * self._steepness * abs(float(last.residual @ newton)) / last.square
+        return max(self._behind, ahead)
+
+    @property
+    def _least_slowness(self) -> float:
+        """No estimate of it is less."""
+        return 0.0 if self._gain <= self._rounding else self._behind
+
+    @cached_property
+    def _behind(self) -> float:
+        """kappa, of the climb behind."""
+        last, each = self._last, []
+        for pair in self._earlier:
+            gained, fallen = last.objective - pair.objective, pair.square - last.square
+            kappa = gained / fallen if fallen > 0 else math.inf
+            each.append(kappa if gained > self._rounding else 0.0)
+        return median(each)

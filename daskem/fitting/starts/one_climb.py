@@ -13,7 +13,7 @@ from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
 from daskem.fitting.algorithms import Draft, Squarem
 from daskem.fitting.algorithms.climb import MEMORY, bounded, leapable, moved
-from daskem.fitting.algorithms.gain import left_to_gain, noise, steepness
+from daskem.fitting.algorithms.gain import Outlook, noise, steepness
 from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.squarem import squared
 from daskem.fitting.stopping import told_apart
@@ -48,8 +48,10 @@ class OneClimb:
         How far a leap may go.
     climbed : (Pair, float), optional
         The last EM step that was taken, from where, and what it gained.
-    slowness, remaining
-        See `left_to_gain`; what was left after the last two accepted ones.
+    outlooks : tuple of Outlook
+        From the last two accepted ones.
+    known : Outlook, optional
+        The last one that is known.
     n_free : int, optional
         How many of its parameters are free, once that was asked.
     over, failed : bool
@@ -68,8 +70,8 @@ class OneClimb:
     memory: list[Pair] = field(default_factory=list)
     length: float = 2.0
     climbed: tuple[Pair, float] | None = None
-    slowness: tuple[float, ...] = ()
-    remaining: tuple[float, ...] = ()
+    outlooks: tuple[Outlook, ...] = ()
+    known: Outlook | None = None
     n_free: int | None = None
     over: bool = False
     failed: bool = False
@@ -119,16 +121,17 @@ class OneClimb:
             return
         memory, _ = leapable(self.memory)
         steep = None if self.climbed is None else steepness(*self.climbed)
-        self.slowness, left = left_to_gain(memory, steep, self.slowness)
-        self.remaining = (*self.remaining, left)[-2:]
-        self.over = len(self.remaining) == 2 and max(self.remaining) < tol
+        outlook = Outlook(memory, steep, self.known)
+        self.outlooks = (*self.outlooks, outlook)[-2:]
+        self.known = outlook if outlook.is_known else self.known
+        self.over = len(self.outlooks) == 2 and all(o.is_less_than(tol) for o in self.outlooks)
 
     def draft(self, part: Block) -> Draft:
         """Where it has come, on a part of a sample."""
         params, memory = self.accepted or self.asked, tuple(self.memory)
         if self.failed:
             return Draft(params, memory)
-        left = max(self.remaining) if len(self.remaining) == 2 else math.inf
+        left = max(o.left for o in self.outlooks) if len(self.outlooks) == 2 else math.inf
         return Draft(params, memory, self.params, part, left)
 
     def steps(self) -> None:
