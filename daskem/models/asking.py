@@ -15,6 +15,7 @@ from daskem.errors import DataError, ModelError
 from daskem.models.protocol import (
     Batches,
     Bounded,
+    BoundsMany,
     Compiles,
     Incomplete,
     MaximisesMany,
@@ -119,6 +120,13 @@ class EmSteps:
 def allowed(model: object, params: Params) -> Params:
     """The params nearest to these where the M step of a model can lead."""
     return model.allowed(params) if isinstance(model, Bounded) else params
+
+
+def all_allowed(model: object, candidates: Sequence[Params]) -> Sequence[Params]:
+    """The same of each of some params."""
+    if isinstance(model, BoundsMany):
+        return model.all_allowed(candidates)
+    return [allowed(model, params) for params in candidates]
 
 
 def softened(model: object, params: Params, n_rows: int) -> Params:

@@ -16,6 +16,7 @@ from daskem.errors import ParameterError
 from daskem.models.asking import demand, lacking
 from daskem.models.families.protocol import (
     Bounded,
+    BoundsMany,
     Compiles,
     Conditioned,
     Coordinates,
@@ -151,6 +152,12 @@ class ComposedModel(ABC):
         """The params nearest to these where the M step can lead."""
         return params if self._bounded is None else self._bounded.allowed(params, self.frame)
 
+    def all_allowed(self, candidates: Sequence[Params]) -> Sequence[Params]:
+        """The same of each of some params."""
+        if self._bounds_many is None:
+            return [self.allowed(params) for params in candidates]
+        return self._bounds_many.all_allowed(candidates, self.frame)
+
     def log_prior(self, params: Params, weight: float) -> float:
         """What is added to the log-likelihood in the objective that EM climbs."""
         return 0.0 if self._prior is None else self._prior.log_prior(params, weight, self.frame)
@@ -183,6 +190,10 @@ class ComposedModel(ABC):
     @cached_property
     def _bounded(self) -> Bounded | None:
         return self.family if isinstance(self.family, Bounded) else None
+
+    @cached_property
+    def _bounds_many(self) -> BoundsMany | None:
+        return self.family if isinstance(self.family, BoundsMany) else None
 
     @cached_property
     def _compiled(self) -> Compiles | None:

@@ -28,6 +28,12 @@ _AT_ONCE = 2**14
 LOG_OF_NONE = -1e300
 
 
+def logs_of(weights: np.ndarray) -> np.ndarray:
+    """The logs of weights, none of which may be."""
+    some = weights > 0
+    return np.where(some, np.log(np.where(some, weights, 1.0)), LOG_OF_NONE)
+
+
 @dataclass(frozen=True)
 class Doubted:
     """Labels of no probability, as far as numbers tell, given their rows and the params.

@@ -9,6 +9,7 @@ import numpy as np
 from daskem.core.candidates import Candidates
 from daskem.core.numerics import NOTHING, one_blas_thread
 from daskem.core.parameters import PROBABILITY, SIMPLEX, DataParams, Parameter, Params
+from daskem.core.segments import Segments
 from daskem.core.statistics import Statistics, add
 from daskem.errors import ModelError, ParameterError
 from daskem.models.asking import demand
@@ -27,10 +28,10 @@ from daskem.models.kernels.noise import noisy, without_noise
 from daskem.models.kernels.protocol import Kernel
 from daskem.models.known import (
     DOUBTED,
-    LOG_OF_NONE,
     Doubted,
     known_e_step,
     known_posterior,
+    logs_of,
     unknown,
 )
 from daskem.models.views import Block, Survey, Tile
@@ -184,7 +185,8 @@ class Mixture(ComposedModel):
         from all others.
         """
         of_family = self.family.m_step(statistics, params, self.frame)
-        return Params({**self._shared(statistics), **of_family})
+        (shared,) = self._shared([statistics])
+        return Params({**shared, **of_family})
 
     def m_steps(
         self, statistics: Sequence[Statistics], candidates: Sequence[Params]
@@ -193,17 +195,20 @@ class Mixture(ComposedModel):
         if self._many is None:
             return list(map(self.m_step, statistics, candidates))
         of_family = self._many.m_steps(statistics, candidates, self.frame)
-        shared = map(self._shared, statistics)
-        return [Params({**own, **rest}) for own, rest in zip(shared, of_family, strict=True)]
+        pairs = zip(self._shared(statistics), of_family, strict=True)
+        return [Params({**shared, **rest}) for shared, rest in pairs]
 
-    def _shared(self, statistics: Statistics) -> dict[str, np.ndarray]:
-        """The M step of what is the mixture's own."""
-        weights = statistics["counts"] / statistics["counts"].sum()
-        of_mixture = {"weights": np.where(weights > NOTHING, weights, 0.0)}
+    def _shared(self, statistics: Sequence[Statistics]) -> list[dict[str, np.ndarray]]:
+        """The M steps of what is the mixture's own."""
+        counts = np.concatenate([sums["counts"] for sums in statistics])
+        each = Segments([len(sums["counts"]) for sums in statistics])
+        totals = each.sums(counts)
+        weights = counts / each.spread(totals)
+        shared = [{"weights": w} for w in each.parts(np.where(weights > NOTHING, weights, 0.0))]
         if self.noise:
-            noise = np.asarray(statistics["noise"])
-            of_mixture["noise"] = noise / (noise + statistics["counts"].sum())
-        return of_mixture
+            for own, sums, total in zip(shared, statistics, totals, strict=True):
+                own["noise"] = np.asarray(sums["noise"] / (sums["noise"] + total))
+        return shared
 
     @one_blas_thread()
     def from_labels(self, block: Block, labels: np.ndarray, centres: np.ndarray) -> Params:
@@ -279,19 +284,14 @@ class Mixture(ComposedModel):
     def kernel(self, candidates: Sequence[Params]) -> Kernel:
         """E steps of several params, each with the logs of its weights as offsets."""
         shares = [self.shares(c) for c in candidates]
-        logs = _log(np.concatenate(shares)) + self.log_det
+        logs = logs_of(np.concatenate(shares)) + self.log_det
         offsets = [logs[span] for span in spans_of(map(len, shares))]
         kernel = self.of_family(candidates, offsets)
         if self.noise:
             assert self.log_noise is not None
-            log_noise = [float(_log(c["noise"])) + self.log_noise for c in candidates]
+            log_noise = [float(logs_of(c["noise"])) + self.log_noise for c in candidates]
             if not self.incomplete:
                 return noisy(kernel, log_noise)
             assert self.box is not None
             return noisy(kernel, log_noise, log_widths(self.box))
         return kernel
-
-
-def _log(weights: np.ndarray) -> np.ndarray:
-    some = weights > 0
-    return np.where(some, np.log(np.where(some, weights, 1.0)), LOG_OF_NONE)

@@ -213,6 +213,13 @@ class Bounded(Protocol):
 
 
 @runtime_checkable
+class BoundsMany(Protocol):
+    """`allowed` of several params at once, for little more than one costs: quick starts."""
+
+    def all_allowed(self, candidates: Sequence[Params]) -> Sequence[Params]: ...
+
+
+@runtime_checkable
 class Softens(Protocol):
     """Starts off the edges of what params can be, where neither EM nor leaps would leave them."""
 
@@ -251,6 +258,7 @@ GROUPS = (
     Reports,
     Suspects,
     Bounded,
+    BoundsMany,
     Softens,
     Samples,
 )

@@ -155,7 +155,7 @@ def remember(declared: Mapping[str, Parameter], climbs: Sequence[OneClimb]) -> N
 
 def ask(
     declared: Mapping[str, Parameter],
-    allowed: Callable[[Params], Params],
+    all_allowed: Callable[[Sequence[Params]], Sequence[Params]],
     climbs: Sequence[OneClimb],
 ) -> None:
     """Ask for leaps after two EM steps in a row, and for EM steps otherwise."""
@@ -171,9 +171,11 @@ def ask(
     points = each.parts(np.where(free, bounded(last.x, point), pairs[-1].step))
     leaping = [(c, p) for c, p, is_far in zip(after_two, points, far, strict=True) if is_far]
     likes, points = [climb.params for climb, _ in leaping], [point for _, point in leaping]
-    for (climb, _), params in zip(leaping, from_free_each(declared, likes, points), strict=True):
-        if params is not None:
-            climb.leaps(allowed(params))
+    ends = zip(leaping, from_free_each(declared, likes, points), strict=True)
+    led = [(climb, params) for (climb, _), params in ends if params is not None]
+    near = all_allowed([params for _, params in led]) if led else []
+    for (climb, _), params in zip(led, near, strict=True):
+        climb.leaps(params)
 
 
 def _joined(pairs: Sequence[Pair]) -> Pair:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +16,8 @@ from daskem.errors import ModelError
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.run import objective_of
 from daskem.fitting.starts.one_climb import OneClimb, ask, remember
-from daskem.models.asking import EmSteps, demand, log_prior_of
-from daskem.models.protocol import Bounded, Declares, Model, Reports, Suspects
+from daskem.models.asking import EmSteps, all_allowed, demand, log_prior_of
+from daskem.models.protocol import Declares, Model, Reports, Suspects
 from daskem.models.views import Flaw
 
 
@@ -51,7 +52,7 @@ def climbed(
         remember(ground.declared, taken)
         for climb in taken:
             climb.looks_ahead(ground.declared, tol)
-        ask(ground.declared, ground.allowed, taken)
+        ask(ground.declared, ground.all_allowed, taken)
     return ground.judged(
         [climb.draft(part) for climb in climbs],
         [climb.objective for climb in climbs],
@@ -97,7 +98,7 @@ class _Ground:
         self.model, self.part = model, part
         self.declared = demand(model, Declares, "a climb").parameters
         self.log_prior = log_prior_of(model)
-        self.allowed = model.allowed if isinstance(model, Bounded) else _as_they_are
+        self.all_allowed = partial(all_allowed, model)
         self._blocks, self._steps = in_memory(part), EmSteps(model)
 
     def e_steps(self, asked: Sequence[Params]) -> list[tuple[Statistics, float]]:
@@ -168,10 +169,6 @@ class _Ground:
         if not isinstance(self.model, Suspects):
             return [True] * len(candidates)
         return self.model.suspects(statistics, candidates)
-
-
-def _as_they_are(params: Params) -> Params:
-    return params
 
 
 def _evaluate(block: Block, steps: EmSteps, candidates: Candidates) -> dict[str, Any]:

@@ -129,9 +129,9 @@ def _raised_where(
     """
     if not below.any():
         return covariances
-    raised = np.empty_like(covariances)
-    for k, s in enumerate(covariances):
-        raised[k] = _raised(s, fixed, rounding(k)) if below[k] else s
+    raised = covariances.copy()
+    for k in np.flatnonzero(below).tolist():
+        raised[k] = _raised(covariances[k], fixed, rounding(k))
     return raised
 
 
@@ -141,6 +141,8 @@ def _raised(s: np.ndarray, fixed: np.ndarray, rounding: np.ndarray) -> np.ndarra
         diagonal = fixed.ndim == 1
         return _raised_by_rank(s, fixed + rounding if diagonal else fixed + np.diag(rounding))
     t = _matrix(fixed) + np.diag(rounding)
+    if len(s) == 1:
+        return np.maximum(s, t)
     s = _definite(s, t)
     values, vectors, b = _eigen(s, t)
     lacking = values > 0.5

@@ -9,18 +9,18 @@ from daskem.core.frames import Frame, identity
 from daskem.core.numerics import SQUARABLE, squarable
 from daskem.core.parameters import REAL, DataParams, Parameter, Params, count_free
 from daskem.core.resolution import Resolution
-from daskem.core.segments import Segments
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.families.covariances import STRUCTURES
-from daskem.models.families.degenerate import Oddity, may_be_odd
+from daskem.models.families.degenerate import Oddity
 from daskem.models.families.densities import Normals
 from daskem.models.families.gaps import Incomplete, gapped
+from daskem.models.families.many_normals import OF_COMPONENTS, ManyNormals
 from daskem.models.families.moving import moved
 from daskem.models.families.rare import RareForm
 from daskem.models.families.registry import register
 from daskem.models.families.structure import Structure
-from daskem.models.families.together import joined, parted
+from daskem.models.families.together import joined
 from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.guard import Guard
 from daskem.models.kernels.product import ProductForm
@@ -29,13 +29,10 @@ from daskem.models.kernels.terms import Terms
 from daskem.models.kernels.tiled import TiledKernel
 from daskem.models.views import Flaw, Survey
 
-# Params that have an entry for each component, unless it is tied.
-_OF_COMPONENTS = ("means", "covariances")
-
 
 @register
 @dataclass(frozen=True)
-class Gaussian(Incomplete):
+class Gaussian(Incomplete, ManyNormals):
     """K multivariate normal distributions.
 
     Parameters
@@ -193,7 +190,7 @@ class Gaussian(Incomplete):
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> Kernel:
         if len(candidates) > 1 and not self.structure.pooled:
-            candidates = [Params(joined(candidates, _OF_COMPONENTS))]
+            candidates = [Params(joined(candidates, OF_COMPONENTS))]
         normals = [Normals(self.structure, params) for params in candidates]
         product = ProductForm(normals, offsets)
         return TiledKernel(product, frame, Guard(product, CentredForm(normals, offsets), normals))
@@ -215,19 +212,6 @@ class Gaussian(Incomplete):
         total = statistics["counts"].sum()
         pseudo = self.reg_covar * (total + statistics.get("noise", 0.0))
         return moved(self.structure, statistics, params, frame, total, pseudo)
-
-    def m_steps(
-        self, statistics: Sequence[Statistics], candidates: Sequence[Params], frame: Frame | None
-    ) -> list[Params]:
-        if self.structure.pooled or self.reg_covar > 0:
-            pairs = zip(statistics, candidates, strict=True)
-            return [self.m_step(sums, params, frame) for sums, params in pairs]
-        sizes = [len(sums["counts"]) for sums in statistics]
-        totals = np.repeat([sums["counts"].sum() for sums in statistics], sizes)
-        moments = joined(statistics, ("counts", "first", "second"))
-        old = Params(joined(candidates, _OF_COMPONENTS))
-        new = moved(self.structure, moments, old, frame, totals)
-        return list(map(Params, parted(new, sizes)))
 
     def allowed(self, params: Params, frame: Frame | None) -> Params:
         """The params above the floors that are nearest to `params`."""
@@ -274,21 +258,6 @@ class Gaussian(Incomplete):
             return [message] if self.reg_covar > 0 else [Flaw(message), message]
         told_of = Oddity(self.structure, params, counts, frame or identity(d)).events()
         return [e for e in told_of if not (self.reg_covar > 0 and isinstance(e, Flaw))]
-
-    def suspects(
-        self, statistics: Sequence[Statistics], candidates: Sequence[Params], frame: Frame | None
-    ) -> Sequence[bool]:
-        """All that have a component that may be one; a matrix of all components tells of none."""
-        if self.structure.pooled or self.reg_covar > 0:
-            return [self.reg_covar == 0] * len(candidates)
-        params = Params(joined(candidates, _OF_COMPONENTS))
-        each = Segments([len(own["means"]) for own in candidates])
-        counts, d = joined(statistics, ["counts"])["counts"], params["means"].shape[1]
-        odd = may_be_odd(self.structure, params, counts, frame or identity(d), each)
-        # As many as `events` counts, of as many components.
-        one = count_free(self.parameters, {name: value[:1] for name, value in params.items()})
-        p = np.array(each.lengths) * (1 + one) - 1
-        return ((p > each.sums(counts)) | odd).tolist()
 
     def sample(
         self, params: Params, components: np.ndarray, rng: np.random.Generator

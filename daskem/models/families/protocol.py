@@ -234,6 +234,15 @@ class Bounded(Protocol):
 
 
 @runtime_checkable
+class BoundsMany(Protocol):
+    """The same of several params at once, for little more than one costs."""
+
+    def all_allowed(
+        self, candidates: Sequence[Params], frame: Frame | None
+    ) -> Sequence[Params]: ...
+
+
+@runtime_checkable
 class Draws(Protocol):
     """`Result.sample`: one row (sample, feature) for each entry of `components` (sample,)."""
 

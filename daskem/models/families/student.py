@@ -181,9 +181,13 @@ class StudentT(Incomplete):
         return new.reshape(np.shape(old))
 
     def allowed(self, params: Params, frame: Frame | None) -> Params:
-        near = self._normal.allowed(params, frame)
+        return self.all_allowed([params], frame)[0]
+
+    def all_allowed(self, candidates: Sequence[Params], frame: Frame | None) -> list[Params]:
+        near = self._normal.all_allowed(candidates, frame)
         if isinstance(self.df, str):
-            near["df"] = np.clip(near["df"], LEAST, MOST)
+            for params in near:
+                params["df"] = np.clip(params["df"], LEAST, MOST)
         return near
 
     def softened(self, params: Params, counts: np.ndarray, frame: Frame | None) -> Params:

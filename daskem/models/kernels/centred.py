@@ -7,6 +7,7 @@ from the origin.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -93,16 +94,15 @@ class CentredForm:
         self, counts: np.ndarray, first: np.ndarray, second: np.ndarray
     ) -> list[Statistics]:
         """Moments about the means (component, ...) as the statistics of each candidate."""
-        pooled, ends = self.candidates[0].structure.pooled, self.bounds[1:-1]
-        parts = [np.split(sums, ends) for sums in (counts, first, second)]
+        pooled, spans = self.candidates[0].structure.pooled, pairwise(self.bounds.tolist())
         return [
             {
                 "log_likelihood": 0.0,
-                "counts": counts,
-                "first": first,
-                "second": second.sum(axis=0, keepdims=True) if pooled else second,
+                "counts": counts[span],
+                "first": first[span],
+                "second": second[span].sum(axis=0, keepdims=True) if pooled else second[span],
             }
-            for counts, first, second in zip(*parts, strict=True)
+            for span in (slice(*ends) for ends in spans)
         ]
 
 

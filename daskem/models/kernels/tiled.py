@@ -133,11 +133,11 @@ class _Sweep:
 
 
 class SumsOfForms:
-    """The sums of tiles that need several forms, of which `usual` is that of most."""
+    """The sums of tiles that need several forms, of which `usual` is that of most, and of none."""
 
     def __init__(self, usual: Form, n_features: int, width: int) -> None:
-        self._n_features, self._width = n_features, width
-        self._sums: dict[Form, Sums] = {usual: usual.sums(n_features, width)}
+        self._usual, self._n_features, self._width = usual, n_features, width
+        self._sums: dict[Form, Sums] = {}
 
     def of(self, form: Form) -> Sums:
         if form not in self._sums:
@@ -146,7 +146,8 @@ class SumsOfForms:
 
     def statistics(self) -> list[Statistics]:
         """Of all tiles, whatever their form, one for each candidate."""
-        statistics: list[Statistics] = add_all([sums.statistics() for sums in self._sums.values()])
+        every = list(self._sums.values()) or [self.of(self._usual)]
+        statistics: list[Statistics] = add_all([sums.statistics() for sums in every])
         return statistics
 
 
