@@ -150,8 +150,8 @@ class _Group:
 
     def joined(self, many: Sequence[Params]) -> np.ndarray:
         """The values of all, (member of the support, ...)."""
-        values = [np.asarray(many[i][self.name], np.float64) for i in self.numbers]
-        return np.concatenate([value.reshape(-1, *self.member) for value in values])
+        values = [many[i][self.name] for i in self.numbers]
+        return np.concatenate(values, axis=None, dtype=np.float64).reshape(-1, *self.member)
 
     def parted(self, value: np.ndarray) -> list[np.ndarray]:
         """The inverse."""

@@ -148,10 +148,10 @@ def leapable(memory: Sequence[Pair]) -> tuple[Sequence[Pair], np.ndarray]:
 
     Values on an edge go where the EM step takes them.
     """
+    if all(pair.is_finite for pair in memory):
+        return memory, np.ones(len(memory[-1].x), dtype=bool)
     finite = np.isfinite([v for pair in memory for v in (pair.x, pair.step)])
     free = np.logical_and.reduce(finite, axis=0)
-    if free.all():
-        return memory, free
     within = [
         replace(pair, x=np.where(free, pair.x, 0), step=np.where(free, pair.step, 0))
         for pair in memory

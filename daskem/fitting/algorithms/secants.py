@@ -29,6 +29,11 @@ class Pair:
         return self.step - self.x
 
     @cached_property
+    def is_finite(self) -> bool:
+        """Whether no coordinate is on an edge."""
+        return bool(np.isfinite(self.x).all() and np.isfinite(self.step).all())
+
+    @cached_property
     def square(self) -> float:
         """|f|^2, with f the EM step."""
         return float(np.square(self.residual).sum())

@@ -91,7 +91,7 @@ class _Ground:
     model : Model
     part : Block
     declared : mapping of Parameter
-    log_prior, allowed : callable
+    log_prior, all_allowed : callable
     """
 
     def __init__(self, model: Model, part: Block) -> None:
@@ -99,11 +99,18 @@ class _Ground:
         self.declared = demand(model, Declares, "a climb").parameters
         self.log_prior = log_prior_of(model)
         self.all_allowed = partial(all_allowed, model)
-        self._blocks, self._steps = in_memory(part), EmSteps(model)
+        self._steps, self._blocks = EmSteps(model), in_memory(part)
+        # To make a block of few rows takes as long as much of an E step: it is kept.
+        alone = self._blocks.n_chunks == 1
+        self._only_block = self._blocks.sum(_as_it_is) if alone else None
 
     def e_steps(self, asked: Sequence[Params]) -> list[tuple[Statistics, float]]:
         """The statistics at each of the params, and the weight of the rows that are fitted."""
-        sums = self._blocks.sum(_evaluate, self._steps, Candidates(asked), name="e-step")
+        args = self._steps, Candidates(asked)
+        if self._only_block is None:
+            sums = self._blocks.sum(_evaluate, *args, name="e-step")
+        else:
+            sums = _evaluate(self._only_block, *args)
         return [(s, s.get("fitted_weight", sums["weight"])) for s in sums["statistics"]]
 
     def taken(self, climbs: Sequence[OneClimb]) -> list[OneClimb]:
@@ -169,6 +176,10 @@ class _Ground:
         if not isinstance(self.model, Suspects):
             return [True] * len(candidates)
         return self.model.suspects(statistics, candidates)
+
+
+def _as_it_is(block: Block) -> Block:
+    return block
 
 
 def _evaluate(block: Block, steps: EmSteps, candidates: Candidates) -> dict[str, Any]:
