@@ -122,11 +122,11 @@ def allowed(model: object, params: Params) -> Params:
     return model.allowed(params) if isinstance(model, Bounded) else params
 
 
-def all_allowed(model: object, candidates: Sequence[Params]) -> Sequence[Params]:
-    """The same of each of some params."""
+def all_allowed_of(model: object) -> Callable[[Sequence[Params]], Sequence[Params]]:
+    """What makes the same of each of some params."""
     if isinstance(model, BoundsMany):
-        return model.all_allowed(candidates)
-    return [allowed(model, params) for params in candidates]
+        return model.all_allowed
+    return lambda candidates: [allowed(model, params) for params in candidates]
 
 
 def softened(model: object, params: Params, n_rows: int) -> Params:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from daskem.errors import ModelError
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.run import objective_of
 from daskem.fitting.starts.one_climb import OneClimb, ask, remember
-from daskem.models.asking import EmSteps, all_allowed, demand, log_prior_of
+from daskem.models.asking import EmSteps, all_allowed_of, demand, log_prior_of
 from daskem.models.protocol import Declares, Model, Reports, Suspects
 from daskem.models.views import Flaw
 
@@ -98,7 +97,7 @@ class _Ground:
         self.model, self.part = model, part
         self.declared = demand(model, Declares, "a climb").parameters
         self.log_prior = log_prior_of(model)
-        self.all_allowed = partial(all_allowed, model)
+        self.all_allowed = all_allowed_of(model)
         self._steps, self._blocks = EmSteps(model), in_memory(part)
         # To make a block of few rows takes as long as much of an E step: it is kept.
         alone = self._blocks.n_chunks == 1
