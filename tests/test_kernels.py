@@ -17,6 +17,7 @@ from daskem.core.statistics import add_all
 from daskem.data.blocks import Block
 from daskem.models.heldout import HeldOut
 from daskem.models.kernels import centred, guard
+from daskem.models.kernels.apart import SharpApart
 from daskem.models.kernels.centred import CentredForm
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.tiled import TiledKernel, normalise, normalise_each
@@ -162,6 +163,37 @@ def test_the_guard_looks_at_the_narrowest_of_all_candidates(kind):
     narrow = {**wide, "covariances": wide["covariances"] * 1e-8}
     kernel = Mixture(family).kernel([wide, narrow, wide])
     assert kernel.guard.sharpness == pytest.approx(1e8, rel=1e-12)
+
+
+@every_kind
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_sharp_candidate_leaves_the_fast_form_to_the_others(kind, weighted):
+    """And has itself what the careful form says of it alone."""
+    family, rng = Gaussian(kind), np.random.default_rng(5)
+    weights = rng.gamma(1.0, size=300) if weighted else None
+    rows = rng.normal(size=(300, 2))
+    rows[:100] = [1.0, 2.0] + 1e-5 * rng.normal(size=(100, 2))
+    block, candidates = Block(rows, weights=weights), []
+    for k, width in ((4, 1.0), (1, 1e-5), (2, 1.0), (2, 1e-5)):
+        params = family.at([1.0, 2.0] + width * rng.normal(size=(k, 2)))
+        covariances = width**2 * params["covariances"]
+        if kind != "tied" and k > 1:
+            covariances[0] = params["covariances"][0]  # of the rows that are far from the narrow
+        candidates.append({"weights": np.full(k, 1 / k), **params, "covariances": covariances})
+    model = Mixture(family)
+    kernel = model.kernel(candidates)
+    form = kernel.guard.form(block.rows.T)
+    assert type(form) is SharpApart
+    assert form.numbers == [1, 3]
+    found = kernel.e_step(block)
+    for numbers in ([0, 2], [1, 3]):
+        alone = model.kernel([candidates[i] for i in numbers]).e_step(block)
+        for i, expected in zip(numbers, alone, strict=True):
+            assert found[i].keys() == expected.keys()
+            for name, value in expected.items():
+                each = np.atleast_2d(np.transpose(value))  # (..., component)
+                wrong = np.abs(np.atleast_2d(np.transpose(found[i][name])) - each).max(axis=0)
+                assert (wrong <= 1e-9 * np.abs(each).max(axis=0)).all(), name
 
 
 @pytest.mark.parametrize("n", [1, 300, 3000])

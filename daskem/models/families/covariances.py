@@ -64,8 +64,8 @@ class Full(Correlated):
     def magnitudes(self, precision: np.ndarray, s: np.ndarray) -> np.ndarray:
         return np.einsum("ki,kij,kj->k", s, np.abs(precision), s)
 
-    def sharpness(self, precision: np.ndarray) -> float:
-        return float(np.abs(precision).sum(axis=-1).max())
+    def sharpness(self, precision: np.ndarray) -> np.ndarray:
+        return np.asarray(np.abs(precision).sum(axis=-1).max(axis=-1))
 
     def quadratic(self, precision: np.ndarray) -> np.ndarray:
         return halves(precision.shape[-1]) * upper(precision)
@@ -193,8 +193,8 @@ class Diagonal(Uncorrelated):
     def magnitudes(self, precision: np.ndarray, s: np.ndarray) -> np.ndarray:
         return (precision * s**2).sum(axis=1)
 
-    def sharpness(self, precision: np.ndarray) -> float:
-        return float(precision.max())
+    def sharpness(self, precision: np.ndarray) -> np.ndarray:
+        return np.asarray(precision.max(axis=-1))
 
     def quadratic(self, precision: np.ndarray) -> np.ndarray:
         return -0.5 * precision

@@ -37,8 +37,8 @@ class Normals:
     natural : ndarray, (component, statistic)
         Coefficients of 1, z and its quadratics in the log-density. A tied quadratic is the same
         for all components: it needs no place in the two products.
-    sharpness : float
-        A bound, within sqrt(feature), on the largest eigenvalue of any precision.
+    sharpness : ndarray, (component,), or (1,) where all share one
+        A bound, within sqrt(feature), on the largest eigenvalue of each precision.
     """
 
     def __init__(self, structure: Structure, params: Params) -> None:
@@ -75,7 +75,7 @@ class Normals:
         return np.concatenate(columns if self.structure.pooled else [*columns, self._quadratic], 1)
 
     @cached_property
-    def sharpness(self) -> float:
+    def sharpness(self) -> np.ndarray:
         return self.structure.sharpness(self._precisions)
 
     def n_statistics(self, n_features: int) -> int:

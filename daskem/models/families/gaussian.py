@@ -189,11 +189,19 @@ class Gaussian(Incomplete, ManyNormals):
     def kernel(
         self, candidates: Sequence[Params], offsets: Sequence[np.ndarray], frame: Frame | None
     ) -> Kernel:
+        def careful(numbers: list[int]) -> CentredForm:
+            of_some = self._normals([candidates[i] for i in numbers])
+            return CentredForm(of_some, [offsets[i] for i in numbers])
+
+        normals = self._normals(candidates)
+        product, centred = ProductForm(normals, offsets), CentredForm(normals, offsets)
+        return TiledKernel(product, frame, Guard(product, centred, normals, careful))
+
+    def _normals(self, candidates: Sequence[Params]) -> list[Normals]:
+        """Those of each of the candidates, or of all where they share nothing."""
         if len(candidates) > 1 and not self.structure.pooled:
             candidates = [Params(joined(candidates, OF_COMPONENTS))]
-        normals = [Normals(self.structure, params) for params in candidates]
-        product = ProductForm(normals, offsets)
-        return TiledKernel(product, frame, Guard(product, CentredForm(normals, offsets), normals))
+        return [Normals(self.structure, params) for params in candidates]
 
     @property
     def by_pattern(self) -> bool:

@@ -102,8 +102,8 @@ class Structure(ABC):
         """``sum_ij |P_ij| s_i s_j`` of each component, (component,); `s` (component, feature)."""
 
     @abstractmethod
-    def sharpness(self, precision: np.ndarray) -> float:
-        """A bound, within sqrt(feature), on the largest eigenvalue of any precision."""
+    def sharpness(self, precision: np.ndarray) -> np.ndarray:
+        """A bound, within sqrt(feature), on the largest eigenvalue of each, (component,)."""
 
     @abstractmethod
     def quadratic(self, precision: np.ndarray) -> np.ndarray:

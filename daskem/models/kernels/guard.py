@@ -1,12 +1,13 @@
 """The guard of the product form: it tells where the careful one is needed, or is faster."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
+from daskem.models.kernels.apart import SharpApart
 from daskem.models.kernels.product import ProductForm
 from daskem.models.kernels.protocol import Form
 
@@ -20,10 +21,10 @@ _LONG = 4
 
 
 class Sharp(Protocol):
-    """The components of one candidate, of which no precision has a larger eigenvalue."""
+    """The components of one candidate, or of all, of which no precision has a larger eigenvalue."""
 
     @property
-    def sharpness(self) -> float: ...
+    def sharpness(self) -> np.ndarray: ...  # (component,), or (1,) where all share one
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,16 +38,28 @@ class Guard:
     centred : Form
         The careful one, which is accurate in any case.
     candidates : sequence of Sharp
+    of_some : callable, optional
+        The careful form of some candidates, given their numbers; without it, of all or none.
     """
 
     product: ProductForm
     centred: Form
     candidates: Sequence[Sharp]
+    of_some: Callable[[list[int]], Form] | None = None
+    _mixed: dict[tuple[int, ...], Form] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def sharpness(self) -> float:
         """The largest eigenvalue of any precision, or a bound on it."""
-        return max(candidate.sharpness for candidate in self.candidates)
+        return float(self._sharpness.max())
+
+    @cached_property
+    def _sharpness(self) -> np.ndarray:
+        """The same of each candidate, (candidate,)."""
+        each, starts = [c.sharpness for c in self.candidates], self.product.bounds[:-1]
+        if len(each) == len(starts):
+            return np.array([of_one.max() for of_one in each])
+        return np.maximum.reduceat(each[0], starts)
 
     def usual(self, n_features: int) -> Form:
         """The faster form, which depends on nothing but the sizes of the model."""
@@ -58,4 +71,18 @@ class Guard:
         if self.usual(len(z)) is self.centred:
             return self.centred
         reach = np.maximum(z.max(axis=1), -z.min(axis=1))
-        return self.product if reach @ reach * self.sharpness <= LIMIT else self.centred
+        most = reach @ reach * self.sharpness
+        if most <= LIMIT:
+            return self.product
+        sharp = np.flatnonzero(self._sharpness / self.sharpness * most > LIMIT).tolist()
+        return self._apart(sharp)
+
+    def _apart(self, sharp: list[int]) -> Form:
+        """The careful form of some candidates; of all of them where it is most of the work."""
+        bounds, key = self.product.bounds, tuple(sharp)
+        n_careful = sum(int(bounds[i + 1] - bounds[i]) for i in sharp)
+        if self.of_some is None or not 0 < 2 * n_careful <= bounds[-1]:
+            return self.centred
+        if key not in self._mixed:  # One object for all tiles, as their sums are found by it.
+            self._mixed[key] = SharpApart(self.product, self.of_some(sharp), sharp)
+        return self._mixed[key]
