@@ -139,10 +139,9 @@ class _Group:
     ) -> None:
         self.name, self.member = name, member
         self.numbers, self._shapes = list(shapes), list(shapes.values())
-        counts = [math.prod(shape) // math.prod(member) for shape in self._shapes]
-        self._of_each = Segments(counts)
-        self.size = math.prod(support.coordinates(member))
-        self.owners = np.repeat(self.numbers, [n * self.size for n in counts])
+        size, n_coordinates = math.prod(member), math.prod(support.coordinates(member))
+        self._of_each = Segments([math.prod(shape) // size for shape in self._shapes])
+        self.owners = np.repeat(self.numbers, n_coordinates * np.array(self._of_each.lengths))
         self.support = support
         if support.of_segments is not None:
             lengths = [s[-1] for s in self._shapes for _ in range(math.prod(s[:-1]))]
@@ -200,11 +199,12 @@ class _Layout:
 
 def _groups(name: str, support: Support, shapes: Sequence[Shape]) -> list[_Group]:
     """The values of a parameter, of these shapes, in as few groups as can be."""
+    if support.axes == 0 or support.of_segments:
+        return [_Group(name, support, (), dict(enumerate(shapes)))]
     of_members: dict[Shape, dict[int, Shape]] = {}
     for i, shape in enumerate(shapes):
         n_alike = 0 if support.axes is None else len(shape) - support.axes
-        member = () if support.of_segments else shape[n_alike:]
-        of_members.setdefault(member, {})[i] = shape
+        of_members.setdefault(shape[n_alike:], {})[i] = shape
     return [_Group(name, support, member, own) for member, own in of_members.items()]
 
 

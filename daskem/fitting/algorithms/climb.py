@@ -9,6 +9,7 @@ any pass with params, statistics and likelihood that belong together.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 
@@ -148,7 +149,7 @@ def leapable(memory: Sequence[Pair]) -> tuple[Sequence[Pair], np.ndarray]:
 
     Values on an edge go where the EM step takes them.
     """
-    if all(pair.is_finite for pair in memory):
+    if all(map(attrgetter("is_finite"), memory)):
         return memory, np.ones(len(memory[-1].x), dtype=bool)
     finite = np.isfinite([v for pair in memory for v in (pair.x, pair.step)])
     free = np.logical_and.reduce(finite, axis=0)

@@ -128,13 +128,9 @@ class Outlook:
         """What is left to gain by these estimates of the slowness and the own one."""
         return self._left((*before, self.slowness)) if self.is_known else self._gain
 
-    def is_less_than(self, tol: float) -> bool:
-        """Whether less is left, which costs little where it is far more."""
-        return not self._least >= tol and self.left < tol
-
     @property
-    def _least(self) -> float:
-        """No less is left."""
+    def least(self) -> float:
+        """No less is left; to know that costs little."""
         if not self.is_known:
             return self._gain
         before = () if self._before is None else (self._before._least_slowness,)

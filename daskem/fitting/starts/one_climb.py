@@ -124,7 +124,12 @@ class OneClimb:
         outlook = Outlook(memory, steep, self.known)
         self.outlooks = (*self.outlooks, outlook)[-2:]
         self.known = outlook if outlook.is_known else self.known
-        self.over = len(self.outlooks) == 2 and all(o.is_less_than(tol) for o in self.outlooks)
+        # The costly estimates come last.
+        self.over = (
+            len(self.outlooks) == 2
+            and not any(o.least >= tol for o in self.outlooks)
+            and all(o.left < tol for o in self.outlooks)
+        )
 
     def draft(self, part: Block) -> Draft:
         """Where it has come, on a part of a sample."""
