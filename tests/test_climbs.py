@@ -8,6 +8,7 @@ from table import TABLE, every_setting
 
 from daskem import Gaussian, Mixture, Status, StudentT
 from daskem.core.coordinates import from_free_each, to_free, to_free_each
+from daskem.core.parameters import REAL, Parameter, Support
 from daskem.data.inputs import as_blocks
 from daskem.errors import ModelError
 from daskem.fitting.algorithms import Draft, Squarem
@@ -231,3 +232,25 @@ def test_coordinates_of_many_numbers_of_components_are_those_of_each(row):
         for name, value in (found or {}).items():
             np.testing.assert_array_equal(value, alone[name])
             np.testing.assert_allclose(value, many[i][name], rtol=1e-9, atol=1e-12)
+
+
+def test_a_support_that_says_nothing_of_its_axes_sees_stacks_of_equal_shapes():
+    """As of a set whose members are whole arrays: here, numbers around their mean."""
+    seen = []
+
+    def about_mean(values):
+        seen.append(values.shape)
+        return values - values.mean(axis=(1, 2), keepdims=True)
+
+    centred = Support("numbers", np.isfinite, np.prod, to_free=about_mean)
+    declared = {"a": Parameter(("component", "x"), centred), "b": Parameter((), REAL)}
+    rng = np.random.default_rng(0)
+    many = [{"a": rng.normal(size=(k, 3)), "b": np.array(k)} for k in (2, 4, 2)]
+    points = to_free_each(declared, many)
+    assert sorted(seen) == [(1, 4, 3), (2, 2, 3)]
+    for point, params in zip(points, many, strict=True):
+        expected = [*(params["a"] - params["a"].mean()).ravel(), params["b"]]
+        np.testing.assert_allclose(point, expected, rtol=1e-13)
+    for params, point in zip(from_free_each(declared, many, points), points, strict=True):
+        np.testing.assert_array_equal(params["a"].ravel(), point[:-1])
+        assert params["b"] == point[-1]
