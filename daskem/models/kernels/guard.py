@@ -83,6 +83,9 @@ class Guard:
         n_careful = sum(int(bounds[i + 1] - bounds[i]) for i in sharp)
         if self.of_some is None or not 0 < 2 * n_careful <= bounds[-1]:
             return self.centred
-        if key not in self._mixed:  # One object for all tiles, as their sums are found by it.
-            self._mixed[key] = SharpApart(self.product, self.of_some(sharp), sharp)
-        return self._mixed[key]
+        # One object for all tiles of all threads: it is what their sums are found by.
+        form = self._mixed.get(key)
+        if form is None:
+            made = SharpApart(self.product, self.of_some(sharp), sharp)
+            form = self._mixed.setdefault(key, made)
+        return form
