@@ -81,6 +81,8 @@ def is_positive_definite(matrices: np.ndarray, least: float = 0.0) -> np.ndarray
     stack = matrices.reshape(-1, *matrices.shape[-2:])
     diagonals = np.diagonal(stack, axis1=1, axis2=2)
     answers = np.isfinite(stack).all(axis=(1, 2)) & (diagonals > 0).all(axis=1)
+    if stack.shape[-1] == 1:
+        return answers.reshape(matrices.shape[:-2])
     if not answers.all():
         stack, diagonals = stack[answers], diagonals[answers]
     scales = np.sqrt(diagonals)

@@ -11,6 +11,7 @@ from scipy.special import expit, logit
 
 from daskem.core.numerics import definite, is_positive_definite
 from daskem.core.segments import Segments
+from daskem.core.triangular import cholesky
 from daskem.errors import ParameterError
 
 # Params in the coordinates of a model, in which E steps, M steps and algorithms work.
@@ -113,7 +114,7 @@ def _log_cholesky(matrices: np.ndarray) -> np.ndarray:
     """The lower triangle of the Cholesky factor, (..., entry), with the log of its diagonal."""
     rows, columns, diagonal = _triangle(matrices.shape[-1])
     try:
-        entries = np.linalg.cholesky(matrices)[..., rows, columns]
+        entries = cholesky(matrices)[..., rows, columns]
     except np.linalg.LinAlgError:
         # Each for itself: a matrix without a factor leaves theirs to the others.
         if matrices.ndim == 2:

@@ -13,6 +13,11 @@ MANY = 32
 
 def cholesky(matrices: np.ndarray) -> np.ndarray:
     """L with L L^T the positive definite matrices (..., feature, feature)."""
+    if matrices.shape[-1] == 1:
+        # Of few components, LAPACK's answer takes a while to come.
+        if not (matrices > 0).all():
+            raise np.linalg.LinAlgError("Matrix is not positive definite")
+        return np.sqrt(matrices)
     if matrices.shape[-1] < MANY:
         return np.linalg.cholesky(matrices)
     return _each(_cholesky, matrices)
@@ -20,6 +25,8 @@ def cholesky(matrices: np.ndarray) -> np.ndarray:
 
 def inverse(factors: np.ndarray) -> np.ndarray:
     """The inverses of lower triangular matrices, (..., feature, feature)."""
+    if factors.shape[-1] == 1:
+        return 1 / factors
     if factors.shape[-1] < MANY:
         return np.linalg.inv(factors)
     return _each(_inverse, factors)
