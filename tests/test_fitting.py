@@ -199,10 +199,20 @@ def test_restarts_that_have_lost_are_dropped_and_the_best_is_what_it_would_be(mo
     found = fit(Gaussian("full", 0.0), rows, 4, n_init=6)
     assert Status.DROPPED in {run.status for run in found.runs}
     assert found.converged
-    monkeypatch.setattr("daskem.fitting.loop.drop_the_slower", lambda *_: None)
+    for name in ("drop_before", "drop_the_slower"):
+        monkeypatch.setattr(f"daskem.fitting.loop.{name}", lambda *_: None)
     all_followed = fit(Gaussian("full", 0.0), rows, 4, n_init=6)
     assert {run.status for run in all_followed.runs} == {Status.CONVERGED}
     assert found.history[-1].objective == all_followed.history[-1].objective
+
+
+def test_restarts_that_have_lost_in_a_sample_of_all_rows_take_part_in_no_pass():
+    found = fit(Gaussian("full", 0.0), scattered(600), 4, n_init=6)
+    unread = [run for run in found.runs if not run.history[0].n_rows]
+    assert {run.status for run in unread} == {Status.DROPPED}
+    for run in unread:
+        end = run.history[-1].objective + run.history[-1].remaining
+        assert end < found.history[-1].objective
 
 
 def test_fits_that_are_no_restarts_of_one_another_are_all_followed():

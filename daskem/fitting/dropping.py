@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from daskem.fitting.algorithms.gain import noise
-from daskem.fitting.record import Status
+from daskem.fitting.record import Pass, Status
 from daskem.fitting.run import Run
+from daskem.models.asking import log_prior_of
 
 
 def drop_the_slower(runs: list[Run], numbers: Sequence[int], tol: float = 0.0) -> None:
@@ -29,6 +30,28 @@ def drop_the_slower(runs: list[Run], numbers: Sequence[int], tol: float = 0.0) -
         lost = behind and _is_predictable(run) and _end(run) <= _end(first) + tol
         if lost and i != best and run.status is Status.RUNNING:
             runs[i] = replace(run, status=Status.DROPPED)
+
+
+def drop_before(runs: list[Run], numbers: Sequence[int], weight: float, tol: float = 0.0) -> None:
+    """The same before their first pass, of runs from starts that all of the rows have judged.
+
+    What these have said of a start is the record of a run that goes no further.
+    """
+    judged = [i for i in numbers if not runs[i].history and runs[i].state.accepted is not None]
+    if len(judged) < 2:
+        return
+    as_judged = [replace(runs[i], history=(_judgement(runs[i], weight),)) for i in judged]
+    drop_the_slower(as_judged, range(len(judged)), tol)
+    for i, run in zip(judged, as_judged, strict=True):
+        runs[i] = run if run.status is Status.DROPPED else runs[i]
+
+
+def _judgement(run: Run, weight: float) -> Pass:
+    """What rows of so much weight have said of a start."""
+    state = run.state
+    assert state.accepted is not None
+    prior = log_prior_of(run.model)(state.accepted, weight) / weight
+    return Pass(state.objective - prior, state.objective, state.expected, 0.0, 0, 0)
 
 
 def _objective(run: Run) -> float:

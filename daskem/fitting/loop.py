@@ -9,7 +9,7 @@ from daskem.core.numerics import one_blas_thread
 from daskem.core.parameters import Params
 from daskem.data.blocks import Block, Blocks
 from daskem.data.survey import Machines, Survey, blamed, blaming, check_unchanged, fingerprint
-from daskem.fitting.dropping import drop_the_slower
+from daskem.fitting.dropping import drop_before, drop_the_slower
 from daskem.fitting.record import Status
 from daskem.fitting.run import Read, Run
 from daskem.fitting.stopping import Stop, resolution
@@ -65,6 +65,10 @@ def passes(
         What one of them failed of, if none of them can go on.
     """
     runs, sample = list(runs), None if survey is None else survey.reaching_sample
+    if survey is not None:
+        for numbers in restarts:
+            tol = _tolerance(runs, numbers, stop, survey.weight)
+            drop_before(runs, numbers, survey.weight, tol)
     while active := [i for i, run in enumerate(runs) if run.status is Status.RUNNING]:
         asked = {i: runs[i].ask() for i in active}
         groups = _by_model(runs, active)
@@ -80,19 +84,25 @@ def passes(
         seconds = time.perf_counter() - began
         mixed = _mixed(survey, sums["machines"], strict)
         read = Read(sums["rows"], sums["bytes"], sums["weight"], seconds, mixed)
-        for group, statistics in zip(groups, sums["statistics"], strict=True):
-            answers = iter(statistics)
-            for i in group:
-                runs[i] = runs[i].tell([next(answers) for _ in asked[i]], read, stop, sample)
-        for numbers in restarts:
-            one = runs[numbers[0]]
-            tol = stop.tolerance(resolution(one.model, one.params, read.weight))
-            drop_the_slower(runs, numbers, tol)
-        for i in active if led is None else led(runs):
-            runs[i] = runs[i].led(sample, stop, read.weight)
+        # Who is inside already enters it again at no cost.
+        with one_blas_thread():
+            for group, statistics in zip(groups, sums["statistics"], strict=True):
+                answers = iter(statistics)
+                for i in group:
+                    runs[i] = runs[i].tell([next(answers) for _ in asked[i]], read, stop, sample)
+            for numbers in restarts:
+                drop_the_slower(runs, numbers, _tolerance(runs, numbers, stop, read.weight))
+            for i in active if led is None else led(runs):
+                runs[i] = runs[i].led(sample, stop, read.weight)
         if all(run.status is Status.FAILED for run in runs):
             raise next(run.failure for run in runs if run.failure)
         yield list(runs)
+
+
+def _tolerance(runs: Sequence[Run], numbers: Sequence[int], stop: Stop, weight: float) -> float:
+    """By less than how much runs of one size do not differ, nats per row."""
+    one = runs[numbers[0]]
+    return stop.tolerance(resolution(one.model, one.params, weight))
 
 
 def _by_model(runs: Sequence[Run], active: Sequence[int]) -> list[list[int]]:
