@@ -51,7 +51,7 @@ def test_climbs_in_step_go_where_the_loop_goes(row, monkeypatch):
 def test_long_climbs_in_step_end_where_the_loop_ends(row):
     first, sample, drafts = begun(row)
     stop = Stop(1e-4, 60)
-    ended = climbed(first.model, drafts, sample, stop.max_passes, stop.tol)
+    ended = climbed(first.model, drafts, sample, stop.max_passes, [stop.tol] * len(drafts))
     for found, draft in zip(ended, drafts, strict=True):
         run = Run(first.model, Squarem(), draft.start(Squarem()))
         *_, (run,) = passes([run], in_memory(sample), stop)
@@ -183,7 +183,7 @@ def test_an_e_step_on_the_sample_fails_as_one_on_the_data_does(monkeypatch):
         raise np.linalg.LinAlgError("placed")
 
     monkeypatch.setattr(Mixture, "e_steps", fails)
-    for way, how in ((climbed, (PASSES,)), (climbed, (PASSES, 1e-4)), (judged, ())):
+    for way, how in ((climbed, (PASSES,)), (climbed, (PASSES, [1e-4] * len(drafts))), (judged, ())):
         with pytest.raises(ModelError, match="the E step met params that are no model"):
             way(first.model, drafts, sample, *how)
 

@@ -81,13 +81,13 @@ def three_classes(n=300):
 
 def test_all_starts_are_counted_where_rows_are_far_out(monkeypatch):
     """There are partitions besides, in which those rows are a component. (Equal ones are one.)"""
-    begun, regrown = [], contest.Contest.regrown
+    begun, restart = [], contest.Contest._restart
 
-    def spied(self, starts, rng):
+    def spied(self, rng, starts):
         begun.append(len(starts))
-        return regrown(self, starts, rng)
+        return restart(self, rng, starts)
 
-    monkeypatch.setattr(contest.Contest, "regrown", spied)
+    monkeypatch.setattr(contest.Contest, "_restart", spied)
     for n_out, n_partitioned in ((0, 2), (3, 4)):
         begun.clear()
         effort, _ = searched("full", 2, 3, 300, monkeypatch, 0.3, n_out)

@@ -28,7 +28,7 @@ from daskem.fitting.starts.best_starts import best_starts
 from daskem.fitting.starts.contest import Asked, _answered
 from daskem.fitting.starts.effort import BRIEF
 from daskem.fitting.starts.oversampling import DRAWN, ROUNDS, oversampled
-from daskem.fitting.starts.seedbed import Seedbed, begin
+from daskem.fitting.starts.seedbed import Seedbed, begin, n_units
 from daskem.fitting.starts.seeds import denser, kmeans_plus_plus, lloyd
 from daskem.fitting.stopping import Stop
 
@@ -339,9 +339,10 @@ def test_partitions_that_are_equal_are_one_start_that_climbs_once(monkeypatch):
     first_one, *others = bed.partitioned(3, [np.random.default_rng(seed) for seed in range(3)])
     assert [[id(p) for p in of_one] for of_one in others] == [[id(first_one[0])]] * 2
     assert len(first_one) == 1
-    asked = {i: Asked([Draft(first_one[0])], first.survey.sample, BRIEF) for i in range(3)}
+    model, sample = first.model, first.survey.sample
+    asked = {i: Asked(model, [Draft(first_one[0])], sample, BRIEF) for i in range(3)}
     counted = count_rows(monkeypatch)
-    one, *rest = _answered(first.model, asked).values()
+    one, *rest = _answered(asked).values()
     assert rest == [one, one]
     assert counted[0] <= BRIEF.max_passes * len(rows)
 
@@ -370,3 +371,17 @@ def test_the_densest_interval_is_that_of_one_cluster():
     np.testing.assert_allclose(scale, [1, 5 * ndtri(0.7) / ndtri(0.6), 1], rtol=0.1)
     twice = denser(np.repeat(points, 2, axis=0), np.ones(40_000))[::2]
     np.testing.assert_array_equal(denser(points, 2 * weights), twice)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_of_one_feature_partitions_are_those_in_any_unit(d):
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.normal(size=500) ** 3, rng.random(500)])[:, :d]
+    first = look(Mixture(Gaussian()), as_blocks(rows), 0)
+    bed = Seedbed(first.model, first.survey.sample, "k-means++")
+    (starts,) = bed.partitioned(3, [np.random.default_rng(0)])
+    assert len(starts) <= n_units(d) == d
+    points = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    weights = np.ones(500)
+    in_both = [lloyd(x, weights, x[None, :3]).labels for x in (points, denser(points, weights))]
+    assert np.array_equal(*in_both) == (d == 1)

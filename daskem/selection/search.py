@@ -1,8 +1,10 @@
 """A selection before its race: what is looked for, and what it takes to start and to judge fits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -16,10 +18,10 @@ from daskem.data.survey import Survey
 from daskem.errors import ParameterError
 from daskem.fitting.algorithms import Draft
 from daskem.fitting.run import Run
-from daskem.fitting.starts.best_starts import shortlist
+from daskem.fitting.starts.best_starts import shortlists
 from daskem.fitting.starts.contest import ranking
 from daskem.fitting.starts.first_read import FirstRead
-from daskem.fitting.starts.shortlist import Shortlist
+from daskem.fitting.starts.shortlist import Shortlist, drawn, regrown, winners
 from daskem.models.heldout import HeldOut
 from daskem.models.hiddenmarkov import HiddenMarkov
 from daskem.models.mixture import Mixture
@@ -97,6 +99,14 @@ class Search(Brief):
         return Field(self, reads, fitted)
 
 
+T = TypeVar("T")
+
+
+def _gathered(groups: Sequence[Sequence[Cell]], found: Iterable[Sequence[T]]) -> dict[Cell, T]:
+    """What was found for each candidate of some groups."""
+    return dict(zip(chain(*groups), chain(*found), strict=True))
+
+
 def _check_held_out(survey: Survey) -> None:
     """Raise ParameterError if whole sequences are held out, and there are few of them."""
     edges = survey.sample.edges
@@ -133,29 +143,55 @@ class Field(Brief):
     def begin(self, cells: Sequence[Cell]) -> dict[Cell, list[Run]]:
         """The runs of candidates that survive on the sample, the best one of each first.
 
-        Starts are looked for alike, and polished until what is left is little beside what their
-        candidate lies behind.
+        All candidates have a few restarts. Those that are sure to lose, even if they were as likely
+        as with more components, have no others, and are not regrown. All are polished until what
+        is left is little beside what their candidate lies behind.
         """
-        longest_first = sorted(cells, key=lambda cell: -cell[1])
-        watch = self.search.prepared.blocks.watch
-        many = self.survey.sample.rows.size >= _MANY
-        with ThreadPoolExecutor(CPU_COUNT if many else 1) as pool:
-            lists = pool.map(self._shortlist, longest_first)
-            listed = dict(zip(counted("starts", longest_first, watch), lists, strict=True))
-            values = list(pool.map(self._foretold, listed.values()))
-            behind = [value - min(values) if np.isfinite(value) else 0.0 for value in values]
-            runs = pool.map(self._polished, longest_first, listed.values(), behind)
-            return dict(zip(longest_first, runs, strict=True))
+        groups, watch = self._groups(cells), self.search.prepared.blocks.watch
+        with ThreadPoolExecutor(min(CPU_COUNT, len(groups))) as pool:
+            few = zip(counted("starts", groups, watch), pool.map(self._few, groups), strict=True)
+            listed = _gathered(groups, (lists for _, lists in few))
+            values = dict(zip(listed, pool.map(self._foretold, listed.values()), strict=True))
+            least = min(values.values())
+            near = [
+                [c for c in group if self._may_win(listed[c], values[c], least)] for group in groups
+            ]
+            listed |= _gathered(near, pool.map(lambda group: self._all(group, listed), near))
+            again = [listed[cell] for cell in chain(*near)]
+            values |= zip(chain(*near), pool.map(self._foretold, again), strict=True)
+            runs = pool.map(lambda group: self._polished(group, listed, values), groups)
+            return _gathered(groups, runs)
 
-    def _shortlist(self, cell: Cell) -> Shortlist:
-        """Starts of a candidate; restarts share nothing, so that where they differ others would."""
-        name, k = cell
+    def _groups(self, cells: Sequence[Cell]) -> list[list[Cell]]:
+        """Candidates whose starts go in step; the groups go side by side."""
+        longest_first = sorted(cells, key=lambda cell: -cell[1])
+        if self.survey.sample.rows.size < _MANY:
+            return [longest_first]
+        return [[cell] for cell in longest_first]
+
+    def _few(self, group: Sequence[Cell]) -> list[Shortlist]:
+        """As many restarts of each of a group of candidates as go on to the data."""
+        init_params = self.search.prepared.init_params
+        begun = {
+            name: shortlists(read, init_params, [k for n, k in group if n == name])
+            for name, read in self.reads.items()
+            if name in dict(group)
+        }
+        lists = [begun[name][k] for name, k in group]
+        return drawn(lists, [self._rngs(cell)[:SURVIVORS] for cell in group])
+
+    def _all(self, group: Sequence[Cell], few: Mapping[Cell, Shortlist]) -> list[Shortlist]:
+        """Of all restarts of each of a group of candidates those that go on, as they have grown."""
+        lists = [few[cell] for cell in group]
+        lists = drawn(lists, [self._rngs(cell)[SURVIVORS:] for cell in group])
+        return regrown([listed.of_best(SURVIVORS) for listed in lists])
+
+    def _rngs(self, cell: Cell) -> list[np.random.Generator]:
+        """Of each restart: they share nothing, so that where they differ others would."""
+        (name, k), seed = cell, self.search.prepared.seed
         n_init = 1 if k == 1 else self.search.n_init
-        rngs = [
-            np.random.default_rng([self.search.prepared.seed, crc32(name.encode()), k, restart])
-            for restart in range(n_init)
-        ]
-        return shortlist(self.reads[name], k, self.search.prepared.init_params, rngs)
+        entropies = [[seed, crc32(name.encode()), k, restart] for restart in range(n_init)]
+        return list(map(np.random.default_rng, entropies))
 
     def _foretold(self, listed: Shortlist) -> float:
         """The criterion of a candidate, as the sample foretells it by its best start; infinite if
@@ -166,12 +202,28 @@ class Field(Brief):
             return np.inf
         return penalised(self.search.criterion, best.objective, listed.n_parameters, weight)
 
-    def _polished(self, cell: Cell, listed: Shortlist, behind: float) -> list[Run]:
-        name, k = cell
-        price = self.price(k, listed.n_parameters)
-        enough = min(_OF_BEHIND * behind, price)
-        starts = ranking(listed.winners(enough / (2 * self.survey.weight)))
-        return [self._run(name, entry.draft) for entry in starts[:SURVIVORS]]
+    def _may_win(self, listed: Shortlist, value: float, least: float) -> bool:
+        """Whether a candidate of this criterion might come to be in front by more of a search.
+
+        A fit is less likely than those with half as many components more, however it is found.
+        """
+        reach = 2 * self.survey.weight * listed.overfit
+        return not np.isfinite(value) or value - reach <= least
+
+    def _polished(
+        self, group: Sequence[Cell], listed: Mapping[Cell, Shortlist], values: Mapping[Cell, float]
+    ) -> list[list[Run]]:
+        """The runs of each of a group of candidates."""
+        least, tols = min(values.values()), []
+        for cell in group:
+            behind = values[cell] - least if np.isfinite(values[cell]) else 0.0
+            price = self.price(cell[1], listed[cell].n_parameters)
+            tols.append(min(_OF_BEHIND * behind, price) / (2 * self.survey.weight))
+        each = winners([listed[cell] for cell in group], tols)
+        return [
+            [self._run(name, entry.draft) for entry in ranking(starts)]
+            for (name, _), starts in zip(group, each, strict=True)
+        ]
 
     def price(self, n_components: int, n_parameters: int) -> float:
         """What a component costs by the criterion, where so many have so many parameters."""

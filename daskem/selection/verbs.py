@@ -77,7 +77,7 @@ def select(
         better.
     n_init : int
         Restarts for each candidate; they cost no reads. Fewer than three do not tell how far
-        restarts differ.
+        restarts differ; three are enough for candidates that the sample shows to lose.
     sample_weight, along, lengths, sequence_dim, features, sample_dims, feature_dim, missing,
     missing_chunks, strict, init_params, algorithm, tol, max_passes, max_seconds, random_state,
     cache, kernel, checkpoint, progress

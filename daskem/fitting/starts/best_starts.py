@@ -2,8 +2,9 @@
 compare, regrow, polish, in this order; of a simpler model, where rows are few for this one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import TypeGuard
 
 import numpy as np
@@ -17,7 +18,7 @@ from daskem.fitting.starts.effort import Effort, searched_rows, simpler_read
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.seedbed import Seedbed, begin
 from daskem.fitting.starts.short_climbs import Judged
-from daskem.fitting.starts.shortlist import Shortlist, grown, grown_each
+from daskem.fitting.starts.shortlist import Shortlist, drawn, grown, grown_each, regrown, winners
 from daskem.fitting.starts.start_params import Start, params_in_start
 from daskem.models.asking import allowed, demand
 from daskem.models.protocol import Declares, Model, Simplifies, Starts
@@ -99,10 +100,8 @@ def is_searched(first: FirstRead, n_components: int | None, start: Start | None)
 
 
 @one_blas_thread()
-def shortlist(
-    first: FirstRead, n_components: int, init_params: str, rngs: Sequence[np.random.Generator]
-) -> Shortlist:
-    """The better ones of many starts, of each of `rngs`.
+def shortlists(first: FirstRead, init_params: str, counts: Iterable[int]) -> dict[int, Shortlist]:
+    """What becomes the better ones of many starts, by the number of components; none drawn yet.
 
     Several starts compete on the sample of the survey: short runs on a small part of it, some with
     more components than wanted, which are then pruned; the better ones go on to larger parts, and
@@ -113,28 +112,52 @@ def shortlist(
     many parameters, all this is done with a simpler one, whose components grow into those of this
     one.
     """
-    read = starting(first, n_components, None)
-    sample, n_out = searched_rows(read.model, read.survey.start_sample)
-    n, d = sample.rows.shape
-    if read is first:
-        read = simpler_read(first, n_components, d, n) or first
-    if read is not first:
-        found = shortlist(read, n_components, init_params, rngs)
-        return replace(found, models=(*found.models, first.model))
-    assert isinstance(first.model, Starts)
-    n_named = first.survey.n_named
-    effort = Effort.of(first.model, n_components, d, n, init_params, n_named, n_out)
-    # Parts of one size are one, on which climbs go on.
-    parts_by_size = {size: sample[:size] for size in effort.sizes}
-    parts = [parts_by_size[size] for size in effort.sizes]
-    bed = Seedbed(first.model, parts[0], init_params, n_out)
-    contest = Contest(first.model, parts, effort, n_components, n_named, n_out, bed)
+    counts = list(counts)
+    read, simply = _begun_simply(first, counts)
     is_all = len(first.survey.sample) == first.survey.n_rows
-    return Shortlist(contest, contest.ranked(rngs), (first.model,), rngs, is_all)
+    contests = _contests(first, init_params, [k for k in counts if k not in simply])
+    lists = {k: Shortlist(contest, (first.model,), is_all) for k, contest in contests.items()}
+    if simply:
+        for k, listed in shortlists(read, init_params, simply).items():
+            lists[k] = replace(listed, models=(*listed.models, first.model))
+    return lists
+
+
+def _begun_simply(first: FirstRead, counts: Sequence[int]) -> tuple[FirstRead, Sequence[int]]:
+    """The first read for the simpler model with which some of these begin, and which do."""
+    read = starting(first, max(counts), None)
+    if read is not first:
+        return read, counts
+    sample = first.survey.start_sample
+    n, d = int((sample.counts > 0).sum()), sample.rows.shape[1]
+    reads = {k: simpler_read(first, k, d, n) for k in counts}
+    simply = [k for k, simpler in reads.items() if simpler is not None]
+    return next(filter(None, reads.values()), first), simply
+
+
+def _contests(first: FirstRead, init_params: str, counts: Sequence[int]) -> dict[int, Contest]:
+    """The contests of starts with these numbers of components."""
+    if not counts:
+        return {}
+    model, n_named = first.model, first.survey.n_named
+    assert isinstance(model, Starts)
+    sample, n_out = searched_rows(model, first.survey.start_sample)
+    n, d = sample.rows.shape
+    # Parts of one size are one, on which climbs go on, and those of all contests go in step.
+    part = cache(lambda size: sample[:size])
+    bed = cache(lambda size: Seedbed(model, part(size), init_params, n_out))
+    contests = {}
+    for k in counts:
+        effort = Effort.of(model, k, d, n, init_params, n_named, n_out)
+        parts = [part(size) for size in effort.sizes]
+        contests[k] = Contest(model, parts, effort, k, n_named, n_out, bed(effort.sizes[0]))
+    return contests
 
 
 def best_of_many(
     first: FirstRead, n_components: int, init_params: str, rngs: Sequence[np.random.Generator]
 ) -> list[Judged]:
     """The best of many starts, as the sample judges it; one for each of `rngs`."""
-    return shortlist(first, n_components, init_params, rngs).winners()
+    lists = shortlists(first, init_params, [n_components]).values()
+    (starts,) = winners(regrown(drawn([*lists], [rngs])), [0.0])
+    return starts

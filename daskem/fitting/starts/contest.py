@@ -1,6 +1,6 @@
-"""A contest of starts, on ever larger parts of a sample; those of several restarts go in step."""
+"""A contest of starts, on ever larger parts of a sample; those of several contests go in step."""
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -33,15 +33,36 @@ class Asked(NamedTuple):
 
     Attributes
     ----------
+    model : Starts
     drafts : list of Draft
     rows : Block
     stop : Stop or None
         When the fits end; None for no fits.
     """
 
+    model: Starts
     drafts: list[Draft]
     rows: Block
     stop: Stop | None
+
+
+class Restart(NamedTuple):
+    """The starts that one restart has drawn.
+
+    Attributes
+    ----------
+    rng : numpy Generator
+    ranked : list of Judged
+        The best one first.
+    fitted, overfitted : float
+        The objective of the best start on the smallest part, nats per row, and the highest one
+        there while starts had components too many.
+    """
+
+    rng: np.random.Generator
+    ranked: list[Judged]
+    fitted: float
+    overfitted: float
 
 
 T = TypeVar("T")
@@ -73,50 +94,58 @@ class Contest:
     n_out: int
     bed: Seedbed
 
-    def ranked(self, rngs: Sequence[np.random.Generator]) -> list[list[Judged]]:
-        """Starts that each of `rngs` draws, pruned, compared and regrown, the best one first."""
+    def restarts(self, rngs: Sequence[np.random.Generator]) -> list[Way[Restart]]:
+        """Starts that each of `rngs` draws, pruned and compared."""
         # More components than wanted are an over-fit.
         seeded = [self.bed.seeded(k, rngs) for k in self.effort.counts]
         parted = self.bed.partitioned(self.n_components, rngs)
-        starts = [[*seeds, *p] for *seeds, p in zip(*seeded, parted, strict=True)]
-        return _in_step(self.model, list(map(self.regrown, starts, rngs)))
+        pairs = zip(rngs, zip(*seeded, strict=True), parted, strict=True)
+        return [self._restart(rng, [*seeds, *parts]) for rng, seeds, parts in pairs]
 
-    def polished(self, starts: Sequence[list[Judged]], tol: float) -> list[Judged]:
-        """Where each of these `ranked` leads, until no more than `tol` is left, nats per row."""
-        return _in_step(self.model, [self.polish(ranked, tol) for ranked in starts])
+    def _restart(self, rng: np.random.Generator, starts: Sequence[Params]) -> Way[Restart]:
+        small, *_ = self.parts
+        wide = yield from self._fits(map(Draft, starts), small, BRIEF)
+        fewer = yield from self._without_too_many(wide)
+        ranked = yield from self.compare(fewer)
+        best = next(entry for entry in fewer if entry.draft is ranked[0].draft)
+        return Restart(rng, ranked, best.objective, wide[0].objective)
 
-    def regrown(self, seeds: Sequence[Params], rng: np.random.Generator) -> Way[list[Judged]]:
-        """Starts around some seeds and of what `rng` draws besides, the best one first."""
-        ranked = yield from self.compare((yield from self.prune(seeds)))
-        in_vain = 0
+    def regrown(self, restart: Restart) -> Way[Restart]:
+        """The same, with what the best of its starts grow into."""
+        small, *_ = self.parts
+        ranked, in_vain = restart.ranked, 0
         for _ in range(self.effort.n_regrown):
             best = ranked[0]
-            grown = yield from self.prune([self.regrow(best, rng)])
+            start = Draft(self.regrow(best, restart.rng))
+            wide = yield from self._fits([start], small, BRIEF)
+            grown = yield from self._without_too_many(wide)
             ranked = ranking([*ranked, *(yield from self.compare(grown))])
             in_vain = in_vain + 1 if ranked[0] is best else 0
             # Where the most likely fit is the best, others may be far from all that were tried.
             if in_vain == _IN_VAIN and not is_bounded(self.model):
                 break
-        return ranked
+        return restart._replace(ranked=ranked)
 
-    def prune(self, starts: Iterable[Params]) -> Way[list[Judged]]:
-        """Where `starts` lead in a short climb, and in another without the components too many."""
+    def _without_too_many(self, wide: Sequence[Judged]) -> Way[list[Judged]]:
+        """Where short climbs lead without the components too many, the best one first."""
         small, *_ = self.parts
-        ended = yield from self._fits(map(Draft, starts), small, BRIEF)
         k, n_named = self.n_components, self.n_named
-        fewer = [pruned(self.model, e.draft.params, small, k, n_named, e.flawed) for e in ended]
-        pairs = zip([entry.draft for entry in ended], fewer, strict=True)
+        fewer = [pruned(self.model, e.draft.params, small, k, n_named, e.flawed) for e in wide]
+        pairs = zip([entry.draft for entry in wide], fewer, strict=True)
         # Those that are what they were go on; in others there is nothing to look back on.
         drafts = [d if d.step and params is d.params else Draft(params) for d, params in pairs]
         return (yield from self._fits(drafts, small, BRIEF))
 
     def compare(self, ended: Sequence[Judged], number: int = 1) -> Way[list[Judged]]:
         """The best one first, as judged by a part that they are not fitted to, if there is one."""
-        rows, drafts = self._fresh[number], [entry.draft for entry in ended]
-        # Those that stand where the rows have judged them already.
-        if rows is self.parts[number - 1] and all(draft.step is not None for draft in drafts):
+        return (yield from self.judge(ended, self._fresh[number]))
+
+    def judge(self, ended: Sequence[Judged], rows: Block) -> Way[list[Judged]]:
+        """The best one first, as some rows judge it; unless they have done so where all stand."""
+        drafts = [entry.draft for entry in ended]
+        if all(draft.step is not None and draft.sample is rows for draft in drafts):
             return ranking(ended)
-        return ranking((yield Asked(drafts, rows, None)))
+        return ranking((yield Asked(self.model, drafts, rows, None)))
 
     def regrow(self, best: Judged, rng: np.random.Generator) -> Params:
         """The best start with a component less, and some new ones around seeds."""
@@ -167,7 +196,7 @@ class Contest:
 
     def _fits(self, drafts: Iterable[Draft], part: Block, stop: Stop) -> Way[list[Judged]]:
         """Where fits to a part lead, the best one first, as starts of fits to others."""
-        ended = yield Asked(list(drafts), part, stop)
+        ended = yield Asked(self.model, list(drafts), part, stop)
         return ranking(entry._replace(draft=self._off_edges(entry.draft, part)) for entry in ended)
 
     def _off_edges(self, draft: Draft, part: Block) -> Draft:
@@ -176,40 +205,51 @@ class Contest:
 
 def ranking(judged: Iterable[Judged]) -> list[Judged]:
     """The best one first; any proper one wins over an improper one."""
-    return sorted(judged, key=lambda entry: (entry.unfit, -entry.objective))
+    return sorted(judged, key=rank)
 
 
-def _in_step(model: Starts, ways: Sequence[Way[T]]) -> list[T]:
+def rank(entry: Judged) -> tuple[tuple[bool, bool], float]:
+    """What is less for the better one of two."""
+    return entry.unfit, -entry.objective
+
+
+def in_step(ways: Sequence[Way[T]]) -> list[T]:
     """Where `ways` end, all of them at the same question, so that one sweep answers all alike."""
     ended: dict[int, T] = {}
-    answers: dict[int, list[Judged]] = {}
-    asked = {i: next(way) for i, way in enumerate(ways)}
-    while asked:
-        groups: dict[tuple[int, Stop | None], list[int]] = {}
-        for i, question in asked.items():
-            groups.setdefault((id(question.rows), question.stop), []).append(i)
-        for numbers in groups.values():
-            answers.update(_answered(model, {i: asked[i] for i in numbers}))
-        for i in list(asked):
+    # Where there is none, a way begins.
+    answers: dict[int, list[Judged] | None] = dict.fromkeys(range(len(ways)))
+    while answers:
+        groups: dict[Hashable, dict[int, Asked]] = {}
+        for i, answer in answers.items():
             try:
-                asked[i] = ways[i].send(answers.pop(i))
+                question = next(ways[i]) if answer is None else ways[i].send(answer)
             except StopIteration as end:
                 ended[i] = end.value
-                del asked[i]
+            else:
+                groups.setdefault(_alike(question), {})[i] = question
+        answers = {i: a for group in groups.values() for i, a in _answered(group).items()}
     return [ended[i] for i in range(len(ways))]
 
 
-def _answered(model: Starts, asked: Mapping[int, Asked]) -> dict[int, list[Judged]]:
+def _answered(asked: Mapping[int, Asked]) -> dict[int, list[Judged]]:
     """The answers to questions about the same rows, which end alike."""
-    _, rows, stop = next(iter(asked.values()))
+    model, _, rows, stop = next(iter(asked.values()))
     # Starts that several restarts have in common, as partitions are that several have found.
-    drafts = {_key(draft): draft for question in asked.values() for draft in question.drafts}
+    drafts = {_key(draft): (draft, q.stop) for q in asked.values() for draft in q.drafts}
+    entries, stops = zip(*drafts.values(), strict=True)
     if stop is None:
-        judgements = judged(model, list(drafts.values()), rows)
+        judgements = judged(model, entries, rows)
     else:
-        judgements = climbed(model, list(drafts.values()), rows, stop.max_passes, stop.tol)
+        tols = [each.tol for each in stops]
+        judgements = climbed(model, entries, rows, stop.max_passes, tols)
     answers = dict(zip(drafts, judgements, strict=True))
     return {i: [answers[_key(d)] for d in question.drafts] for i, question in asked.items()}
+
+
+def _alike(question: Asked) -> Hashable:
+    """What questions have in common that one sweep answers: of all but how closely."""
+    model, _, rows, stop = question
+    return id(model), id(rows), None if stop is None else stop.max_passes
 
 
 def _key(draft: Draft) -> tuple[int, int]:

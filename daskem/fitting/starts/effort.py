@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from daskem.data.blocks import Block
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.outlying import outlying_first
-from daskem.fitting.starts.seedbed import MOST_PARTITION_ROUNDS, N_PARTITIONED
+from daskem.fitting.starts.seedbed import MOST_PARTITION_ROUNDS, n_units
 from daskem.fitting.stopping import Stop
 from daskem.models.families.protocol import is_bounded
 from daskem.models.protocol import Declares, Simplifies
@@ -115,7 +115,7 @@ class Effort:
             # Every fit has more parameters than rows, and no other start mends that.
             n_regrown = n_others = 0
         n_seeds = max(2, n_components // to_a_seed)
-        n_partitioned = N_PARTITIONED * (2 if n_out and not n_named else 1)
+        n_partitioned = n_units(n_features) * (2 if n_out and not n_named else 1)
         done = n_regrown, n_seeds, n_partitioned, n_others
         return cls(n_components, counts, tuple(sizes), *done)
 

@@ -33,6 +33,8 @@ class OneClimb:
     asked : Params
     params : Params
         The EM step from `accepted`; before the first pass, the start.
+    tol : float, optional
+        It ends where no more is left, nats per row.
     warm : sequence of Pair
         The last iterates of a climb on other rows, to look back on until there are own ones.
     leapt : bool
@@ -59,6 +61,7 @@ class OneClimb:
 
     asked: Params
     params: Params
+    tol: float | None
     warm: Sequence[Pair] = ()
     leapt: bool = False
     at: np.ndarray | None = None
@@ -77,14 +80,15 @@ class OneClimb:
     failed: bool = False
 
     @classmethod
-    def of(cls, draft: Draft, part: Block) -> "OneClimb":
+    def of(cls, draft: Draft, part: Block, tol: float | None) -> "OneClimb":
         """A climb on a part of a sample; it goes on if it has been there."""
         if draft.step is None or draft.sample is not part:
-            return cls(draft.params, draft.params, draft.memory)
+            return cls(draft.params, draft.params, tol, draft.memory)
         memory = list(draft.memory[-1:])
         return cls(
             draft.step,
             draft.step,
+            tol,
             at=memory[-1].step,
             accepted=draft.params,
             objective=memory[-1].objective,
@@ -111,9 +115,9 @@ class OneClimb:
         self.length = _SQUAREM.next_length(self.length, None)
         self.steps()
 
-    def looks_ahead(self, declared: Mapping[str, Parameter], tol: float | None) -> None:
+    def looks_ahead(self, declared: Mapping[str, Parameter]) -> None:
         """Whether it is over, as far as what it has gained can tell."""
-        if tol is None:
+        if self.tol is None:
             if self.n_free is None:
                 self.n_free = count_free(declared, self.asked)
             resolution = told_apart(self.n_free, self.weight)
@@ -127,8 +131,8 @@ class OneClimb:
         # The costly estimates come last.
         self.over = (
             len(self.outlooks) == 2
-            and not any(o.least >= tol for o in self.outlooks)
-            and all(o.left < tol for o in self.outlooks)
+            and not any(o.least >= self.tol for o in self.outlooks)
+            and all(o.left < self.tol for o in self.outlooks)
         )
 
     def draft(self, part: Block) -> Draft:

@@ -33,9 +33,6 @@ _PARTITIONS = 4
 # Rounds of k-means that tell which is the best: in the mean of fifteen samples its inertia is .1 %
 # above the least of the four, and that of any one of them 2 %.
 _TELLING_ROUNDS = 8
-# Starts from partitions: in units of standard deviations, and of the densest intervals. Where rows
-# are far out there are as many again.
-N_PARTITIONED = 2
 # Rounds of k-means of each of them, at most.
 MOST_PARTITION_ROUNDS = _PARTITIONS * _TELLING_ROUNDS + MOST_ROUNDS
 
@@ -70,6 +67,13 @@ def begin(
     k = whole("n_components", n_components)
     (seeded,) = Seedbed(model, first.survey.start_sample, init_params).seeded(k, [rng])
     return allowed(model, Params({**seeded, **known}))
+
+
+def n_units(n_features: int) -> int:
+    """How many starts are from partitions: in units of standard deviations, and of the densest
+    intervals. Where rows are far out there are as many again.
+    """
+    return min(n_features, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,12 +114,10 @@ class Seedbed:
         Rows far out draw all seeds, however few they are and however many clusters the others have.
         So there are partitions, too, in which they are one component together.
         """
-        both = self._points, self._denser
-        parted = [self._partitions(n_components, points, rngs) for points in both]
+        parted = [self._partitions(n_components, points, rngs) for points in self._units]
         inner, n_inner = self._inner, n_components - 1
         if inner is not None and 0 < n_inner <= len(inner.sample) and self._named is None:
-            both = inner._points, inner._denser
-            inside = [inner._partitions(n_inner, points, rngs) for points in both]
+            inside = [inner._partitions(n_inner, points, rngs) for points in inner._units]
             parted += [[self._with_outer(*p) for p in partitions] for partitions in inside]
         made: dict[bytes, Params] = {}
         starts = []
@@ -199,9 +201,13 @@ class Seedbed:
         return (self._rows - mean) / scale
 
     @cached_property
-    def _denser(self) -> np.ndarray:
-        """The same in units of the densest intervals."""
-        return denser(self._points, self.sample.counts)
+    def _units(self) -> list[np.ndarray]:
+        """The same, and in units of the densest intervals; of one feature, all partitions by
+        k-means are those in any unit.
+        """
+        if n_units(self._points.shape[1]) == 1:
+            return [self._points]
+        return [self._points, denser(self._points, self.sample.counts)]
 
     @cached_property
     def _rows(self) -> np.ndarray:

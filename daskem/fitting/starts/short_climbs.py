@@ -33,16 +33,22 @@ class Judged(NamedTuple):
 
 
 def climbed(
-    model: Model, drafts: Sequence[Draft], part: Block, n_passes: int, tol: float | None = None
+    model: Model,
+    drafts: Sequence[Draft],
+    part: Block,
+    n_passes: int,
+    tols: Sequence[float | None] | None = None,
 ) -> list[Judged]:
     """Where climbs from `drafts` lead on a part of a sample, as these rows judge it.
 
     All of them are at the same pass, so that one sweep over the rows and one change of coordinates
     serve them all. Those that have been on these rows go on where they were. They go as `Squarem`
-    goes, and each ends after `n_passes`, or where no more than `tol` is predicted to be left to
-    gain, nats per row, twice in a row. Without one a climb ends where an EM step gains little.
+    goes, and each ends after `n_passes`, or where no more than its own of `tols` is predicted to be
+    left to gain, nats per row, twice in a row. Without one it ends where an EM step gains little.
     """
-    ground, climbs = _Ground(model, part), [OneClimb.of(draft, part) for draft in drafts]
+    ground = _Ground(model, part)
+    starts = zip(drafts, tols or [None] * len(drafts), strict=True)
+    climbs = [OneClimb.of(draft, part, tol) for draft, tol in starts]
     for _ in range(n_passes):
         moving = [climb for climb in climbs if not climb.over]
         if not moving:
@@ -50,7 +56,7 @@ def climbed(
         taken = ground.m_steps(ground.taken(moving))
         remember(ground.declared, taken)
         for climb in taken:
-            climb.looks_ahead(ground.declared, tol)
+            climb.looks_ahead(ground.declared)
         ask(ground.declared, ground.all_allowed, taken)
     return ground.judged(
         [climb.draft(part) for climb in climbs],

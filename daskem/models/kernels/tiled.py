@@ -146,8 +146,9 @@ class SumsOfForms:
 
     def statistics(self) -> list[Statistics]:
         """Of all tiles, whatever their form, one for each candidate."""
-        every = list(self._sums.values()) or [self.of(self._usual)]
-        statistics: list[Statistics] = add_all([sums.statistics() for sums in every])
+        # Of no tiles at all, the sums of the usual form are 0.
+        made = list(self._sums.values()) or [self.of(self._usual)]
+        statistics: list[Statistics] = add_all([sums.statistics() for sums in made])
         return statistics
 
 
