@@ -1,5 +1,6 @@
 """The race of a selection: runs end by the rules of any fit, nobody who may win is dropped."""
 
+from collections import Counter
 from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
@@ -18,9 +19,11 @@ from daskem.data.inputs import as_blocks
 from daskem.fitting import loop
 from daskem.fitting.algorithms import Draft, State
 from daskem.fitting.algorithms.secants import Pair
-from daskem.fitting.dropping import drop_the_slower
+from daskem.fitting.dropping import drop_before, drop_the_slower
 from daskem.fitting.record import Pass
 from daskem.fitting.run import Run
+from daskem.fitting.starts.best_starts import best_starts
+from daskem.fitting.starts.contest import Contest
 from daskem.fitting.stopping import Stop
 from daskem.models.views import Flaw
 from daskem.running.checkpoints.recording import Recording, saved
@@ -29,6 +32,7 @@ from daskem.selection.keeping import Course, course
 from daskem.selection.preparing import prepare_selection
 from daskem.selection.race import (
     Progress,
+    _drop_hopeless,
     _follow_the_leader,
     _has_lost,
     _to_lead,
@@ -114,6 +118,26 @@ def test_a_restart_that_goes_on_where_its_start_ended_is_known_at_once(of_data, 
     runs = [told(-1.0, 1e-3), told(-1.1, 0.05, memory=memory)]
     drop_the_slower(runs, [0, 1])
     assert [run.status for run in runs] == [Status.RUNNING, status]
+
+
+def test_the_record_of_one_that_is_dropped_before_is_what_all_rows_say_of_its_start():
+    field = field_of(overlapping(600), n_init=3)
+    (runs,) = field.begin([("full", 5)]).values()
+    sample, before = field.survey.sample, list(runs)
+    drop_before(runs, range(len(runs)), field.survey.weight)
+    assert runs[0] is before[0]
+    dropped = [run for run in runs if run.status is Status.DROPPED]
+    assert dropped
+    for run in dropped:
+        (sums,) = run.model.e_steps(sample, [run.accepted])
+        mean = sums["log_likelihood"] / len(sample)
+        (record,) = run.history
+        assert record.log_likelihood == pytest.approx(mean, rel=1e-12)
+        assert record.objective <= runs[0].state.objective
+    # Not where the sample is a part of the rows.
+    (runs,) = field_of(overlapping(200_000), n_init=3).begin([("full", 5)]).values()
+    drop_before(runs, range(len(runs)), 2e5)
+    assert {run.status for run in runs} == {Status.RUNNING}
 
 
 def test_a_restart_is_dropped_that_would_end_in_front_by_less_than_tol():
@@ -213,6 +237,24 @@ def test_the_best_candidate_is_followed_to_its_end_even_if_it_was_dropped():
     assert best_of(riders["full", 3]).status is Status.DROPPED
 
 
+@pytest.mark.parametrize(
+    ("behind", "expected", "status"),
+    [(9, 0.0, Status.RUNNING), (11, 0.0, Status.DROPPED), (11, np.inf, Status.RUNNING)],
+)
+def test_what_all_rows_have_shown_to_end_well_behind_is_dropped(behind, expected, status):
+    field = field_of(planted(3, n=600), n_init=1)
+    riders = next(race(field, field.begin([("full", 2), ("full", 3)]), {}))
+    ((best,), (run,)) = riders["full", 3], riders["full", 2]
+    further = (field.value(run) - field.value(best) - behind) / (2 * field.survey.weight)
+    likelihood = run.history[-1].log_likelihood + further
+    record = replace(run.history[-1], log_likelihood=likelihood, remaining=0.0)
+    state = replace(run.state, expected=expected)
+    riders["full", 2] = [replace(run, history=(record,), state=state, status=Status.RUNNING)]
+    _drop_hopeless(field, riders, np.inf)
+    assert riders["full", 2][0].status is status
+    assert riders["full", 3] == [best]
+
+
 def test_restarts_share_nothing():
     """What they find differs where what other seeds would find does."""
     (runs,) = field_of(overlapping(2000), n_init=3).begin([("full", 5)]).values()
@@ -239,10 +281,46 @@ def test_the_candidate_in_front_is_polished_as_if_it_were_alone(monkeypatch):
     first, least = min(values, key=values.get), min(values.values())
     assert first == ("full", 3)
     for run, same in zip(together[first], alone[first], strict=True):
-        for name, value in same.params.items():
-            np.testing.assert_array_equal(run.params[name], value)
+        # Restarts that end alike, to rounding, may have changed places.
+        weights = (np.sort(each.params["weights"]) for each in (run, same))
+        np.testing.assert_allclose(*weights, rtol=1e-9)
+        assert foretold(field, run) == pytest.approx(foretold(field, same), rel=1e-12)
     for cell, value in values.items():
         assert value - foretold(field, alone[cell][0]) <= 0.2 * (value - least)
+
+
+@pytest.fixture
+def searched(monkeypatch):
+    """The numbers of components of all restarts, and of all that are regrown."""
+    restarts, regrown = [], []
+    begin, regrow = Contest.restarts, Contest.regrown
+
+    def spied(self, rngs):
+        restarts.extend([self.n_components] * len(rngs))
+        return begin(self, rngs)
+
+    def spied_too(self, restart):
+        regrown.append(self.n_components)
+        return regrow(self, restart)
+
+    monkeypatch.setattr(Contest, "restarts", spied)
+    monkeypatch.setattr(Contest, "regrown", spied_too)
+    return restarts, regrown
+
+
+def test_what_cannot_come_to_be_in_front_has_few_restarts_that_do_not_grow(searched):
+    """Cannot is what would be behind even if it were as likely as an over-fit."""
+    field = field_of(planted(3, n=3000), n_init=5)
+    field.begin([("full", k) for k in (1, 2, 3, 8)])
+    restarts, regrown = map(Counter, searched)
+    assert restarts == {1: 1, 2: 5, 3: 5, 8: 3}
+    assert regrown == {2: 3, 3: 3}
+
+
+def test_alone_it_is_in_front(searched):
+    field_of(planted(3, n=3000), n_init=4).begin([("full", 8)])
+    restarts, regrown = map(Counter, searched)
+    assert (restarts, regrown) == ({8: 4}, {8: 3})
 
 
 # A likelihood that falls with the number of components.
@@ -330,6 +408,15 @@ def test_a_proper_split_is_taken_rather_than_one_that_nothing_but_rounding_bound
     statistics = first.model.e_step(Block(rows), grown_params)
     told = first.model.events(statistics, grown_params)
     assert not [event for event in told if isinstance(event, Flaw)]
+
+
+@pytest.mark.parametrize(("n", "of_data"), [(600, True), (200_000, False)])
+def test_what_a_part_of_the_rows_says_of_a_split_is_not_what_all_of_them_say(n, of_data):
+    first = look(Mixture(Gaussian()), as_blocks(planted(3, n=n)), 0)
+    (two,) = best_starts(first, 2, None, "k-means++", [np.random.default_rng(0)])
+    draft = grown(first, two.params, 3)
+    assert (draft.step is not None) == of_data
+    assert draft.memory
 
 
 def test_rows_of_no_weight_are_not_split():

@@ -75,8 +75,10 @@ def race(
         # A run that joined later has seen less of the clock than the race.
         if progress.seconds >= most:
             _end_all(riders, Status.MAX_SECONDS)
-        elif field.search.criterion in ("bic", "aic") and not fallen:
-            _follow_the_leader(field, riders, known)
+        elif field.search.criterion in ("bic", "aic"):
+            _drop_hopeless(field, riders, known)
+            if not fallen:
+                _follow_the_leader(field, riders, known)
         yield {cell: list(runs) for cell, runs in riders.items()}
 
 
@@ -177,6 +179,20 @@ def _follow_the_leader(field: Field, riders: Mapping[Cell, list[Run]], known: fl
         return
     elif all(_has_lost(field, run, least) for runs in riders.values() for run in runs):
         _end_all(riders, Status.DROPPED)
+
+
+def _drop_hopeless(field: Field, riders: Mapping[Cell, list[Run]], known: float) -> None:
+    """Drop those of which fits to all of the rows have told that they end well behind.
+
+    What has been fitted to a part of them rides along until the best one has ended: it gains.
+    """
+    *_, values = _in_front(field, riders)
+    least = min(*values.values(), known)
+    for runs in riders.values():
+        for i, run in enumerate(runs):
+            told = run.status is Status.RUNNING and np.isfinite(run.state.expected)
+            if told and field.value(run, reachable(run)) > least + _SURE:
+                runs[i] = replace(run, status=Status.DROPPED)
 
 
 def _has_lost(field: Field, run: Run, least: float) -> bool:

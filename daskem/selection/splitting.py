@@ -5,7 +5,6 @@ and so it is with the states of a chain.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -53,8 +52,8 @@ def grown(first: FirstRead, params: Params, n_components: int) -> Draft:
         draft = _climbed(first.model, splits, sample)
     if len(sample) == first.survey.n_rows:
         return draft
-    # What the sample has not seen, the data may have.
-    return replace(draft, params=softened(model, draft.params, len(sample)))
+    # What the sample has not seen, the data may have; and what it has judged, they have not.
+    return draft.elsewhere().moved(softened(model, draft.params, len(sample)))
 
 
 def _splits(model: Model, halving: Starts, params: Params, sample: Block) -> list[Params]:
