@@ -127,6 +127,8 @@ def _log_cholesky(matrices: np.ndarray) -> np.ndarray:
 
 def _from_log_cholesky(entries: np.ndarray) -> np.ndarray:
     d = int(np.sqrt(2 * entries.shape[-1]))
+    if d == 1:
+        return np.square(np.exp(entries))[..., None]
     rows, columns, diagonal = _triangle(d)
     factors = np.zeros((*entries.shape[:-1], d, d))
     factors[..., rows, columns] = np.where(diagonal, np.exp(entries), entries)

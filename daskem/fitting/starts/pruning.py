@@ -95,7 +95,6 @@ def _missed_most(
         others = np.maximum(1 - shares[alive], _LEAST)
         weight = np.minimum(shares[alive] @ weights / total, 1 - 1e-16)
         loss = total * np.log1p(-weight) - np.log(others) @ weights
-        stays = ~np.isin(alive, list(flawed))
-        alive.pop(n_named + int(np.lexsort([loss[n_named:], stays[n_named:]])[0]))
+        alive.pop(min(range(n_named, len(alive)), key=lambda i: (alive[i] not in flawed, loss[i])))
         shares[alive] /= shares[alive].sum(axis=0)
     return alive

@@ -12,7 +12,7 @@ from daskem.core.resolution import Resolution
 from daskem.core.statistics import Statistics
 from daskem.errors import ParameterError
 from daskem.models.families.covariances import STRUCTURES
-from daskem.models.families.degenerate import Oddity
+from daskem.models.families.degenerate import Oddity, few
 from daskem.models.families.densities import Normals
 from daskem.models.families.gaps import Incomplete, gapped
 from daskem.models.families.many_normals import OF_COMPONENTS, ManyNormals
@@ -232,6 +232,8 @@ class Gaussian(Incomplete, ManyNormals):
 
         Without a width of its own such a component never gets the next row like them.
         """
+        if not few(self.structure, params, counts).any():
+            return params
         means, covariances = params["means"], params["covariances"]
         alone = Oddity(self.structure, params, counts, frame or identity(means.shape[1])).alone
         if not alone.any():
