@@ -2,6 +2,7 @@
 
 import json
 import math
+import weakref
 from dataclasses import asdict, dataclass, replace
 
 import dask.array as da
@@ -20,6 +21,7 @@ from daskem.errors import ConvergenceWarning, ParameterError
 from daskem.fitting.algorithms import EM, Candidate, Candidates, Squarem, choose
 from daskem.fitting.algorithms.choice import ALGORITHMS
 from daskem.fitting.algorithms.climb import FARTHEST, Climb
+from daskem.fitting.algorithms.gain import Outlook, left_to_gain
 from daskem.fitting.algorithms.secants import Pair, secant_leap
 from daskem.fitting.loop import passes
 from daskem.fitting.record import Pass
@@ -284,6 +286,22 @@ def test_what_is_left_to_gain_is_told_where_more_rates_are_slow_than_secants_kno
     top = -0.5 * rows.var(axis=0).sum()
     ratios = [p.remaining / (top - p.objective) for p in run.history if p.objective < top - 1e-7]
     assert 1 / 3 < np.median(ratios) < 3
+
+
+def test_what_is_left_of_a_long_climb_keeps_few_iterates_and_is_as_told_at_once():
+    """Estimates that wait to be asked for must not hold all of the way."""
+    rng = np.random.default_rng(0)
+    pairs = [Pair(x, x + 0.9**i * rng.random(5), -(0.8**i)) for i, x in enumerate(np.eye(12, 5))]
+    slowness, told, outlooks, known = (), [], [], None
+    for i in range(3, 12):
+        slowness, left = left_to_gain(pairs[:i], 2.0, slowness)
+        told.append(left)
+        outlooks.append(Outlook(pairs[:i], 2.0, known))
+        known = outlooks[-1]
+        assert [outlook.left for outlook in outlooks[-2:]] == told[-2:]
+    first = weakref.ref(outlooks[0])
+    del outlooks[:-2]
+    assert first() is None
 
 
 def test_what_is_left_to_gain_is_exact_where_there_is_one_rate():

@@ -109,6 +109,9 @@ class Outlook:
         self, memory: Sequence[Pair], steepness: float | None, before: "Outlook | None" = None
     ) -> None:
         self._memory, self._last, self._before = memory, memory[-1], before
+        if before is not None and before._before is not None:
+            # Nobody asks it any more what was left, so that what was before need not be kept.
+            before._before._before = None
         self._earlier = [pair for pair in memory[:-1] if not math.isnan(pair.objective)]
         is_early = steepness is None or len(self._earlier) < 2
         self._steepness = math.inf if steepness is None else steepness
