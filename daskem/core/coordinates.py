@@ -9,6 +9,10 @@ import numpy as np
 from daskem.core.parameters import Parameter, Params, Support
 from daskem.core.segments import Segments
 
+# Numbers in params, up to which it is kept where their coordinates lie: of more, the numbers that
+# say so would fill a memory, and are made in a fraction of the time of a sweep.
+_FEW = 2**14
+
 
 def to_free(declared: Mapping[str, Parameter], params: Params) -> np.ndarray:
     """The coordinates without bounds of `params`, (coordinate,); infinite on an edge."""
@@ -210,11 +214,13 @@ def _groups(name: str, support: Support, shapes: Sequence[Shape]) -> list[_Group
 
 def _layout_of(declared: Mapping[str, Parameter], many: Sequence[Params]) -> _Layout:
     supports = tuple([(name, p.support) for name, p in declared.items()])
-    return _layout(supports, tuple([tuple([np.shape(p[n]) for n in declared]) for p in many]))
+    shapes = tuple([tuple([np.shape(p[n]) for n in declared]) for p in many])
+    is_small = len(shapes) * sum(map(math.prod, shapes[0])) <= _FEW
+    return (_kept if is_small else _Layout)(supports, shapes)
 
 
 # Climbs in step ask for the same one pass after pass.
-_layout = lru_cache(maxsize=64)(_Layout)
+_kept = lru_cache(maxsize=64)(_Layout)
 
 
 def _parts(
