@@ -21,7 +21,6 @@ from daskem.models.families.protocol import (
     Ellipses,
     Simplifies,
 )
-from daskem.models.families.together import spans_of
 from daskem.models.families.weighted import imputed
 from daskem.models.kernels.backends import BACKENDS, NUMPY
 from daskem.models.kernels.noise import noisy, without_noise
@@ -285,7 +284,7 @@ class Mixture(ComposedModel):
         """E steps of several params, each with the logs of its weights as offsets."""
         shares = [self.shares(c) for c in candidates]
         logs = logs_of(np.concatenate(shares)) + self.log_det
-        offsets = [logs[span] for span in spans_of(map(len, shares))]
+        offsets = Segments(list(map(len, shares))).parts(logs)
         kernel = self.of_family(candidates, offsets)
         if self.noise:
             assert self.log_noise is not None

@@ -50,6 +50,8 @@ _MANY = 2**15
 # Sequences of which a tenth is held out: of fewer, it would often be none of them.
 _FEWEST_SEQUENCES = 40
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Search(Brief):
@@ -97,9 +99,6 @@ class Search(Brief):
             seed = self.prepared.seed
             fitted = {name: HeldOut(model, seed=seed) for name, model in fitted.items()}
         return Field(self, reads, fitted)
-
-
-T = TypeVar("T")
 
 
 def _gathered(groups: Sequence[Sequence[Cell]], found: Iterable[Sequence[T]]) -> dict[Cell, T]:

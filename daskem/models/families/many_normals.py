@@ -47,7 +47,7 @@ class ManyNormals(ABC):
         moments = joined(statistics, ("counts", "first", "second"))
         old = Params(joined(candidates, OF_COMPONENTS))
         new = moved(self.structure, moments, old, frame, each.total(moments["counts"]))
-        return list(map(Params, parted(new, each.lengths)))
+        return list(map(Params, parted(new, each)))
 
     def all_allowed(self, candidates: Sequence[Params], frame: Frame | None) -> list[Params]:
         if self.structure.pooled:

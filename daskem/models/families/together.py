@@ -1,9 +1,10 @@
 """Components of several candidates as those of one, where components share nothing, and back."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+
+from daskem.core.segments import Segments
 
 
 def joined(
@@ -13,11 +14,7 @@ def joined(
     return {name: np.concatenate([c[name] for c in candidates]) for name in names}
 
 
-def parted(whole: Mapping[str, np.ndarray], sizes: Sequence[int]) -> list[dict[str, np.ndarray]]:
-    """The inverse, for candidates of so many components."""
-    return [{name: value[span] for name, value in whole.items()} for span in spans_of(sizes)]
-
-
-def spans_of(sizes: Iterable[int]) -> list[slice]:
-    """Where candidates of so many components lie among those of all."""
-    return [slice(*ends) for ends in pairwise(accumulate(sizes, initial=0))]
+def parted(whole: Mapping[str, np.ndarray], each: Segments) -> list[dict[str, np.ndarray]]:
+    """The inverse, for candidates whose components are these segments."""
+    parts = zip(*map(each.parts, whole.values()), strict=True)
+    return [dict(zip(whole, own, strict=True)) for own in parts]

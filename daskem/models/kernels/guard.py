@@ -71,11 +71,10 @@ class Guard:
         if self.usual(len(z)) is self.centred:
             return self.centred
         reach = np.maximum(z.max(axis=1), -z.min(axis=1))
-        most = reach @ reach * self.sharpness
-        if most <= LIMIT:
+        square = reach @ reach
+        if square * self.sharpness <= LIMIT:
             return self.product
-        sharp = np.flatnonzero(self._sharpness / self.sharpness * most > LIMIT).tolist()
-        return self._apart(sharp)
+        return self._apart(np.flatnonzero(square * self._sharpness > LIMIT).tolist())
 
     def _apart(self, sharp: list[int]) -> Form:
         """The careful form of some candidates; of all of them where it is most of the work."""
