@@ -84,7 +84,6 @@ def passes(
         seconds = time.perf_counter() - began
         mixed = _mixed(survey, sums["machines"], strict)
         read = Read(sums["rows"], sums["bytes"], sums["weight"], seconds, mixed)
-        # Who is inside already enters it again at no cost.
         with one_blas_thread():
             for group, statistics in zip(groups, sums["statistics"], strict=True):
                 answers = iter(statistics)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daskem.core.brief import Brief
-from daskem.core.numerics import EPS, one_blas_thread
+from daskem.core.numerics import EPS
 from daskem.core.parameters import Params, count_free
 from daskem.core.statistics import Statistics
 from daskem.data.blocks import Block
@@ -136,15 +136,14 @@ class Run(Brief):
     ) -> "Run":
         # A model that leaves rows out says what weight remains.
         weight = statistics[0].get("fitted_weight", read.weight)
-        with one_blas_thread():
-            log_prior = log_prior_of(self.model)
-            objectives = [
-                objective_of(log_prior, params, sums, weight)
-                for sums, params in zip(statistics, self.ask(), strict=True)
-            ]
-            state = self.algorithm.tell(self.model, self.state, statistics, objectives)
-            record = self._record(state, weight, read)
-            shown = shown_rate(self.model, self.state.tried, statistics, state)
+        log_prior = log_prior_of(self.model)
+        objectives = [
+            objective_of(log_prior, params, sums, weight)
+            for sums, params in zip(statistics, self.ask(), strict=True)
+        ]
+        state = self.algorithm.tell(self.model, self.state, statistics, objectives)
+        record = self._record(state, weight, read)
+        shown = shown_rate(self.model, self.state.tried, statistics, state)
         resolved = resolution(self.model, state.params, weight)
         standing = AfterPass(state, (*self.history, record), shown)
         tol = stop.tolerance(resolved)
