@@ -255,6 +255,19 @@ def test_what_all_rows_have_shown_to_end_well_behind_is_dropped(behind, expected
     assert riders["full", 3] == [best]
 
 
+def test_nothing_proper_is_dropped_for_what_is_improper():
+    field = field_of(planted(3, n=600), n_init=1)
+    riders = next(race(field, field.begin([("full", 2), ("full", 3)]), {}))
+    ((improper,), (proper,)) = riders["full", 3], riders["full", 2]
+    assert field.value(improper) < field.value(proper) - 100
+    record = replace(improper.history[-1], flaws=(Flaw("placed", 0),))
+    riders["full", 3] = [replace(improper, history=(*improper.history[:-1], record))]
+    proper = replace(proper, status=Status.RUNNING)
+    riders["full", 2] = [proper]
+    _drop_hopeless(field, riders, np.inf)
+    assert riders["full", 2] == [proper]
+
+
 def test_restarts_share_nothing():
     """What they find differs where what other seeds would find does."""
     (runs,) = field_of(overlapping(2000), n_init=3).begin([("full", 5)]).values()

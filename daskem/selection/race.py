@@ -186,8 +186,8 @@ def _drop_hopeless(field: Field, riders: Mapping[Cell, list[Run]], known: float)
 
     What has been fitted to a part of them rides along until the best one has ended: it gains.
     """
-    *_, values = _in_front(field, riders)
-    least = min(*values.values(), known)
+    front, _, values = _in_front(field, riders)
+    least = min(values[front], known)
     for runs in riders.values():
         for i, run in enumerate(runs):
             told = run.status is Status.RUNNING and np.isfinite(run.state.expected)
