@@ -66,6 +66,15 @@ def test_few_rows_are_all_seen_where_the_likelihood_has_a_bound(family, monkeypa
     assert 0 < counted[0] <= effort.most_rows
 
 
+@pytest.mark.parametrize(("n", "held_out"), [(130, 32), (136, 0), (208, 0)])
+def test_rows_are_held_out_where_they_are_few_for_the_components_that_are_wanted(n, held_out):
+    """Six normals in one feature have 17 parameters, and 8 rows for each are enough; the nine that
+    a start begins with are pruned before it is compared.
+    """
+    first, last = Effort.of(Mixture(Gaussian()), 6, 1, n, "k-means++").sizes
+    assert last - first == held_out
+
+
 @pytest.mark.parametrize("n_out", [0, 3])
 @pytest.mark.parametrize(("kind", "d", "k", "n"), SHAPES[:4])
 def test_a_search_takes_about_the_rows_that_a_plan_expects(kind, d, k, n, n_out, monkeypatch):

@@ -98,9 +98,9 @@ class Effort:
         """
         counts, to_a_seed = _counts(_OVERFITS, n_components, n), _TO_A_SEED
         n_regrown = min(_MOST_REGROWN, n_components // 2)
-        p = _n_free(model, max(counts), n_features)
-        sizes = _sizes(p, n, init_params)
-        if n < _ROWS_PER_PARAMETER * p and is_bounded(model):
+        p, most = (_n_free(model, k, n_features) for k in (n_components, max(counts)))
+        sizes = _sizes(p, most, n, init_params)
+        if n < _ROWS_PER_PARAMETER * most and is_bounded(model):
             # The most likely fit is the best: there is nothing to hold rows out for.
             counts, sizes = _counts(_BOUNDED_OVERFITS, n_components, n), [n, n]
             to_a_seed = _BOUNDED_TO_A_SEED
@@ -111,7 +111,7 @@ class Effort:
             # Labels say where each begins: none is too many, and none can go.
             counts, n_regrown = (n_components,), 0
         n_others = _MOST_OTHERS
-        if _n_free(model, n_components, n_features) > n:
+        if p > n:
             # Every fit has more parameters than rows, and no other start mends that.
             n_regrown = n_others = 0
         n_seeds = max(2, n_components // to_a_seed)
@@ -187,13 +187,17 @@ def _n_free(model: Declares, n_components: int, n_features: int) -> int:
     )
 
 
-def _sizes(n_parameters: int, n: int, init_params: str) -> list[int]:
-    """Rows of growing parts of a sample of `n` rows, the last of which is all of it."""
-    least = max(_FEWEST_ROWS, _ROWS_PER_PARAMETER * n_parameters)
+def _sizes(n_parameters: int, most_parameters: int, n: int, init_params: str) -> list[int]:
+    """Rows of growing parts of a sample of `n` rows, the last of which is all of it.
+
+    A start has so many parameters, and more while it has components too many.
+    """
+    least = max(_FEWEST_ROWS, _ROWS_PER_PARAMETER * most_parameters)
     sizes = [n]
     # Rows that k-means|| has found are as rare in the first part of the sample as in the data.
     while sizes[0] // GROWTH >= least and init_params != "k-means||":
         sizes.insert(0, sizes[0] // GROWTH)
     if len(sizes) > 1:
         return sizes
+    # Where all are few, some are held out: without those too many, fits are compared by them.
     return [n - n // GROWTH if n < _ROWS_PER_PARAMETER * n_parameters else n, n]
