@@ -100,8 +100,8 @@ def test_the_largest_that_was_tried_is_called_that():
 FIELD = SimpleNamespace(value=lambda run, gain: -100.0 * (run.history[-1].objective + gain))
 
 
-def run_that_ended_at(objective, remaining=0.0, n_passes=2):
-    history = tuple(Pass(o, o, remaining, 1.0, 1, 8) for o in [objective] * n_passes)
+def run_that_ended_at(objective, remaining=0.0, n_passes=2, flaws=()):
+    history = (Pass(objective, objective, remaining, 1.0, 1, 8, flaws=flaws),) * n_passes
     return Run(Mixture(Gaussian()), EM(), None, history)
 
 
@@ -116,6 +116,20 @@ def run_that_ended_at(objective, remaining=0.0, n_passes=2):
 )
 def test_restarts_differ_by_what_the_third_is_behind_the_first(ends, expected):
     runs = [run_that_ended_at(end) for end in ends]
+    assert spread(FIELD, ("full", 2), runs) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("ends", "improper", "expected"),
+    [
+        ([-1.0, -2.0, 7.0], [7.0], 100.0),
+        ([-1.0, 6.0, 7.0], [6.0, 7.0], 0.0),
+        ([5.0, 6.0, 7.0], [5.0, 6.0, 7.0], 200.0),
+    ],
+)
+def test_what_is_improper_tells_nothing_beside_what_is_not(ends, improper, expected):
+    """It is as likely as one likes, so that it would seem that others lie far behind it."""
+    runs = [run_that_ended_at(end, flaws=("narrow",) * (end in improper)) for end in ends]
     assert spread(FIELD, ("full", 2), runs) == pytest.approx(expected)
 
 

@@ -98,15 +98,17 @@ def spread(field: Field, cell: Cell, runs: Sequence[Run]) -> float:
     So far the third best run is behind the best one, at their predicted ends: of n restarts that
     are drawn anew from n known ones, the best is no further behind with a probability of 95 %.
     Infinite where there are fewer than three restarts, or fewer than two passes; 0 for K = 1, which
-    has one maximum.
+    has one maximum. What is improper is as likely as one likes, and so tells nothing beside what is
+    not.
     """
     if cell[1] == 1:
         return 0.0
-    gains = [reachable(run) for run in runs]
+    fit = [run for run in runs if not any(run.unfit)] or runs
+    gains = [reachable(run) for run in fit]
     if len(runs) < SURVIVORS or not np.isfinite(gains).all():
         return np.inf
-    ends = sorted(field.value(run, gain) for run, gain in zip(runs, gains, strict=True))
-    return ends[SURVIVORS - 1] - ends[0]
+    ends = sorted(field.value(run, gain) for run, gain in zip(fit, gains, strict=True))
+    return ends[min(SURVIVORS, len(ends)) - 1] - ends[0]
 
 
 def verdict(criterion: str, n_init: int, standings: Sequence[Standing]) -> str:
