@@ -19,7 +19,7 @@ from daskem.fitting.starts.contest import ranking
 from daskem.fitting.starts.seedbed import Seedbed
 from daskem.fitting.starts.short_climbs import climbed, in_memory, judged
 from daskem.fitting.stopping import Stop
-from daskem.models.asking import EmSteps
+from daskem.models.asking import EmSteps, all_allowed_of, allowed
 from daskem.models.families.covariances import STRUCTURES
 from daskem.models.views import Flaw
 
@@ -96,6 +96,18 @@ def test_m_steps_of_many_are_those_of_each(row):
         alone = first.model.m_step(sums, params)
         assert set(found) == set(alone)
         assert all(np.array_equal(found[name], alone[name]) for name in alone)
+
+
+@every_setting
+def test_what_is_allowed_of_many_is_that_of_each(row):
+    """And nothing of none, as where all leaps lead out of a model."""
+    first, _, drafts = begun(row)
+    all_allowed, candidates = all_allowed_of(first.model), [draft.params for draft in drafts]
+    for one, params in zip(all_allowed(candidates), candidates, strict=True):
+        for name, value in allowed(first.model, params).items():
+            np.testing.assert_allclose(one[name], value, rtol=1e-12)
+    assert not all_allowed([])
+    assert not EmSteps(first.model).m_steps([], [])
 
 
 @every_setting

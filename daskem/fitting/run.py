@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -83,7 +84,7 @@ class Run(Brief):
     def params(self) -> Params:
         return self.state.params
 
-    @property
+    @cached_property
     def n_parameters(self) -> int:
         """Free parameters, as criteria count them."""
         return count_free(demand(self.model, Declares, "counting").parameters, self.params)

@@ -125,13 +125,13 @@ def allowed(model: object, params: Params) -> Params:
 def all_allowed_of(model: object) -> Callable[[Sequence[Params]], Sequence[Params]]:
     """What makes the same of each of some params."""
     if isinstance(model, BoundsMany):
-        return model.all_allowed
+        return lambda candidates: model.all_allowed(candidates) if candidates else []
     return lambda candidates: [allowed(model, params) for params in candidates]
 
 
-def softened(model: object, params: Params, n_rows: int) -> Params:
-    """Params that were fitted to so many rows, off the edges of what params can be."""
-    return model.softened(params, n_rows) if isinstance(model, Softens) else params
+def softened_of(model: object) -> Callable[[Params, int], Params]:
+    """What takes params that were fitted to so many rows off the edges of what they can be."""
+    return model.softened if isinstance(model, Softens) else lambda params, n_rows: params
 
 
 def kernel_of(model: object) -> str:

@@ -18,7 +18,7 @@ from daskem.fitting.starts.contest import ranking
 from daskem.fitting.starts.first_read import FirstRead
 from daskem.fitting.starts.seeds import completed, standardised
 from daskem.fitting.starts.short_climbs import climbed
-from daskem.models.asking import demand, softened
+from daskem.models.asking import demand, softened_of
 from daskem.models.protocol import Declares, Model, Predicts, Starts
 
 # Rows of the sample that tell which component to split: each of them is tried.
@@ -53,7 +53,7 @@ def grown(first: FirstRead, params: Params, n_components: int) -> Draft:
     if len(sample) == first.survey.n_rows:
         return draft
     # What the sample has not seen, the data may have; and what it has judged, they have not.
-    return draft.elsewhere().moved(softened(model, draft.params, len(sample)))
+    return draft.elsewhere().moved(softened_of(model)(draft.params, len(sample)))
 
 
 def _splits(model: Model, halving: Starts, params: Params, sample: Block) -> list[Params]:

@@ -19,7 +19,7 @@ from daskem.core.statistics import Statistics
 from daskem.fitting.algorithms.gain import left_to_gain, noise, steepness
 from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.algorithms.state import Candidate, State
-from daskem.models.asking import allowed
+from daskem.models.asking import all_allowed_of
 from daskem.models.protocol import Declares, Model
 
 # Leaps look back on so many accepted iterates.
@@ -110,8 +110,9 @@ class Climb:
         points = [np.where(free, bounded(memory[-1].x, end), pair.step) for _, end in ends]
         reached = from_free_each(declared, [state.params] * len(points), points)
         # The params where a leap ends, or those nearest to it that the M step could lead to.
+        nearest = iter(all_allowed_of(model)([params for params in reached if params is not None]))
         leaps = [
-            (name, params and allowed(model, params))
+            (name, None if params is None else next(nearest))
             for (name, _), params in zip(ends, reached, strict=True)
         ]
         alone = not self.together and any(params is not None for _, params in leaps)

@@ -1,6 +1,6 @@
 """A contest of starts, on ever larger parts of a sample; those of several contests go in step."""
 
-from collections.abc import Generator, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -16,7 +16,7 @@ from daskem.fitting.starts.pruning import joined, pruned
 from daskem.fitting.starts.seedbed import Seedbed
 from daskem.fitting.starts.short_climbs import Judged, climbed, judged
 from daskem.fitting.stopping import Stop
-from daskem.models.asking import softened
+from daskem.models.asking import softened_of
 from daskem.models.families.protocol import is_bounded
 from daskem.models.protocol import Starts
 
@@ -122,7 +122,7 @@ class Contest:
             ranked = ranking([*ranked, *(yield from self.compare(grown))])
             in_vain = in_vain + 1 if ranked[0] is best else 0
             # Where the most likely fit is the best, others may be far from all that were tried.
-            if in_vain == _IN_VAIN and not is_bounded(self.model):
+            if in_vain == _IN_VAIN and not self._is_bounded:
                 break
         return restart._replace(ranked=ranked)
 
@@ -197,10 +197,16 @@ class Contest:
     def _fits(self, drafts: Iterable[Draft], part: Block, stop: Stop) -> Way[list[Judged]]:
         """Where fits to a part lead, the best one first, as starts of fits to others."""
         ended = yield Asked(self.model, list(drafts), part, stop)
-        return ranking(entry._replace(draft=self._off_edges(entry.draft, part)) for entry in ended)
+        drafts = [e.draft.moved(self._softened(e.draft.params, len(part))) for e in ended]
+        return ranking(e._replace(draft=d) for e, d in zip(ended, drafts, strict=True))
 
-    def _off_edges(self, draft: Draft, part: Block) -> Draft:
-        return draft.moved(softened(self.model, draft.params, len(part)))
+    @cached_property
+    def _is_bounded(self) -> bool:
+        return is_bounded(self.model)
+
+    @cached_property
+    def _softened(self) -> Callable[[Params, int], Params]:
+        return softened_of(self.model)
 
 
 def ranking(judged: Iterable[Judged]) -> list[Judged]:

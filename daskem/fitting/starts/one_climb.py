@@ -182,7 +182,7 @@ def ask(
     likes, points = [climb.params for climb, _ in leaping], [point for _, point in leaping]
     ends = zip(leaping, from_free_each(declared, likes, points), strict=True)
     led = [(climb, params) for (climb, _), params in ends if params is not None]
-    near = all_allowed([params for _, params in led]) if led else []
+    near = all_allowed([params for _, params in led])
     for (climb, _), params in zip(led, near, strict=True):
         climb.leaps(params)
 

@@ -49,7 +49,7 @@ def climbed(
     ground = _Ground(model, part)
     starts = zip(drafts, tols or [None] * len(drafts), strict=True)
     climbs = [OneClimb.of(draft, part, tol) for draft, tol in starts]
-    for _ in range(n_passes):
+    for n_left in reversed(range(n_passes)):
         moving = [climb for climb in climbs if not climb.over]
         if not moving:
             break
@@ -57,7 +57,8 @@ def climbed(
         remember(ground.declared, taken)
         for climb in taken:
             climb.looks_ahead(ground.declared)
-        ask(ground.declared, ground.all_allowed, taken)
+        if n_left:
+            ask(ground.declared, ground.all_allowed, taken)
     return ground.judged(
         [climb.draft(part) for climb in climbs],
         [climb.objective for climb in climbs],
