@@ -167,12 +167,11 @@ class Contest:
             enough = max(_POLISHED * p / (2 * len(part)), tol)
             stop = Stop(enough, MOST_PASSES) if long else BRIEF
             ended = yield from self._fits(drafts[:n_on], part, stop)
-            # Many passes may lead into what no cluster is: then the next best, as far as it goes.
-            for draft in drafts[n_on : n_on + self.effort.n_others] if long else ():
-                if not any(ended[0][0]):
-                    break
-                other = yield from self._fits([draft], part, stop)
-                ended = ranking([*ended, *other])[:n_on]
+            others = drafts[n_on : n_on + self.effort.n_others] if long else []
+            # Many passes may lead into what no cluster is: then the next best, as far as they go.
+            if others and any(ended[0].unfit):
+                also = yield from self._fits(others, part, stop)
+                ended = ranking([*ended, *also])[:n_on]
             if number < last:
                 ranked = yield from self.compare(ended, number + 1)
         return ended[0]
