@@ -22,8 +22,9 @@ from daskem.fitting.algorithms.secants import Pair
 from daskem.fitting.dropping import drop_before, drop_the_slower
 from daskem.fitting.record import Pass
 from daskem.fitting.run import Run
-from daskem.fitting.starts.best_starts import best_starts
+from daskem.fitting.starts.best_starts import best_starts, shortlists
 from daskem.fitting.starts.contest import Contest
+from daskem.fitting.starts.seedbed import Seedbed
 from daskem.fitting.stopping import Stop
 from daskem.models.views import Flaw
 from daskem.running.checkpoints.recording import Recording, saved
@@ -304,13 +305,14 @@ def test_the_candidate_in_front_is_polished_as_if_it_were_alone(monkeypatch):
 
 @pytest.fixture
 def searched(monkeypatch):
-    """The numbers of components of all restarts, and of all that are regrown."""
-    restarts, regrown = [], []
+    """The numbers of components of all restarts, of quick ones too, and of all that are regrown."""
+    restarts, quick_ones, regrown = [], [], []
     begin, regrow = Contest.restarts, Contest.regrown
 
-    def spied(self, rngs):
+    def spied(self, rngs, quick=False):
         restarts.extend([self.n_components] * len(rngs))
-        return begin(self, rngs)
+        quick_ones.extend([self.n_components] * len(rngs) * quick)
+        return begin(self, rngs, quick)
 
     def spied_too(self, restart):
         regrown.append(self.n_components)
@@ -318,22 +320,46 @@ def searched(monkeypatch):
 
     monkeypatch.setattr(Contest, "restarts", spied)
     monkeypatch.setattr(Contest, "regrown", spied_too)
-    return restarts, regrown
+    return restarts, quick_ones, regrown
 
 
 def test_what_cannot_come_to_be_in_front_has_few_restarts_that_do_not_grow(searched):
     """Cannot is what would be behind even if it were as likely as an over-fit."""
     field = field_of(planted(3, n=3000), n_init=5)
     field.begin([("full", k) for k in (1, 2, 3, 8)])
-    restarts, regrown = map(Counter, searched)
+    restarts, quick_ones, regrown = map(Counter, searched)
     assert restarts == {1: 1, 2: 5, 3: 5, 8: 3}
+    assert quick_ones == {1: 1, 2: 3, 3: 3, 8: 3}
     assert regrown == {2: 3, 3: 3}
 
 
-def test_alone_it_is_in_front(searched):
-    field_of(planted(3, n=3000), n_init=4).begin([("full", 8)])
-    restarts, regrown = map(Counter, searched)
-    assert (restarts, regrown) == ({8: 4}, {8: 3})
+@pytest.mark.parametrize(("n_init", "n_quick"), [(3, 0), (4, 3)])
+def test_alone_it_is_in_front(n_init, n_quick, searched):
+    """Its first restarts are quick where others follow."""
+    field_of(planted(3, n=3000), n_init=n_init).begin([("full", 8)])
+    restarts, quick_ones, regrown = searched
+    assert (len(restarts), len(quick_ones), len(regrown)) == (n_init, n_quick, 3)
+
+
+def test_a_quick_restart_has_no_seeds_for_just_as_many_components(monkeypatch):
+    """But where labels say where each of them begins, so that none is too many."""
+    drawn, seeded = [], Seedbed.seeded
+
+    def spied(self, n_components, rngs):
+        drawn.append(n_components)
+        return seeded(self, n_components, rngs)
+
+    monkeypatch.setattr(Seedbed, "seeded", spied)
+    first = field_of(planted(3)).reads["full"]
+    contest = shortlists(first, "k-means++", [4])[4].contest
+    rngs = [np.random.default_rng(0)]
+    contest.restarts(rngs)
+    assert drawn == [4, 6]
+    contest.restarts(rngs, quick=True)
+    assert drawn == [4, 6, 6]
+    known = replace(contest, effort=replace(contest.effort, counts=(4,)))
+    known.restarts(rngs, quick=True)
+    assert drawn == [4, 6, 6, 4]
 
 
 # A likelihood that falls with the number of components.

@@ -142,9 +142,9 @@ class Field(Brief):
     def begin(self, cells: Sequence[Cell]) -> dict[Cell, list[Run]]:
         """The runs of candidates that survive on the sample, the best one of each first.
 
-        All candidates have a few restarts. Those that are sure to lose, even if they were as likely
-        as with more components, have no others, and are not regrown. All are polished until what
-        is left is little beside what their candidate lies behind.
+        All candidates have a few quick restarts. Those that are sure to lose, even if they were as
+        likely as with more components, have no others, and are not regrown. All are polished until
+        what is left is little beside what their candidate lies behind.
         """
         groups, watch = self._groups(cells), self.search.prepared.blocks.watch
         with ThreadPoolExecutor(min(CPU_COUNT, len(groups))) as pool:
@@ -169,7 +169,9 @@ class Field(Brief):
         return [[cell] for cell in longest_first]
 
     def _few(self, group: Sequence[Cell]) -> list[Shortlist]:
-        """As many restarts of each of a group of candidates as go on to the data."""
+        """As many restarts of each of a group of candidates as go on to the data; quick ones, where
+        others are to follow.
+        """
         init_params = self.search.prepared.init_params
         begun = {
             name: shortlists(read, init_params, [k for n, k in group if n == name])
@@ -177,7 +179,8 @@ class Field(Brief):
             if name in dict(group)
         }
         lists = [begun[name][k] for name, k in group]
-        return drawn(lists, [self._rngs(cell)[:SURVIVORS] for cell in group])
+        rngs = [self._rngs(cell)[:SURVIVORS] for cell in group]
+        return drawn(lists, rngs, quick=self.search.n_init > SURVIVORS)
 
     def _all(self, group: Sequence[Cell], few: Mapping[Cell, Shortlist]) -> list[Shortlist]:
         """Of all restarts of each of a group of candidates those that go on, as they have grown."""

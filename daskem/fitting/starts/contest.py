@@ -94,10 +94,16 @@ class Contest:
     n_out: int
     bed: Seedbed
 
-    def restarts(self, rngs: Sequence[np.random.Generator]) -> list[Way[Restart]]:
-        """Starts that each of `rngs` draws, pruned and compared."""
-        # More components than wanted are an over-fit.
-        seeded = [self.bed.seeded(k, rngs) for k in self.effort.counts]
+    def restarts(
+        self, rngs: Sequence[np.random.Generator], quick: bool = False
+    ) -> list[Way[Restart]]:
+        """Starts that each of `rngs` draws, pruned and compared; to be `quick` over-fits alone, of
+        more components than wanted, beside partitions.
+        """
+        counts: Sequence[int] = self.effort.counts
+        if quick:
+            counts = [k for k in counts if k > self.n_components] or counts
+        seeded = [self.bed.seeded(k, rngs) for k in counts]
         parted = self.bed.partitioned(self.n_components, rngs)
         pairs = zip(rngs, zip(*seeded, strict=True), parted, strict=True)
         return [self._restart(rng, [*seeds, *parts]) for rng, seeds, parts in pairs]

@@ -69,11 +69,13 @@ class Shortlist:
 
 @one_blas_thread()
 def drawn(
-    lists: Sequence[Shortlist], rngs: Sequence[Sequence[np.random.Generator]]
+    lists: Sequence[Shortlist],
+    rngs: Sequence[Sequence[np.random.Generator]],
+    quick: bool = False,
 ) -> list[Shortlist]:
     """The same, with a restart for each of their `rngs` besides."""
     each = zip(lists, rngs, strict=True)
-    ways = [listed.contest.restarts(own) if own else [] for listed, own in each]
+    ways = [listed.contest.restarts(own, quick) if own else [] for listed, own in each]
     pairs = zip(lists, _in_step_each(ways), strict=True)
     return [replace(listed, restarts=[*listed.restarts, *new]) for listed, new in pairs]
 
