@@ -13,10 +13,13 @@ from daskem.fitting.run import Run
 from daskem.selection.standing import Standing, spread, verdict
 
 
-def standings(values, spreads=()):
+def standings(values, spreads=(), improper=()):
     """Of full covariances, by number of components, the best one first."""
-    rows = [Standing(("full", k), None, v, dict(spreads).get(k, 0.0)) for k, v in values.items()]
-    return sorted(rows, key=lambda standing: standing.value)
+    rows = [
+        Standing(("full", k), SimpleNamespace(improper=k in improper), v, dict(spreads).get(k, 0.0))
+        for k, v in values.items()
+    ]
+    return sorted(rows, key=lambda standing: (standing.run.improper, standing.value))
 
 
 @pytest.mark.parametrize(
@@ -37,6 +40,20 @@ def test_a_flat_criterion_is_called_flat(behind, words, flat):
 
 def test_one_candidate_needs_no_runner_up():
     assert verdict("bic", 5, standings({2: 1.0})) == "best by bic: full, K = 2"
+
+
+@pytest.mark.parametrize("spreads", [{}, {4: 900.0}])
+def test_what_is_improper_is_no_rival(spreads):
+    """Its criterion may be as low as one likes; all others count, if all are."""
+    values = {2: 0.0, 3: 50.0, 4: -300.0}
+    told = verdict("bic", 5, standings(values, spreads, improper=[4]))
+    assert told == "best by bic: full, K = 2; full, K = 3 is 50 behind: very strong evidence"
+    alone = verdict("bic", 5, standings({3: 0.0, 2: -300.0}, spreads, improper=[2]))
+    assert alone == (
+        "best by bic: full, K = 3\nthe best is the largest K tried: extend() with larger ones"
+    )
+    all_of_them = verdict("bic", 5, standings(values, improper=values))
+    assert all_of_them.startswith("best by bic: full, K = 4; full, K = 2 is 300 behind")
 
 
 @pytest.mark.parametrize(

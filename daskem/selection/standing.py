@@ -115,12 +115,15 @@ def verdict(criterion: str, n_init: int, standings: Sequence[Standing]) -> str:
     """What may be concluded from how candidates stand, the best one first.
 
     Evidence is what is left of a lead if other seeds make the best candidate worse by its spread,
-    and another one better by its own. A maximum that no restart has found is in no spread.
+    and another one better by its own. A maximum that no restart has found is in no spread. What is
+    improper, as likely as one likes, is no rival of what is not.
     """
     best, *others = standings
-    lines = [f"best by {criterion}: {best}", *_flatness(best, others), *_edge(best, others)]
+    edge = _edge(best, others)
+    others = [standing for standing in others if standing.run.improper == best.run.improper]
+    lines = [f"best by {criterion}: {best}", *_flatness(best, others), *edge]
     if not others:
-        return lines[0]
+        return "\n".join(lines)
     lead = others[0].value - best.value
     lines[0] += f"; {others[0]} is {lead:.3g} behind"
     left = [s.value - best.value - s.spread - best.spread for s in others]
