@@ -189,7 +189,7 @@ def test_a_candidate_has_lost_where_two_predictions_say_that_it_stays_behind(rem
         value=lambda run, gain=0.0: -(run.history[-1].objective + gain),
         survey=SimpleNamespace(weight=1.0),
     )
-    assert _has_lost(one_row, told(-1.0, *remaining), least=0.5) == lost
+    assert _has_lost(one_row, told(-1.0, *remaining), least=0.5, is_proper=True) == lost
 
 
 def spherical(objective, n_passes=2, flaws=()):
@@ -236,6 +236,43 @@ def test_the_best_candidate_is_followed_to_its_end_even_if_it_was_dropped():
     riders["full", 3] = [replace(run, status=Status.DROPPED) for run in riders["full", 3]]
     _follow_the_leader(field, riders, known=-np.inf)
     assert best_of(riders["full", 3]).status is Status.DROPPED
+
+
+def flawed(run):
+    """The same run, which has become improper."""
+    return replace(run, history=(*run.history[:-1], replace(run.history[-1], flaws=("placed",))))
+
+
+def test_no_race_goes_on_for_what_is_improper_once_the_best_candidate_has_ended():
+    field = field_of(planted(3, n=600), n_init=1)
+    riders = next(race(field, field.begin([("full", 2), ("full", 3)]), {}))
+    ((two,), (three,)) = riders["full", 2], riders["full", 3]
+    assert field.value(three) < field.value(two) - 100
+    three = flawed(replace(three, status=Status.RUNNING))
+    for status, expected in [
+        (Status.RUNNING, Status.RUNNING),
+        (Status.CONVERGED, Status.DROPPED),
+    ]:
+        riders = {("full", 2): [replace(two, status=status)], ("full", 3): [three]}
+        _follow_the_leader(field, riders, known=np.inf)
+        assert riders["full", 3][0].status is expected
+    # All of them improper, they are compared as others are.
+    riders = {("full", 2): [flawed(two)], ("full", 3): [three]}
+    _follow_the_leader(field, riders, known=np.inf)
+    assert riders["full", 3] == [three]
+    # But if an earlier one is better, and is not.
+    _follow_the_leader(field, riders, known=field.value(three) - 1)
+    assert riders["full", 3][0].status is Status.DROPPED
+
+
+def test_candidates_are_compared_with_earlier_ones_that_are_proper():
+    """However likely an improper one was."""
+    field = field_of(planted(3, n=600), n_init=1)
+    begun = field.begin([("full", 2), ("full", 3)])
+    *_, earlier = race(field, {("full", 3): begun["full", 3]}, {})
+    known = {("full", 3): list(map(flawed, earlier["full", 3]))}
+    *_, riders = race(field, {("full", 2): begun["full", 2]}, known)
+    assert [run.status for run in riders["full", 2]] == [Status.CONVERGED]
 
 
 @pytest.mark.parametrize(

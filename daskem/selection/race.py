@@ -63,7 +63,8 @@ def race(
     """
     riders = {cell: list(runs) for cell, runs in begun.items()}
     most, progress = field.search.prepared.stop.max_seconds, progress or Progress(0.0, set())
-    known = min((field.value(best_of(runs)) for runs in earlier.values()), default=np.inf)
+    fits = [best_of(runs) for runs in earlier.values()]
+    known = min((field.value(run) for run in fits if not any(run.unfit)), default=np.inf)
     while True:
         if progress.seconds < most and any(run.history for run in _all(riders)):
             _mend(field, riders, earlier, progress.mended)
@@ -166,18 +167,19 @@ def _fallen(field: Field, riders: Runs, earlier: Runs) -> Iterator[tuple[Cell, R
 
 
 def _follow_the_leader(field: Field, riders: Mapping[Cell, list[Run]], known: float) -> None:
-    """Drop all others once the best run has ended, and every one of them has lost to it.
+    """Drop all others once the best run has ended, and every one of them has lost to it, as what is
+    improper has to what is not.
 
     The best one is followed to its end, even if it had been dropped.
     """
     cell, best, values = _in_front(field, riders)
     leader = best[cell]
-    least = min(values[cell], known)
+    least, is_proper = min(values[cell], known), not leader.improper or np.isfinite(known)
     if values[cell] < known and leader.status is Status.DROPPED:
         riders[cell][riders[cell].index(leader)] = replace(leader, status=Status.RUNNING)
     elif values[cell] < known and leader.status is Status.RUNNING:
         return
-    elif all(_has_lost(field, run, least) for runs in riders.values() for run in runs):
+    elif all(_has_lost(field, run, least, is_proper) for run in _all(riders)):
         _end_all(riders, Status.DROPPED)
 
 
@@ -195,12 +197,13 @@ def _drop_hopeless(field: Field, riders: Mapping[Cell, list[Run]], known: float)
                 runs[i] = replace(run, status=Status.DROPPED)
 
 
-def _has_lost(field: Field, run: Run, least: float) -> bool:
-    """Whether a run that has not ended would end behind `least`: well behind, or known precisely.
+def _has_lost(field: Field, run: Run, least: float, is_proper: bool) -> bool:
+    """Whether a run that has not ended would end behind the best fit, whose criterion is `least`:
+    well behind, or known precisely; or is improper where that fit is not.
 
     Precisely means to `_NOTHING`, and that it is not predicted to overtake.
     """
-    if run.status is not Status.RUNNING:
+    if run.status is not Status.RUNNING or (run.improper and is_proper):
         return True
     if field.value(run, _reachable(run)) > least + _SURE:
         return True
