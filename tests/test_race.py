@@ -34,6 +34,7 @@ from daskem.selection.preparing import prepare_selection
 from daskem.selection.race import (
     Progress,
     _drop_hopeless,
+    _fallen,
     _follow_the_leader,
     _has_lost,
     _to_lead,
@@ -424,6 +425,17 @@ def test_a_likelihood_that_falls_is_mended_by_a_component_that_is_split():
     mended, found = three.history[-1], best_of(other["full", 3]).history[-1]
     assert mended.log_likelihood == pytest.approx(found.log_likelihood, abs=1e-5)
     assert three.status is Status.CONVERGED
+
+
+def test_nothing_is_mended_with_what_is_improper():
+    """However likely that is; but with a proper fit of still fewer components."""
+    field = field_of(planted(3))
+    begun = field.begin([("full", 2), ("full", 3)])
+    riders = next(race(field, begun, {}))
+    two, three = (best_of(riders["full", k]) for k in (2, 3))
+    known = {("full", 2): [two], ("full", 3): [flawed(three)]}
+    four = next(race(field, {("full", 4): [stuck(field, 4)]}, {}))
+    assert list(_fallen(field, four, known)) == [(("full", 4), two)]
 
 
 def test_a_race_that_goes_on_knows_what_was_mended(tmp_path):

@@ -151,13 +151,17 @@ def _reachable(run: Run) -> float:
 
 
 def _fallen(field: Field, riders: Runs, earlier: Runs) -> Iterator[tuple[Cell, Run]]:
-    """The candidates less likely than one of the same model with fewer components, and that."""
-    everybody = {**earlier, **riders}
+    """The candidates less likely than one of the same model with fewer components, and that.
+
+    What is improper is as likely as one likes, and tells nothing of others.
+    """
+    fits = {cell: best_of(runs) for cell, runs in {**earlier, **riders}.items()}
+    proper = [cell for cell, run in fits.items() if not any(run.unfit)]
     for name, k in riders:
-        fewer = [c for n, c in everybody if n == name and c < k]
+        fewer = [c for n, c in proper if n == name and c < k]
         if not fewer:
             continue
-        best, below = best_of(riders[name, k]), best_of(everybody[name, max(fewer)])
+        best, below = fits[name, k], fits[name, max(fewer)]
         fall = below.history[-1].log_likelihood - best.history[-1].log_likelihood
         # Starts have been fitted to the sample, so that they can be compared at once.
         if best.status is Status.RUNNING and len(best.history) > 1:
