@@ -20,9 +20,9 @@ from daskem.models.asking import softened_of
 from daskem.models.families.protocol import is_bounded
 from daskem.models.protocol import Starts
 
-# Times in a row that a start is regrown in vain, until it is believed to be the best. In six
-# samples of 20 clusters, some of them rare, starts lost 0.02 p / 2n by it, in the mean.
-_IN_VAIN = 2
+# So many times a start is regrown side by side; all of them in vain, it is believed to be the best.
+# In six samples of 20 clusters, some of them rare, starts lost 0.02 p / 2n by it, in the mean.
+_AT_ONCE = 2
 # Over the last two parts a fit ends when what is left to gain is this fraction of what a sample of
 # that size can tell, p/2n nats per row.
 _POLISHED = 0.01
@@ -119,16 +119,17 @@ class Contest:
     def regrown(self, restart: Restart) -> Way[Restart]:
         """The same, with what the best of its starts grow into."""
         small, *_ = self.parts
-        ranked, in_vain = restart.ranked, 0
-        for _ in range(self.effort.n_regrown):
+        ranked, n_left = restart.ranked, self.effort.n_regrown
+        # Where the most likely fit is the best, others may be far from all that were tried.
+        at_once = 1 if self._is_bounded else _AT_ONCE
+        while n_left > 0:
             best = ranked[0]
-            start = Draft(self.regrow(best, restart.rng))
-            wide = yield from self._fits([start], small, BRIEF)
+            starts = map(Draft, self.regrow(best, min(at_once, n_left), restart.rng))
+            wide = yield from self._fits(starts, small, BRIEF)
             grown = yield from self._without_too_many(wide)
             ranked = ranking([*ranked, *(yield from self.compare(grown))])
-            in_vain = in_vain + 1 if ranked[0] is best else 0
-            # Where the most likely fit is the best, others may be far from all that were tried.
-            if in_vain == _IN_VAIN and not self._is_bounded:
+            n_left -= at_once
+            if ranked[0] is best and not self._is_bounded:
                 break
         return restart._replace(ranked=ranked)
 
@@ -153,14 +154,15 @@ class Contest:
             return ranking(ended)
         return ranking((yield Asked(self.model, drafts, rows, None)))
 
-    def regrow(self, best: Judged, rng: np.random.Generator) -> Params:
-        """The best start with a component less, and some new ones around seeds."""
+    def regrow(self, best: Judged, n: int, rng: np.random.Generator) -> list[Params]:
+        """The best start with a component less, and some new ones around seeds; `n` times."""
         # Before there are seeds, which then compete for the free place: beside them, half of a
         # cluster that has two components would seem to be missed more than a small new cluster.
         k = self.n_components
         params, flawed = best.draft.params, best.flawed
         fewer = pruned(self.model, params, self.parts[0], k - 1, self.n_named, flawed)
-        return joined(self.model, fewer, self.bed.unnamed(self.effort.n_seeds, rng))
+        seeded = [self.bed.unnamed(self.effort.n_seeds, rng) for _ in range(n)]
+        return [joined(self.model, fewer, params) for params in seeded]
 
     def polish(self, ranked: list[Judged], tol: float) -> Way[Judged]:
         """The best on ever larger parts; with many passes on the last two, until `tol` is left."""
