@@ -67,6 +67,8 @@ def passes(
     runs, sample = list(runs), None if survey is None else survey.reaching_sample
     if survey is not None:
         for numbers in restarts:
+            if all(runs[i].history for i in numbers):
+                continue
             tol = _tolerance(runs, numbers, stop, survey.weight)
             drop_before(runs, numbers, survey.weight, tol)
     while active := [i for i, run in enumerate(runs) if run.status is Status.RUNNING]:

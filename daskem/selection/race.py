@@ -134,7 +134,7 @@ def _in_front(field: Field, riders: Runs) -> tuple[Cell, dict[Cell, Run], dict[C
 
 
 def _running(riders: Runs) -> bool:
-    return any(run.status is Status.RUNNING for runs in riders.values() for run in runs)
+    return any(run.status is Status.RUNNING for run in _all(riders))
 
 
 def _end_all(riders: Mapping[Cell, list[Run]], status: Status) -> None:
